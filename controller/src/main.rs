@@ -1,0 +1,2 @@
+//! The `armillary` command.
+fn main() {}

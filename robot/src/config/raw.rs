@@ -1,0 +1,167 @@
+//! The robot file as typed: no defaults that matter, no unknown fields, no I/O.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Link;
+
+/// RON options the robot file is read with.
+pub(super) fn options() -> ron::Options {
+    ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// The robot's name.
+    pub name: String,
+    /// Control period in seconds.
+    pub period_s: f32,
+    /// Control periods in an episode.
+    pub episode_ticks: u32,
+    /// Joints, base first.
+    pub joints: Vec<RawJoint>,
+    /// Links, one a joint, base first.
+    pub links: Vec<Link>,
+    /// The tip in the last link's frame.
+    pub tip_m: [f32; 3],
+    /// The box the tip stays in, in the base frame.
+    pub workspace_m: RawBox,
+    /// Camera.
+    pub capture: RawCapture,
+    /// Serial link and the firmware's watchdog.
+    pub link: RawLink,
+    /// Planner.
+    pub planner: RawPlanner,
+    /// When to stop trusting the model.
+    pub trust: RawTrust,
+    /// The simulated task, for robots that are one.
+    #[serde(default)]
+    pub simulator: Option<RawSimulator>,
+}
+
+/// A joint as typed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawJoint {
+    /// Name.
+    pub name: String,
+    /// (lower, upper) limits.
+    pub position_rad: (f32, f32),
+    /// Speed limit.
+    pub velocity_max_rad_s: f32,
+    /// Acceleration limit.
+    pub acceleration_max_rad_s2: f32,
+    /// Home position.
+    pub home_rad: f32,
+}
+
+/// An axis-aligned box.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBox {
+    /// Lower corner.
+    pub min: [f32; 3],
+    /// Upper corner.
+    pub max: [f32; 3],
+}
+
+/// Camera settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCapture {
+    /// Oldest usable frame, in seconds before the edge.
+    pub max_age_s: f32,
+    /// Ticks without a fresh frame before a controlled stop.
+    pub gap_ticks: u32,
+}
+
+/// Serial settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLink {
+    /// Symbols per second.
+    pub baud: u32,
+    /// Silence, in control periods, after which the firmware stops the arm by itself.
+    pub watchdog_periods: f32,
+    /// Seconds from that stop to torque off.
+    pub torque_grace_s: f32,
+}
+
+/// Planner settings; the letters are those of the paper's Algorithm 2.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPlanner {
+    /// H.
+    pub horizon: usize,
+    /// I.
+    pub iterations: usize,
+    /// J.
+    pub candidates: usize,
+    /// K.
+    pub elites: usize,
+    /// Initial standard deviation.
+    pub initial_std: f32,
+    /// Shifted previous plan as the first mean.
+    pub warm_start: bool,
+    /// Sampled or mean latents.
+    pub latents: Latents,
+    /// Rollout back end.
+    pub backend: RolloutBackend,
+    /// Pipeline.
+    pub pipeline: Pipeline,
+    /// Share of the period the planner may use.
+    pub deadline_fraction: f32,
+}
+
+/// How imagined stochastic states are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latents {
+    /// One sample a step, as in the paper.
+    Sampled,
+    /// The prior's mean.
+    Mean,
+}
+
+/// Which rollout implementation plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutBackend {
+    /// The readable reference.
+    Scalar,
+    /// The exported ONNX graphs, run by tract.
+    Tract,
+}
+
+/// When the planned action is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pipeline {
+    /// At the next edge: latency is constant whatever planning took.
+    NextTick,
+    /// In the same tick: for lockstep, where the world waits.
+    Immediate,
+}
+
+/// Thresholds of the trust monitor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTrust {
+    /// Innovation (KL of posterior from prior) above which a tick is surprising.
+    pub kl_max_nats: f32,
+    /// Consecutive surprising ticks before a controlled stop.
+    pub kl_ticks: u32,
+    /// Consecutive ticks with the very same image, while the arm is moving, before a controlled stop.
+    pub frozen_ticks: u32,
+}
+
+/// The simulated task.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSimulator {
+    /// Task name: `reach-planar` or `reach`.
+    pub task: String,
+    /// Firmware and physics steps per control period.
+    pub substeps: u32,
+}

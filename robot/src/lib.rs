@@ -1,0 +1,22 @@
+//! The vocabulary every other crate speaks: joints and their limits, the [`Envelope`], kinematics, frames, clocks,
+//! the [`Plant`] a bridge can serve, and the robot file. No I/O beyond reading that file.
+//!
+//! Time convention, used everywhere: `action[t]` is the action that **caused** `observation[t]` and `reward[t]`.
+//! Index 0 of an episode has action zero.
+
+pub mod clock;
+pub mod config;
+pub mod envelope;
+pub mod frame;
+pub mod joint;
+pub mod kinematics;
+pub mod philox;
+pub mod plant;
+
+pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
+pub use config::{Config, ConfigError};
+pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
+pub use frame::{FRAME_BYTES, FRAME_SIDE, Frame};
+pub use joint::{Joint, JointState, JointVec, MAX_JOINTS};
+pub use kinematics::{Chain, Link};
+pub use plant::Plant;

@@ -1,0 +1,2 @@
+//! Set-up, tests, demo and the learning loop.
+fn main() {}
