@@ -1,1 +1,18 @@
-//! trainer
+//! The offline trainer: learns a recurrent state-space model and a reward model from run logs, with LibTorch, and
+//! exports them as a bundle. The only crate that knows `tch`.
+//!
+//! Source of the model and its losses: Hafner et al. 2019, "Learning Latent Dynamics for Planning from Pixels"
+//! (PlaNet). Differences are switches of the [`preset::Preset`] and listed in ARCHITECTURE.md.
+
+pub mod adam;
+pub mod checkpoint;
+pub mod dataset;
+pub mod export;
+pub mod learner;
+pub mod loss;
+pub mod model;
+pub mod onnx;
+pub mod params;
+pub mod preset;
+pub mod strip;
+pub mod tensorboard;

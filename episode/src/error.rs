@@ -1,0 +1,103 @@
+//! What can go wrong with a run log, and what to do about it.
+
+use std::path::PathBuf;
+
+/// Why a run log could not be written or read. Every message names the file and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EpisodeError {
+    /// A log of that name exists; a run is never overwritten.
+    #[error("{path}: a log of this name exists; choose another run name, or move the old one away")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be created.
+    #[error("{path}: cannot create the log: {source}; check that the directory exists and may be written to")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Writing failed part-way, as on a full disk. What was written before stays readable.
+    #[error(
+        "{path}: cannot write the log: {source}; free space on that disk, then record again; the ticks written so far can be read"
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system, or the compressor, said.
+        source: std::io::Error,
+    },
+    /// An attachment is larger than a reader accepts.
+    #[error(
+        "{path}: attachment `{name}` has {bytes} bytes, more than the {limit} a log may carry; store it beside the log"
+    )]
+    Attachment {
+        /// The file.
+        path: PathBuf,
+        /// The attachment.
+        name: String,
+        /// Its size.
+        bytes: usize,
+        /// The largest size allowed.
+        limit: usize,
+    },
+    /// The file or directory could not be read.
+    #[error("{path}: cannot read: {source}; check the path and its permissions")]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is no run log, or it was cut off before its description was written.
+    #[error("{path}: not a run log: {problem}; give a file that `armillary record` or `armillary run` wrote")]
+    NotALog {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// The log is in another version of the format.
+    #[error(
+        "{path}: log format {found}, but this program reads and writes format {expected}; use the version of armillary that matches the log"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The log's version.
+        found: String,
+        /// [`crate::FORMAT_VERSION`].
+        expected: u32,
+    },
+    /// A whole log was needed and this one is cut off or damaged.
+    #[error(
+        "{path}: {problem}; record the run again, or read the ticks before the damage with `read_episode`"
+    )]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// The rows contradict each other or the log's description.
+    #[error("{path}: tick {tick}: {problem}; leave this log out")]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// The tick at fault.
+        tick: u32,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A directory holds no logs.
+    #[error(
+        "{dir}: no run logs (*.mcap) here or below; record some with `armillary record`, or name another directory"
+    )]
+    NoRuns {
+        /// The directory.
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,157 @@
+//! What an episode is: robot, task, seeds, policy and the identity of everything that shaped it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::EpisodeError;
+
+/// Version of the log format that this crate writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Name of the metadata record that holds [`EpisodeInfo`].
+pub const INFO_RECORD: &str = "armillary.episode";
+
+/// Description of an episode, stored first in its log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpisodeInfo {
+    /// Must be [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The robot file's name for the robot.
+    pub robot: String,
+    /// What the arm was to do.
+    pub task: String,
+    /// Seed of the episode's start pose and target.
+    pub episode_seed: u64,
+    /// Who chose the actions: `random`, `planner`, `teleop`, ...
+    pub policy: String,
+    /// `next-tick` or `immediate`.
+    pub pipeline: String,
+    /// Seed of the planner's noise.
+    pub planner_seed: u64,
+    /// Control period in seconds.
+    pub period_s: f32,
+    /// Joints in the order of every joint vector in the log.
+    pub joint_names: Vec<String>,
+    /// Where the reward came from: `simulator`, `tip_goal`, ...
+    pub reward_source: String,
+    /// SHA-256 of the robot file, in hexadecimal.
+    pub config_sha256: String,
+    /// SHA-256 of the model bundle's manifest, if a model took part.
+    pub bundle_sha256: Option<String>,
+    /// Wall clock at the first edge, in nanoseconds since 1970; 0 in lockstep, so that files are reproducible.
+    pub started_unix_ns: u64,
+    /// Program and version that wrote the log.
+    pub software: String,
+}
+
+impl Default for EpisodeInfo {
+    /// Empty, in the present format.
+    fn default() -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            robot: String::new(),
+            task: String::new(),
+            episode_seed: 0,
+            policy: String::new(),
+            pipeline: String::new(),
+            planner_seed: 0,
+            period_s: 0.0,
+            joint_names: Vec::new(),
+            reward_source: String::new(),
+            config_sha256: String::new(),
+            bundle_sha256: None,
+            started_unix_ns: 0,
+            software: String::new(),
+        }
+    }
+}
+
+impl EpisodeInfo {
+    /// As the string map of an MCAP metadata record. Numbers are decimal, the joint names a JSON list.
+    pub(crate) fn to_map(&self) -> BTreeMap<String, String> {
+        let joint_names = serde_json::Value::from(self.joint_names.clone()).to_string();
+        let mut map: BTreeMap<String, String> = [
+            ("format_version", self.format_version.to_string()),
+            ("robot", self.robot.clone()),
+            ("task", self.task.clone()),
+            ("episode_seed", self.episode_seed.to_string()),
+            ("policy", self.policy.clone()),
+            ("pipeline", self.pipeline.clone()),
+            ("planner_seed", self.planner_seed.to_string()),
+            ("period_s", self.period_s.to_string()),
+            ("joint_names", joint_names),
+            ("reward_source", self.reward_source.clone()),
+            ("config_sha256", self.config_sha256.clone()),
+            ("started_unix_ns", self.started_unix_ns.to_string()),
+            ("software", self.software.clone()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+        if let Some(sha256) = &self.bundle_sha256 {
+            map.insert("bundle_sha256".to_owned(), sha256.clone());
+        }
+        map
+    }
+
+    /// Reads the map back; `path` is for messages.
+    pub(crate) fn from_map(path: &Path, map: &BTreeMap<String, String>) -> Result<Self, EpisodeError> {
+        let fields = Fields { path, map };
+        let found = fields.text("format_version")?;
+        // First of all: another version may lack or rename any other field.
+        if found != FORMAT_VERSION.to_string() {
+            return Err(EpisodeError::Version {
+                path: path.to_owned(),
+                found,
+                expected: FORMAT_VERSION,
+            });
+        }
+        let joint_names = fields.text("joint_names")?;
+        let joint_names = serde_json::from_str(&joint_names)
+            .map_err(|error| fields.refuse("joint_names", &joint_names, &error))?;
+        Ok(Self {
+            format_version: FORMAT_VERSION,
+            robot: fields.text("robot")?,
+            task: fields.text("task")?,
+            episode_seed: fields.number("episode_seed")?,
+            policy: fields.text("policy")?,
+            pipeline: fields.text("pipeline")?,
+            planner_seed: fields.number("planner_seed")?,
+            period_s: fields.number("period_s")?,
+            joint_names,
+            reward_source: fields.text("reward_source")?,
+            config_sha256: fields.text("config_sha256")?,
+            bundle_sha256: map.get("bundle_sha256").cloned(),
+            started_unix_ns: fields.number("started_unix_ns")?,
+            software: fields.text("software")?,
+        })
+    }
+}
+
+struct Fields<'a> {
+    path: &'a Path,
+    map: &'a BTreeMap<String, String>,
+}
+
+impl Fields<'_> {
+    fn refuse(&self, key: &str, value: &str, error: &dyn Display) -> EpisodeError {
+        let problem = format!("its {INFO_RECORD} record has `{key}` = `{value}`: {error}");
+        EpisodeError::NotALog {
+            path: self.path.to_owned(),
+            problem,
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<String, EpisodeError> {
+        self.map.get(key).cloned().ok_or_else(|| EpisodeError::NotALog {
+            path: self.path.to_owned(),
+            problem: format!("its {INFO_RECORD} record lacks `{key}`"),
+        })
+    }
+
+    fn number<T: FromStr<Err: Display>>(&self, key: &str) -> Result<T, EpisodeError> {
+        let text = self.text(key)?;
+        text.parse().map_err(|error| self.refuse(key, &text, &error))
+    }
+}

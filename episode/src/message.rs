@@ -1,0 +1,179 @@
+//! Payloads: rows to bytes and back.
+
+use foxglove::messages::{JointState, JointStates, RawImage, Timestamp};
+use foxglove::{Decode, Encode};
+use robot::{FRAME_SIDE, Frame, JointVec};
+use serde::{Deserialize, Serialize};
+
+use crate::row::{RecordRow, TickRecord};
+
+/// A JSON object of `row`'s fields with `tick` in front.
+pub(crate) fn json(buffer: &mut Vec<u8>, tick: u32, row: &impl Serialize) -> std::io::Result<()> {
+    buffer.clear();
+    buffer.extend_from_slice(format!("{{\"tick\":{tick},").as_bytes());
+    let brace = buffer.len();
+    // Spliced and not `#[serde(flatten)]`: that buffers numbers as `f64`, and reading them back would round twice.
+    serde_json::to_writer(&mut *buffer, row)?;
+    buffer.remove(brace);
+    Ok(())
+}
+
+/// The payload of `/record`: the record row, and the times of other stages, which are kept out of their channels so
+/// that the decision stream holds no clock.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RecordMessage {
+    edge_ns: u64,
+    age_ns: u64,
+    latency_ns: StageTimes,
+    lateness_ns: u64,
+    deadline_missed: bool,
+    host_stall: bool,
+    dropped: u32,
+}
+
+/// Named, so that a viewer can plot `latency_ns.plan`.
+#[derive(Serialize, Deserialize)]
+struct StageTimes {
+    capture: u64,
+    encode: u64,
+    filter: u64,
+    plan: u64,
+    guard: u64,
+    actuate: u64,
+    record: u64,
+}
+
+impl RecordMessage {
+    pub(crate) fn of(tick: &TickRecord) -> Self {
+        let [capture, encode, filter, plan, guard, actuate, record] = tick.record.latency_ns;
+        Self {
+            edge_ns: tick.edge_ns,
+            age_ns: tick.capture.age_ns,
+            latency_ns: StageTimes {
+                capture,
+                encode,
+                filter,
+                plan,
+                guard,
+                actuate,
+                record,
+            },
+            lateness_ns: tick.record.lateness_ns,
+            deadline_missed: tick.record.deadline_missed,
+            host_stall: tick.record.host_stall,
+            dropped: tick.record.dropped,
+        }
+    }
+
+    pub(crate) fn fill(self, tick: &mut TickRecord) {
+        let StageTimes {
+            capture,
+            encode,
+            filter,
+            plan,
+            guard,
+            actuate,
+            record,
+        } = self.latency_ns;
+        tick.edge_ns = self.edge_ns;
+        tick.capture.age_ns = self.age_ns;
+        tick.record = RecordRow {
+            latency_ns: [capture, encode, filter, plan, guard, actuate, record],
+            lateness_ns: self.lateness_ns,
+            deadline_missed: self.deadline_missed,
+            host_stall: self.host_stall,
+            dropped: self.dropped,
+        };
+    }
+}
+
+/// A time of day for a protobuf message; past the year 2106 it stays at the last representable second.
+fn timestamp(time_ns: u64) -> Timestamp {
+    let sec = u32::try_from(time_ns / 1_000_000_000).unwrap_or(u32::MAX);
+    Timestamp::new(sec, (time_ns % 1_000_000_000) as u32)
+}
+
+fn protobuf(buffer: &mut Vec<u8>, message: &impl Encode) -> std::io::Result<()> {
+    buffer.clear();
+    message
+        .encode(buffer)
+        .map_err(|error| std::io::Error::other(error.to_string()))
+}
+
+/// `foxglove.RawImage` of a frame.
+pub(crate) fn image(buffer: &mut Vec<u8>, frame: &Frame, time_ns: u64) -> std::io::Result<()> {
+    let side = FRAME_SIDE as u32;
+    let message = RawImage {
+        timestamp: Some(timestamp(time_ns)),
+        frame_id: "camera".to_owned(),
+        width: side,
+        height: side,
+        encoding: "rgb8".to_owned(),
+        step: 3 * side,
+        data: frame.rgb().to_vec().into(),
+    };
+    protobuf(buffer, &message)
+}
+
+/// The frame in a `foxglove.RawImage`, or what is wrong with it.
+pub(crate) fn read_image(payload: &[u8]) -> Result<Frame, String> {
+    let message = <RawImage as Decode>::decode(payload).map_err(|error| error.to_string())?;
+    let side = FRAME_SIDE as u32;
+    let shape = (
+        message.width,
+        message.height,
+        message.step,
+        message.encoding.as_str(),
+    );
+    if shape != (side, side, 3 * side, "rgb8") {
+        return Err(format!("a frame of width, height, step, encoding {shape:?}"));
+    }
+    Frame::from_rgb(&message.data).ok_or_else(|| format!("a frame of {} bytes", message.data.len()))
+}
+
+/// `foxglove.JointStates`; joints beyond `names` are numbered. Single to double precision is exact.
+pub(crate) fn joints(
+    buffer: &mut Vec<u8>,
+    names: &[String],
+    position_rad: &[f32],
+    velocity_rad_s: &[f32],
+    time_ns: u64,
+) -> std::io::Result<()> {
+    let joints = (0..position_rad.len().max(velocity_rad_s.len()))
+        .map(|index| JointState {
+            name: names
+                .get(index)
+                .cloned()
+                .unwrap_or_else(|| format!("joint_{index}")),
+            position: position_rad.get(index).copied().map(f64::from),
+            velocity: velocity_rad_s.get(index).copied().map(f64::from),
+            acceleration: None,
+            effort: None,
+        })
+        .collect();
+    protobuf(
+        buffer,
+        &JointStates {
+            timestamp: Some(timestamp(time_ns)),
+            joints,
+        },
+    )
+}
+
+/// Positions and velocities in a `foxglove.JointStates`, or what is wrong with it.
+pub(crate) fn read_joints(payload: &[u8]) -> Result<(JointVec, JointVec), String> {
+    let message = <JointStates as Decode>::decode(payload).map_err(|error| error.to_string())?;
+    let (mut position_rad, mut velocity_rad_s) = (JointVec::new(), JointVec::new());
+    for joint in &message.joints {
+        for (value, values) in [
+            (joint.position, &mut position_rad),
+            (joint.velocity, &mut velocity_rad_s),
+        ] {
+            let Some(value) = value else { continue };
+            values
+                .push(value as f32)
+                .map_err(|_| format!("more than {} joints", robot::MAX_JOINTS))?;
+        }
+    }
+    Ok((position_rad, velocity_rad_s))
+}

@@ -1,0 +1,145 @@
+//! Numbers that survive JSON bit by bit.
+//!
+//! `serde_json` prints the shortest decimal that reads back as the same `f32`, but turns NaN and the infinities into
+//! `null`. They do occur in a log (a diverged model is exactly what one wants to see), so they are written as the
+//! strings `"nan"`, `"inf"` and `"-inf"`. The sign and payload of a NaN are not kept.
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An `f32` as JSON number or string.
+#[derive(Clone, Copy)]
+struct Exact(f32);
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_finite() {
+            serializer.serialize_f32(self.0)
+        } else if self.0.is_nan() {
+            serializer.serialize_str("nan")
+        } else if self.0 > 0.0 {
+            serializer.serialize_str("inf")
+        } else {
+            serializer.serialize_str("-inf")
+        }
+    }
+}
+
+struct ExactVisitor;
+
+impl Visitor<'_> for ExactVisitor {
+    type Value = Exact;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number, \"nan\", \"inf\" or \"-inf\"")
+    }
+
+    fn visit_f32<E: Error>(self, value: f32) -> Result<Exact, E> {
+        Ok(Exact(value))
+    }
+
+    // The JSON reader rounds to single precision itself when asked for an `f32`, so this cast is exact.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Exact, E> {
+        Ok(Exact(value as f32))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Exact, E> {
+        Ok(Exact(value as f32))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Exact, E> {
+        Ok(Exact(value as f32))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Exact, E> {
+        match text {
+            "nan" => Ok(Exact(f32::NAN)),
+            "inf" => Ok(Exact(f32::INFINITY)),
+            "-inf" => Ok(Exact(f32::NEG_INFINITY)),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // `deserialize_f32` and not `deserialize_any`: only then is the decimal rounded once, to single precision.
+        deserializer.deserialize_f32(ExactVisitor)
+    }
+}
+
+/// `#[serde(with = "number::float")]` for an `f32`.
+pub(crate) mod float {
+    use super::{Deserialize, Deserializer, Exact, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+        Exact(*value).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+        Exact::deserialize(deserializer).map(|exact| exact.0)
+    }
+}
+
+/// `#[serde(with = "number::joints")]` for a [`robot::JointVec`].
+pub(crate) mod joints {
+    use super::{Deserializer, Error, Exact, Serializer, Visitor};
+    use robot::JointVec;
+    use serde::de::SeqAccess;
+
+    pub(crate) fn serialize<S: Serializer>(values: &JointVec, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|value| Exact(*value)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JointVec, D::Error> {
+        deserializer.deserialize_seq(JointsVisitor)
+    }
+
+    struct JointsVisitor;
+
+    impl<'de> Visitor<'de> for JointsVisitor {
+        type Value = JointVec;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "at most {} numbers", robot::MAX_JOINTS)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<JointVec, A::Error> {
+            let mut values = JointVec::new();
+            while let Some(Exact(value)) = sequence.next_element()? {
+                values
+                    .push(value)
+                    .map_err(|_| A::Error::invalid_length(values.len() + 1, &self))?;
+            }
+            Ok(values)
+        }
+    }
+}
+
+/// `#[serde(with = "number::hex")]` for a `u64`: sixteen hexadecimal digits.
+pub(crate) mod hex {
+    use super::{Deserializer, Error, Serializer, Visitor};
+
+    pub(crate) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        deserializer.deserialize_str(HexVisitor)
+    }
+
+    struct HexVisitor;
+
+    impl Visitor<'_> for HexVisitor {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("sixteen hexadecimal digits")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+            u64::from_str_radix(text, 16)
+                .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        }
+    }
+}

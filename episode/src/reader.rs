@@ -1,0 +1,225 @@
+//! Reading an episode.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use robot::Frame;
+use serde::de::DeserializeOwned;
+
+use crate::channel::Channel;
+use crate::error::EpisodeError;
+use crate::info::{EpisodeInfo, INFO_RECORD};
+use crate::message::{self, RecordMessage};
+use crate::row::TickRecord;
+use crate::scan::{Found, Stop, scan};
+
+/// An episode as read from its log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// What the episode is.
+    pub info: EpisodeInfo,
+    /// Every tick that was wholly written, in order.
+    pub ticks: Vec<TickRecord>,
+    /// The frame of each tick, where one was logged; as long as `ticks`.
+    pub frames: Vec<Option<Frame>>,
+    /// Name and contents of each attachment, in the order written.
+    pub attachments: Vec<(String, Vec<u8>)>,
+    /// Whether the log was closed properly and every checksum holds.
+    pub complete: bool,
+    /// What is wrong with the log if it is not complete.
+    pub problem: Option<String>,
+}
+
+/// Reads a log, whole, cut off or damaged: every tick before the first damage is in the result, unaltered.
+///
+/// # Errors
+/// [`EpisodeError::Read`] if the file cannot be read, [`EpisodeError::NotALog`] if it is something else or was cut off
+/// within its first few hundred bytes, [`EpisodeError::Version`] if it is in another format.
+pub fn read_episode(path: &Path) -> Result<Episode, EpisodeError> {
+    read_episode_from(open(path)?, path)
+}
+
+/// [`read_episode`] from anything; `path` is for messages.
+///
+/// # Errors
+/// As [`read_episode`].
+pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, EpisodeError> {
+    let mut gathering = Gathering::default();
+    let mut info = None;
+    let mut attachments = Vec::new();
+    let problem = scan(reader, path, |found| {
+        match found {
+            Found::Metadata {
+                name: INFO_RECORD,
+                map,
+            } => {
+                info = Some(EpisodeInfo::from_map(path, map).map_err(Stop::Refused)?);
+            }
+            Found::Metadata { .. } => {}
+            Found::Attachment { name, data } => attachments.push((name.to_owned(), data.to_owned())),
+            Found::Message {
+                channel,
+                sequence,
+                data,
+            } => gathering
+                .take(channel, sequence, data)
+                .map_err(|problem| format!("tick {sequence}, {}: {problem}", channel.topic()))?,
+        }
+        Ok(())
+    })?;
+    let Gathering { ticks, frames, .. } = gathering;
+    let Some(info) = info else {
+        let problem = problem.unwrap_or_else(|| format!("it has no {INFO_RECORD} record"));
+        return Err(EpisodeError::NotALog {
+            path: path.to_owned(),
+            problem,
+        });
+    };
+    let problem = problem.map(|problem| match ticks.last() {
+        Some(last) => format!("not readable after tick {}: {problem}", last.tick),
+        None => format!("no readable tick: {problem}"),
+    });
+    Ok(Episode {
+        path: path.to_owned(),
+        info,
+        ticks,
+        frames,
+        attachments,
+        complete: problem.is_none(),
+        problem,
+    })
+}
+
+/// The decision stream of a log: the messages of `/filter`, `/plan`, `/guard` and `/actuate` in order, each as topic,
+/// space, payload, line feed. It holds no clock: two runs with the same configuration, bundle, seed and simulator in
+/// lockstep give the same bytes.
+///
+/// # Errors
+/// [`EpisodeError::Incomplete`] for a log that is cut off or damaged, as two halves would compare equal too easily;
+/// otherwise as [`read_episode`].
+pub fn decision_stream(path: &Path) -> Result<Vec<u8>, EpisodeError> {
+    let mut stream = Vec::new();
+    let mut described = false;
+    let problem = scan(open(path)?, path, |found| {
+        match found {
+            Found::Metadata {
+                name: INFO_RECORD,
+                map,
+            } => {
+                EpisodeInfo::from_map(path, map).map_err(Stop::Refused)?;
+                described = true;
+            }
+            Found::Message { channel, data, .. } if channel.is_decision() => {
+                for part in [channel.topic().as_bytes(), b" ", data, b"\n"] {
+                    stream.extend_from_slice(part);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    match problem {
+        Some(problem) if described => Err(EpisodeError::Incomplete {
+            path: path.to_owned(),
+            problem,
+        }),
+        Some(problem) => Err(EpisodeError::NotALog {
+            path: path.to_owned(),
+            problem,
+        }),
+        None if described => Ok(stream),
+        None => {
+            let problem = format!("it has no {INFO_RECORD} record");
+            Err(EpisodeError::NotALog {
+                path: path.to_owned(),
+                problem,
+            })
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, EpisodeError> {
+    let file = File::open(path).map_err(|source| EpisodeError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(BufReader::new(file))
+}
+
+/// Puts the messages of a tick together; the message of `/record` completes it.
+#[derive(Default)]
+struct Gathering {
+    ticks: Vec<TickRecord>,
+    frames: Vec<Option<Frame>>,
+    tick: TickRecord,
+    frame: Option<Frame>,
+    /// A bit for each channel of the tick at hand that has been seen.
+    seen: u16,
+}
+
+impl Gathering {
+    /// Channels without which a tick is not whole: all but the frame, which a tick may lack, and the set points that
+    /// are logged twice.
+    const REQUIRED: [Channel; 8] = [
+        Channel::CaptureJoints,
+        Channel::CaptureState,
+        Channel::Encode,
+        Channel::Filter,
+        Channel::Plan,
+        Channel::Guard,
+        Channel::Actuate,
+        Channel::Record,
+    ];
+
+    fn take(&mut self, channel: Channel, sequence: u32, data: &[u8]) -> Result<(), String> {
+        if self.tick.tick != sequence {
+            // A tick without its `/record` message was never finished.
+            self.tick = TickRecord {
+                tick: sequence,
+                ..TickRecord::default()
+            };
+            self.frame = None;
+            self.seen = 0;
+        }
+        match channel {
+            Channel::Capture => self.frame = Some(message::read_image(data)?),
+            Channel::CaptureJoints => {
+                (self.tick.capture.position_rad, self.tick.capture.velocity_rad_s) =
+                    message::read_joints(data)?;
+            }
+            Channel::CaptureState => {
+                let measured = std::mem::take(&mut self.tick.capture);
+                self.tick.capture = json(data)?;
+                self.tick.capture.position_rad = measured.position_rad;
+                self.tick.capture.velocity_rad_s = measured.velocity_rad_s;
+            }
+            Channel::Encode => self.tick.encode = json(data)?,
+            Channel::Filter => self.tick.filter = json(data)?,
+            Channel::Plan => self.tick.plan = json(data)?,
+            Channel::Guard => self.tick.guard = json(data)?,
+            Channel::ActuateJoints => {}
+            Channel::Actuate => self.tick.actuate = json(data)?,
+            Channel::Record => json::<RecordMessage>(data)?.fill(&mut self.tick),
+        }
+        self.seen |= 1 << channel as u16;
+        if channel == Channel::Record {
+            if let Some(lacking) = Self::REQUIRED
+                .iter()
+                .find(|channel| self.seen & (1 << **channel as u16) == 0)
+            {
+                return Err(format!("the tick has no message on {}", lacking.topic()));
+            }
+            self.ticks.push(std::mem::take(&mut self.tick));
+            self.frames.push(self.frame.take());
+            self.seen = 0;
+        }
+        Ok(())
+    }
+}
+
+fn json<T: DeserializeOwned>(data: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(data).map_err(|error| error.to_string())
+}

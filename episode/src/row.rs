@@ -1,0 +1,202 @@
+//! One row a control tick: what each of the seven stages did.
+//!
+//! A row is of fixed size and owns no heap memory, so that the tick can push it through a lock-free ring. On disk each
+//! stage has a channel of its own; which field goes to which channel is decided here by `#[serde(..)]`: what is
+//! skipped here is written elsewhere (measured joints to `/capture/joints`, times to `/record`).
+
+use robot::JointVec;
+use serde::{Deserialize, Serialize};
+
+use crate::number;
+
+/// Stages of a tick, in the order in which data flows; also the order of [`RecordRow::latency_ns`].
+pub const STAGES: [&str; 7] = [
+    "capture", "encode", "filter", "plan", "guard", "actuate", "record",
+];
+
+/// Everything that is logged about one control tick, apart from the frame.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TickRecord {
+    /// Index of the tick within the episode, from 0.
+    pub tick: u32,
+    /// The edge at which the tick was due, in nanoseconds of the loop's monotonic clock.
+    pub edge_ns: u64,
+    /// What was observed.
+    pub capture: CaptureRow,
+    /// How the embedding was obtained.
+    pub encode: EncodeRow,
+    /// What the belief update found.
+    pub filter: FilterRow,
+    /// What was proposed.
+    pub plan: PlanRow,
+    /// What the guard made of it.
+    pub guard: GuardRow,
+    /// What was sent.
+    pub actuate: ActuateRow,
+    /// Times and losses; the only stage whose numbers differ between two identical lockstep runs.
+    pub record: RecordRow,
+}
+
+/// The observation a tick worked with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CaptureRow {
+    /// Sequence number the camera gave the frame.
+    pub frame_seq: u64,
+    /// [`robot::Frame::hash`] of the frame; in JSON a hexadecimal string, because JSON numbers stop being exact at 2^53.
+    #[serde(with = "number::hex")]
+    pub frame_hash: u64,
+    /// Whether the frame was new to this tick and young enough; otherwise the filter ran on its prior only.
+    pub fresh: bool,
+    /// Age of the frame at the edge, in nanoseconds. A wall fact: stored with the latencies in `/record`.
+    #[serde(skip)]
+    pub age_ns: u64,
+    /// Reward of the state that this frame shows.
+    #[serde(with = "number::float")]
+    pub reward: f32,
+    /// Measured joint positions; stored in `/capture/joints`.
+    #[serde(skip)]
+    pub position_rad: JointVec,
+    /// Measured joint velocities; stored in `/capture/joints`.
+    #[serde(skip)]
+    pub velocity_rad_s: JointVec,
+}
+
+/// The encoder's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EncodeRow {
+    /// Whether the previous embedding was kept because no fresh frame had come.
+    pub reused: bool,
+}
+
+/// The belief update.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct FilterRow {
+    /// Divergence of posterior from prior, in nats: how much the observation surprised the model.
+    #[serde(with = "number::float")]
+    pub kl_nats: f32,
+    /// Whether the belief was rolled forward without an observation.
+    pub prior_only: bool,
+    /// Reward that the model expects in the present belief.
+    #[serde(with = "number::float")]
+    pub reward_predicted: f32,
+}
+
+/// Where the proposed action came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanSource {
+    /// Nothing was proposed.
+    #[default]
+    None,
+    /// A plan made in this tick.
+    Fresh,
+    /// The next step of an earlier plan.
+    Tail,
+    /// Staying where the arm is.
+    Hold,
+    /// A controlled stop.
+    Stop,
+    /// Torque released.
+    TorqueOff,
+    /// The random policy.
+    Random,
+    /// A person.
+    Teleop,
+    /// A policy that sees the simulator's state.
+    Oracle,
+}
+
+/// The planner's proposal.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// Where [`action`](Self::action) came from.
+    pub source: PlanSource,
+    /// Search iterations that ran; a replay runs exactly as many.
+    pub iterations: u32,
+    /// Predicted return of the best candidate of the last iteration.
+    #[serde(with = "number::float")]
+    pub best_return: f32,
+    /// Mean predicted return of the last iteration's elites.
+    #[serde(with = "number::float")]
+    pub elite_mean_return: f32,
+    /// Standard deviation of the elites' first action, averaged over joints.
+    #[serde(with = "number::float")]
+    pub elite_std: f32,
+    /// The proposal, in [-1, 1] a joint.
+    #[serde(with = "number::joints")]
+    pub action: JointVec,
+}
+
+/// Why the tick acted as it did: the rung of the fallback ladder it stood on, and what put it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing was wrong.
+    #[default]
+    Ok,
+    /// The planner did not finish in time; the last plan's tail was used.
+    PlanLate,
+    /// No frame was both new and young enough.
+    NoFreshFrame,
+    /// Too many ticks in a row without a fresh frame.
+    FrameGap,
+    /// The camera delivers, but always the same picture.
+    FrozenFrame,
+    /// Observation and model disagree beyond the trust threshold.
+    Surprise,
+    /// A number was not finite.
+    NonFinite,
+    /// The controller board does not answer.
+    LinkLost,
+    /// The emergency stop is latched.
+    EStop,
+    /// The episode is over.
+    EpisodeEnd,
+    /// A person asked for it.
+    Operator,
+}
+
+/// The guard's decision.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GuardRow {
+    /// Why the action is what it is.
+    pub reason: Reason,
+    /// Limits that intervened, as the bits of [`robot::LimitHits`].
+    pub hits: u8,
+    /// The action decided: sent at the next edge, or at this one with the immediate pipeline.
+    #[serde(with = "number::joints")]
+    pub action: JointVec,
+    /// Where that action leads by the end of its period.
+    #[serde(with = "number::joints")]
+    pub set_point_rad: JointVec,
+}
+
+/// What went out on the wire at this edge.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ActuateRow {
+    /// Sequence number of the command.
+    pub command_seq: u32,
+    /// The action sent at this edge; it drives the period that starts here.
+    #[serde(with = "number::joints")]
+    pub action: JointVec,
+    /// The set point sent with it.
+    #[serde(with = "number::joints")]
+    pub set_point_rad: JointVec,
+    /// Whether the command left; `false` if the link refused it or there was none.
+    pub sent: bool,
+}
+
+/// Times and losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecordRow {
+    /// Nanoseconds spent in each stage, in the order of [`STAGES`].
+    pub latency_ns: [u64; 7],
+    /// How long after its edge the tick began, in nanoseconds.
+    pub lateness_ns: u64,
+    /// Whether the tick ended after its deadline.
+    pub deadline_missed: bool,
+    /// Whether the machine, not the program, was the cause: the thread was not running when it could have been.
+    pub host_stall: bool,
+    /// Records lost since the episode began because the ring to the writer was full.
+    pub dropped: u32,
+}

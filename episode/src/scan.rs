@@ -1,0 +1,162 @@
+//! A single pass over a log from front to back, for logs that may end anywhere.
+//!
+//! Nothing here trusts the index at the end of the file: it is missing after a crash.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use mcap::records::{MessageHeader, Record, op};
+use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
+
+use crate::channel::Channel;
+use crate::error::EpisodeError;
+use crate::writer::MAX_ATTACHMENT_BYTES;
+
+/// The longest record a reader believes in: an attachment with its header. Also bounds memory when a length is damaged.
+const MAX_RECORD_BYTES: usize = MAX_ATTACHMENT_BYTES + 64 * 1024;
+
+/// What the pass comes across.
+pub(crate) enum Found<'a> {
+    Metadata {
+        name: &'a str,
+        map: &'a BTreeMap<String, String>,
+    },
+    Attachment {
+        name: &'a str,
+        data: &'a [u8],
+    },
+    Message {
+        channel: Channel,
+        sequence: u32,
+        data: &'a [u8],
+    },
+}
+
+/// Why a visitor ends the pass early.
+pub(crate) enum Stop {
+    /// The log is damaged here; what was read before stands.
+    Damaged(String),
+    /// The log cannot be used at all.
+    Refused(EpisodeError),
+}
+
+impl From<String> for Stop {
+    fn from(problem: String) -> Self {
+        Self::Damaged(problem)
+    }
+}
+
+/// Shows `visit` everything readable, in order. Returns what is wrong with the log, `None` if it is complete and every
+/// checksum holds. A chunk whose checksum does not hold is not shown.
+pub(crate) fn scan(
+    mut reader: impl Read,
+    path: &Path,
+    mut visit: impl FnMut(Found<'_>) -> Result<(), Stop>,
+) -> Result<Option<String>, EpisodeError> {
+    let options = LinearReaderOptions::default()
+        .with_check_finishes_after_end_magic(true)
+        .with_prevalidate_chunk_crcs(true)
+        .with_validate_data_section_crc(true)
+        .with_validate_summary_section_crc(true)
+        .with_record_length_limit(MAX_RECORD_BYTES);
+    let mut linear = LinearReader::new_with_options(options);
+    let mut channels = BTreeMap::new();
+    while let Some(event) = linear.next_event() {
+        match event {
+            Ok(LinearReadEvent::ReadRequest(bytes)) => {
+                let read =
+                    read_some(&mut reader, linear.insert(bytes)).map_err(|source| EpisodeError::Read {
+                        path: path.to_owned(),
+                        source,
+                    })?;
+                linear.notify_read(read);
+            }
+            Ok(LinearReadEvent::Record { opcode, data }) => {
+                match show(opcode, data, &mut channels, &mut visit) {
+                    Ok(()) => {}
+                    Err(Stop::Damaged(problem)) => return Ok(Some(problem)),
+                    Err(Stop::Refused(error)) => return Err(error),
+                }
+            }
+            Err(mcap::McapError::UnexpectedEof) => return Ok(Some("the file ends too early".to_owned())),
+            Err(error) => return Ok(Some(error.to_string())),
+        }
+    }
+    Ok(None)
+}
+
+fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn show(
+    opcode: u8,
+    data: &[u8],
+    channels: &mut BTreeMap<u16, Channel>,
+    visit: &mut impl FnMut(Found<'_>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    // Indexes and the repeated schemas of the summary are of no use in a pass from front to back.
+    if !matches!(opcode, op::METADATA | op::ATTACHMENT | op::CHANNEL | op::MESSAGE) {
+        return Ok(());
+    }
+    if opcode == op::ATTACHMENT && !attachment_has_room(data) {
+        return Err(Stop::Damaged("an attachment is shorter than it says".to_owned()));
+    }
+    match mcap::parse_record(opcode, data).map_err(|error| error.to_string())? {
+        Record::Metadata(metadata) => visit(Found::Metadata {
+            name: &metadata.name,
+            map: &metadata.metadata,
+        }),
+        Record::Attachment { header, data, .. } => visit(Found::Attachment {
+            name: &header.name,
+            data: &data,
+        }),
+        Record::Channel(channel) => {
+            if let Some(known) = Channel::from_topic(&channel.topic) {
+                channels.insert(channel.id, known);
+            }
+            Ok(())
+        }
+        Record::Message {
+            header: MessageHeader {
+                channel_id, sequence, ..
+            },
+            data,
+        } => {
+            // A channel that another program added is not ours to judge.
+            let Some(&channel) = channels.get(&channel_id) else {
+                return Ok(());
+            };
+            visit(Found::Message {
+                channel,
+                sequence,
+                data: &data,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an attachment record is as long as its own strings need; `mcap::parse_record` slices without asking.
+fn attachment_has_room(data: &[u8]) -> bool {
+    const TIMES: usize = 16;
+    const DATA_LENGTH_AND_CRC: usize = 12;
+    let string_end = |start: usize| {
+        let length = data
+            .get(start..start.checked_add(4)?)?
+            .try_into()
+            .ok()
+            .map(u32::from_le_bytes)?;
+        start.checked_add(4)?.checked_add(usize::try_from(length).ok()?)
+    };
+    string_end(TIMES)
+        .and_then(string_end)
+        .and_then(|end| end.checked_add(DATA_LENGTH_AND_CRC))
+        .is_some_and(|needed| needed <= data.len())
+}

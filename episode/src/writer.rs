@@ -1,0 +1,344 @@
+//! Writing an episode.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use mcap::records::{MessageHeader, Metadata};
+use mcap::write::NoSeek;
+use mcap::{McapError, WriteOptions};
+use robot::Frame;
+
+use crate::channel::Channel;
+use crate::error::EpisodeError;
+use crate::info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
+use crate::message::{self, RecordMessage};
+use crate::row::TickRecord;
+use crate::schema;
+
+/// Payload bytes gathered before a chunk is compressed and handed to the operating system: about five ticks, which is
+/// what a crash can cost.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The largest attachment a log may carry, in bytes. Readers use it to tell a damaged length from a long record.
+pub const MAX_ATTACHMENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A file to carry inside the log: name, media type and contents.
+pub type Attachment<'a> = (&'a str, &'a str, &'a [u8]);
+
+/// What a finished log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EpisodeSummary {
+    /// Ticks written.
+    pub ticks: u64,
+    /// Frames written.
+    pub frames: u64,
+    /// Size of the log in bytes.
+    pub bytes: u64,
+}
+
+/// Writes one episode to `W`.
+///
+/// Memory is bounded by one chunk, apart from about 300 bytes of index a chunk. A chunk holds whole ticks and reaches
+/// the operating system in one piece, so that whatever is on disk after a crash is readable up to the last whole
+/// chunk. Dropping the writer writes the chunk at hand but no footer: only [`EpisodeWriter::finish`] makes a log
+/// complete.
+pub struct EpisodeWriter<W: Write = BufWriter<File>> {
+    // `None` only after `finish`.
+    mcap: Option<mcap::Writer<NoSeek<W>>>,
+    path: PathBuf,
+    joint_names: Vec<String>,
+    channel_ids: [u16; Channel::ALL.len()],
+    payload: Vec<u8>,
+    chunk_bytes: usize,
+    pending_bytes: usize,
+    summary: EpisodeSummary,
+    failed: bool,
+}
+
+impl<W: Write> std::fmt::Debug for EpisodeWriter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EpisodeWriter")
+            .field("path", &self.path)
+            .field("summary", &self.summary)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EpisodeWriter {
+    /// Creates the log `path`, and the directories above it, and writes the description and the attachments.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Exists`] if there is such a file, [`EpisodeError::Create`] if it cannot be made, and those of
+    /// [`EpisodeWriter::from_writer`].
+    pub fn create(
+        path: &Path,
+        info: &EpisodeInfo,
+        attachments: &[Attachment<'_>],
+    ) -> Result<Self, EpisodeError> {
+        let refuse = |source| EpisodeError::Create {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(refuse)?;
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|source| {
+                if source.kind() == ErrorKind::AlreadyExists {
+                    EpisodeError::Exists {
+                        path: path.to_owned(),
+                    }
+                } else {
+                    refuse(source)
+                }
+            })?;
+        Self::from_writer(BufWriter::new(file), path, info, attachments, CHUNK_BYTES)
+    }
+}
+
+impl<W: Write> EpisodeWriter<W> {
+    /// Writes to anything; `path` is for messages. A chunk is closed at the first tick with which it holds
+    /// `chunk_bytes` or more.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Write`], [`EpisodeError::Attachment`] for one above [`MAX_ATTACHMENT_BYTES`], and
+    /// [`EpisodeError::Version`] if `info` asks for a format other than [`FORMAT_VERSION`].
+    pub fn from_writer(
+        writer: W,
+        path: &Path,
+        info: &EpisodeInfo,
+        attachments: &[Attachment<'_>],
+        chunk_bytes: usize,
+    ) -> Result<Self, EpisodeError> {
+        if info.format_version != FORMAT_VERSION {
+            let found = info.format_version.to_string();
+            return Err(EpisodeError::Version {
+                path: path.to_owned(),
+                found,
+                expected: FORMAT_VERSION,
+            });
+        }
+        if let Some((name, _, data)) = attachments
+            .iter()
+            .find(|(_, _, data)| data.len() > MAX_ATTACHMENT_BYTES)
+        {
+            return Err(EpisodeError::Attachment {
+                path: path.to_owned(),
+                name: (*name).to_owned(),
+                bytes: data.len(),
+                limit: MAX_ATTACHMENT_BYTES,
+            });
+        }
+        let mcap = options()
+            .create(NoSeek::new(writer))
+            .map_err(|error| write_error(path, error))?;
+        let mut episode = Self {
+            mcap: Some(mcap),
+            path: path.to_owned(),
+            joint_names: info.joint_names.clone(),
+            channel_ids: [0; Channel::ALL.len()],
+            payload: Vec::with_capacity(2 * robot::FRAME_BYTES),
+            chunk_bytes,
+            pending_bytes: 0,
+            summary: EpisodeSummary::default(),
+            failed: false,
+        };
+        episode.attempt(|this| this.write_head(info, attachments))?;
+        Ok(episode)
+    }
+
+    /// Logs a tick and, if it had one, the frame exactly as the model saw it. `time_ns` is the time viewers show:
+    /// nanoseconds since 1970, or since the episode's start in lockstep.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Write`]; from then on every call fails.
+    pub fn write_tick(
+        &mut self,
+        tick: &TickRecord,
+        frame: Option<&Frame>,
+        time_ns: u64,
+    ) -> Result<(), EpisodeError> {
+        self.attempt(|this| {
+            for channel in Channel::ALL {
+                if this.encode(channel, tick, frame, time_ns)? {
+                    this.write_payload(channel, tick.tick, time_ns)?;
+                }
+            }
+            if this.pending_bytes >= this.chunk_bytes {
+                this.close_chunk()?;
+            }
+            this.summary.ticks += 1;
+            this.summary.frames += u64::from(frame.is_some());
+            Ok(())
+        })
+    }
+
+    /// Closes the chunk at hand and hands everything to the operating system.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Write`]; from then on every call fails.
+    pub fn flush(&mut self) -> Result<(), EpisodeError> {
+        self.attempt(Self::close_chunk)
+    }
+
+    /// Ends the log: last chunk, index and footer.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Write`]; the ticks before stay readable.
+    pub fn finish(mut self) -> Result<EpisodeSummary, EpisodeError> {
+        self.attempt(|this| {
+            this.mcap()?.finish()?;
+            let Some(mcap) = this.mcap.take() else {
+                return Ok(());
+            };
+            let mut sink = mcap.into_inner();
+            sink.flush()?;
+            this.summary.bytes = sink.stream_position()?;
+            Ok(())
+        })?;
+        Ok(self.summary)
+    }
+
+    /// Runs one writing step. After a failure the position in the file is unknown, so that nothing may follow.
+    fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<(), McapError>) -> Result<(), EpisodeError> {
+        let result = if self.failed {
+            Err(McapError::AttemptedWriteAfterFailure)
+        } else {
+            step(self)
+        };
+        result.map_err(|error| {
+            self.failed = true;
+            write_error(&self.path, error)
+        })
+    }
+
+    fn mcap(&mut self) -> Result<&mut mcap::Writer<NoSeek<W>>, McapError> {
+        self.mcap.as_mut().ok_or(McapError::AttemptedWriteAfterFailure)
+    }
+
+    fn write_head(&mut self, info: &EpisodeInfo, attachments: &[Attachment<'_>]) -> Result<(), McapError> {
+        let time_ns = info.started_unix_ns;
+        let mcap = self.mcap()?;
+        mcap.write_metadata(&Metadata {
+            name: INFO_RECORD.to_owned(),
+            metadata: info.to_map(),
+        })?;
+        for (name, media_type, data) in attachments {
+            mcap.attach(&mcap::Attachment {
+                log_time: time_ns,
+                create_time: time_ns,
+                name: (*name).to_owned(),
+                media_type: (*media_type).to_owned(),
+                data: (*data).into(),
+            })?;
+        }
+        for (index, channel) in Channel::ALL.into_iter().enumerate() {
+            let schema = schema::of(channel);
+            let mcap = self.mcap()?;
+            let schema_id = mcap.add_schema(&schema.name, &schema.encoding, &schema.data)?;
+            self.channel_ids[index] = mcap.add_channel(
+                schema_id,
+                channel.topic(),
+                schema.message_encoding,
+                &BTreeMap::new(),
+            )?;
+        }
+        // The schemas have a chunk of their own: the first ticks are lost no sooner than any others.
+        self.close_chunk()
+    }
+
+    /// Encodes what `channel` says about the tick into `payload`; `false` if it says nothing.
+    fn encode(
+        &mut self,
+        channel: Channel,
+        tick: &TickRecord,
+        frame: Option<&Frame>,
+        time_ns: u64,
+    ) -> Result<bool, McapError> {
+        let (buffer, number) = (&mut self.payload, tick.tick);
+        match channel {
+            Channel::Capture => {
+                let Some(frame) = frame else { return Ok(false) };
+                message::image(buffer, frame, time_ns)
+            }
+            Channel::CaptureJoints => {
+                let (position, velocity) = (&tick.capture.position_rad, &tick.capture.velocity_rad_s);
+                message::joints(buffer, &self.joint_names, position, velocity, time_ns)
+            }
+            Channel::CaptureState => message::json(buffer, number, &tick.capture),
+            Channel::Encode => message::json(buffer, number, &tick.encode),
+            Channel::Filter => message::json(buffer, number, &tick.filter),
+            Channel::Plan => message::json(buffer, number, &tick.plan),
+            Channel::Guard => message::json(buffer, number, &tick.guard),
+            Channel::ActuateJoints => message::joints(
+                buffer,
+                &self.joint_names,
+                &tick.actuate.set_point_rad,
+                &[],
+                time_ns,
+            ),
+            Channel::Actuate => message::json(buffer, number, &tick.actuate),
+            Channel::Record => message::json(buffer, number, &RecordMessage::of(tick)),
+        }?;
+        Ok(true)
+    }
+
+    fn write_payload(&mut self, channel: Channel, sequence: u32, time_ns: u64) -> Result<(), McapError> {
+        let channel_id = self.channel_ids[channel as usize];
+        let header = MessageHeader {
+            channel_id,
+            sequence,
+            log_time: time_ns,
+            publish_time: time_ns,
+        };
+        self.pending_bytes += self.payload.len();
+        let mcap = self.mcap.as_mut().ok_or(McapError::AttemptedWriteAfterFailure)?;
+        mcap.write_to_known_channel(&header, &self.payload)
+    }
+
+    fn close_chunk(&mut self) -> Result<(), McapError> {
+        self.pending_bytes = 0;
+        self.mcap()?.flush()
+    }
+}
+
+impl<W: Write> Drop for EpisodeWriter<W> {
+    fn drop(&mut self) {
+        let Some(mut mcap) = self.mcap.take() else { return };
+        if !self.failed {
+            // There is nobody to tell: whoever wants to know calls `finish`.
+            let _ = mcap.flush();
+        }
+        // Dropped as it is, the MCAP writer would add a footer and pass the log off as complete.
+        let _ = mcap.into_inner().flush();
+    }
+}
+
+fn options() -> WriteOptions {
+    WriteOptions::new()
+        .library(concat!("armillary-episode ", env!("CARGO_PKG_VERSION")))
+        // Chunks end between ticks, where `write_tick` says.
+        .chunk_size(None)
+        // A chunk is compressed in memory and written at once, never patched afterwards as seeking writers do.
+        .disable_seeking(true)
+        // The log's thread must not take cores from the planner.
+        .compression_threads(0)
+}
+
+fn write_error(path: &Path, error: McapError) -> EpisodeError {
+    let source = match error {
+        McapError::Io(source) => source,
+        McapError::AttemptedWriteAfterFailure => std::io::Error::other("an earlier write to it failed"),
+        other => std::io::Error::other(other),
+    };
+    EpisodeError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}

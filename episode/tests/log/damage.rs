@@ -1,0 +1,179 @@
+//! Crashes, full disks and rotten bits: what was written before stays, nothing is made up, nothing panics.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use episode::{Episode, EpisodeError, EpisodeWriter, decision_stream, read_episode};
+
+use crate::sample::{ATTACHMENTS, Disk, frame, info, log, read, tick};
+
+/// Every tick in `episode` is one that was written, with its frame, in order.
+fn check_unaltered(episode: &Episode) {
+    assert_eq!(episode.ticks.len(), episode.frames.len());
+    assert!(episode.ticks.is_sorted_by_key(|tick| tick.tick));
+    for (read, image) in episode.ticks.iter().zip(&episode.frames) {
+        assert_eq!(*read, tick(read.tick));
+        assert_eq!(image.as_ref(), Some(&frame(read.tick)));
+    }
+}
+
+#[test]
+fn a_log_cut_off_at_any_byte_gives_every_tick_before_the_cut() {
+    let (bytes, ends) = log(6);
+    let mut most = 0;
+    for length in 0..bytes.len() {
+        let written = ends.iter().filter(|end| **end <= length).count();
+        let recovered = match read(&bytes[..length]) {
+            Ok(episode) => {
+                check_unaltered(&episode);
+                assert!(
+                    !episode.complete && episode.problem.is_some(),
+                    "cut at {length} went unnoticed"
+                );
+                assert_eq!(episode.info, info());
+                episode.ticks.len()
+            }
+            Err(EpisodeError::NotALog { .. }) => 0,
+            Err(error) => panic!("cut at {length}: {error}"),
+        };
+        assert!(
+            recovered >= written && recovered >= most,
+            "cut at {length}: {recovered} of {written}"
+        );
+        most = recovered;
+    }
+    let whole = read(&bytes).unwrap();
+    check_unaltered(&whole);
+    assert!(whole.complete && whole.ticks.len() == 6);
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_or_harmless() {
+    let (bytes, _) = log(3);
+    let whole = read(&bytes).unwrap();
+    for position in 0..bytes.len() {
+        for mask in [1 << (position % 8), 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= mask;
+            match read(&damaged) {
+                Ok(episode) => {
+                    check_unaltered(&episode);
+                    assert!(
+                        !episode.complete || episode == whole,
+                        "byte {position} changed the episode unseen"
+                    );
+                    assert_eq!(episode.complete, episode.problem.is_none());
+                }
+                Err(EpisodeError::NotALog { .. } | EpisodeError::Version { .. }) => {}
+                Err(error) => panic!("byte {position}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_late_chunk_keeps_the_ticks_before_it() {
+    let (bytes, ends) = log(6);
+    let mut damaged = bytes;
+    // Well inside the compressed data of the fourth tick.
+    damaged[ends[2] + 200] ^= 0x10;
+    let episode = read(&damaged).unwrap();
+    check_unaltered(&episode);
+    assert_eq!(episode.ticks.len(), 3);
+    let problem = episode.problem.unwrap();
+    assert!(problem.starts_with("not readable after tick 2: "), "{problem}");
+}
+
+#[test]
+fn trailing_bytes_are_a_problem() {
+    let (mut bytes, _) = log(2);
+    bytes.push(0);
+    let episode = read(&bytes).unwrap();
+    check_unaltered(&episode);
+    assert_eq!((episode.ticks.len(), episode.complete), (2, false));
+}
+
+#[test]
+fn a_full_disk_is_a_typed_error_and_the_prefix_stays_readable() {
+    let (bytes, ends) = log(6);
+    for capacity in (0..bytes.len()).step_by(61) {
+        let disk = Disk::of(capacity);
+        let path = Path::new("runs/full.mcap");
+        let result = EpisodeWriter::from_writer(disk.clone(), path, &info(), &ATTACHMENTS, 1).and_then(
+            |mut writer| {
+                for number in 0..6 {
+                    if let Err(error) = writer.write_tick(
+                        &tick(number),
+                        Some(&frame(number)),
+                        50_000_000 * u64::from(number),
+                    ) {
+                        let again = writer.write_tick(&tick(number), None, 0);
+                        assert!(
+                            matches!(again, Err(EpisodeError::Write { .. })),
+                            "writing went on after {error}"
+                        );
+                        return Err(error);
+                    }
+                }
+                writer.finish()
+            },
+        );
+        let Err(EpisodeError::Write { path: named, source }) = result else {
+            panic!("capacity {capacity}: {result:?}");
+        };
+        assert_eq!((named.as_path(), source.kind()), (path, ErrorKind::StorageFull));
+        let written = ends.iter().filter(|end| **end <= capacity).count();
+        match read(&disk.bytes()) {
+            Ok(episode) => {
+                check_unaltered(&episode);
+                assert!(episode.ticks.len() >= written && !episode.complete);
+            }
+            Err(EpisodeError::NotALog { .. }) => assert_eq!(written, 0),
+            Err(error) => panic!("capacity {capacity}: {error}"),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn dev_full_is_a_write_error() {
+    let path = Path::new("/dev/full");
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    let result = EpisodeWriter::from_writer(file, path, &info(), &[], 1);
+    let message = result.unwrap_err().to_string();
+    assert!(
+        message.starts_with("/dev/full: cannot write the log: "),
+        "{message}"
+    );
+    assert!(message.contains("free space"), "{message}");
+}
+
+#[test]
+fn dropping_the_writer_saves_the_ticks_but_does_not_call_the_log_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dropped.mcap");
+    let mut writer = EpisodeWriter::create(&path, &info(), &[]).unwrap();
+    writer.write_tick(&tick(0), Some(&frame(0)), 0).unwrap();
+    drop(writer);
+    let episode = read_episode(&path).unwrap();
+    check_unaltered(&episode);
+    assert_eq!((episode.ticks.len(), episode.complete), (1, false));
+    assert!(matches!(
+        decision_stream(&path),
+        Err(EpisodeError::Incomplete { .. })
+    ));
+}
+
+#[test]
+fn what_was_flushed_is_readable_while_the_log_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("open.mcap");
+    let mut writer = EpisodeWriter::create(&path, &info(), &[]).unwrap();
+    for number in 0..3 {
+        writer.write_tick(&tick(number), Some(&frame(number)), 0).unwrap();
+    }
+    writer.flush().unwrap();
+    assert_eq!(read_episode(&path).unwrap().ticks.len(), 3);
+    writer.finish().unwrap();
+    assert!(read_episode(&path).unwrap().complete);
+}

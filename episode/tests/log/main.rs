@@ -1,0 +1,7 @@
+//! The run log through its public interface: what goes in comes out, whatever happened to the file in between.
+
+mod damage;
+mod format;
+mod round_trip;
+mod sample;
+mod training;

@@ -1,0 +1,167 @@
+//! Episodes to write, and a file that tests can look into while it is being written.
+
+use std::cell::RefCell;
+use std::io::{Error, Write};
+use std::path::Path;
+use std::rc::Rc;
+
+use episode::{
+    ActuateRow, Attachment, CaptureRow, EncodeRow, Episode, EpisodeInfo, EpisodeWriter, FilterRow, GuardRow,
+    PlanRow, PlanSource, Reason, RecordRow, TickRecord, read_episode_from,
+};
+use robot::philox::Stream;
+use robot::{Frame, JointVec};
+
+pub(crate) const PERIOD_NS: u64 = 50_000_000;
+pub(crate) const ATTACHMENTS: [Attachment<'static>; 2] = [
+    ("robot.ron", "text/plain", b"(name: \"arm\")"),
+    ("manifest.ron", "text/plain", b"(format: 1)"),
+];
+
+pub(crate) fn info() -> EpisodeInfo {
+    EpisodeInfo {
+        robot: "sim-arm".to_owned(),
+        task: "reach".to_owned(),
+        episode_seed: u64::MAX,
+        policy: "planner".to_owned(),
+        pipeline: "next-tick".to_owned(),
+        planner_seed: 1 << 60,
+        period_s: 0.05,
+        joint_names: vec!["shoulder".to_owned(), "elbow \"two\"".to_owned()],
+        reward_source: "simulator".to_owned(),
+        config_sha256: "00ff".repeat(16),
+        bundle_sha256: Some("ab".repeat(32)),
+        software: "armillary 0.1.0".to_owned(),
+        ..EpisodeInfo::default()
+    }
+}
+
+/// A tick with every field set, different for each tick.
+pub(crate) fn tick(number: u32) -> TickRecord {
+    let mut stream = Stream::new(7, u64::from(number));
+    let mut joints = || -> JointVec { (0..2).map(|_| stream.range(-1.0, 1.0)).collect() };
+    let wide = |low: u64| (u64::from(number) << 40) | low;
+    TickRecord {
+        tick: number,
+        edge_ns: u64::from(number) * PERIOD_NS,
+        capture: CaptureRow {
+            frame_seq: wide(3),
+            frame_hash: u64::MAX - u64::from(number),
+            fresh: true,
+            age_ns: wide(5),
+            reward: number as f32 / 3.0,
+            position_rad: joints(),
+            velocity_rad_s: joints(),
+        },
+        encode: EncodeRow {
+            reused: number % 2 == 1,
+        },
+        filter: FilterRow {
+            kl_nats: 0.1 + number as f32,
+            prior_only: number % 3 == 1,
+            reward_predicted: 0.7,
+        },
+        plan: PlanRow {
+            source: PlanSource::Fresh,
+            iterations: 10,
+            best_return: 1.0 / 7.0,
+            elite_mean_return: -1e-20,
+            elite_std: 3e20,
+            action: joints(),
+        },
+        guard: GuardRow {
+            reason: Reason::PlanLate,
+            hits: 0b1_0110,
+            action: joints(),
+            set_point_rad: joints(),
+        },
+        actuate: ActuateRow {
+            command_seq: number + 1,
+            action: joints(),
+            set_point_rad: joints(),
+            sent: true,
+        },
+        record: RecordRow {
+            latency_ns: [1, 2, 3, 4, 5, 6, wide(7)],
+            lateness_ns: wide(8),
+            deadline_missed: number % 2 == 0,
+            host_stall: number % 2 == 1,
+            dropped: number,
+        },
+    }
+}
+
+/// A frame that compresses well and differs from tick to tick.
+pub(crate) fn frame(number: u32) -> Frame {
+    let mut frame = Frame::default();
+    frame.rgb_mut()[number as usize * 100] = 200;
+    frame
+}
+
+/// A file in memory that stays visible to the test, with an optional size at which its disk is full.
+#[derive(Clone, Default)]
+pub(crate) struct Disk {
+    bytes: Rc<RefCell<Vec<u8>>>,
+    capacity: Option<usize>,
+}
+
+impl Disk {
+    pub(crate) fn of(capacity: usize) -> Self {
+        Self {
+            capacity: Some(capacity),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.borrow().len()
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.bytes.borrow().clone()
+    }
+}
+
+impl Write for Disk {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        let room = self
+            .capacity
+            .map_or(data.len(), |capacity| capacity - self.len())
+            .min(data.len());
+        if room == 0 && !data.is_empty() {
+            return Err(Error::from(std::io::ErrorKind::StorageFull));
+        }
+        self.bytes.borrow_mut().extend_from_slice(&data[..room]);
+        Ok(room)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A whole log of `count` ticks with a chunk a tick, and its length after each of them.
+pub(crate) fn log(count: u32) -> (Vec<u8>, Vec<usize>) {
+    let disk = Disk::default();
+    let mut writer =
+        EpisodeWriter::from_writer(disk.clone(), Path::new("memory"), &info(), &ATTACHMENTS, 1).unwrap();
+    let ends = (0..count)
+        .map(|number| {
+            let frame = frame(number);
+            writer
+                .write_tick(&tick(number), Some(&frame), u64::from(number) * PERIOD_NS)
+                .unwrap();
+            disk.len()
+        })
+        .collect();
+    let summary = writer.finish().unwrap();
+    assert_eq!(
+        (summary.ticks, summary.bytes),
+        (u64::from(count), disk.len() as u64)
+    );
+    (disk.bytes(), ends)
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<Episode, episode::EpisodeError> {
+    read_episode_from(bytes, Path::new("memory"))
+}

@@ -1,0 +1,182 @@
+//! A simulated arm: the firmware core in front of a [`Plant`], on one virtual device clock.
+//!
+//! [`crate::Loopback`] and [`crate::SimulatorBridge`] both drive this, so that a command has the same effect to the
+//! last bit whether it came through memory or through a pty.
+
+use robot::{Config, Frame, Plant};
+
+use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions};
+use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES};
+
+const _: () = assert!(wire::MAX_JOINTS == robot::MAX_JOINTS);
+
+/// Version that a simulated arm reports.
+const FIRMWARE_VERSION: [u8; 3] = [0, 1, 0];
+
+/// Farthest a first command may lie from the start pose unless the options say otherwise, in radians.
+pub const JUMP_MAX_RAD: f32 = 0.25;
+
+/// How a simulated arm is timed and limited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArmOptions {
+    /// Control period, in seconds.
+    pub period_s: f32,
+    /// Firmware and physics steps a control period; at least 1.
+    pub substeps: u32,
+    /// The firmware's limits.
+    pub limits: FirmwareLimits,
+    /// Silence after which the firmware stops the arm, in microseconds.
+    pub watchdog_us: u64,
+    /// Silence after which a holding firmware lets go, in microseconds.
+    pub torque_grace_us: u64,
+    /// Farthest a first command may lie from the pose the arm is in, in radians.
+    pub jump_max_rad: f32,
+}
+
+impl ArmOptions {
+    /// What a robot file says about its simulated arm; 5 steps a period where it has no `simulator` section. `None` if
+    /// its joints have no usable limits, which a checked file rules out.
+    pub fn from_config(config: &Config) -> Option<Self> {
+        let period_us = f64::from(config.period_s) * 1e6;
+        Some(Self {
+            period_s: config.period_s,
+            substeps: config.simulator.as_ref().map_or(5, |simulator| simulator.substeps),
+            limits: FirmwareLimits::from_joints(config.envelope.joints())?,
+            watchdog_us: (period_us * f64::from(config.watchdog_periods)).round() as u64,
+            torque_grace_us: (f64::from(config.torque_grace_s) * 1e6).round() as u64,
+            jump_max_rad: JUMP_MAX_RAD,
+        })
+    }
+
+    /// The control period in microseconds, rounded, at least 1.
+    pub fn period_us(&self) -> u32 {
+        ((f64::from(self.period_s) * 1e6).round() as u32).max(1)
+    }
+}
+
+/// Firmware core and plant, one clock.
+#[derive(Debug)]
+pub struct SimulatedArm<P> {
+    plant: P,
+    firmware: FirmwareCore,
+    period_us: u64,
+    substeps: u64,
+    dt_s: f32,
+    /// Physics steps since boot.
+    steps: u64,
+}
+
+impl<P: Plant> SimulatedArm<P> {
+    /// Boots the firmware at the pose the plant is in.
+    pub fn new(plant: P, options: &ArmOptions) -> Self {
+        let firmware = FirmwareCore::new(FirmwareOptions {
+            limits: options.limits.clone(),
+            watchdog_us: options.watchdog_us,
+            torque_grace_us: options.torque_grace_us,
+            jump_max_rad: options.jump_max_rad,
+            telemetry_every_ticks: 0,
+            firmware_version: FIRMWARE_VERSION,
+        });
+        let substeps = options.substeps.max(1);
+        let mut arm = Self {
+            plant,
+            firmware,
+            period_us: u64::from(options.period_us()),
+            substeps: u64::from(substeps),
+            dt_s: options.period_s / substeps as f32,
+            steps: 0,
+        };
+        arm.report();
+        arm
+    }
+
+    /// Device clock: the time up to which physics has run, in microseconds since boot.
+    pub fn now_us(&self) -> u64 {
+        self.steps * self.period_us / self.substeps
+    }
+
+    /// Device clock at the end of the next physics step.
+    pub fn next_step_us(&self) -> u64 {
+        (self.steps + 1) * self.period_us / self.substeps
+    }
+
+    /// Physics steps in a control period.
+    pub fn substeps(&self) -> u64 {
+        self.substeps
+    }
+
+    /// The control period in microseconds.
+    pub fn period_us(&self) -> u64 {
+        self.period_us
+    }
+
+    /// Starts a new episode and holds its start pose. The session ends; the clock runs on; a latched emergency stop
+    /// stays latched.
+    pub fn reset(&mut self, seed: u64) {
+        self.plant.reset(seed);
+        self.firmware.place(self.now_us(), &self.plant.joints().position_rad);
+    }
+
+    /// Bytes from the host, read at device time `now_us`.
+    pub fn on_bytes(&mut self, now_us: u64, bytes: &[u8]) {
+        self.firmware.on_bytes(now_us, bytes);
+    }
+
+    /// One firmware tick and one physics step.
+    pub fn substep(&mut self) {
+        let joints = self.plant.joints();
+        self.steps += 1;
+        let drive = self.firmware.tick(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
+        self.plant.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
+        self.report();
+    }
+
+    /// One control period.
+    pub fn advance_period(&mut self) {
+        for _ in 0..self.substeps {
+            self.substep();
+        }
+    }
+
+    /// Hands every frame the firmware has to send to `send`.
+    pub fn transmit(&mut self, mut send: impl FnMut(&[u8])) {
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        loop {
+            let frame = self.firmware.poll_transmit(&mut buffer);
+            if frame.is_empty() {
+                return;
+            }
+            send(frame);
+        }
+    }
+
+    /// What the camera sees now.
+    pub fn render(&mut self, frame: &mut Frame) {
+        self.plant.render(frame);
+    }
+
+    /// The task's reward now.
+    pub fn reward(&self) -> f32 {
+        self.plant.reward()
+    }
+
+    /// The firmware's state.
+    pub fn state(&self) -> FirmwareState {
+        self.firmware.state()
+    }
+
+    /// Newest command sequence number the firmware has received in this session.
+    pub fn received_seq(&self) -> Option<u32> {
+        self.firmware.received_seq()
+    }
+
+    /// The plant.
+    pub fn plant(&self) -> &P {
+        &self.plant
+    }
+
+    fn report(&mut self) {
+        let joints = self.plant.joints();
+        self.firmware.report(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
+    }
+}

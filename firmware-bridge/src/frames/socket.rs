@@ -1,0 +1,306 @@
+//! The client's end of the frame socket.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use robot::Frame;
+
+use super::protocol::{FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome};
+use super::{FrameSource, FrameStamp, MessageReader, ReadError, monotonic_ns, write_header};
+
+/// Why no frames come. Every message names the socket and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// There is no socket at this path.
+    #[error("{}: no such socket; start the simulator bridge first, with this path", path.display())]
+    Missing {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Nobody listens at this path.
+    #[error("{}: nobody listens; the bridge that made this socket has ended, start it again", path.display())]
+    NobodyListens {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The user may not connect.
+    #[error("{}: permission denied; run bridge and controller as the same user", path.display())]
+    Permission {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The source closed while in use.
+    #[error("{}: closed by the other side; see what the bridge said, then start it again", path.display())]
+    Closed {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// No answer in time.
+    #[error("{}: no answer to {request} within {waited_ms} ms; the bridge hangs or is overloaded", path.display())]
+    Timeout {
+        /// The socket.
+        path: PathBuf,
+        /// What was asked.
+        request: &'static str,
+        /// How long it took.
+        waited_ms: u64,
+    },
+    /// The bridge refused a request.
+    #[error("{}: {refusal}", path.display())]
+    Refused {
+        /// The socket.
+        path: PathBuf,
+        /// Its reason.
+        refusal: Refusal,
+    },
+    /// The bridge speaks another version of the protocol.
+    #[error("{}: the bridge speaks frame protocol {theirs}, this program {ours}; use one release for both", path.display())]
+    VersionMismatch {
+        /// The socket.
+        path: PathBuf,
+        /// Our version.
+        ours: u16,
+        /// The bridge's version.
+        theirs: u16,
+    },
+    /// What came is not the protocol.
+    #[error("{}: what arrives is not the frame protocol; is this the bridge's socket?", path.display())]
+    Malformed {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Anything else the operating system reports.
+    #[error("{}: {source}; check that the bridge still runs", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// A frame that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Delivered {
+    /// Number and age.
+    pub stamp: FrameStamp,
+    /// The task's reward at capture.
+    pub reward: f32,
+    /// Device clock at capture, in microseconds.
+    pub device_time_us: u64,
+}
+
+/// A connection to a bridge's frame socket. [`FrameSource::poll`] allocates nothing.
+#[derive(Debug)]
+pub struct FrameSocket {
+    path: PathBuf,
+    stream: UnixStream,
+    reader: MessageReader<Reply>,
+    timeout: Duration,
+    welcome: Welcome,
+    newest: Frame,
+    header: Option<FrameHeader>,
+    handed_over: Option<u64>,
+}
+
+impl FrameSocket {
+    /// Connects and waits for the bridge's welcome. `timeout` bounds this and every later answer.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn connect(path: &Path, timeout: Duration) -> Result<Self, FrameError> {
+        let stream = UnixStream::connect(path).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() {
+                io::ErrorKind::NotFound => FrameError::Missing { path },
+                io::ErrorKind::ConnectionRefused => FrameError::NobodyListens { path },
+                io::ErrorKind::PermissionDenied => FrameError::Permission { path },
+                _ => FrameError::Io { path, source },
+            }
+        })?;
+        stream.set_nonblocking(true).map_err(|source| FrameError::Io { path: path.to_owned(), source })?;
+        let mut socket = Self {
+            path: path.to_owned(),
+            stream,
+            reader: MessageReader::new(),
+            timeout,
+            welcome: Welcome { protocol_version: 0, lockstep: false, period_us: 0, joints: 0 },
+            newest: Frame::default(),
+            header: None,
+            handed_over: None,
+        };
+        socket.welcome = socket.answer("connecting", |socket, reply| match reply {
+            Reply::Welcome(welcome) => Some(welcome),
+            Reply::Frame(_) | Reply::Refused(_) => {
+                debug_assert!(socket.header.is_none() || matches!(reply, Reply::Frame(_)));
+                None
+            }
+        })?;
+        if socket.welcome.protocol_version != FRAME_PROTOCOL_VERSION {
+            return Err(FrameError::VersionMismatch {
+                path: socket.path,
+                ours: FRAME_PROTOCOL_VERSION,
+                theirs: socket.welcome.protocol_version,
+            });
+        }
+        Ok(socket)
+    }
+
+    /// What the bridge said of itself.
+    pub fn welcome(&self) -> Welcome {
+        self.welcome
+    }
+
+    /// Starts a new episode and waits for its first frame.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn reset(&mut self, seed: u64, into: &mut Frame) -> Result<Delivered, FrameError> {
+        self.request(Request::Reset { seed })?;
+        self.frame("reset", FrameCause::Reset, into)
+    }
+
+    /// Lockstep: advances one control period once the firmware has received command `command_seq`, and waits for the
+    /// frame at its end.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn step(&mut self, command_seq: u32, into: &mut Frame) -> Result<Delivered, FrameError> {
+        self.request(Request::Step { command_seq: Some(command_seq) })?;
+        self.frame("step", FrameCause::Step, into)
+    }
+
+    /// Lockstep: advances one control period without waiting for a command.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn advance(&mut self, into: &mut Frame) -> Result<Delivered, FrameError> {
+        self.request(Request::Step { command_seq: None })?;
+        self.frame("step", FrameCause::Step, into)
+    }
+
+    /// Ends the bridge.
+    ///
+    /// # Errors
+    /// [`FrameError`] if it cannot be told.
+    pub fn quit(&mut self) -> Result<(), FrameError> {
+        self.request(Request::Quit)
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), FrameError> {
+        let mut bytes = Vec::with_capacity(32);
+        write_header(&request, &mut bytes);
+        let start = Instant::now();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match self.stream.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait("a request", start, PollFlags::POLLOUT)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(self.closed()),
+                Err(source) => return Err(FrameError::Io { path: self.path.clone(), source }),
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        request: &'static str,
+        cause: FrameCause,
+        into: &mut Frame,
+    ) -> Result<Delivered, FrameError> {
+        let header = self.answer(request, |_, reply| match reply {
+            Reply::Frame(header) if header.cause == cause => Some(header),
+            Reply::Frame(_) | Reply::Welcome(_) | Reply::Refused(_) => None,
+        })?;
+        into.copy_from(&self.newest);
+        self.handed_over = Some(header.seq);
+        Ok(Delivered { stamp: stamp(&header), reward: header.reward, device_time_us: header.device_time_us })
+    }
+
+    /// Waits for the reply that `wanted` picks; a refusal ends the wait.
+    fn answer<T>(
+        &mut self,
+        request: &'static str,
+        wanted: impl Fn(&Self, Reply) -> Option<T>,
+    ) -> Result<T, FrameError> {
+        let start = Instant::now();
+        loop {
+            match self.next()? {
+                Some(Reply::Refused(refusal)) => {
+                    return Err(FrameError::Refused { path: self.path.clone(), refusal });
+                }
+                Some(reply) => {
+                    if let Some(answer) = wanted(self, reply) {
+                        return Ok(answer);
+                    }
+                }
+                None => self.wait(request, start, PollFlags::POLLIN)?,
+            }
+        }
+    }
+
+    /// The next message that has arrived; keeps a frame's pixels.
+    fn next(&mut self) -> Result<Option<Reply>, FrameError> {
+        match self.reader.next(&mut self.stream) {
+            Ok(Some((reply, body))) => {
+                if let Reply::Frame(header) = reply {
+                    self.newest.rgb_mut().copy_from_slice(body);
+                    self.header = Some(header);
+                }
+                Ok(Some(reply))
+            }
+            Ok(None) => Ok(None),
+            Err(ReadError::Closed) => Err(self.closed()),
+            Err(ReadError::Malformed) => Err(FrameError::Malformed { path: self.path.clone() }),
+            Err(ReadError::Io(source)) => Err(FrameError::Io { path: self.path.clone(), source }),
+        }
+    }
+
+    fn wait(&self, request: &'static str, start: Instant, flags: PollFlags) -> Result<(), FrameError> {
+        let waited = start.elapsed();
+        if waited >= self.timeout {
+            let waited_ms = waited.as_millis() as u64;
+            return Err(FrameError::Timeout { path: self.path.clone(), request, waited_ms });
+        }
+        let left_ms = (self.timeout - waited).as_millis().saturating_add(1);
+        let timeout = PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.stream.as_fd(), flags)], timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(FrameError::Io { path: self.path.clone(), source: errno.into() }),
+        }
+    }
+
+    fn closed(&self) -> FrameError {
+        FrameError::Closed { path: self.path.clone() }
+    }
+}
+
+impl FrameSource for FrameSocket {
+    fn poll(&mut self, into: &mut Frame) -> Result<Option<FrameStamp>, FrameError> {
+        while self.next()?.is_some() {}
+        match self.header {
+            Some(header) if self.handed_over.is_none_or(|seq| header.seq > seq) => {
+                into.copy_from(&self.newest);
+                self.handed_over = Some(header.seq);
+                Ok(Some(stamp(&header)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn stamp(header: &FrameHeader) -> FrameStamp {
+    FrameStamp {
+        seq: header.seq,
+        age_ns: monotonic_ns().saturating_sub(header.captured_monotonic_ns),
+        reward: Some(header.reward),
+    }
+}

@@ -1,0 +1,318 @@
+//! The host's half of the protocol over any stream of bytes.
+
+use crate::bus::{DeviceInfo, JointBus, LinkError};
+use crate::wire::{
+    ArmToHost, Command, Decoder, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, PROTOCOL_VERSION, Telemetry, encode,
+    seq_after,
+};
+
+/// Commands that may be on their way at once. A pty queues hundreds before it pushes back, and an arm that wakes up
+/// must not work through them.
+pub const IN_FLIGHT_MAX: usize = 2;
+
+/// Time between Hellos while nobody answers.
+const HELLO_AGAIN_US: u64 = 100_000;
+
+/// 16 KB: more than a second of telemetry.
+const READS_A_DRAIN: usize = 32;
+
+/// Bytes to and from one device, and the clock that goes with them.
+pub trait ByteStream: Send {
+    /// What to call it in messages: the port's path.
+    fn name(&self) -> &str;
+
+    /// Microseconds on this stream's host clock; monotonic.
+    fn now_us(&self) -> u64;
+
+    /// Sends all of `bytes` (one frame), or fails within a few milliseconds.
+    ///
+    /// # Errors
+    /// A port error.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError>;
+
+    /// Reads what has arrived, without blocking; 0 if nothing has.
+    ///
+    /// # Errors
+    /// A port error.
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError>;
+
+    /// Returns when something can be read, or after `timeout_us`.
+    ///
+    /// # Errors
+    /// A port error.
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError>;
+}
+
+/// A [`JointBus`] over a [`ByteStream`]. Allocates nothing once made.
+#[derive(Debug)]
+pub struct HostLink<S> {
+    stream: S,
+    joints: usize,
+    handshake_timeout_us: u64,
+    decoder: Decoder<ArmToHost>,
+    session: bool,
+    /// Device clock minus host clock, at least.
+    clock_offset_us: i64,
+    next_seq: u32,
+    /// Sequence number and host time of expiry of commands that telemetry has not acknowledged.
+    in_flight: heapless::Vec<(u32, u64), IN_FLIGHT_MAX>,
+    hello_ack: Option<HelloAck>,
+    pong_echo_us: Option<u64>,
+    fresh: Option<Telemetry>,
+    received_bytes: u64,
+}
+
+impl<S: ByteStream> HostLink<S> {
+    /// A link to an arm of `joints` joints; [`JointBus::handshake`] waits `handshake_timeout_us` at most.
+    pub fn new(stream: S, joints: usize, handshake_timeout_us: u64) -> Self {
+        Self {
+            stream,
+            joints,
+            handshake_timeout_us,
+            decoder: Decoder::default(),
+            session: false,
+            clock_offset_us: 0,
+            next_seq: 1,
+            in_flight: heapless::Vec::new(),
+            hello_ack: None,
+            pong_echo_us: None,
+            fresh: None,
+            received_bytes: 0,
+        }
+    }
+
+    /// The stream underneath.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream underneath, to reach a simulated arm behind it.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Frames that arrived damaged since the link was opened.
+    pub fn bad_frames(&self) -> u32 {
+        self.decoder.bad_frames()
+    }
+
+    /// Blocks until something arrives, or `timeout_us` at most.
+    ///
+    /// # Errors
+    /// A port error.
+    pub fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        self.stream.wait(timeout_us)
+    }
+
+    /// Waits for telemetry measured at `device_time_us` or later; not for use in the tick.
+    ///
+    /// # Errors
+    /// [`LinkError::Silent`] after `timeout_us`, or a port error.
+    pub fn telemetry_since(&mut self, device_time_us: u64, timeout_us: u64) -> Result<Telemetry, LinkError> {
+        let start = self.stream.now_us();
+        loop {
+            match self.poll()? {
+                Some(telemetry) if telemetry.device_time_us >= device_time_us => return Ok(telemetry),
+                _ => self.wait_within(start, timeout_us)?,
+            }
+        }
+    }
+
+    /// Returns once the arm has read everything sent so far; not for use in the tick.
+    ///
+    /// # Errors
+    /// [`LinkError::Silent`] after `timeout_us`, or a port error.
+    pub fn sync(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        let start = self.stream.now_us();
+        self.pong_echo_us = None;
+        self.send(&HostToArm::Ping { host_time_us: start })?;
+        loop {
+            self.drain()?;
+            if self.pong_echo_us == Some(start) {
+                return Ok(());
+            }
+            self.wait_within(start, timeout_us)?;
+        }
+    }
+
+    fn wait_within(&mut self, start_us: u64, timeout_us: u64) -> Result<(), LinkError> {
+        let waited = self.stream.now_us().saturating_sub(start_us);
+        if waited >= timeout_us {
+            return Err(LinkError::Silent { port: self.port(), waited_ms: waited / 1_000 });
+        }
+        self.stream.wait(timeout_us - waited)
+    }
+
+    fn port(&self) -> String {
+        self.stream.name().to_owned()
+    }
+
+    fn send(&mut self, message: &HostToArm) -> Result<(), LinkError> {
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        let frame = encode(message, &mut buffer).map_err(|error| LinkError::Io {
+            port: self.port(),
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        self.stream.write(frame)
+    }
+
+    fn drain(&mut self) -> Result<(), LinkError> {
+        let mut buffer = [0; 512];
+        // Bounded: a port that never stops speaking must not hold up the tick.
+        for _ in 0..READS_A_DRAIN {
+            let count = self.stream.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            self.received_bytes += count as u64;
+            let now_us = self.stream.now_us();
+            for &byte in &buffer[..count] {
+                if let Some(message) = self.decoder.push(byte) {
+                    self.on_message(now_us, message);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, now_us: u64, message: ArmToHost) {
+        match message {
+            ArmToHost::HelloAck(ack) => self.hello_ack = Some(ack),
+            ArmToHost::Pong { host_time_echo_us, .. } => self.pong_echo_us = Some(host_time_echo_us),
+            ArmToHost::Telemetry(telemetry) => {
+                // Every sample is late by its own transmission, so the largest offset is the best. The leak of a
+                // microsecond a sample lets the estimate follow clocks that drift apart (50 ppm at 50 Hz).
+                let sample = signed(telemetry.device_time_us) - signed(now_us);
+                self.clock_offset_us = (self.clock_offset_us - 1).max(sample);
+                self.in_flight.retain(|(seq, _)| seq_after(*seq, telemetry.received_seq));
+                self.fresh = Some(telemetry);
+            }
+        }
+    }
+}
+
+fn signed(us: u64) -> i64 {
+    i64::try_from(us).unwrap_or(i64::MAX)
+}
+
+impl<S: ByteStream> JointBus for HostLink<S> {
+    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
+        self.session = false;
+        // What an earlier session left in the buffers says nothing about this one.
+        self.drain()?;
+        let start = self.stream.now_us();
+        let bytes_before = self.received_bytes;
+        let bad_before = self.decoder.bad_frames();
+        let mut hello_at = None;
+        let (ack, echo, now) = loop {
+            let now = self.stream.now_us();
+            if hello_at.is_none_or(|at| now.saturating_sub(at) >= HELLO_AGAIN_US) {
+                self.hello_ack = None;
+                self.send(&HostToArm::Hello { protocol_version: PROTOCOL_VERSION, host_time_us: now })?;
+                hello_at = Some(now);
+                self.fresh = None;
+            }
+            self.drain()?;
+            let now = self.stream.now_us();
+            match (self.hello_ack.take(), hello_at) {
+                (Some(ack), Some(at)) if ack.host_time_echo_us == at => break (ack, at, now),
+                _ => {}
+            }
+            let waited = now.saturating_sub(start);
+            if waited >= self.handshake_timeout_us {
+                return Err(LinkError::NoHandshake {
+                    port: self.port(),
+                    waited_ms: waited / 1_000,
+                    received_bytes: self.received_bytes - bytes_before,
+                    bad_frames: self.decoder.bad_frames().wrapping_sub(bad_before),
+                });
+            }
+            self.stream.wait((self.handshake_timeout_us - waited).min(HELLO_AGAIN_US))?;
+        };
+        if ack.protocol_version != PROTOCOL_VERSION {
+            return Err(LinkError::VersionMismatch {
+                port: self.port(),
+                ours: PROTOCOL_VERSION,
+                theirs: ack.protocol_version,
+            });
+        }
+        if usize::from(ack.joints) != self.joints {
+            return Err(LinkError::JointCountMismatch {
+                port: self.port(),
+                expected: self.joints,
+                reported: usize::from(ack.joints),
+            });
+        }
+        let round_trip_us = now.saturating_sub(echo);
+        self.clock_offset_us = signed(ack.device_time_us) - signed(echo + round_trip_us / 2);
+        self.next_seq = 1;
+        self.in_flight.clear();
+        self.session = true;
+        Ok(DeviceInfo {
+            protocol_version: ack.protocol_version,
+            joints: usize::from(ack.joints),
+            firmware_version: ack.firmware_version,
+            round_trip_us,
+            clock_offset_us: self.clock_offset_us,
+        })
+    }
+
+    fn send_set_point(
+        &mut self,
+        set_point_rad: &[f32],
+        move_time_us: u32,
+        valid_for_us: u32,
+    ) -> Result<u32, LinkError> {
+        if !self.session {
+            return Err(LinkError::NoSession { port: self.port() });
+        }
+        let set_point_rad = match JointVec::from_slice(set_point_rad) {
+            Ok(vec) if vec.len() == self.joints => vec,
+            _ => {
+                return Err(LinkError::JointCountMismatch {
+                    port: self.port(),
+                    expected: set_point_rad.len(),
+                    reported: self.joints,
+                });
+            }
+        };
+        let now = self.stream.now_us();
+        // An expired command cannot be carried out late, whatever became of it.
+        self.in_flight.retain(|(_, expires_us)| *expires_us >= now);
+        let seq = self.next_seq;
+        let expires_us = now.saturating_add(u64::from(valid_for_us));
+        if self.in_flight.push((seq, expires_us)).is_err() {
+            return Err(LinkError::InFlight { port: self.port(), unacknowledged: self.in_flight.len() });
+        }
+        self.next_seq = seq.wrapping_add(1);
+        self.send(&HostToArm::Command(Command {
+            seq,
+            host_time_us: now,
+            valid_until_us: expires_us.saturating_add_signed(self.clock_offset_us),
+            move_time_us,
+            set_point_rad,
+        }))?;
+        Ok(seq)
+    }
+
+    fn send_stop(&mut self) -> Result<(), LinkError> {
+        self.send(&HostToArm::Stop)
+    }
+
+    fn send_release(&mut self) -> Result<(), LinkError> {
+        self.send(&HostToArm::Release)
+    }
+
+    fn send_e_stop(&mut self) -> Result<(), LinkError> {
+        self.send(&HostToArm::EStop)
+    }
+
+    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
+        self.send(&HostToArm::ClearEStop)
+    }
+
+    fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
+        self.drain()?;
+        Ok(self.fresh.take())
+    }
+}

@@ -1,0 +1,76 @@
+//! The rig at the far end of a serial port and a frame socket.
+
+use std::time::Duration;
+
+use robot::Frame;
+
+use super::{Lockstep, Observation, RigError, VALID_PERIODS, accepted, observed};
+use crate::bus::JointBus;
+use crate::frames::{Delivered, FrameSocket};
+use crate::serial::SerialLink;
+
+/// A bridge in lockstep, in this process or another.
+#[derive(Debug)]
+pub struct LockstepLink {
+    link: SerialLink,
+    frames: FrameSocket,
+    period_us: u32,
+    timeout_us: u64,
+}
+
+impl LockstepLink {
+    /// Joins the two sides of one bridge; `timeout` bounds each wait for telemetry. Call [`Lockstep::reset`] next.
+    ///
+    /// # Errors
+    /// [`RigError::NotLockstep`] if the bridge runs in real time.
+    pub fn new(link: SerialLink, frames: FrameSocket, timeout: Duration) -> Result<Self, RigError> {
+        let welcome = frames.welcome();
+        if !welcome.lockstep {
+            return Err(RigError::NotLockstep);
+        }
+        let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        Ok(Self { link, frames, period_us: welcome.period_us, timeout_us })
+    }
+
+    /// Ends the bridge.
+    ///
+    /// # Errors
+    /// [`RigError::Frames`] if it cannot be told.
+    pub fn quit(&mut self) -> Result<(), RigError> {
+        Ok(self.frames.quit()?)
+    }
+
+    /// Frame and telemetry come by different ways; waits for the telemetry of the frame's instant.
+    fn observe(&mut self, seq: Option<u32>, delivered: Delivered) -> Result<Observation, RigError> {
+        let telemetry = self.link.telemetry_since(delivered.device_time_us, self.timeout_us)?;
+        if let Some(seq) = seq {
+            accepted(&telemetry, seq)?;
+        }
+        Ok(observed(telemetry, delivered.reward))
+    }
+}
+
+impl Lockstep for LockstepLink {
+    fn reset(&mut self, seed: u64, frame: &mut Frame) -> Result<Observation, RigError> {
+        let delivered = self.frames.reset(seed, frame)?;
+        self.link.handshake()?;
+        self.observe(None, delivered)
+    }
+
+    fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, RigError> {
+        let seq = self.link.send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
+        let delivered = self.frames.step(seq, frame)?;
+        self.observe(Some(seq), delivered)
+    }
+
+    fn pass(&mut self, frame: &mut Frame) -> Result<Observation, RigError> {
+        // No sequence number tells when a stop has arrived; the answer to a ping behind it does.
+        self.link.sync(self.timeout_us)?;
+        let delivered = self.frames.advance(frame)?;
+        self.observe(None, delivered)
+    }
+
+    fn bus(&mut self) -> &mut dyn JointBus {
+        &mut self.link
+    }
+}

@@ -1,0 +1,169 @@
+//! The arm on a serial port (or pty): 8N1, opened for us alone, every call bounded.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use serialport::{ErrorKind, SerialPort, TTYPort};
+
+use crate::bus::LinkError;
+use crate::link::{ByteStream, HostLink};
+
+/// Longest time a frame may take to be accepted by the port.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(4);
+
+/// How to open an arm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialOptions {
+    /// Path of the port.
+    pub port: String,
+    /// Symbols per second; a pty ignores it.
+    pub baud: u32,
+    /// Joints the robot file lists.
+    pub joints: usize,
+    /// Longest wait for the arm's answer to a handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// The arm behind a serial port.
+pub type SerialLink = HostLink<SerialStream>;
+
+impl SerialLink {
+    /// Opens the port. Says nothing yet: [`crate::JointBus::handshake`] does.
+    ///
+    /// # Errors
+    /// [`LinkError::PortMissing`], [`LinkError::Permission`], [`LinkError::Busy`], or [`LinkError::Io`].
+    pub fn open(options: &SerialOptions) -> Result<Self, LinkError> {
+        let stream = SerialStream::open(&options.port, options.baud)?;
+        Ok(Self::new(stream, options.joints, us(options.handshake_timeout)))
+    }
+}
+
+/// An open serial port.
+#[derive(Debug)]
+pub struct SerialStream {
+    name: String,
+    port: TTYPort,
+    origin: Instant,
+}
+
+impl SerialStream {
+    /// Opens `port` at `baud`, 8 data bits, no parity, 1 stop bit, exclusively.
+    ///
+    /// # Errors
+    /// [`LinkError::PortMissing`], [`LinkError::Permission`], [`LinkError::Busy`], or [`LinkError::Io`].
+    pub fn open(port: &str, baud: u32) -> Result<Self, LinkError> {
+        let name = port.to_owned();
+        let port = serialport::new(port, baud)
+            .data_bits(serialport::DataBits::Eight)
+            .parity(serialport::Parity::None)
+            .stop_bits(serialport::StopBits::One)
+            .flow_control(serialport::FlowControl::None)
+            .timeout(WRITE_TIMEOUT)
+            .open_native()
+            .map_err(|error| open_error(&name, &error))?;
+        Ok(Self { name, port, origin: Instant::now() })
+    }
+
+    /// Reads with the given patience; 0 bytes when nothing came.
+    fn read_for(&mut self, into: &mut [u8], patience: Duration) -> Result<usize, LinkError> {
+        if let Err(error) = self.port.set_timeout(patience) {
+            return Err(self.fault(error.into()));
+        }
+        match self.port.read(into) {
+            // End of file is how some drivers say that the device is gone.
+            Ok(0) => Err(LinkError::Closed { port: self.name.clone() }),
+            Ok(count) => Ok(count),
+            Err(error) if quiet(&error) => Ok(0),
+            Err(error) => Err(self.fault(error)),
+        }
+    }
+
+    fn fault(&self, source: io::Error) -> LinkError {
+        use io::ErrorKind as Kind;
+        match source.kind() {
+            Kind::BrokenPipe | Kind::NotConnected | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::NotFound => {
+                LinkError::Closed { port: self.name.clone() }
+            }
+            _ => LinkError::Io { port: self.name.clone(), source },
+        }
+    }
+}
+
+impl Drop for SerialStream {
+    fn drop(&mut self) {
+        // The exclusive flag outlives the descriptor as long as the other side of a pty is open, and would refuse the
+        // next program. A port that is gone has no flag to clear.
+        let _ = self.port.set_exclusive(false);
+    }
+}
+
+impl ByteStream for SerialStream {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn now_us(&self) -> u64 {
+        us(self.origin.elapsed())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Err(error) = self.port.set_timeout(left) {
+                return Err(self.fault(error.into()));
+            }
+            match self.port.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if !quiet(&error) => return Err(self.fault(error)),
+                Err(_) => {}
+            }
+            if !rest.is_empty() && left.is_zero() {
+                return Err(LinkError::WriteTimeout { port: self.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        self.read_for(into, Duration::ZERO)
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::{AsRawFd, BorrowedFd};
+
+        // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.port.as_raw_fd()) };
+        let timeout = PollTimeout::try_from(timeout_us.div_ceil(1_000)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+            // What has happened, a hang-up for one, the next read reports.
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(self.fault(errno.into())),
+        }
+    }
+}
+
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Nothing happened in time: not a fault.
+fn quiet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn open_error(name: &str, error: &serialport::Error) -> LinkError {
+    let port = name.to_owned();
+    match error.kind() {
+        ErrorKind::Io(io::ErrorKind::NotFound) => LinkError::PortMissing { port },
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => LinkError::Permission { port },
+        // What serialport makes of EBUSY and of a refused lock.
+        ErrorKind::NoDevice => LinkError::Busy { port },
+        ErrorKind::Io(kind) => LinkError::Io { port, source: io::Error::new(kind, error.description.clone()) },
+        ErrorKind::InvalidInput | ErrorKind::Unknown => {
+            LinkError::Io { port, source: io::Error::other(error.description.clone()) }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Messages to frames and back.
+
+use core::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{ArmToHost, HostToArm, cobs};
+
+/// The longest frame on the line, delimiters included. One frame is one `write`: 256 bytes are what a tty takes
+/// without splitting its timeout.
+pub const MAX_FRAME_BYTES: usize = 256;
+
+/// The longest encoded message inside a frame.
+pub const MAX_MESSAGE_BYTES: usize = 240;
+
+const CRC_BYTES: usize = 4;
+const MAX_PACKET_BYTES: usize = 1 + MAX_MESSAGE_BYTES + CRC_BYTES;
+const _: () = assert!(cobs::encoded_max(MAX_PACKET_BYTES) + 2 <= MAX_FRAME_BYTES);
+
+/// A message that can be framed: one of the two directions.
+pub trait Message: Serialize + DeserializeOwned {
+    /// First byte of the packet.
+    const KIND: u8;
+}
+
+impl Message for HostToArm {
+    const KIND: u8 = b'H';
+}
+
+impl Message for ArmToHost {
+    const KIND: u8 = b'A';
+}
+
+/// A message was not framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The message is longer than [`MAX_MESSAGE_BYTES`].
+    #[error("the message is longer than {MAX_MESSAGE_BYTES} bytes; a frame carries no more")]
+    MessageTooLong,
+    /// The caller's buffer is too short; [`MAX_FRAME_BYTES`] always suffice.
+    #[error("the buffer is too short for the frame; {MAX_FRAME_BYTES} bytes always suffice")]
+    BufferTooShort,
+}
+
+/// Frames `message` into `buffer` and returns the bytes to send, delimiters included.
+///
+/// # Errors
+/// [`EncodeError`]; with a buffer of [`MAX_FRAME_BYTES`] no message of this protocol fails.
+pub fn encode<'b, M: Message>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+    let mut packet = [0; MAX_PACKET_BYTES];
+    packet[0] = M::KIND;
+    let body = postcard::to_slice(message, &mut packet[1..=MAX_MESSAGE_BYTES])
+        .map_err(|_| EncodeError::MessageTooLong)?
+        .len();
+    let crc = crc32(&packet[..=body]);
+    packet[1 + body..1 + body + CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let packet = &packet[..1 + body + CRC_BYTES];
+
+    let (first, rest) = buffer.split_first_mut().ok_or(EncodeError::BufferTooShort)?;
+    *first = 0;
+    let coded = cobs::encode(packet, rest).ok_or(EncodeError::BufferTooShort)?;
+    *rest.get_mut(coded).ok_or(EncodeError::BufferTooShort)? = 0;
+    Ok(&buffer[..coded + 2])
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// Finds messages in a stream of bytes, whatever lies between them.
+#[derive(Debug, Clone)]
+pub struct Decoder<M> {
+    buffer: [u8; MAX_FRAME_BYTES],
+    len: usize,
+    /// The frame under way is too long to be one; what is left of it is skipped.
+    overflow: bool,
+    good_frames: u32,
+    bad_frames: u32,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M: Message> Default for Decoder<M> {
+    fn default() -> Self {
+        Self {
+            buffer: [0; MAX_FRAME_BYTES],
+            len: 0,
+            overflow: false,
+            good_frames: 0,
+            bad_frames: 0,
+            message: PhantomData,
+        }
+    }
+}
+
+impl<M: Message> Decoder<M> {
+    /// Takes one byte; returns the message that it completes, if it does.
+    pub fn push(&mut self, byte: u8) -> Option<M> {
+        if byte != 0 {
+            match self.buffer.get_mut(self.len) {
+                Some(slot) => {
+                    *slot = byte;
+                    self.len += 1;
+                }
+                None => self.overflow = true,
+            }
+            return None;
+        }
+        let (len, overflow) = (self.len, self.overflow);
+        self.len = 0;
+        self.overflow = false;
+        if len == 0 {
+            // Two delimiters in a row: the end of one frame and the start of the next.
+            return None;
+        }
+        let message = if overflow { None } else { parse(&mut self.buffer[..len]) };
+        match message {
+            Some(_) => self.good_frames = self.good_frames.wrapping_add(1),
+            None => self.bad_frames = self.bad_frames.wrapping_add(1),
+        }
+        message
+    }
+
+    /// Frames that decoded, since the decoder was made; wraps.
+    pub fn good_frames(&self) -> u32 {
+        self.good_frames
+    }
+
+    /// Frames that failed COBS, length, kind, CRC or message decoding, since the decoder was made; wraps.
+    pub fn bad_frames(&self) -> u32 {
+        self.bad_frames
+    }
+}
+
+fn parse<M: Message>(frame: &mut [u8]) -> Option<M> {
+    let len = cobs::decode_in_place(frame)?;
+    let (packet, crc) = frame[..len].split_at(len.checked_sub(CRC_BYTES)?);
+    let crc = u32::from_le_bytes(crc.try_into().ok()?);
+    if crc32(packet) != crc {
+        return None;
+    }
+    let (&kind, body) = packet.split_first()?;
+    if kind != M::KIND {
+        return None;
+    }
+    let (message, rest) = postcard::take_from_bytes(body).ok()?;
+    rest.is_empty().then_some(message)
+}

@@ -1,0 +1,104 @@
+//! The kinematic chains: what a robot file repeats, and what rewards are computed from.
+//!
+//! `reach-planar`: both axes point up; angles count anticlockwise seen from above; zero is stretched along +x.
+//!
+//! `reach`: yaw about +z, then the shoulder about -y (a positive angle lifts the upper arm), then the elbow about +y
+//! (a positive angle bends the forearm down). At zero the arm is stretched level along +x.
+
+use robot::Link;
+
+use crate::{Task, trig};
+
+/// `reach-planar`: shoulder to elbow.
+pub const PLANAR_UPPER_M: f32 = 0.5;
+/// `reach-planar`: elbow to tip.
+pub const PLANAR_FORE_M: f32 = 0.45;
+/// `reach-planar`: height of the plane the arm moves in.
+pub const PLANAR_HEIGHT_M: f32 = 0.1;
+/// `reach-planar`: (lower, upper) limits of shoulder and elbow.
+pub const PLANAR_RANGES_RAD: [(f32, f32); 2] = [(-2.9, 2.9), (-2.5, 2.5)];
+
+/// `reach`: height of the shoulder axis over the table.
+pub const REACH_SHOULDER_HEIGHT_M: f32 = 0.22;
+/// `reach`: shoulder to elbow.
+pub const REACH_UPPER_M: f32 = 0.42;
+/// `reach`: elbow to tip.
+pub const REACH_FORE_M: f32 = 0.40;
+/// `reach`: (lower, upper) limits of yaw, shoulder and elbow.
+pub const REACH_RANGES_RAD: [(f32, f32); 3] = [(-1.7, 1.7), (-0.1, 1.6), (0.1, 2.6)];
+
+/// Links, base first, and the tip in the last link's frame: what [`robot::Chain::new`] takes.
+pub fn chain(task: Task) -> (Vec<Link>, [f32; 3]) {
+    let link = |origin_m, axis| Link { origin_m, axis };
+    match task {
+        Task::ReachPlanar => (
+            vec![
+                link([0.0, 0.0, PLANAR_HEIGHT_M], [0.0, 0.0, 1.0]),
+                link([PLANAR_UPPER_M, 0.0, 0.0], [0.0, 0.0, 1.0]),
+            ],
+            [PLANAR_FORE_M, 0.0, 0.0],
+        ),
+        Task::Reach => (
+            vec![
+                link([0.0, 0.0, 0.0], [0.0, 0.0, 1.0]),
+                link([0.0, 0.0, REACH_SHOULDER_HEIGHT_M], [0.0, -1.0, 0.0]),
+                link([REACH_UPPER_M, 0.0, 0.0], [0.0, 1.0, 0.0]),
+            ],
+            [REACH_FORE_M, 0.0, 0.0],
+        ),
+    }
+}
+
+/// (lower, upper) limits, base first.
+pub fn joint_ranges_rad(task: Task) -> Vec<(f32, f32)> {
+    match task {
+        Task::ReachPlanar => PLANAR_RANGES_RAD.to_vec(),
+        Task::Reach => REACH_RANGES_RAD.to_vec(),
+    }
+}
+
+/// Tip of the planar arm. Closed form: [`robot::Chain`] is for any arm, this is for millions of calls a second.
+#[inline]
+pub(crate) fn planar_tip_m([shoulder_rad, elbow_rad]: [f32; 2]) -> [f32; 3] {
+    let (s1, c1) = trig::sin_cos(shoulder_rad);
+    let (s2, c2) = trig::sin_cos(shoulder_rad + elbow_rad);
+    [
+        PLANAR_UPPER_M * c1 + PLANAR_FORE_M * c2,
+        PLANAR_UPPER_M * s1 + PLANAR_FORE_M * s2,
+        PLANAR_HEIGHT_M,
+    ]
+}
+
+/// Tip of the three-joint arm.
+#[inline]
+pub(crate) fn reach_tip_m([yaw_rad, shoulder_rad, elbow_rad]: [f32; 3]) -> [f32; 3] {
+    let (sy, cy) = trig::sin_cos(yaw_rad);
+    let (s1, c1) = trig::sin_cos(shoulder_rad);
+    let (s2, c2) = trig::sin_cos(shoulder_rad - elbow_rad);
+    let radius = REACH_UPPER_M * c1 + REACH_FORE_M * c2;
+    [
+        radius * cy,
+        radius * sy,
+        REACH_SHOULDER_HEIGHT_M + REACH_UPPER_M * s1 + REACH_FORE_M * s2,
+    ]
+}
+
+/// The two (first, second) angle pairs that bring a two-link arm's end to `(x, y)`; angles anticlockwise, the second
+/// relative to the first link. `None` if the point is out of reach.
+pub(crate) fn two_link_angles_rad(upper_m: f32, fore_m: f32, x_m: f32, y_m: f32) -> Option<[[f32; 2]; 2]> {
+    let square = x_m * x_m + y_m * y_m;
+    let cosine = (square - upper_m * upper_m - fore_m * fore_m) / (2.0 * upper_m * fore_m);
+    if !(-1.0..=1.0).contains(&cosine) {
+        return None;
+    }
+    let bend = trig::acos(cosine);
+    let towards = trig::atan2(y_m, x_m);
+    let solve = |second: f32| {
+        let (sine, cosine) = trig::sin_cos(second);
+        [
+            towards - trig::atan2(fore_m * sine, upper_m + fore_m * cosine),
+            second,
+        ]
+    };
+    Some([solve(bend), solve(-bend)])
+}

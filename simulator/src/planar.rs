@@ -1,0 +1,132 @@
+//! The planar arm: each joint is a position servo that closes a fixed share of its error per unit of time.
+//!
+//! A first-order lag is what a small geared servo looks like at 10 Hz, and it costs a few nanoseconds, so that planning
+//! on the true simulator (millions of steps an episode) stays cheap enough to anchor a learned model's score.
+
+use robot::philox::Stream;
+
+use crate::kinematics::{
+    PLANAR_FORE_M, PLANAR_HEIGHT_M, PLANAR_RANGES_RAD, PLANAR_UPPER_M, planar_tip_m, two_link_angles_rad,
+};
+use crate::trig;
+
+/// Names the random stream of this task's resets.
+const RESET_STREAM: u64 = 0x506c_616e_6172;
+
+/// Time in which a servo closes all but 1/e of its error.
+const TIME_CONSTANT_S: f32 = 0.11;
+
+/// Fastest a servo turns: half as much again as the robot file's limit, so that a lagging joint catches up.
+const SPEED_MAX_RAD_S: f32 = 1.0;
+
+/// Start poses keep this far inside the limits, so that an episode never begins against a stop.
+const START_MARGIN_RAD: f32 = 0.3;
+
+/// A target counts as reachable only this far inside the limits.
+const TARGET_MARGIN_RAD: f32 = 0.05;
+
+/// Targets are drawn between these distances from the base, uniformly in area.
+const TARGET_RADIUS_M: (f32, f32) = (0.25, 0.85);
+
+/// Nearest that a target lies to the tip at the start.
+const START_DISTANCE_MIN_M: f32 = 0.1;
+
+/// State of the arm. `Copy`: planning restores it thousands of times a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct PlanarArm {
+    position_rad: [f32; 2],
+    velocity_rad_s: [f32; 2],
+    /// The step length that `share` belongs to: an exponential a step would cost more than the step.
+    share_dt_s: f32,
+    share: f32,
+}
+
+impl PlanarArm {
+    /// At zero, at rest.
+    pub(crate) fn new() -> Self {
+        Self {
+            position_rad: [0.0; 2],
+            velocity_rad_s: [0.0; 2],
+            share_dt_s: 0.0,
+            share: 0.0,
+        }
+    }
+
+    /// Draws a start pose and returns a target that is in reach.
+    pub(crate) fn reset(&mut self, seed: u64) -> [f32; 3] {
+        let mut stream = Stream::new(seed, RESET_STREAM);
+        self.position_rad = PLANAR_RANGES_RAD
+            .map(|(low, high)| stream.range(low + START_MARGIN_RAD, high - START_MARGIN_RAD));
+        self.velocity_rad_s = [0.0; 2];
+        let tip = self.tip_m();
+        loop {
+            let (near, far) = TARGET_RADIUS_M;
+            let radius = stream.range(near * near, far * far).sqrt();
+            let (sine, cosine) = trig::sin_cos(stream.range(-std::f32::consts::PI, std::f32::consts::PI));
+            let target = [radius * cosine, radius * sine, PLANAR_HEIGHT_M];
+            let (dx, dy) = (target[0] - tip[0], target[1] - tip[1]);
+            let apart = dx * dx + dy * dy >= START_DISTANCE_MIN_M * START_DISTANCE_MIN_M;
+            if apart && reachable(target[0], target[1]) {
+                return target;
+            }
+        }
+    }
+
+    /// Follows the set points; without torque the joints stay where they are, as nothing in the plane pulls at them.
+    #[inline]
+    pub(crate) fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
+        if dt_s.is_nan() || dt_s <= 0.0 {
+            return;
+        }
+        if !torque_on {
+            self.velocity_rad_s = [0.0; 2];
+            return;
+        }
+        if dt_s != self.share_dt_s {
+            self.share_dt_s = dt_s;
+            self.share = 1.0 - trig::exp(-dt_s / TIME_CONSTANT_S);
+        }
+        let most = SPEED_MAX_RAD_S * dt_s;
+        for (index, (low, high)) in PLANAR_RANGES_RAD.into_iter().enumerate() {
+            let before = self.position_rad[index];
+            // A missing or meaningless set point holds the joint.
+            let wanted = set_point_rad
+                .get(index)
+                .copied()
+                .filter(|angle| angle.is_finite())
+                .unwrap_or(before);
+            let change = ((wanted - before) * self.share).clamp(-most, most);
+            let after = (before + change).clamp(low, high);
+            self.position_rad[index] = after;
+            self.velocity_rad_s[index] = (after - before) / dt_s;
+        }
+    }
+
+    pub(crate) fn position_rad(&self) -> &[f32; 2] {
+        &self.position_rad
+    }
+
+    pub(crate) fn velocity_rad_s(&self) -> &[f32; 2] {
+        &self.velocity_rad_s
+    }
+
+    #[inline]
+    pub(crate) fn tip_m(&self) -> [f32; 3] {
+        planar_tip_m(self.position_rad)
+    }
+}
+
+/// Whether some pose within the joint ranges puts the tip there. An angle and the same angle plus a turn are tried.
+fn reachable(x_m: f32, y_m: f32) -> bool {
+    let turn = std::f32::consts::TAU;
+    let inside = |angle: f32, (low, high): (f32, f32)| {
+        [-turn, 0.0, turn]
+            .iter()
+            .any(|turns| (low + TARGET_MARGIN_RAD..=high - TARGET_MARGIN_RAD).contains(&(angle + turns)))
+    };
+    two_link_angles_rad(PLANAR_UPPER_M, PLANAR_FORE_M, x_m, y_m).is_some_and(|poses| {
+        poses.into_iter().any(|[shoulder, elbow]| {
+            inside(shoulder, PLANAR_RANGES_RAD[0]) && inside(elbow, PLANAR_RANGES_RAD[1])
+        })
+    })
+}

@@ -1,0 +1,163 @@
+//! The simulator: an arm, a target, a camera and a reward.
+
+use std::sync::Arc;
+
+use rapier3d::math::Vector;
+use robot::{Frame, JointState, JointVec, Plant};
+
+use crate::planar::PlanarArm;
+use crate::render::Renderer;
+use crate::scene::{self, Scene};
+use crate::spatial::SpatialArm;
+use crate::{SimulatorError, Task, trig};
+
+/// A simulated arm with its camera and task.
+///
+/// Until [`Plant::reset`] is first called it is as after `reset(0)`.
+#[derive(Debug, Clone)]
+pub struct Simulator {
+    arm: Arm,
+    target_m: [f32; 3],
+    scene: Arc<Scene>,
+    renderer: Renderer,
+}
+
+#[derive(Debug, Clone)]
+enum Arm {
+    Planar(PlanarArm),
+    Spatial(Box<SpatialArm>),
+}
+
+impl Simulator {
+    /// Builds a task from its embedded scene.
+    pub fn new(task: Task) -> Result<Self, SimulatorError> {
+        let model = scene::parse(task)?;
+        let scene = Arc::new(Scene::new(&model)?);
+        let arm = match task {
+            Task::ReachPlanar => Arm::Planar(PlanarArm::new()),
+            Task::Reach => Arm::Spatial(Box::new(SpatialArm::new(&model)?)),
+        };
+        let mut simulator = Self {
+            arm,
+            target_m: [0.0; 3],
+            scene,
+            renderer: Renderer::default(),
+        };
+        simulator.reset(0);
+        Ok(simulator)
+    }
+
+    /// Which task this is.
+    pub fn task(&self) -> Task {
+        match self.arm {
+            Arm::Planar(_) => Task::ReachPlanar,
+            Arm::Spatial(_) => Task::Reach,
+        }
+    }
+
+    /// Takes over another simulator's arm and target, so that planning can try many futures from one present.
+    /// Allocates nothing for `reach-planar`.
+    ///
+    /// # Panics
+    /// If the other simulates another task.
+    pub fn copy_state_from(&mut self, other: &Self) {
+        self.target_m = other.target_m;
+        match (&mut self.arm, &other.arm) {
+            (Arm::Planar(own), Arm::Planar(others)) => *own = *others,
+            (Arm::Spatial(own), Arm::Spatial(others)) => own.copy_state_from(others),
+            _ => panic!("state of {} copied into {}", other.task(), self.task()),
+        }
+    }
+
+    /// Where the tip is, in the base frame.
+    #[inline]
+    pub fn tip_m(&self) -> [f32; 3] {
+        match &self.arm {
+            Arm::Planar(arm) => arm.tip_m(),
+            Arm::Spatial(arm) => arm.tip_m(),
+        }
+    }
+
+    /// The point that the tip should reach, in the base frame.
+    pub fn target_m(&self) -> [f32; 3] {
+        self.target_m
+    }
+
+    /// From the tip to the target.
+    #[inline]
+    pub fn target_distance_m(&self) -> f32 {
+        let (tip, target) = (self.tip_m(), self.target_m);
+        let [x, y, z] = [0, 1, 2].map(|axis| target[axis] - tip[axis]);
+        (x * x + y * y + z * z).sqrt()
+    }
+
+    /// Where a point of the base frame appears in the image, in pixels from the top left corner: (column, row).
+    /// `None` behind the camera; may lie outside the frame.
+    pub fn pixel_of(&self, point_m: [f32; 3]) -> Option<[f32; 2]> {
+        self.scene.camera.project(Vector::from_array(point_m))
+    }
+
+    fn position_rad(&self) -> &[f32] {
+        match &self.arm {
+            Arm::Planar(arm) => arm.position_rad(),
+            Arm::Spatial(arm) => arm.position_rad(),
+        }
+    }
+
+    fn velocity_rad_s(&self) -> &[f32] {
+        match &self.arm {
+            Arm::Planar(arm) => arm.velocity_rad_s(),
+            Arm::Spatial(arm) => arm.velocity_rad_s(),
+        }
+    }
+
+    /// The distance at which the reward has fallen to 0.24: about half of what a start pose is away from its target,
+    /// so that the reward has a slope everywhere and most of its range near the target.
+    fn reward_scale_m(&self) -> f32 {
+        match self.arm {
+            Arm::Planar(_) => 0.5,
+            Arm::Spatial(_) => 0.4,
+        }
+    }
+}
+
+impl Plant for Simulator {
+    fn joint_count(&self) -> usize {
+        self.position_rad().len()
+    }
+
+    fn reset(&mut self, seed: u64) {
+        self.target_m = match &mut self.arm {
+            Arm::Planar(arm) => arm.reset(seed),
+            Arm::Spatial(arm) => arm.reset(seed),
+        };
+    }
+
+    #[inline]
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
+        match &mut self.arm {
+            Arm::Planar(arm) => arm.step(set_point_rad, torque_on, dt_s),
+            Arm::Spatial(arm) => arm.step(set_point_rad, torque_on, dt_s),
+        }
+    }
+
+    fn joints(&self) -> JointState {
+        let copy = |values: &[f32]| values.iter().copied().collect::<JointVec>();
+        JointState {
+            position_rad: copy(self.position_rad()),
+            velocity_rad_s: copy(self.velocity_rad_s()),
+        }
+    }
+
+    fn render(&mut self, frame: &mut Frame) {
+        let mut position_rad = robot::joint::zeros(self.joint_count());
+        position_rad.copy_from_slice(self.position_rad());
+        self.renderer
+            .render(&self.scene, &position_rad, self.target_m, frame);
+    }
+
+    #[inline]
+    fn reward(&self) -> f32 {
+        1.0 - trig::tanh(self.target_distance_m() / self.reward_scale_m())
+    }
+}

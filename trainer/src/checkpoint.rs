@@ -1,0 +1,179 @@
+//! Checkpoints: weights, Adam's moments, position and provenance in one SafeTensors file, replaced atomically.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::learner::Learner;
+use crate::preset::Preset;
+
+/// Version of the checkpoint's layout.
+const FORMAT_VERSION: u32 = 1;
+
+/// Why a checkpoint could not be written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system refused.
+    #[error("{path}: {action}: {source}; the previous checkpoint, if any, is untouched")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Not a checkpoint of this program.
+    #[error("{path}: not a usable checkpoint: {problem}; start afresh with another --out, or restore the file")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Layout version.
+    pub format_version: u32,
+    /// Updates done.
+    pub update: u64,
+    /// Adam's steps.
+    pub adam_step: u64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Preset in force.
+    pub preset: Preset,
+    /// The robot of the logs.
+    pub robot: RobotOfLogs,
+    /// Fingerprint of the logs last trained on.
+    pub data_fingerprint: String,
+    /// Agent steps in those logs.
+    pub data_steps: u64,
+}
+
+/// The robot whose logs were trained on: what a bundle must match later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RobotOfLogs {
+    /// Robot name.
+    pub name: String,
+    /// Task name.
+    pub task: String,
+    /// Joint names, in order.
+    pub joint_names: Vec<String>,
+    /// Control period in seconds.
+    pub period_s: f32,
+}
+
+/// Saves `learner` to `path`: temporary file, fsync, rename.
+///
+/// # Errors
+/// [`CheckpointError::Io`]; the file under `path` is then still the old one.
+pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(), CheckpointError> {
+    let fail = |action| move |source| CheckpointError::Io { path: path.to_owned(), action, source };
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let entries = learner.model.params.entries();
+    for (prefix, list) in [("adam.m/", &learner.adam.m), ("adam.v/", &learner.adam.v)] {
+        for ((name, _), tensor) in entries.iter().zip(list) {
+            tensors.push((format!("{prefix}{name}"), shape(tensor), bytes(tensor)));
+        }
+    }
+    for (name, tensor) in entries {
+        tensors.push((format!("model/{name}"), shape(tensor), bytes(tensor)));
+    }
+    let malformed = |problem: String| CheckpointError::Malformed { path: path.to_owned(), problem };
+    let views = tensors
+        .iter()
+        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| malformed(error.to_string()))?;
+    let text = serde_json::to_string(provenance).map_err(|error| malformed(error.to_string()))?;
+    let metadata = HashMap::from([("armillary".to_owned(), text)]);
+    let data =
+        safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
+    let partial = path.with_extension("partial");
+    let mut file = File::create(&partial).map_err(fail("cannot create the checkpoint"))?;
+    file.write_all(&data).map_err(fail("cannot write the checkpoint"))?;
+    file.sync_all().map_err(fail("cannot flush the checkpoint"))?;
+    std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
+}
+
+/// Loads a learner.
+///
+/// # Errors
+/// [`CheckpointError`], naming the file and the problem.
+pub fn load(path: &Path) -> Result<(Learner, Provenance), CheckpointError> {
+    let data = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        path: path.to_owned(),
+        action: "cannot read the checkpoint",
+        source,
+    })?;
+    let malformed = |problem: String| CheckpointError::Malformed { path: path.to_owned(), problem };
+    let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| malformed(error.to_string()))?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|map| map.get("armillary"))
+        .ok_or_else(|| malformed("no `armillary` entry in its header".to_owned()))?;
+    let provenance: Provenance =
+        serde_json::from_str(text).map_err(|error| malformed(format!("its header: {error}")))?;
+    if provenance.format_version != FORMAT_VERSION {
+        let problem = format!("format version {}, this program reads {FORMAT_VERSION}", provenance.format_version);
+        return Err(malformed(problem));
+    }
+    let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
+    let action = provenance.robot.joint_names.len() as i64;
+    let mut learner = Learner::new(provenance.preset.clone(), action, provenance.seed);
+    learner.update = provenance.update;
+    learner.adam.step = provenance.adam_step;
+    let restore = |name: String, into: &Tensor| -> Result<(), CheckpointError> {
+        let view = tensors.tensor(&name).map_err(|error| malformed(format!("{name}: {error}")))?;
+        if view.shape() != shape(into) {
+            return Err(malformed(format!("{name}: shape {:?}, expected {:?}", view.shape(), shape(into))));
+        }
+        let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        no_grad(|| into.detach().copy_(&Tensor::from_data_size(view.data(), &size, Kind::Float)));
+        Ok(())
+    };
+    for (index, (name, parameter)) in learner.model.params.entries().iter().enumerate() {
+        restore(format!("model/{name}"), parameter)?;
+        restore(format!("adam.m/{name}"), &learner.adam.m[index])?;
+        restore(format!("adam.v/{name}"), &learner.adam.v[index])?;
+    }
+    Ok((learner, provenance))
+}
+
+impl Provenance {
+    /// Describes `learner` as it is now.
+    pub fn of(learner: &Learner, robot: RobotOfLogs, data_fingerprint: &str, data_steps: u64) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            update: learner.update,
+            adam_step: learner.adam.step,
+            seed: learner.seed,
+            preset: learner.preset.clone(),
+            robot,
+            data_fingerprint: data_fingerprint.to_owned(),
+            data_steps,
+        }
+    }
+}
+
+fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&n| n as usize).collect()
+}
+
+/// Little-endian f32 bytes of a tensor, in row-major order.
+pub fn bytes(tensor: &Tensor) -> Vec<u8> {
+    let flat = tensor.detach().contiguous().view([-1]);
+    let mut values = vec![0f32; flat.numel()];
+    flat.copy_data(&mut values, flat.numel());
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

@@ -1,0 +1,83 @@
+//! Model, optimiser and position in training: one update at a time.
+
+use crate::adam::Adam;
+use crate::loss::{Batch, loss};
+use crate::model::WorldModel;
+use crate::preset::Preset;
+
+/// What one update did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Number of the update, from 1.
+    pub update: u64,
+    /// Terms of the loss, `gradient_norm` and `learning_rate`.
+    pub scalars: Vec<(&'static str, f64)>,
+}
+
+/// The loss stopped being a number.
+#[derive(Debug, thiserror::Error)]
+#[error("update {update}: `{term}` is {value}; lower `optimiser.learning_rate` and resume from the last checkpoint")]
+pub struct Diverged {
+    /// Update.
+    pub update: u64,
+    /// Term of the loss.
+    pub term: &'static str,
+    /// Its value.
+    pub value: f64,
+}
+
+/// Everything that changes while training.
+#[derive(Debug)]
+pub struct Learner {
+    /// The preset in force.
+    pub preset: Preset,
+    /// The model.
+    pub model: WorldModel,
+    /// The optimiser.
+    pub adam: Adam,
+    /// Names all randomness of the run.
+    pub seed: u64,
+    /// Updates done.
+    pub update: u64,
+}
+
+impl Learner {
+    /// A fresh learner; the seed fixes weights, batches and noise.
+    pub fn new(preset: Preset, action: i64, seed: u64) -> Self {
+        let model = WorldModel::new(&preset.model, action, noise_seed(seed, 0));
+        let adam = Adam::new(model.params.entries(), preset.optimiser.epsilon);
+        Self { preset, model, adam, seed, update: 0 }
+    }
+
+    /// One gradient step.
+    ///
+    /// # Errors
+    /// [`Diverged`], before the weights are touched.
+    pub fn step(&mut self, batch: &Batch) -> Result<Report, Diverged> {
+        let update = self.update + 1;
+        // Noise is a function of seed and update, so that a resumed run sees the very same numbers.
+        tch::manual_seed(noise_seed(self.seed, update));
+        for (_, parameter) in self.model.params.entries() {
+            parameter.shallow_clone().zero_grad();
+        }
+        let terms = loss(&self.model, &self.preset.loss, batch);
+        let mut scalars = terms.scalars().to_vec();
+        if let Some(&(term, value)) = scalars.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Diverged { update, term, value });
+        }
+        terms.total.backward();
+        let rate = self.preset.learning_rate(update);
+        let norm = self.adam.step(self.model.params.entries(), rate, self.preset.optimiser.gradient_clip);
+        self.update = update;
+        scalars.extend([("gradient_norm", norm), ("learning_rate", rate)]);
+        Ok(Report { update, scalars })
+    }
+}
+
+/// SplitMix64's finaliser over seed and update: neighbouring updates get unrelated generators.
+fn noise_seed(seed: u64, update: u64) -> i64 {
+    let mut z = seed.wrapping_add(update.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) as i64
+}

@@ -1,0 +1,270 @@
+//! `armillary-train`: learns a world model from run logs and exports it.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use robot::Config;
+use trainer::checkpoint::{self, Provenance, RobotOfLogs};
+use trainer::dataset::Dataset;
+use trainer::export::export;
+use trainer::learner::Learner;
+use trainer::preset::Preset;
+use trainer::strip;
+use trainer::tensorboard::EventWriter;
+
+#[derive(Parser)]
+#[command(name = "armillary-train", version, about = "Learns a world model from run logs and exports it")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train on run logs. Resumes from OUT/checkpoint.safetensors if there is one.
+    Train(TrainArguments),
+    /// Export a checkpoint as a bundle for the controller, and prove that it computes the same numbers.
+    Export(ExportArguments),
+}
+
+#[derive(clap::Args)]
+struct TrainArguments {
+    /// Folder of run logs (*.mcap), searched recursively.
+    #[arg(long)]
+    runs: PathBuf,
+    /// Training preset.
+    #[arg(long)]
+    preset: PathBuf,
+    /// Folder for the checkpoint, losses.csv and TensorBoard events.
+    #[arg(long)]
+    out: PathBuf,
+    /// Stop at this update; the preset's `updates` if not given.
+    #[arg(long)]
+    until: Option<u64>,
+    /// Names all randomness of the run.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// CPU threads; results are bit-equal only between runs with the same number.
+    #[arg(long, default_value_t = default_threads())]
+    threads: usize,
+    /// Updates between checkpoints.
+    #[arg(long, default_value_t = 250)]
+    checkpoint_every: u64,
+}
+
+#[derive(clap::Args)]
+struct ExportArguments {
+    /// Checkpoint to export.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The robot file it will drive.
+    #[arg(long)]
+    robot: PathBuf,
+    /// Folder of the bundle.
+    #[arg(long)]
+    out: PathBuf,
+    /// Leave the image decoder out (the controller then cannot show what it imagines).
+    #[arg(long)]
+    no_decoder: bool,
+}
+
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn main() -> anyhow::Result<()> {
+    simple_logger::SimpleLogger::new().with_level(log::LevelFilter::Info).init()?;
+    tune_allocator();
+    match Arguments::parse().command {
+        Command::Train(arguments) => train(&arguments),
+        Command::Export(arguments) => export_bundle(&arguments),
+    }
+}
+
+/// Keeps large tensors' memory instead of returning it after every update: page faults would cost up to 40 %.
+fn tune_allocator() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt only changes the allocator's thresholds, before any other thread exists.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
+}
+
+fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
+    tch::set_num_threads(arguments.threads as i32);
+    let preset = Preset::load(&arguments.preset)?;
+    let checkpoint_path = arguments.out.join("checkpoint.safetensors");
+    // Resuming is decided before the logs are read: a damaged checkpoint is reported at once.
+    let resumed = checkpoint_path.exists().then(|| checkpoint::load(&checkpoint_path)).transpose()?;
+    let mut dataset = Dataset::open(&arguments.runs, &preset.optimiser)?;
+    log::info!("{} logs, {} agent steps below {}", dataset.logs(), dataset.steps(), arguments.runs.display());
+    let info = dataset.info();
+    let robot = RobotOfLogs {
+        name: info.robot.clone(),
+        task: info.task.clone(),
+        joint_names: info.joint_names.clone(),
+        period_s: info.period_s,
+    };
+    std::fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
+    let mut learner = match resumed {
+        Some((learner, provenance)) => {
+            resume_checks(&checkpoint_path, &learner, &provenance, &preset, &robot, arguments)?;
+            if provenance.data_fingerprint != dataset.fingerprint() {
+                log::info!("the logs are not those of the checkpoint: going on with the new set");
+            }
+            log::info!("resuming at update {}", learner.update);
+            Learner { preset, ..learner }
+        }
+        None => Learner::new(preset, dataset.action(), arguments.seed),
+    };
+    let until = arguments.until.unwrap_or(learner.preset.optimiser.updates);
+    let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
+    run(&mut learner, &mut dataset, &robot, arguments, until, losses, &checkpoint_path)
+}
+
+fn resume_checks(
+    path: &Path,
+    learner: &Learner,
+    provenance: &Provenance,
+    preset: &Preset,
+    robot: &RobotOfLogs,
+    arguments: &TrainArguments,
+) -> anyhow::Result<()> {
+    if learner.preset.model != preset.model {
+        bail!("{}: field `model` of the preset differs from the checkpoint's; name another --out", path.display());
+    }
+    if learner.seed != arguments.seed {
+        let (was, is) = (learner.seed, arguments.seed);
+        bail!("{}: its seed is {was}, --seed is {is}; pass the same seed or name another --out", path.display());
+    }
+    if provenance.robot != *robot {
+        let (was, is) = (&provenance.robot, robot);
+        bail!("{}: trained on {was:?}, the logs are of {is:?}; name another --out", path.display());
+    }
+    Ok(())
+}
+
+fn run(
+    learner: &mut Learner,
+    dataset: &mut Dataset,
+    robot: &RobotOfLogs,
+    arguments: &TrainArguments,
+    until: u64,
+    mut losses: Losses,
+    checkpoint_path: &Path,
+) -> anyhow::Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let on_interrupt = Arc::clone(&stop);
+    ctrlc::set_handler(move || on_interrupt.store(true, Ordering::SeqCst)).context("cannot catch Ctrl-C")?;
+    let mut events = EventWriter::create(&arguments.out.join("tensorboard"))
+        .with_context(|| format!("{}: cannot write TensorBoard events", arguments.out.display()))?;
+    let save = |learner: &Learner, dataset: &Dataset| {
+        let provenance =
+            Provenance::of(learner, robot.clone(), dataset.fingerprint(), dataset.steps() as u64);
+        checkpoint::save(checkpoint_path, learner, &provenance)
+    };
+    let bar = ProgressBar::new(until).with_position(learner.update).with_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} updates, {elapsed_precise}, {eta} left  {msg}",
+    )?);
+    bar.reset_eta();
+    while learner.update < until && !stop.load(Ordering::SeqCst) {
+        let batch = dataset.batch(learner.seed, learner.update + 1, &learner.preset.optimiser)?;
+        let report = learner.step(&batch)?;
+        losses.write(&report)?;
+        if report.update.is_multiple_of(10) || report.update == until {
+            events.scalars(report.update, report.scalars.iter().copied())?;
+            let value = |name| report.scalars.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, v)| *v);
+            bar.set_message(format!(
+                "loss {:.1} image {:.1} reward {:.4} open loop {:.4} kl {:.1}",
+                value("loss"),
+                value("image"),
+                value("reward_mse"),
+                value("open_loop_reward_mse"),
+                value("kl")
+            ));
+        }
+        bar.set_position(report.update);
+        if report.update.is_multiple_of(arguments.checkpoint_every) || report.update == until {
+            losses.flush()?;
+            save(learner, dataset)?;
+        }
+        if report.update.is_multiple_of(1000) || report.update == until {
+            let picture = strip::open_loop(&learner.model, &batch, 6)?;
+            events.png(report.update, "open_loop", &picture.bytes, picture.width, picture.height)?;
+            std::fs::write(arguments.out.join("open-loop.png"), &picture.bytes)?;
+        }
+    }
+    bar.abandon();
+    if stop.load(Ordering::SeqCst) {
+        losses.flush()?;
+        save(learner, dataset)?;
+        bail!("interrupted at update {}; the same command goes on from there", learner.update);
+    }
+    log::info!("{} updates done; checkpoint at {}", learner.update, checkpoint_path.display());
+    Ok(())
+}
+
+/// `losses.csv`, a row an update, in full precision. Rows past the checkpoint that a run resumes from are dropped.
+struct Losses {
+    path: PathBuf,
+    out: std::io::BufWriter<std::fs::File>,
+    empty: bool,
+}
+
+impl Losses {
+    fn open(path: &Path, update: u64) -> anyhow::Result<Self> {
+        let name = || format!("{}: cannot write the losses", path.display());
+        if path.exists() {
+            let text = std::fs::read_to_string(path).with_context(name)?;
+            let kept: String = text
+                .lines()
+                .filter(|line| {
+                    let number = line.split(',').next().and_then(|field| field.parse::<u64>().ok());
+                    number.is_none_or(|number| number <= update)
+                })
+                .flat_map(|line| [line, "\n"])
+                .collect();
+            std::fs::write(path, if update == 0 { String::new() } else { kept }).with_context(name)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path).with_context(name)?;
+        let empty = file.metadata().with_context(name)?.len() == 0;
+        Ok(Self { path: path.to_owned(), out: std::io::BufWriter::new(file), empty })
+    }
+
+    fn write(&mut self, report: &trainer::learner::Report) -> anyhow::Result<()> {
+        let context = || format!("{}: cannot write the losses", self.path.display());
+        if std::mem::take(&mut self.empty) {
+            let names: Vec<&str> = report.scalars.iter().map(|(name, _)| *name).collect();
+            writeln!(self.out, "update,{}", names.join(",")).with_context(context)?;
+        }
+        let values: Vec<String> = report.scalars.iter().map(|(_, value)| value.to_string()).collect();
+        writeln!(self.out, "{},{}", report.update, values.join(",")).with_context(context)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.out.flush().with_context(|| format!("{}: cannot write the losses", self.path.display()))
+    }
+}
+
+fn export_bundle(arguments: &ExportArguments) -> anyhow::Result<()> {
+    let config = Config::load(&arguments.robot)?;
+    let (learner, provenance) = checkpoint::load(&arguments.checkpoint)?;
+    // Parity inputs are drawn from the checkpoint's own position: exporting twice gives the same bundle.
+    tch::manual_seed(learner.update as i64);
+    let error = export(&learner.model, &provenance, &config, !arguments.no_decoder, &arguments.out)?;
+    log::info!(
+        "{}: update {}, largest relative error of tract against LibTorch {error:.1e}",
+        arguments.out.display(),
+        learner.update
+    );
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! The recurrent state-space model (PlaNet section 3) with its encoder, decoder and reward head.
+//!
+//! `h_t = GRU(h_{t-1}, f(s_{t-1}, a_t))`, prior `p(s_t | h_t)`, posterior `q(s_t | h_t, e_t)`, features `[s_t, h_t]`.
+//! `a_t` is the action that caused observation `t`.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::params::{Gru, Linear, Params};
+use crate::preset::ModelSizes;
+
+/// A diagonal Gaussian; mean and standard deviation have the same shape.
+#[derive(Debug)]
+pub struct Gaussian {
+    /// Mean.
+    pub mean: Tensor,
+    /// Standard deviation.
+    pub std: Tensor,
+}
+
+impl Gaussian {
+    fn from_raw(raw: &Tensor, min_std: f64) -> Self {
+        let parts = raw.chunk(2, -1);
+        Self { mean: parts[0].shallow_clone(), std: parts[1].softplus() + min_std }
+    }
+
+    /// A reparametrised sample.
+    pub fn sample(&self) -> Tensor {
+        &self.mean + &self.std * self.std.randn_like()
+    }
+
+    /// Without gradient.
+    pub fn detach(&self) -> Self {
+        Self { mean: self.mean.detach(), std: self.std.detach() }
+    }
+
+    /// Selects `index` along the first dimension.
+    pub fn index(&self, index: &Tensor) -> Self {
+        Self { mean: self.mean.index_select(0, index), std: self.std.index_select(0, index) }
+    }
+
+    /// KL divergence of `other` from `self`, summed over the last dimension.
+    pub fn kl(&self, other: &Self) -> Tensor {
+        let ratio = (&self.std / &other.std).square();
+        let distance = ((&self.mean - &other.mean) / &other.std).square();
+        ((&ratio + distance - 1.0 - ratio.log()) * 0.5).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+    }
+}
+
+/// A latent state: deterministic `h`, `[B, belief]`, and stochastic `s`, `[B, stochastic]`.
+#[derive(Debug)]
+pub struct Latent {
+    /// Deterministic part.
+    pub h: Tensor,
+    /// Stochastic part.
+    pub s: Tensor,
+}
+
+impl Latent {
+    /// `[s, h]` along the last dimension.
+    pub fn features(&self) -> Tensor {
+        Tensor::cat(&[&self.s, &self.h], -1)
+    }
+}
+
+/// Filtered sequence: every tensor is `[L, B, ...]`.
+#[derive(Debug)]
+pub struct Filtered {
+    /// Latents.
+    pub latent: Latent,
+    /// Posteriors.
+    pub posterior: Gaussian,
+    /// One-step priors.
+    pub prior: Gaussian,
+}
+
+/// The whole world model.
+#[derive(Debug)]
+pub struct WorldModel {
+    /// Sizes it was made with.
+    pub sizes: ModelSizes,
+    /// Dimension of an action.
+    pub action: i64,
+    /// All parameters, in order.
+    pub params: Params,
+    /// Four strided convolutions.
+    pub encoder: Vec<Linear>,
+    /// `[s, a]` to hidden.
+    pub input: Linear,
+    /// The recurrent cell.
+    pub gru: Gru,
+    /// `h` to hidden, then to mean and raw standard deviation.
+    pub prior: [Linear; 2],
+    /// `[h, e]` to hidden, then to mean and raw standard deviation.
+    pub posterior: [Linear; 2],
+    /// Hidden layers and the scalar output.
+    pub reward: Vec<Linear>,
+    /// Dense layer, then four transposed convolutions.
+    pub decoder: Vec<Linear>,
+}
+
+impl WorldModel {
+    /// A freshly initialised model; the same `seed` gives the same weights.
+    pub fn new(sizes: &ModelSizes, action: i64, seed: i64) -> Self {
+        tch::manual_seed(seed);
+        let mut p = Params::default();
+        let d = sizes.depth;
+        let embedding = 32 * d;
+        let features = sizes.stochastic + sizes.belief;
+        let encoder = [(3, d), (d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]
+            .iter()
+            .enumerate()
+            .map(|(i, &(from, to))| p.conv(&format!("encoder.{i}"), from, to, 4))
+            .collect();
+        let input = p.linear("input", sizes.stochastic + action, sizes.hidden);
+        let gru = p.gru("gru", sizes.hidden, sizes.belief);
+        let prior = [
+            p.linear("prior.0", sizes.belief, sizes.hidden),
+            p.linear("prior.1", sizes.hidden, 2 * sizes.stochastic),
+        ];
+        let posterior = [
+            p.linear("posterior.0", sizes.belief + embedding, sizes.hidden),
+            p.linear("posterior.1", sizes.hidden, 2 * sizes.stochastic),
+        ];
+        let reward = (0..=sizes.reward_layers)
+            .map(|i| {
+                let from = if i == 0 { features } else { sizes.reward_units };
+                let to = if i == sizes.reward_layers { 1 } else { sizes.reward_units };
+                p.linear(&format!("reward.{i}"), from, to)
+            })
+            .collect();
+        let mut decoder = vec![p.linear("decoder.dense", features, embedding)];
+        for (i, (from, to, kernel)) in
+            [(32 * d, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)].into_iter().enumerate()
+        {
+            decoder.push(p.deconv(&format!("decoder.{i}"), from, to, kernel));
+        }
+        Self {
+            sizes: sizes.clone(),
+            action,
+            params: p,
+            encoder,
+            input,
+            gru,
+            prior,
+            posterior,
+            reward,
+            decoder,
+        }
+    }
+
+    /// Length of an embedding.
+    pub fn embedding(&self) -> i64 {
+        32 * self.sizes.depth
+    }
+
+    /// Images `[N, 3, 64, 64]` in [-0.5, 0.5] to embeddings `[N, 32 depth]`.
+    pub fn encode(&self, image: &Tensor) -> Tensor {
+        self.encoder.iter().fold(image.shallow_clone(), |x, layer| layer.conv2(&x).relu()).flatten(1, -1)
+    }
+
+    /// Features `[N, F]` to images `[N, 3, 64, 64]`.
+    pub fn decode(&self, features: &Tensor) -> Tensor {
+        let dense = self.decoder[0].dense(features).unsqueeze(-1).unsqueeze(-1);
+        let last = self.decoder.len() - 1;
+        self.decoder[1..].iter().enumerate().fold(dense, |x, (i, layer)| {
+            let y = layer.deconv2(&x);
+            if i + 1 == last { y } else { y.relu() }
+        })
+    }
+
+    /// Features `[..., F]` to rewards `[...]`.
+    pub fn reward(&self, features: &Tensor) -> Tensor {
+        let last = self.reward.len() - 1;
+        let hidden =
+            self.reward[..last].iter().fold(features.shallow_clone(), |x, layer| layer.dense(&x).relu());
+        self.reward[last].dense(&hidden).squeeze_dim(-1)
+    }
+
+    /// The deterministic step: `h_t` from the last latent and `a_t`.
+    pub fn recur(&self, from: &Latent, action: &Tensor) -> Tensor {
+        let x = self.input.dense(&Tensor::cat(&[&from.s, action], -1)).relu();
+        self.gru.step(&x, &from.h)
+    }
+
+    /// `p(s_t | h_t)`.
+    pub fn prior(&self, h: &Tensor) -> Gaussian {
+        let raw = self.prior[1].dense(&self.prior[0].dense(h).relu());
+        Gaussian::from_raw(&raw, self.sizes.min_std)
+    }
+
+    /// `q(s_t | h_t, e_t)`.
+    pub fn posterior(&self, h: &Tensor, embedding: &Tensor) -> Gaussian {
+        let raw = self.posterior[1].dense(&self.posterior[0].dense(&Tensor::cat(&[h, embedding], -1)).relu());
+        Gaussian::from_raw(&raw, self.sizes.min_std)
+    }
+
+    /// The state before an episode: zeros.
+    pub fn initial(&self, batch: i64) -> Latent {
+        let zeros = |n| Tensor::zeros([batch, n], (Kind::Float, Device::Cpu));
+        Latent { h: zeros(self.sizes.belief), s: zeros(self.sizes.stochastic) }
+    }
+
+    /// Filters a batch of sequences: `embedding` `[L, B, E]`, `action` `[L, B, A]`.
+    pub fn filter(&self, embedding: &Tensor, action: &Tensor) -> Filtered {
+        let (length, batch) = (embedding.size()[0], embedding.size()[1]);
+        let mut state = self.initial(batch);
+        let (mut hs, mut ss, mut means, mut stds) = (vec![], vec![], vec![], vec![]);
+        for t in 0..length {
+            let h = self.recur(&state, &action.get(t));
+            let q = self.posterior(&h, &embedding.get(t));
+            let s = q.sample();
+            hs.push(h.shallow_clone());
+            ss.push(s.shallow_clone());
+            means.push(q.mean);
+            stds.push(q.std);
+            state = Latent { h, s };
+        }
+        let h = Tensor::stack(&hs, 0);
+        let prior = self.prior(&h);
+        Filtered {
+            latent: Latent { h, s: Tensor::stack(&ss, 0) },
+            posterior: Gaussian { mean: Tensor::stack(&means, 0), std: Tensor::stack(&stds, 0) },
+            prior,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A bundle: a folder with a manifest, graphs and parity vectors, checked before anything trusts it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use robot::Config;
+use sha2::{Digest, Sha256};
+
+use crate::error::BundleError;
+use crate::filter::Filter;
+use crate::image::PREPROCESSING;
+use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
+use crate::parity;
+use crate::scalar::ScalarRollout;
+use crate::tract::{Encoder, GraphSource, TractRollout};
+use crate::weights::LatentWeights;
+
+/// Name of the manifest's file.
+pub const MANIFEST: &str = "manifest.ron";
+
+/// Graphs every bundle has, without their extension.
+pub const GRAPHS: [&str; 4] = ["encoder", "filter", "transition", "reward"];
+
+/// The optional graph.
+pub const DECODER: &str = "decoder";
+
+/// File of the parity vectors.
+pub const PARITY: &str = "parity.safetensors";
+
+/// A bundle whose files are the ones that were exported, and which computes the trainer's numbers on this machine.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    dir: PathBuf,
+    manifest: Manifest,
+    manifest_text: String,
+    files: BTreeMap<String, Vec<u8>>,
+    weights: Arc<LatentWeights>,
+    parity_error: f32,
+}
+
+impl Bundle {
+    /// Reads and checks everything: version, presence, hashes, shapes, parity.
+    ///
+    /// # Errors
+    /// [`BundleError`], naming the file or field and the remedy.
+    pub fn load(dir: &Path) -> Result<Self, BundleError> {
+        let manifest_path = dir.join(MANIFEST);
+        let manifest_text = String::from_utf8_lossy(&read(&manifest_path)?).into_owned();
+        let manifest: Manifest = ron::from_str(&manifest_text).map_err(|error| BundleError::Syntax {
+            path: manifest_path.clone(),
+            line: error.span.start.line,
+            column: error.span.start.col,
+            message: error.code.to_string(),
+        })?;
+        if manifest.format_version != MANIFEST_VERSION {
+            return Err(BundleError::Version {
+                path: manifest_path,
+                found: manifest.format_version,
+                supported: MANIFEST_VERSION,
+            });
+        }
+        let required =
+            ["encoder.onnx", "filter.onnx", "transition.onnx", "reward.onnx", PARITY];
+        if let Some(file) = required.into_iter().find(|file| !manifest.files.contains_key(*file)) {
+            return Err(BundleError::Unlisted { path: manifest_path, file });
+        }
+        let mut files = BTreeMap::new();
+        for (name, expected) in &manifest.files {
+            let path = dir.join(name);
+            let bytes = read(&path)?;
+            let found = sha256(&bytes);
+            if found != *expected {
+                return Err(BundleError::Hash { path, found, expected: expected.clone() });
+            }
+            files.insert(name.clone(), bytes);
+        }
+        let (transition, reward) = (dir.join("transition.onnx"), dir.join("reward.onnx"));
+        let weights = Arc::new(LatentWeights::read(
+            manifest.dimensions,
+            (&transition, &files["transition.onnx"]),
+            (&reward, &files["reward.onnx"]),
+        )?);
+        let mut bundle =
+            Self { dir: dir.to_owned(), manifest, manifest_text, files, weights, parity_error: 0.0 };
+        bundle.parity_error = bundle.check_parity()?;
+        Ok(bundle)
+    }
+
+    fn check_parity(&self) -> Result<f32, BundleError> {
+        let parity_path = self.dir.join(PARITY);
+        let mut worst = 0.0f32;
+        for name in GRAPHS.into_iter().chain([DECODER]) {
+            let file = format!("{name}.onnx");
+            let Some(bytes) = self.files.get(&file) else { continue };
+            let path = self.dir.join(&file);
+            let source = GraphSource { path: &path, bytes };
+            worst = worst.max(parity::check(&source, name, (&parity_path, &self.files[PARITY]))?);
+        }
+        Ok(worst)
+    }
+
+    /// Refuses a robot whose joints, period or scaling are not those the model learned on.
+    ///
+    /// # Errors
+    /// [`BundleError::Robot`], naming the field.
+    pub fn check_robot(&self, config: &Config) -> Result<(), BundleError> {
+        let manifest = &self.manifest;
+        let joints = config.envelope.joints();
+        let names: Vec<&str> = joints.iter().map(|joint| joint.name.as_str()).collect();
+        let scale: Vec<f32> = joints.iter().map(|joint| joint.velocity_max_rad_s).collect();
+        let fields = [
+            ("joint_names", format!("{:?}", manifest.joint_names), format!("{names:?}")),
+            ("dimensions.action", manifest.dimensions.action.to_string(), joints.len().to_string()),
+            ("period_s", manifest.period_s.to_string(), config.period_s.to_string()),
+            ("action_scale_rad_s", format!("{:?}", manifest.action_scale_rad_s), format!("{scale:?}")),
+            ("image", manifest.image.clone(), PREPROCESSING.to_owned()),
+        ];
+        match fields.into_iter().find(|(_, found, expected)| found != expected) {
+            None => Ok(()),
+            Some((field, found, expected)) => {
+                Err(BundleError::Robot { path: self.dir.join(MANIFEST), field, found, expected })
+            }
+        }
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The manifest as written.
+    pub fn manifest_text(&self) -> &str {
+        &self.manifest_text
+    }
+
+    /// Names the bundle: SHA-256 of its manifest, which holds the hashes of everything else.
+    pub fn sha256(&self) -> String {
+        sha256(self.manifest_text.as_bytes())
+    }
+
+    /// Sizes of the model's vectors.
+    pub fn dimensions(&self) -> Dimensions {
+        self.manifest.dimensions
+    }
+
+    /// The latent model's weights.
+    pub fn weights(&self) -> Arc<LatentWeights> {
+        Arc::clone(&self.weights)
+    }
+
+    /// Largest error against LibTorch found when loading.
+    pub fn parity_error(&self) -> f32 {
+        self.parity_error
+    }
+
+    /// Bytes of a file of the bundle.
+    pub fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    fn with_source<T>(
+        &self,
+        name: &str,
+        f: impl FnOnce(&GraphSource<'_>) -> Result<T, BundleError>,
+    ) -> Result<T, BundleError> {
+        let path = self.dir.join(name);
+        match self.files.get(name) {
+            Some(bytes) => f(&GraphSource { path: &path, bytes }),
+            None => Err(BundleError::Graph { path, problem: "the bundle has no such graph".to_owned() }),
+        }
+    }
+
+    /// Its encoder.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn encoder(&self) -> Result<Encoder, BundleError> {
+        self.with_source("encoder.onnx", Encoder::new)
+    }
+
+    /// Its filter.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn filter(&self) -> Result<Filter, BundleError> {
+        self.with_source("filter.onnx", |source| Filter::new(source, self.weights()))
+    }
+
+    /// The reference rollout.
+    pub fn scalar_rollout(&self) -> ScalarRollout {
+        ScalarRollout::new(self.weights())
+    }
+
+    /// The rollout by the exported graphs.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn tract_rollout(&self, batch: usize) -> Result<TractRollout, BundleError> {
+        self.with_source("transition.onnx", |transition| {
+            self.with_source("reward.onnx", |reward| {
+                TractRollout::new(self.dimensions(), transition, reward, batch)
+            })
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
+    std::fs::read(path).map_err(|source| BundleError::Read { path: path.to_owned(), source })
+}
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

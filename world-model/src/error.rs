@@ -1,0 +1,88 @@
+//! Why a bundle was refused.
+
+use std::path::PathBuf;
+
+/// Every variant names the file or field and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file of the bundle could not be read.
+    #[error("{path}: cannot read: {source}; export the bundle again, or name the right folder with --bundle")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The manifest is not what this program understands.
+    #[error("{path}:{line}:{column}: {message}")]
+    Syntax {
+        /// The manifest.
+        path: PathBuf,
+        /// One-based.
+        line: usize,
+        /// One-based.
+        column: usize,
+        /// RON's explanation.
+        message: String,
+    },
+    /// Written by another version.
+    #[error("{path}: field `format_version` is {found}, this program reads {supported}; export the bundle with this version's trainer")]
+    Version {
+        /// The manifest.
+        path: PathBuf,
+        /// Found.
+        found: u32,
+        /// Supported.
+        supported: u32,
+    },
+    /// The manifest does not list a file that every bundle has.
+    #[error("{path}: field `files` lacks `{file}`; export the bundle again")]
+    Unlisted {
+        /// The manifest.
+        path: PathBuf,
+        /// The file.
+        file: &'static str,
+    },
+    /// A file is not the one that was exported.
+    #[error("{path}: its SHA-256 is {found}, the manifest says {expected}; the file was damaged or replaced: copy or export the bundle again")]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// Found.
+        found: String,
+        /// Expected.
+        expected: String,
+    },
+    /// Not a graph of the expected shape.
+    #[error("{path}: {problem}; export the bundle again")]
+    Graph {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The graphs do not give the trainer's numbers on this machine.
+    #[error("{path}: output `{output}` differs from LibTorch's by {error:.3e} (allowed {tolerance:.0e}); the bundle must not drive an arm")]
+    Parity {
+        /// The graph.
+        path: PathBuf,
+        /// The output.
+        output: String,
+        /// Largest relative error.
+        error: f32,
+        /// Largest allowed.
+        tolerance: f32,
+    },
+    /// Learned on another robot.
+    #[error("{path}: field `{field}` is {found}, but the robot file says {expected}; use a bundle trained for this robot")]
+    Robot {
+        /// The manifest.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// In the bundle.
+        found: String,
+        /// In the robot file.
+        expected: String,
+    },
+}

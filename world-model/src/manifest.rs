@@ -1,0 +1,70 @@
+//! `manifest.ron`: what a bundle says about itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the bundle's layout.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// A bundle's manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`MANIFEST_VERSION`] when it was written.
+    pub format_version: u32,
+    /// Sizes of the model's vectors.
+    pub dimensions: Dimensions,
+    /// Control period the model learned, in seconds.
+    pub period_s: f32,
+    /// Robot it learned on.
+    pub robot: String,
+    /// Task whose reward it learned.
+    pub task: String,
+    /// Joints, in the order of an action's elements.
+    pub joint_names: Vec<String>,
+    /// Joint speed that an action of 1 asks for, a joint.
+    pub action_scale_rad_s: Vec<f32>,
+    /// How pixels become numbers: `rgb8-64x64-5bit-centre`.
+    pub image: String,
+    /// SHA-256 of the joint mapping the logs were recorded with.
+    pub joint_calibration_sha256: String,
+    /// SHA-256 of the camera's crop and scaling the logs were recorded with.
+    pub camera_calibration_sha256: String,
+    /// How it was made.
+    pub provenance: Provenance,
+    /// SHA-256 of each file of the bundle.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Sizes of the model's vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dimensions {
+    /// Deterministic state h.
+    pub belief: usize,
+    /// Stochastic state s.
+    pub stochastic: usize,
+    /// Encoder output.
+    pub embedding: usize,
+    /// Joints.
+    pub action: usize,
+}
+
+/// How a model was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Program and version.
+    pub software: String,
+    /// Gradient updates.
+    pub updates: u64,
+    /// Seed of the training run.
+    pub seed: u64,
+    /// Agent steps in the logs it last saw.
+    pub agent_steps: u64,
+    /// Fingerprint of those logs.
+    pub data_fingerprint: String,
+    /// The training preset, as RON.
+    pub preset: String,
+}

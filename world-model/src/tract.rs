@@ -1,0 +1,195 @@
+//! Exported graphs run by tract: the encoder, the filter's graph, and rollouts by another route.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use robot::{FRAME_SIDE, Frame};
+use tract_onnx::prelude::{
+    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, TVec, Tensor, TractResult,
+    TypedRunnableModel,
+};
+
+use crate::error::BundleError;
+use crate::filter::Belief;
+use crate::image::to_planes;
+use crate::manifest::Dimensions;
+use crate::rollout::{NoiseKey, Purpose, Rollout};
+
+/// A graph's file and bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct GraphSource<'a> {
+    /// For messages.
+    pub path: &'a Path,
+    /// The ONNX file.
+    pub bytes: &'a [u8],
+}
+
+/// A graph specialised to fixed input shapes.
+pub struct Graph {
+    plan: Arc<TypedRunnableModel>,
+    shapes: Vec<Vec<usize>>,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Graph(inputs {:?})", self.shapes)
+    }
+}
+
+impl Graph {
+    /// Parses, fixes the input shapes, optimises.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`] if the graph does not accept these shapes.
+    pub fn new(source: &GraphSource<'_>, shapes: &[Vec<usize>]) -> Result<Self, BundleError> {
+        let build = || -> TractResult<Arc<TypedRunnableModel>> {
+            let mut model = tract_onnx::onnx().model_for_read(&mut &source.bytes[..])?;
+            for (index, shape) in shapes.iter().enumerate() {
+                model = model.with_input_fact(index, InferenceFact::dt_shape(f32::datum_type(), shape))?;
+            }
+            model.into_optimized()?.into_runnable()
+        };
+        let plan = build().map_err(|error| BundleError::Graph {
+            path: source.path.to_owned(),
+            problem: format!("does not run with inputs of shapes {shapes:?}: {error:#}"),
+        })?;
+        Ok(Self { plan, shapes: shapes.to_vec() })
+    }
+
+    /// Runs once; inputs are flat, in the order and of the shapes given at construction.
+    ///
+    /// # Errors
+    /// What the executor says.
+    pub fn run(&self, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, String> {
+        let run = || -> TractResult<Vec<Vec<f32>>> {
+            let mut values = TVec::new();
+            for (shape, data) in self.shapes.iter().zip(inputs) {
+                values.push(Tensor::from_shape(shape, data)?.into_tvalue());
+            }
+            let outputs = self.plan.run(values)?;
+            outputs.iter().map(|value| Ok(value.to_plain_array_view::<f32>()?.iter().copied().collect())).collect()
+        };
+        run().map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// Frames to embeddings.
+#[derive(Debug)]
+pub struct Encoder {
+    graph: Graph,
+    planes: Vec<f32>,
+}
+
+impl Encoder {
+    /// Prepares `encoder.onnx` for one image at a time.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn new(source: &GraphSource<'_>) -> Result<Self, BundleError> {
+        let shape = vec![1, 3, FRAME_SIDE, FRAME_SIDE];
+        Ok(Self { graph: Graph::new(source, &[shape])?, planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE] })
+    }
+
+    /// Writes the embedding of `frame`.
+    ///
+    /// # Errors
+    /// What the graph executor says, or an embedding of another length.
+    pub fn encode(&mut self, frame: &Frame, embedding: &mut [f32]) -> Result<(), String> {
+        to_planes(frame, &mut self.planes);
+        let outputs = self.graph.run(&[&self.planes])?;
+        match outputs.first() {
+            Some(output) if output.len() == embedding.len() => {
+                embedding.copy_from_slice(output);
+                Ok(())
+            }
+            other => {
+                let found = other.map_or(0, Vec::len);
+                Err(format!("encoder.onnx gives {found} numbers, the manifest says {}", embedding.len()))
+            }
+        }
+    }
+}
+
+/// Rollouts by the exported graphs. Slow and allocating: it exists to check the others against.
+#[derive(Debug)]
+pub struct TractRollout {
+    dimensions: Dimensions,
+    batch: usize,
+    transition: Graph,
+    reward: Graph,
+}
+
+impl TractRollout {
+    /// Specialises `transition.onnx` and `reward.onnx` to `batch` candidates at a time.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn new(
+        dimensions: Dimensions,
+        transition: &GraphSource<'_>,
+        reward: &GraphSource<'_>,
+        batch: usize,
+    ) -> Result<Self, BundleError> {
+        let Dimensions { belief, stochastic, action, .. } = dimensions;
+        let shapes = [vec![batch, belief], vec![batch, stochastic], vec![batch, action]];
+        Ok(Self {
+            dimensions,
+            batch,
+            transition: Graph::new(transition, &shapes)?,
+            reward: Graph::new(reward, &[vec![batch, belief], vec![batch, stochastic]])?,
+        })
+    }
+}
+
+impl Rollout for TractRollout {
+    fn name(&self) -> &'static str {
+        "tract"
+    }
+
+    fn returns(
+        &mut self,
+        start: &Belief,
+        actions: &[f32],
+        horizon: usize,
+        noise: NoiseKey,
+        first_candidate: u32,
+        returns: &mut [f32],
+    ) -> Result<(), String> {
+        let Dimensions { stochastic, action, .. } = self.dimensions;
+        let mut eps = vec![0.0; stochastic];
+        for (chunk_index, chunk) in returns.chunks_mut(self.batch).enumerate() {
+            let first = chunk_index * self.batch;
+            let mut h = start.h.repeat(self.batch);
+            let mut s = start.s.repeat(self.batch);
+            let mut a = vec![0.0; self.batch * action];
+            chunk.fill(0.0);
+            for step in 0..horizon {
+                for candidate in 0..chunk.len() {
+                    let from = ((first + candidate) * horizon + step) * action;
+                    a[candidate * action..][..action].copy_from_slice(&actions[from..from + action]);
+                }
+                let mut outputs = self.transition.run(&[&h, &s, &a])?;
+                let (Some(std), Some(mean), Some(next)) = (outputs.pop(), outputs.pop(), outputs.pop()) else {
+                    return Err("transition.onnx lacks an output".to_owned());
+                };
+                (h, s) = (next, mean);
+                if noise.sampled {
+                    for candidate in 0..chunk.len() {
+                        let name = first_candidate + (first + candidate) as u32;
+                        noise.normals(Purpose::Latent, name, step as u32, &mut eps);
+                        for i in 0..stochastic {
+                            let at = candidate * stochastic + i;
+                            s[at] = std[at].mul_add(eps[i], s[at]);
+                        }
+                    }
+                }
+                let rewards = self.reward.run(&[&h, &s])?;
+                let rewards = rewards.first().ok_or("reward.onnx lacks its output")?;
+                for (sum, reward) in chunk.iter_mut().zip(rewards) {
+                    *sum += reward;
+                }
+            }
+        }
+        Ok(())
+    }
+}
