@@ -6,6 +6,7 @@
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// An `f32` as JSON number or string.
 #[derive(Clone, Copy)]
@@ -25,46 +26,21 @@ impl Serialize for Exact {
     }
 }
 
-struct ExactVisitor;
-
-impl Visitor<'_> for ExactVisitor {
-    type Value = Exact;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a number, \"nan\", \"inf\" or \"-inf\"")
-    }
-
-    fn visit_f32<E: Error>(self, value: f32) -> Result<Exact, E> {
-        Ok(Exact(value))
-    }
-
-    // The JSON reader rounds to single precision itself when asked for an `f32`, so this cast is exact.
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Exact, E> {
-        Ok(Exact(value as f32))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Exact, E> {
-        Ok(Exact(value as f32))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Exact, E> {
-        Ok(Exact(value as f32))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Exact, E> {
-        match text {
-            "nan" => Ok(Exact(f32::NAN)),
-            "inf" => Ok(Exact(f32::INFINITY)),
-            "-inf" => Ok(Exact(f32::NEG_INFINITY)),
-            _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // `deserialize_f32` and not `deserialize_any`: only then is the decimal rounded once, to single precision.
-        deserializer.deserialize_f32(ExactVisitor)
+        // From the decimal itself: a deserializer that may meet a string hands numbers over as `f64`, and rounding that
+        // again to `f32` is wrong for a few decimals, such as 7.038531e-26.
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        match text {
+            r#""nan""# => Ok(Self(f32::NAN)),
+            r#""inf""# => Ok(Self(f32::INFINITY)),
+            r#""-inf""# => Ok(Self(f32::NEG_INFINITY)),
+            number => number.parse().map(Self).map_err(|_| {
+                D::Error::custom(format_args!(
+                    "{number} is no number, \"nan\", \"inf\" or \"-inf\""
+                ))
+            }),
+        }
     }
 }
 

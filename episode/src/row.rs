@@ -2,7 +2,8 @@
 //!
 //! A row is of fixed size and owns no heap memory, so that the tick can push it through a lock-free ring. On disk each
 //! stage has a channel of its own; which field goes to which channel is decided here by `#[serde(..)]`: what is
-//! skipped here is written elsewhere (measured joints to `/capture/joints`, times to `/record`).
+//! skipped here is written elsewhere (measured joints to `/capture/joints`, times to `/record`). A row
+//! deserialises from JSON only; to read a log use [`crate::read_episode`].
 
 use robot::JointVec;
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@
 use robot::{Config, Frame, Plant};
 
 use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions};
-use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES};
+use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry};
 
 const _: () = assert!(wire::MAX_JOINTS == robot::MAX_JOINTS);
 
@@ -40,7 +40,10 @@ impl ArmOptions {
         let period_us = f64::from(config.period_s) * 1e6;
         Some(Self {
             period_s: config.period_s,
-            substeps: config.simulator.as_ref().map_or(5, |simulator| simulator.substeps),
+            substeps: config
+                .simulator
+                .as_ref()
+                .map_or(5, |simulator| simulator.substeps),
             limits: FirmwareLimits::from_joints(config.envelope.joints())?,
             watchdog_us: (period_us * f64::from(config.watchdog_periods)).round() as u64,
             torque_grace_us: (f64::from(config.torque_grace_s) * 1e6).round() as u64,
@@ -114,7 +117,8 @@ impl<P: Plant> SimulatedArm<P> {
     /// stays latched.
     pub fn reset(&mut self, seed: u64) {
         self.plant.reset(seed);
-        self.firmware.place(self.now_us(), &self.plant.joints().position_rad);
+        self.firmware
+            .place(self.now_us(), &self.plant.joints().position_rad);
     }
 
     /// Bytes from the host, read at device time `now_us`.
@@ -126,7 +130,9 @@ impl<P: Plant> SimulatedArm<P> {
     pub fn substep(&mut self) {
         let joints = self.plant.joints();
         self.steps += 1;
-        let drive = self.firmware.tick(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
+        let drive = self
+            .firmware
+            .tick(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
         self.plant.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
         self.report();
     }
@@ -165,6 +171,11 @@ impl<P: Plant> SimulatedArm<P> {
         self.firmware.state()
     }
 
+    /// What the firmware would report now.
+    pub fn telemetry(&self) -> Telemetry {
+        self.firmware.telemetry()
+    }
+
     /// Newest command sequence number the firmware has received in this session.
     pub fn received_seq(&self) -> Option<u32> {
         self.firmware.received_seq()
@@ -177,6 +188,7 @@ impl<P: Plant> SimulatedArm<P> {
 
     fn report(&mut self) {
         let joints = self.plant.joints();
-        self.firmware.report(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
+        self.firmware
+            .report(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
     }
 }

@@ -119,7 +119,9 @@ pub enum LinkError {
         bad_frames: u32,
     },
     /// The arm speaks another version of the protocol.
-    #[error("{port}: the arm speaks protocol {theirs}, this program {ours}; flash the firmware of this release")]
+    #[error(
+        "{port}: the arm speaks protocol {theirs}, this program {ours}; flash the firmware of this release"
+    )]
     VersionMismatch {
         /// The port.
         port: String,
@@ -129,7 +131,9 @@ pub enum LinkError {
         theirs: u16,
     },
     /// The arm has another number of joints than the robot file says.
-    #[error("{port}: the arm drives {reported} joints, the robot file lists {expected}; use the robot file of this arm")]
+    #[error(
+        "{port}: the arm drives {reported} joints, the robot file lists {expected}; use the robot file of this arm"
+    )]
     JointCountMismatch {
         /// The port.
         port: String,
@@ -145,7 +149,9 @@ pub enum LinkError {
         port: String,
     },
     /// Too many commands are unacknowledged.
-    #[error("{port}: {unacknowledged} commands are unacknowledged; the arm is not keeping up, wait for telemetry")]
+    #[error(
+        "{port}: {unacknowledged} commands are unacknowledged; the arm is not keeping up, wait for telemetry"
+    )]
     InFlight {
         /// The port.
         port: String,

@@ -36,7 +36,12 @@ impl FakeBus {
             clamped: 0,
             bad_frames: 0,
         };
-        Self { telemetry, session: false, fresh: false, sent_rad: Vec::new() }
+        Self {
+            telemetry,
+            session: false,
+            fresh: false,
+            sent_rad: Vec::new(),
+        }
     }
 
     fn enter(&mut self, state: FirmwareState, reason: StopReason) {

@@ -37,7 +37,13 @@ pub struct FaultInjector<S> {
 impl<S: ByteStream> FaultInjector<S> {
     /// Puts faults between the caller and `inner`.
     pub fn new(inner: S, rates: FaultRates, seed: u64) -> Self {
-        Self { inner, rates, random: Stream::new(seed, 0xFA17), delayed: VecDeque::new(), injected: 0 }
+        Self {
+            inner,
+            rates,
+            random: Stream::new(seed, 0xFA17),
+            delayed: VecDeque::new(),
+            injected: 0,
+        }
     }
 
     /// The stream underneath.
@@ -78,7 +84,11 @@ impl<S: ByteStream> FaultInjector<S> {
 
     /// Sends what has been delayed long enough.
     fn release(&mut self) -> Result<(), LinkError> {
-        while self.delayed.front().is_some_and(|(due_us, _)| *due_us <= self.inner.now_us()) {
+        while self
+            .delayed
+            .front()
+            .is_some_and(|(due_us, _)| *due_us <= self.inner.now_us())
+        {
             if let Some((_, bytes)) = self.delayed.pop_front() {
                 self.inner.write(&bytes)?;
             }

@@ -68,6 +68,7 @@ pub struct FirmwareCore {
     e_stop_cleared: bool,
     motion: Motion,
     measured: Measured,
+    /// `None` until the joints have been measured once.
     last_tick_us: Option<u64>,
     /// Last accepted command.
     last_command_us: u64,
@@ -99,7 +100,9 @@ impl Measured {
 
 /// Exactly `joints` numbers: what is missing is zero, what is too much is left out.
 fn fitted(values: &[f32], joints: usize) -> JointVec {
-    (0..joints).map(|joint| values.get(joint).copied().unwrap_or(0.0)).collect()
+    (0..joints)
+        .map(|joint| values.get(joint).copied().unwrap_or(0.0))
+        .collect()
 }
 
 impl FirmwareCore {
@@ -153,7 +156,12 @@ impl FirmwareCore {
     pub fn tick(&mut self, now_us: u64, position_rad: &[f32], velocity_rad_s: &[f32]) -> Drive {
         let dt_us = now_us.saturating_sub(self.last_tick_us.unwrap_or(now_us));
         self.last_tick_us = Some(now_us);
-        self.measured.set(now_us, position_rad, velocity_rad_s, self.options.limits.joint_count());
+        self.measured.set(
+            now_us,
+            position_rad,
+            velocity_rad_s,
+            self.options.limits.joint_count(),
+        );
 
         if self.state == FirmwareState::Active
             && now_us.saturating_sub(self.last_command_us) > self.options.watchdog_us
@@ -190,14 +198,22 @@ impl FirmwareCore {
     /// Takes a measurement between ticks and queues telemetry with it: a simulator reports what a step led to without
     /// waiting for the next.
     pub fn report(&mut self, now_us: u64, position_rad: &[f32], velocity_rad_s: &[f32]) {
-        self.measured.set(now_us, position_rad, velocity_rad_s, self.options.limits.joint_count());
+        self.last_tick_us.get_or_insert(now_us);
+        self.measured.set(
+            now_us,
+            position_rad,
+            velocity_rad_s,
+            self.options.limits.joint_count(),
+        );
         self.telemetry_due = true;
     }
 
     /// A rig has put the arm at a start pose, at rest: hold it there and end the session. A latched emergency stop
     /// stays latched.
     pub fn place(&mut self, now_us: u64, position_rad: &[f32]) {
-        self.measured.set(now_us, position_rad, &[], self.options.limits.joint_count());
+        self.last_tick_us.get_or_insert(now_us);
+        self.measured
+            .set(now_us, position_rad, &[], self.options.limits.joint_count());
         self.motion = Motion::at_rest(&self.measured.position_rad);
         self.session = Session::default();
         self.last_heard_us = now_us;
@@ -226,7 +242,10 @@ impl FirmwareCore {
         let message = if let Some(ack) = self.hello_ack.take() {
             ArmToHost::HelloAck(ack)
         } else if let Some((host_time_echo_us, device_time_us)) = self.pong.take() {
-            ArmToHost::Pong { host_time_echo_us, device_time_us }
+            ArmToHost::Pong {
+                host_time_echo_us,
+                device_time_us,
+            }
         } else if self.telemetry_due {
             self.telemetry_due = false;
             self.ticks_since_telemetry = 0;
@@ -261,21 +280,33 @@ impl FirmwareCore {
     }
 
     fn torque_on(&self) -> bool {
-        matches!(self.state, FirmwareState::Active | FirmwareState::Stopping | FirmwareState::Held)
+        matches!(
+            self.state,
+            FirmwareState::Active | FirmwareState::Stopping | FirmwareState::Held
+        )
     }
 
     fn drive(&self) -> Drive {
         if self.torque_on() {
-            Drive { set_point_rad: self.motion.set_point_rad().clone(), torque_on: true }
+            Drive {
+                set_point_rad: self.motion.set_point_rad().clone(),
+                torque_on: true,
+            }
         } else {
-            Drive { set_point_rad: self.measured.position_rad.clone(), torque_on: false }
+            Drive {
+                set_point_rad: self.measured.position_rad.clone(),
+                torque_on: false,
+            }
         }
     }
 
     fn on_message(&mut self, now_us: u64, message: HostToArm) {
         self.last_heard_us = now_us;
         match message {
-            HostToArm::Hello { protocol_version, host_time_us } => {
+            HostToArm::Hello {
+                protocol_version,
+                host_time_us,
+            } => {
                 self.on_hello(now_us, protocol_version, host_time_us);
             }
             HostToArm::Command(command) => self.on_command(now_us, &command),
@@ -317,12 +348,17 @@ impl FirmwareCore {
     }
 
     fn on_command(&mut self, now_us: u64, command: &Command) {
-        if !self.session.open {
+        // Before the first measurement nobody knows how far a set point is away.
+        if !self.session.open || self.last_tick_us.is_none() {
             self.counters.state = self.counters.state.wrapping_add(1);
             return;
         }
         self.session.echo(now_us, command.host_time_us);
-        if self.session.received_seq.is_some_and(|last| !seq_after(command.seq, last)) {
+        if self
+            .session
+            .received_seq
+            .is_some_and(|last| !seq_after(command.seq, last))
+        {
             self.counters.sequence = self.counters.sequence.wrapping_add(1);
             return;
         }
@@ -384,7 +420,11 @@ impl FirmwareCore {
 
     fn come_to_rest(&mut self, now_us: u64) {
         self.held_since_us = now_us;
-        self.state = if self.release_at_rest { FirmwareState::Released } else { FirmwareState::Held };
+        self.state = if self.release_at_rest {
+            FirmwareState::Released
+        } else {
+            FirmwareState::Held
+        };
         self.release_at_rest = false;
     }
 }

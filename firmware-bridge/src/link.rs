@@ -2,8 +2,8 @@
 
 use crate::bus::{DeviceInfo, JointBus, LinkError};
 use crate::wire::{
-    ArmToHost, Command, Decoder, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, PROTOCOL_VERSION, Telemetry, encode,
-    seq_after,
+    ArmToHost, Command, Decoder, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, PROTOCOL_VERSION, Telemetry,
+    encode, seq_after,
 };
 
 /// Commands that may be on their way at once. A pty queues hundreds before it pushes back, and an arm that wakes up
@@ -138,7 +138,10 @@ impl<S: ByteStream> HostLink<S> {
     fn wait_within(&mut self, start_us: u64, timeout_us: u64) -> Result<(), LinkError> {
         let waited = self.stream.now_us().saturating_sub(start_us);
         if waited >= timeout_us {
-            return Err(LinkError::Silent { port: self.port(), waited_ms: waited / 1_000 });
+            return Err(LinkError::Silent {
+                port: self.port(),
+                waited_ms: waited / 1_000,
+            });
         }
         self.stream.wait(timeout_us - waited)
     }
@@ -178,13 +181,16 @@ impl<S: ByteStream> HostLink<S> {
     fn on_message(&mut self, now_us: u64, message: ArmToHost) {
         match message {
             ArmToHost::HelloAck(ack) => self.hello_ack = Some(ack),
-            ArmToHost::Pong { host_time_echo_us, .. } => self.pong_echo_us = Some(host_time_echo_us),
+            ArmToHost::Pong {
+                host_time_echo_us, ..
+            } => self.pong_echo_us = Some(host_time_echo_us),
             ArmToHost::Telemetry(telemetry) => {
                 // Every sample is late by its own transmission, so the largest offset is the best. The leak of a
                 // microsecond a sample lets the estimate follow clocks that drift apart (50 ppm at 50 Hz).
                 let sample = signed(telemetry.device_time_us) - signed(now_us);
                 self.clock_offset_us = (self.clock_offset_us - 1).max(sample);
-                self.in_flight.retain(|(seq, _)| seq_after(*seq, telemetry.received_seq));
+                self.in_flight
+                    .retain(|(seq, _)| seq_after(*seq, telemetry.received_seq));
                 self.fresh = Some(telemetry);
             }
         }
@@ -208,7 +214,10 @@ impl<S: ByteStream> JointBus for HostLink<S> {
             let now = self.stream.now_us();
             if hello_at.is_none_or(|at| now.saturating_sub(at) >= HELLO_AGAIN_US) {
                 self.hello_ack = None;
-                self.send(&HostToArm::Hello { protocol_version: PROTOCOL_VERSION, host_time_us: now })?;
+                self.send(&HostToArm::Hello {
+                    protocol_version: PROTOCOL_VERSION,
+                    host_time_us: now,
+                })?;
                 hello_at = Some(now);
                 self.fresh = None;
             }
@@ -227,7 +236,8 @@ impl<S: ByteStream> JointBus for HostLink<S> {
                     bad_frames: self.decoder.bad_frames().wrapping_sub(bad_before),
                 });
             }
-            self.stream.wait((self.handshake_timeout_us - waited).min(HELLO_AGAIN_US))?;
+            self.stream
+                .wait((self.handshake_timeout_us - waited).min(HELLO_AGAIN_US))?;
         };
         if ack.protocol_version != PROTOCOL_VERSION {
             return Err(LinkError::VersionMismatch {
@@ -282,7 +292,10 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         let seq = self.next_seq;
         let expires_us = now.saturating_add(u64::from(valid_for_us));
         if self.in_flight.push((seq, expires_us)).is_err() {
-            return Err(LinkError::InFlight { port: self.port(), unacknowledged: self.in_flight.len() });
+            return Err(LinkError::InFlight {
+                port: self.port(),
+                unacknowledged: self.in_flight.len(),
+            });
         }
         self.next_seq = seq.wrapping_add(1);
         self.send(&HostToArm::Command(Command {

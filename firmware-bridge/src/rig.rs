@@ -43,7 +43,8 @@ pub trait Lockstep {
     /// [`RigError::Rejected`] if the firmware did not accept the command, otherwise a link or frame error.
     fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, RigError>;
 
-    /// Lets one control period pass without a command, to see a stop through or the watchdog act.
+    /// Lets one control period pass without a command, to see a stop through or the watchdog act. The arm is pinged
+    /// first, so that it keeps torque while it holds.
     ///
     /// # Errors
     /// [`RigError`].
@@ -87,7 +88,9 @@ pub enum RigError {
         bad_frames: u32,
     },
     /// The bridge is not one that waits.
-    #[error("the bridge runs in real time; start it in lockstep, or drive it through the serial link and the socket")]
+    #[error(
+        "the bridge runs in real time; start it in lockstep, or drive it through the serial link and the socket"
+    )]
     NotLockstep,
 }
 
@@ -97,7 +100,10 @@ const VALID_PERIODS: u32 = 2;
 fn observed(telemetry: Telemetry, reward: f32) -> Observation {
     Observation {
         reward,
-        joints: JointState { position_rad: telemetry.position_rad, velocity_rad_s: telemetry.velocity_rad_s },
+        joints: JointState {
+            position_rad: telemetry.position_rad,
+            velocity_rad_s: telemetry.velocity_rad_s,
+        },
         set_point_rad: telemetry.set_point_rad,
         state: telemetry.state,
     }

@@ -61,7 +61,11 @@ impl SerialStream {
             .timeout(WRITE_TIMEOUT)
             .open_native()
             .map_err(|error| open_error(&name, &error))?;
-        Ok(Self { name, port, origin: Instant::now() })
+        Ok(Self {
+            name,
+            port,
+            origin: Instant::now(),
+        })
     }
 
     /// Reads with the given patience; 0 bytes when nothing came.
@@ -71,7 +75,9 @@ impl SerialStream {
         }
         match self.port.read(into) {
             // End of file is how some drivers say that the device is gone.
-            Ok(0) => Err(LinkError::Closed { port: self.name.clone() }),
+            Ok(0) => Err(LinkError::Closed {
+                port: self.name.clone(),
+            }),
             Ok(count) => Ok(count),
             Err(error) if quiet(&error) => Ok(0),
             Err(error) => Err(self.fault(error)),
@@ -81,10 +87,17 @@ impl SerialStream {
     fn fault(&self, source: io::Error) -> LinkError {
         use io::ErrorKind as Kind;
         match source.kind() {
-            Kind::BrokenPipe | Kind::NotConnected | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::NotFound => {
-                LinkError::Closed { port: self.name.clone() }
-            }
-            _ => LinkError::Io { port: self.name.clone(), source },
+            Kind::BrokenPipe
+            | Kind::NotConnected
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::NotFound => LinkError::Closed {
+                port: self.name.clone(),
+            },
+            _ => LinkError::Io {
+                port: self.name.clone(),
+                source,
+            },
         }
     }
 }
@@ -120,7 +133,9 @@ impl ByteStream for SerialStream {
                 Err(_) => {}
             }
             if !rest.is_empty() && left.is_zero() {
-                return Err(LinkError::WriteTimeout { port: self.name.clone() });
+                return Err(LinkError::WriteTimeout {
+                    port: self.name.clone(),
+                });
             }
         }
         Ok(())
@@ -151,7 +166,10 @@ fn us(duration: Duration) -> u64 {
 
 /// Nothing happened in time: not a fault.
 fn quiet(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 fn open_error(name: &str, error: &serialport::Error) -> LinkError {
@@ -161,9 +179,13 @@ fn open_error(name: &str, error: &serialport::Error) -> LinkError {
         ErrorKind::Io(io::ErrorKind::PermissionDenied) => LinkError::Permission { port },
         // What serialport makes of EBUSY and of a refused lock.
         ErrorKind::NoDevice => LinkError::Busy { port },
-        ErrorKind::Io(kind) => LinkError::Io { port, source: io::Error::new(kind, error.description.clone()) },
-        ErrorKind::InvalidInput | ErrorKind::Unknown => {
-            LinkError::Io { port, source: io::Error::other(error.description.clone()) }
-        }
+        ErrorKind::Io(kind) => LinkError::Io {
+            port,
+            source: io::Error::new(kind, error.description.clone()),
+        },
+        ErrorKind::InvalidInput | ErrorKind::Unknown => LinkError::Io {
+            port,
+            source: io::Error::other(error.description.clone()),
+        },
     }
 }

@@ -25,7 +25,7 @@ pub const REACH_UPPER_M: f32 = 0.42;
 /// `reach`: elbow to tip.
 pub const REACH_FORE_M: f32 = 0.40;
 /// `reach`: (lower, upper) limits of yaw, shoulder and elbow.
-pub const REACH_RANGES_RAD: [(f32, f32); 3] = [(-1.7, 1.7), (-0.1, 1.6), (0.1, 2.6)];
+pub const REACH_RANGES_RAD: [(f32, f32); 3] = [(-1.5, 1.5), (-0.1, 1.5), (0.1, 2.6)];
 
 /// Links, base first, and the tip in the last link's frame: what [`robot::Chain::new`] takes.
 pub fn chain(task: Task) -> (Vec<Link>, [f32; 3]) {
@@ -101,4 +101,52 @@ pub(crate) fn two_link_angles_rad(upper_m: f32, fore_m: f32, x_m: f32, y_m: f32)
         ]
     };
     Some([solve(bend), solve(-bend)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene;
+
+    /// The constants here and the scenes must not drift apart.
+    #[test]
+    fn scenes_have_these_links_and_ranges() {
+        for task in Task::ALL {
+            let model = scene::parse(task).unwrap();
+            let (links, tip_m) = chain(task);
+            let jointed: Vec<_> = model
+                .bodies
+                .iter()
+                .filter(|entry| !entry.body.joints.is_empty())
+                .collect();
+            let ranges_rad = joint_ranges_rad(task);
+            assert_eq!((jointed.len(), ranges_rad.len()), (links.len(), links.len()));
+            for ((entry, link), (low, high)) in jointed.iter().zip(&links).zip(ranges_rad) {
+                let joint = &entry.body.joints[0];
+                assert_eq!(
+                    entry.body.pose.translation.to_array().map(|length| length as f32),
+                    link.origin_m
+                );
+                assert_eq!(joint.axis.map(|part| part as f32), link.axis);
+                assert_eq!(joint.range.unwrap().map(|angle| angle as f32), [low, high]);
+            }
+            let tip = model.geom_by_name("tip").unwrap();
+            let drawn = model.bodies[tip.0].body.geoms[tip.1].pose.translation.to_array();
+            assert_eq!([drawn[0] as f32, drawn[1] as f32], [tip_m[0], tip_m[1]], "{task}");
+        }
+    }
+
+    #[test]
+    fn two_link_angles_lead_back() {
+        for (x, y) in [(0.3, 0.4), (-0.5, 0.1), (0.6, -0.6), (0.1, 0.05)] {
+            for pose in two_link_angles_rad(PLANAR_UPPER_M, PLANAR_FORE_M, x, y).unwrap() {
+                let tip = planar_tip_m(pose);
+                assert!(
+                    (tip[0] - x).abs() < 1e-5 && (tip[1] - y).abs() < 1e-5,
+                    "{pose:?}: {tip:?}"
+                );
+            }
+        }
+        assert!(two_link_angles_rad(PLANAR_UPPER_M, PLANAR_FORE_M, 0.9, 0.4).is_none());
+    }
 }

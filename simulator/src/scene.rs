@@ -49,7 +49,7 @@ impl Scene {
         let mut bodies = Vec::with_capacity(model.bodies.len());
         let mut geoms = Vec::new();
         // Parents precede children in the model, so joints come out base first.
-        for (id, entry) in model.bodies_iter() {
+        for (id, entry) in model.bodies.iter().enumerate() {
             let moved_by = if entry.body.name.as_deref() == Some("target") {
                 Mover::Target
             } else if let Some(joint) = entry.body.joints.first() {

@@ -84,7 +84,7 @@ pub(crate) fn tick(number: u32) -> TickRecord {
         record: RecordRow {
             latency_ns: [1, 2, 3, 4, 5, 6, wide(7)],
             lateness_ns: wide(8),
-            deadline_missed: number % 2 == 0,
+            deadline_missed: number.is_multiple_of(2),
             host_stall: number % 2 == 1,
             dropped: number,
         },

@@ -115,7 +115,7 @@ fn a_command_that_did_not_leave_counts_as_no_motion() {
 #[test]
 fn actions_must_fit_the_joints() {
     let odd = episode(4, |tick| {
-        tick.actuate.action.truncate(if tick.tick == 2 { 1 } else { 2 })
+        tick.actuate.action.truncate(if tick.tick == 2 { 1 } else { 2 });
     });
     let error = odd.training().unwrap_err();
     assert!(
@@ -125,7 +125,7 @@ fn actions_must_fit_the_joints() {
     // Nothing came of the last tick's action: it does not matter.
     check(
         &episode(4, |tick| {
-            tick.actuate.action.truncate(if tick.tick == 3 { 0 } else { 2 })
+            tick.actuate.action.truncate(if tick.tick == 3 { 0 } else { 2 });
         }),
         &[&[0, 1, 2, 3]],
     );

@@ -37,7 +37,9 @@ impl FirmwareLimits {
         if joints.is_empty() || !joints.iter().all(sound) {
             return None;
         }
-        Some(Self { joints: heapless::Vec::from_slice(joints).ok()? })
+        Some(Self {
+            joints: heapless::Vec::from_slice(joints).ok()?,
+        })
     }
 
     /// The limits of a checked robot's joints.

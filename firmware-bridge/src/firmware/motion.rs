@@ -59,7 +59,11 @@ impl Motion {
             };
             let now = self.set_point_rad[joint];
             let most = limit.velocity_max_rad_s * dt_s * SPEED_SLACK;
-            let next = if (desired - now).abs() <= most { desired } else { now + most.copysign(desired - now) };
+            let next = if (desired - now).abs() <= most {
+                desired
+            } else {
+                now + most.copysign(desired - now)
+            };
             self.set_point_rad[joint] = next;
             self.velocity_rad_s[joint] = (next - now) / dt_s;
         }
@@ -71,7 +75,9 @@ impl Motion {
         let mut at_rest = true;
         for (joint, limit) in limits.joints().iter().enumerate() {
             let speed = self.velocity_rad_s[joint];
-            let slower = (speed.abs() - limit.acceleration_max_rad_s2 * dt_s).max(0.0).copysign(speed);
+            let slower = (speed.abs() - limit.acceleration_max_rad_s2 * dt_s)
+                .max(0.0)
+                .copysign(speed);
             let now = self.set_point_rad[joint];
             // A stop runs on no farther than a position limit; a pose already outside is not pulled back while stopping.
             let low = limit.position_min_rad.min(now);

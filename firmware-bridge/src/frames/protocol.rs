@@ -96,7 +96,9 @@ pub enum Refusal {
 pub(crate) fn write_header<M: Serialize>(message: &M, out: &mut Vec<u8>) {
     let mut buffer = [0; MAX_HEADER_BYTES];
     // Every message of this protocol is shorter than MAX_HEADER_BYTES; a test encodes the longest.
-    let header = postcard::to_slice(message, &mut buffer).map(|header| &*header).unwrap_or(&[]);
+    let header = postcard::to_slice(message, &mut buffer)
+        .map(|header| &*header)
+        .unwrap_or(&[]);
     out.extend_from_slice(&(header.len() as u16).to_le_bytes());
     out.extend_from_slice(header);
 }
@@ -125,7 +127,9 @@ mod tests {
         write_header(&longest, &mut out);
         assert_eq!(postcard::from_bytes::<Reply>(&out[2..]), Ok(longest));
         out.clear();
-        let request = Request::Step { command_seq: Some(u32::MAX) };
+        let request = Request::Step {
+            command_seq: Some(u32::MAX),
+        };
         write_header(&request, &mut out);
         assert_eq!(postcard::from_bytes::<Request>(&out[2..]), Ok(request));
     }

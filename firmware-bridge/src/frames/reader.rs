@@ -80,7 +80,10 @@ impl<M: WithBody> MessageReader<M> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error)
-                    if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) =>
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+                    ) =>
                 {
                     return Err(ReadError::Closed);
                 }
@@ -153,7 +156,10 @@ mod tests {
     fn a_senseless_length_is_malformed() {
         for bytes in [[0, 0], [0xFF, 0xFF]] {
             let mut reader = MessageReader::<Reply>::new();
-            assert!(matches!(reader.next(&mut Dribble(&bytes, 2)), Err(ReadError::Malformed)));
+            assert!(matches!(
+                reader.next(&mut Dribble(&bytes, 2)),
+                Err(ReadError::Malformed)
+            ));
         }
     }
 }

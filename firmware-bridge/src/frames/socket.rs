@@ -39,7 +39,7 @@ pub enum FrameError {
         /// The socket.
         path: PathBuf,
     },
-    /// No answer in time.
+    /// No answer in time. The connection is closed with it.
     #[error("{}: no answer to {request} within {waited_ms} ms; the bridge hangs or is overloaded", path.display())]
     Timeout {
         /// The socket.
@@ -122,23 +122,28 @@ impl FrameSocket {
                 _ => FrameError::Io { path, source },
             }
         })?;
-        stream.set_nonblocking(true).map_err(|source| FrameError::Io { path: path.to_owned(), source })?;
+        stream.set_nonblocking(true).map_err(|source| FrameError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
         let mut socket = Self {
             path: path.to_owned(),
             stream,
             reader: MessageReader::new(),
             timeout,
-            welcome: Welcome { protocol_version: 0, lockstep: false, period_us: 0, joints: 0 },
+            welcome: Welcome {
+                protocol_version: 0,
+                lockstep: false,
+                period_us: 0,
+                joints: 0,
+            },
             newest: Frame::default(),
             header: None,
             handed_over: None,
         };
-        socket.welcome = socket.answer("connecting", |socket, reply| match reply {
+        socket.welcome = socket.answer("connecting", |reply| match reply {
             Reply::Welcome(welcome) => Some(welcome),
-            Reply::Frame(_) | Reply::Refused(_) => {
-                debug_assert!(socket.header.is_none() || matches!(reply, Reply::Frame(_)));
-                None
-            }
+            Reply::Frame(_) | Reply::Refused(_) => None,
         })?;
         if socket.welcome.protocol_version != FRAME_PROTOCOL_VERSION {
             return Err(FrameError::VersionMismatch {
@@ -170,7 +175,9 @@ impl FrameSocket {
     /// # Errors
     /// [`FrameError`].
     pub fn step(&mut self, command_seq: u32, into: &mut Frame) -> Result<Delivered, FrameError> {
-        self.request(Request::Step { command_seq: Some(command_seq) })?;
+        self.request(Request::Step {
+            command_seq: Some(command_seq),
+        })?;
         self.frame("step", FrameCause::Step, into)
     }
 
@@ -181,6 +188,14 @@ impl FrameSocket {
     pub fn advance(&mut self, into: &mut Frame) -> Result<Delivered, FrameError> {
         self.request(Request::Step { command_seq: None })?;
         self.frame("step", FrameCause::Step, into)
+    }
+
+    /// Blocks until something arrives, or `timeout` at most.
+    ///
+    /// # Errors
+    /// [`FrameError::Io`].
+    pub fn wait_readable(&self, timeout: Duration) -> Result<(), FrameError> {
+        self.wait_for(timeout, PollFlags::POLLIN)
     }
 
     /// Ends the bridge.
@@ -204,7 +219,12 @@ impl FrameSocket {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(self.closed()),
-                Err(source) => return Err(FrameError::Io { path: self.path.clone(), source }),
+                Err(source) => {
+                    return Err(FrameError::Io {
+                        path: self.path.clone(),
+                        source,
+                    });
+                }
             }
         }
         Ok(())
@@ -216,33 +236,44 @@ impl FrameSocket {
         cause: FrameCause,
         into: &mut Frame,
     ) -> Result<Delivered, FrameError> {
-        let header = self.answer(request, |_, reply| match reply {
+        let header = self.answer(request, |reply| match reply {
             Reply::Frame(header) if header.cause == cause => Some(header),
             Reply::Frame(_) | Reply::Welcome(_) | Reply::Refused(_) => None,
         })?;
         into.copy_from(&self.newest);
         self.handed_over = Some(header.seq);
-        Ok(Delivered { stamp: stamp(&header), reward: header.reward, device_time_us: header.device_time_us })
+        Ok(Delivered {
+            stamp: stamp(&header),
+            reward: header.reward,
+            device_time_us: header.device_time_us,
+        })
     }
 
     /// Waits for the reply that `wanted` picks; a refusal ends the wait.
     fn answer<T>(
         &mut self,
         request: &'static str,
-        wanted: impl Fn(&Self, Reply) -> Option<T>,
+        wanted: impl Fn(Reply) -> Option<T>,
     ) -> Result<T, FrameError> {
         let start = Instant::now();
         loop {
             match self.next()? {
                 Some(Reply::Refused(refusal)) => {
-                    return Err(FrameError::Refused { path: self.path.clone(), refusal });
+                    return Err(FrameError::Refused {
+                        path: self.path.clone(),
+                        refusal,
+                    });
                 }
                 Some(reply) => {
-                    if let Some(answer) = wanted(self, reply) {
+                    if let Some(answer) = wanted(reply) {
                         return Ok(answer);
                     }
                 }
-                None => self.wait(request, start, PollFlags::POLLIN)?,
+                None => self.wait(request, start, PollFlags::POLLIN).inspect_err(|_| {
+                    // An answer that comes late must not pass for that to a later request. A socket that cannot be
+                    // shut down is closed already.
+                    let _ = self.stream.shutdown(std::net::Shutdown::Both);
+                })?,
             }
         }
     }
@@ -259,8 +290,13 @@ impl FrameSocket {
             }
             Ok(None) => Ok(None),
             Err(ReadError::Closed) => Err(self.closed()),
-            Err(ReadError::Malformed) => Err(FrameError::Malformed { path: self.path.clone() }),
-            Err(ReadError::Io(source)) => Err(FrameError::Io { path: self.path.clone(), source }),
+            Err(ReadError::Malformed) => Err(FrameError::Malformed {
+                path: self.path.clone(),
+            }),
+            Err(ReadError::Io(source)) => Err(FrameError::Io {
+                path: self.path.clone(),
+                source,
+            }),
         }
     }
 
@@ -268,18 +304,31 @@ impl FrameSocket {
         let waited = start.elapsed();
         if waited >= self.timeout {
             let waited_ms = waited.as_millis() as u64;
-            return Err(FrameError::Timeout { path: self.path.clone(), request, waited_ms });
+            return Err(FrameError::Timeout {
+                path: self.path.clone(),
+                request,
+                waited_ms,
+            });
         }
-        let left_ms = (self.timeout - waited).as_millis().saturating_add(1);
-        let timeout = PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX);
+        self.wait_for(self.timeout - waited, flags)
+    }
+
+    fn wait_for(&self, timeout: Duration, flags: PollFlags) -> Result<(), FrameError> {
+        let timeout =
+            PollTimeout::try_from(timeout.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.stream.as_fd(), flags)], timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(errno) => Err(FrameError::Io { path: self.path.clone(), source: errno.into() }),
+            Err(errno) => Err(FrameError::Io {
+                path: self.path.clone(),
+                source: errno.into(),
+            }),
         }
     }
 
     fn closed(&self) -> FrameError {
-        FrameError::Closed { path: self.path.clone() }
+        FrameError::Closed {
+            path: self.path.clone(),
+        }
     }
 }
 

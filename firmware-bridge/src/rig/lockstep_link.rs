@@ -29,7 +29,12 @@ impl LockstepLink {
             return Err(RigError::NotLockstep);
         }
         let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
-        Ok(Self { link, frames, period_us: welcome.period_us, timeout_us })
+        Ok(Self {
+            link,
+            frames,
+            period_us: welcome.period_us,
+            timeout_us,
+        })
     }
 
     /// Ends the bridge.
@@ -42,7 +47,9 @@ impl LockstepLink {
 
     /// Frame and telemetry come by different ways; waits for the telemetry of the frame's instant.
     fn observe(&mut self, seq: Option<u32>, delivered: Delivered) -> Result<Observation, RigError> {
-        let telemetry = self.link.telemetry_since(delivered.device_time_us, self.timeout_us)?;
+        let telemetry = self
+            .link
+            .telemetry_since(delivered.device_time_us, self.timeout_us)?;
         if let Some(seq) = seq {
             accepted(&telemetry, seq)?;
         }
@@ -58,7 +65,9 @@ impl Lockstep for LockstepLink {
     }
 
     fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, RigError> {
-        let seq = self.link.send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
+        let seq = self
+            .link
+            .send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
         let delivered = self.frames.step(seq, frame)?;
         self.observe(Some(seq), delivered)
     }

@@ -133,12 +133,17 @@ impl<P: Plant> Lockstep for Loopback<P> {
     }
 
     fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, RigError> {
-        let seq = self.link.send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
+        let seq = self
+            .link
+            .send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
         self.link.stream_mut().advance_period();
         self.observe(Some(seq), frame)
     }
 
     fn pass(&mut self, frame: &mut Frame) -> Result<Observation, RigError> {
+        // The arm has read everything already; the ping is there because the other rig sends one, and an arm that is
+        // spoken to does not let go.
+        self.link.sync(ANSWER_US)?;
         self.link.stream_mut().advance_period();
         self.observe(None, frame)
     }

@@ -76,7 +76,13 @@ mod tests {
         for len in 0..600 {
             for zero_every in [1, 2, 7, 1000] {
                 let plain: Vec<u8> = (0..len)
-                    .map(|i| if i % zero_every == zero_every - 1 { 0 } else { (i % 255 + 1) as u8 })
+                    .map(|i| {
+                        if i % zero_every == zero_every - 1 {
+                            0
+                        } else {
+                            (i % 255 + 1) as u8
+                        }
+                    })
                     .collect();
                 let mut buffer = vec![0; encoded_max(len)];
                 let coded = encode(&plain, &mut buffer).unwrap();

@@ -112,7 +112,11 @@ impl<M: Message> Decoder<M> {
             // Two delimiters in a row: the end of one frame and the start of the next.
             return None;
         }
-        let message = if overflow { None } else { parse(&mut self.buffer[..len]) };
+        let message = if overflow {
+            None
+        } else {
+            parse(&mut self.buffer[..len])
+        };
         match message {
             Some(_) => self.good_frames = self.good_frames.wrapping_add(1),
             None => self.bad_frames = self.bad_frames.wrapping_add(1),

@@ -1,0 +1,23 @@
+//! Stage 6, actuate: what the tick may ask of the outside world. Real and simulated arms are the same to it.
+
+use firmware_bridge::LinkError;
+
+use crate::capture::Captured;
+
+/// The world as one tick sees it.
+pub trait World {
+    /// Copies the newest observation into `held`: `true` if its frame is new. Never waits.
+    fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool;
+
+    /// Makes sure that `held` has its embedding.
+    fn encode(&mut self, held: &mut Captured);
+
+    /// Sends a set point, to be reached by the next edge. Bounded time.
+    ///
+    /// # Errors
+    /// A link that does not take it.
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError>;
+
+    /// Whether the camera or the link is gone for good.
+    fn lost(&self) -> bool;
+}

@@ -1,0 +1,121 @@
+//! Stage 1, capture: what the tick sees of the world, and the thread that keeps the newest frame ready.
+//!
+//! The thread polls the camera, encodes each new frame and offers it in a one-place queue that it overwrites; the tick
+//! takes what is there and never waits. Frames circulate through a fixed pool: nothing is allocated in the tick.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use firmware_bridge::{FrameError, FrameSource};
+use robot::{Clock, Frame, JointState, SystemClock};
+use world_model::Encoder;
+
+/// One observation: a frame, its embedding, and the joints as last reported.
+#[derive(Debug, Clone, Default)]
+pub struct Captured {
+    /// The image.
+    pub frame: Frame,
+    /// Its embedding; empty where no model takes part.
+    pub embedding: Vec<f32>,
+    /// The camera's number for the frame.
+    pub frame_seq: u64,
+    /// When it was captured, on the control loop's clock.
+    pub captured_ns: u64,
+    /// Reward of the state it shows, where the source knows one.
+    pub reward: f32,
+    /// Measured joints.
+    pub joints: JointState,
+    /// Time encoding took.
+    pub encode_ns: u64,
+    /// Why there is no embedding, if encoding failed.
+    pub encode_failed: bool,
+}
+
+/// Frames in circulation: one offered, one at each end, one spare.
+const POOL: usize = 4;
+
+/// How often an idle camera is polled.
+const POLL: Duration = Duration::from_micros(500);
+
+/// The newest frame, kept ready by a thread of its own.
+#[derive(Debug)]
+pub struct CaptureThread<S> {
+    offered: Arc<ArrayQueue<Box<Captured>>>,
+    free: Arc<ArrayQueue<Box<Captured>>>,
+    stop: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+    thread: JoinHandle<(S, Option<Encoder>, Option<FrameError>)>,
+}
+
+impl<S: FrameSource + 'static> CaptureThread<S> {
+    /// Starts polling `source`.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start(
+        mut source: S,
+        mut encoder: Option<Encoder>,
+        embedding: usize,
+        clock: SystemClock,
+    ) -> std::io::Result<Self> {
+        let offered = Arc::new(ArrayQueue::new(1));
+        let free: Arc<ArrayQueue<Box<Captured>>> = Arc::new(ArrayQueue::new(POOL));
+        for _ in 0..POOL {
+            // A fresh queue of POOL places takes POOL boxes.
+            let _ = free.push(Box::new(Captured { embedding: vec![0.0; embedding], ..Captured::default() }));
+        }
+        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let shared = (Arc::clone(&offered), Arc::clone(&free), Arc::clone(&stop), Arc::clone(&failed));
+        let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || {
+            let (offered, free, stop, failed) = shared;
+            let mut error = None;
+            let mut slot = free.pop().unwrap_or_default();
+            while !stop.load(Ordering::Relaxed) {
+                match source.poll(&mut slot.frame) {
+                    Ok(Some(stamp)) => {
+                        slot.frame_seq = stamp.seq;
+                        slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
+                        slot.reward = stamp.reward.unwrap_or(0.0);
+                        super::encode::embed(encoder.as_mut(), &mut slot, &clock);
+                        let replaced = offered.force_push(slot);
+                        slot = replaced.or_else(|| free.pop()).unwrap_or_default();
+                        slot.embedding.resize(embedding, 0.0);
+                    }
+                    Ok(None) => std::thread::park_timeout(POLL),
+                    Err(problem) => {
+                        error = Some(problem);
+                        failed.store(true, Ordering::SeqCst);
+                        break;
+                    }
+                }
+            }
+            (source, encoder, error)
+        })?;
+        Ok(Self { offered, free, stop, failed, thread })
+    }
+
+    /// Swaps the newest frame into `held`, if there is one newer than it. Never waits.
+    pub fn take_newest(&self, held: &mut Box<Captured>) -> bool {
+        let Some(newest) = self.offered.pop() else { return false };
+        let old = std::mem::replace(held, newest);
+        held.joints.clone_from(&old.joints);
+        // The pool has a place for every box in circulation.
+        let _ = self.free.push(old);
+        true
+    }
+
+    /// Whether the camera is gone.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Ends the thread and gives the camera and the encoder back, with the error that ended it, if one did.
+    pub fn stop(self) -> Option<(S, Option<Encoder>, Option<FrameError>)> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
+        self.thread.join().ok()
+    }
+}

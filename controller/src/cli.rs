@@ -1,0 +1,99 @@
+//! The command line: a module a verb. Every failure prints what went wrong and what to do, and exits non-zero.
+
+mod eval;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use controller::session::PolicyChoice;
+use robot::config::Pipeline;
+
+#[derive(Parser)]
+#[command(name = "armillary", version, about = "Drives a robot arm with a world model it learned from its own camera")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Record episodes: the log is the training data.
+    Record(record::Record),
+    /// Score a model against random actions and against planning on the true simulator.
+    Eval(eval::Eval),
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = simple_logger::SimpleLogger::new().with_level(log::LevelFilter::Info).init() {
+        eprintln!("cannot start logging: {error}");
+    }
+    let result = match arguments.command {
+        Command::Record(arguments) => record::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Policies by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PolicyName {
+    /// Random actions, correlated over time.
+    Random,
+    /// CEM on the bundle's model.
+    Planner,
+    /// No motion.
+    Hold,
+}
+
+impl PolicyName {
+    fn choice(self, noise: f32) -> PolicyChoice {
+        match self {
+            Self::Random => PolicyChoice::Random,
+            Self::Planner => PolicyChoice::Planner { noise },
+            Self::Hold => PolicyChoice::Hold,
+        }
+    }
+}
+
+/// Pipelines by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PipelineName {
+    /// Send at the next edge.
+    NextTick,
+    /// Send in the same tick (lockstep only).
+    Immediate,
+}
+
+impl From<PipelineName> for Pipeline {
+    fn from(name: PipelineName) -> Self {
+        match name {
+            PipelineName::NextTick => Self::NextTick,
+            PipelineName::Immediate => Self::Immediate,
+        }
+    }
+}
+
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The log of an episode seed in a folder. A whole log is kept; beside one that was cut off, a new name is found.
+fn log_path(dir: &Path, seed: u64) -> PathBuf {
+    let mut path = dir.join(format!("episode-{seed:06}.mcap"));
+    let mut attempt = 1;
+    while path.exists() {
+        attempt += 1;
+        path = dir.join(format!("episode-{seed:06}-{attempt}.mcap"));
+    }
+    path
+}

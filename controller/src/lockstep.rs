@@ -1,0 +1,163 @@
+//! Episodes in a world that waits: simulation as fast as the machine goes, the same every time.
+
+use std::path::{Path, PathBuf};
+
+use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Reason};
+use firmware_bridge::{LinkError, Lockstep, RigError};
+use robot::{Frame, SystemClock};
+use world_model::Encoder;
+
+use crate::actuate::World;
+use crate::capture::Captured;
+use crate::encode::embed;
+use crate::plan::Limit;
+use crate::record::Recorder;
+use crate::tick::{Controller, Timing};
+
+/// Why an episode did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum EpisodeRunError {
+    /// The rig.
+    #[error(transparent)]
+    Rig(#[from] RigError),
+    /// The link, outside a rig.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The camera.
+    #[error(transparent)]
+    Frames(#[from] firmware_bridge::FrameError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] EpisodeError),
+    /// A thread.
+    #[error("cannot start a thread: {0}; close other programs and try again")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What came of an episode.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Sum of rewards of the states its actions led to.
+    pub total_reward: f32,
+    /// Control periods.
+    pub ticks: u32,
+    /// Periods whose decision came too late.
+    pub deadline_misses: u32,
+    /// Of these, how many the machine caused by not running us.
+    pub host_stalls: u32,
+    /// Why it ended, if the guard ended it.
+    pub stopped: Option<Reason>,
+    /// Its log.
+    pub log: PathBuf,
+}
+
+/// Who and what an episode is of.
+#[derive(Debug)]
+pub struct Labels<'a> {
+    /// The log to write.
+    pub log: &'a Path,
+    /// Its description.
+    pub info: EpisodeInfo,
+    /// Files kept in it.
+    pub attachments: &'a [Attachment<'a>],
+}
+
+struct WaitingWorld<'a> {
+    encoder: Option<&'a mut Encoder>,
+    clock: &'a SystemClock,
+    now: &'a mut Option<Captured>,
+    commanded: Option<robot::JointVec>,
+    seq: u32,
+}
+
+impl World for WaitingWorld<'_> {
+    fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
+        let Some(mut captured) = self.now.take() else { return false };
+        std::mem::swap(&mut captured.embedding, &mut held.embedding);
+        **held = captured;
+        true
+    }
+
+    fn encode(&mut self, held: &mut Captured) {
+        embed(self.encoder.as_deref_mut(), held, self.clock);
+    }
+
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+        self.commanded = Some(set_point_rad.iter().copied().collect());
+        Ok(self.seq)
+    }
+
+    fn lost(&self) -> bool {
+        false
+    }
+}
+
+/// Runs one episode of `ticks` control periods and writes its log.
+///
+/// # Errors
+/// [`EpisodeRunError`]; the log then holds what happened until then.
+pub fn run(
+    controller: &mut Controller,
+    encoder: Option<&mut Encoder>,
+    rig: &mut dyn Lockstep,
+    ticks: u32,
+    labels: &Labels<'_>,
+) -> Result<Outcome, EpisodeRunError> {
+    let info = &labels.info;
+    let clock = SystemClock::default();
+    let mut frame = Frame::default();
+    let mut observation = rig.reset(info.episode_seed, &mut frame)?;
+    controller.reset(&observation.set_point_rad, info.planner_seed);
+    let mut recorder = Recorder::start(EpisodeWriter::create(labels.log, info, labels.attachments)?)?;
+    let period_ns = (f64::from(info.period_s) * 1e9) as u64;
+    let mut outcome = Outcome {
+        total_reward: 0.0,
+        ticks: 0,
+        deadline_misses: 0,
+        host_stalls: 0,
+        stopped: None,
+        log: labels.log.to_owned(),
+    };
+    let mut encoder = encoder;
+    for tick in 0..=ticks {
+        // Edges are counted, not measured: a log's times are the same on every machine.
+        let edge_ns = u64::from(tick) * period_ns;
+        let mut now = Some(Captured {
+            frame: frame.clone(),
+            frame_seq: u64::from(tick),
+            captured_ns: edge_ns,
+            reward: observation.reward,
+            joints: observation.joints.clone(),
+            ..Captured::default()
+        });
+        let mut world = WaitingWorld {
+            encoder: encoder.as_deref_mut(),
+            clock: &clock,
+            now: &mut now,
+            commanded: None,
+            seq: tick + 1,
+        };
+        let last = tick == ticks;
+        let timing = Timing { tick, edge_ns, clock: &clock, limit: Limit::None, last };
+        let (row, stop) = controller.tick(&mut world, timing);
+        let commanded = world.commanded.take();
+        let mut row = row.clone();
+        row.record.lateness_ns = 0;
+        recorder.push(&row, Some(controller.frame()), edge_ns, true);
+        if tick > 0 {
+            outcome.total_reward += observation.reward;
+            outcome.ticks = tick;
+        }
+        outcome.stopped = stop;
+        if last || stop.is_some() || recorder.failed() {
+            break;
+        }
+        observation = match commanded {
+            Some(set_point) => rig.step(&set_point, &mut frame)?,
+            None => rig.pass(&mut frame)?,
+        };
+    }
+    rig.bus().send_stop()?;
+    recorder.finish()?;
+    Ok(outcome)
+}

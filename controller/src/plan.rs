@@ -1,0 +1,196 @@
+//! Stage 4, plan: a proposal for the next action, from whichever policy drives.
+//!
+//! Planning is anytime: a valid proposal (the shifted previous plan) exists before the first iteration, each iteration
+//! is one bounded quantum, and one is started only if its predicted time fits before the deadline.
+
+mod cem;
+mod random;
+
+use episode::{PlanRow, PlanSource};
+use robot::config::{Latents, Planner as Budget, RolloutBackend};
+use robot::{Clock, Envelope, SetPoint, joint};
+use world_model::rollout::Purpose;
+use world_model::{Belief, Bundle, BundleError, NoiseKey, Rollout};
+
+pub use cem::{Cem, Evaluate, IterationStatistics};
+pub use random::ColouredNoise;
+
+/// Who chooses actions.
+pub enum Policy {
+    /// CEM on the learned model, with exploration noise of this standard deviation added to its actions.
+    Planner(Box<Planner>, f32),
+    /// Random actions, correlated over time.
+    Random(ColouredNoise),
+    /// Stay.
+    Hold,
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Policy {
+    /// Name in logs; the trainer tells planned from random episodes by it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Planner(_, 0.0) => "planner",
+            Self::Planner(..) => "planner+noise",
+            Self::Random(_) => "random",
+            Self::Hold => "hold",
+        }
+    }
+
+    /// Forgets the last episode and takes its new seed.
+    pub fn reset(&mut self, seed: u64) {
+        match self {
+            Self::Planner(planner, _) => planner.reset(seed),
+            Self::Random(noise) => noise.reset(seed),
+            Self::Hold => {}
+        }
+    }
+
+    /// Proposes the action of the period that starts at `from`. `belief` is the belief at that moment; policies that
+    /// need none ignore it. `limit` bounds the iterations: by time in a live loop, by count in a replay.
+    pub fn propose(
+        &mut self,
+        tick: u32,
+        from: &SetPoint,
+        belief: Option<&Belief>,
+        envelope: &Envelope,
+        limit: Limit<'_>,
+    ) -> PlanRow {
+        let joints = envelope.joints().len();
+        match self {
+            Self::Planner(planner, noise) => {
+                let Some(belief) = belief else { return hold(joints) };
+                let mut row = planner.plan(tick, from, belief, envelope, limit);
+                planner.explore(tick, *noise, &mut row);
+                row
+            }
+            Self::Random(noise) => {
+                PlanRow { source: PlanSource::Random, action: noise.next(tick, joints), ..PlanRow::default() }
+            }
+            Self::Hold => hold(joints),
+        }
+    }
+}
+
+fn hold(joints: usize) -> PlanRow {
+    PlanRow { source: PlanSource::Hold, action: joint::zeros(joints), ..PlanRow::default() }
+}
+
+/// What ends a plan before its budget does.
+#[derive(Clone, Copy)]
+pub enum Limit<'a> {
+    /// Nothing: the world waits.
+    None,
+    /// A time on a clock.
+    Deadline(&'a dyn Clock, u64),
+    /// The number of iterations that ran when this was recorded.
+    Iterations(u32),
+}
+
+/// CEM on the learned model.
+pub struct Planner {
+    cem: Cem,
+    rollout: Box<dyn Rollout>,
+    iterations: u32,
+    seed: u64,
+    sampled: bool,
+    /// Predicted time of an iteration: the worst seen, slowly forgotten.
+    iteration_ns: u64,
+}
+
+impl Planner {
+    /// Sizes every buffer for `budget`.
+    ///
+    /// # Errors
+    /// A graph that does not run.
+    pub fn new(bundle: &Bundle, budget: &Budget) -> Result<Self, BundleError> {
+        let rollout: Box<dyn Rollout> = match budget.backend {
+            RolloutBackend::Scalar => Box::new(bundle.scalar_rollout()),
+            RolloutBackend::Tract => Box::new(bundle.tract_rollout(budget.candidates)?),
+        };
+        Ok(Self {
+            cem: Cem::new(budget, bundle.dimensions().action),
+            rollout,
+            iterations: budget.iterations as u32,
+            seed: 0,
+            sampled: budget.latents == Latents::Sampled,
+            iteration_ns: 0,
+        })
+    }
+
+    fn reset(&mut self, seed: u64) {
+        self.seed = seed;
+        self.cem.reset();
+    }
+
+    fn plan(
+        &mut self,
+        tick: u32,
+        from: &SetPoint,
+        belief: &Belief,
+        envelope: &Envelope,
+        limit: Limit<'_>,
+    ) -> PlanRow {
+        self.cem.begin();
+        let mut row = PlanRow { source: PlanSource::Tail, ..PlanRow::default() };
+        for iteration in 0..self.iterations {
+            let started = match limit {
+                Limit::Deadline(clock, deadline_ns) => {
+                    let now = clock.now_ns();
+                    if now + self.iteration_ns > deadline_ns {
+                        break;
+                    }
+                    Some((clock, now))
+                }
+                Limit::Iterations(recorded) if iteration >= recorded => break,
+                Limit::Iterations(_) | Limit::None => None,
+            };
+            let key = NoiseKey { seed: self.seed, tick, iteration, sampled: self.sampled };
+            let mut imagined = Imagined { rollout: self.rollout.as_mut(), belief };
+            let Some(statistics) = self.cem.refine(key, from, envelope, &mut imagined) else {
+                // No finite return: the mean is what it was before this iteration.
+                break;
+            };
+            row.source = PlanSource::Fresh;
+            row.iterations = iteration + 1;
+            row.best_return = statistics.best_return;
+            row.elite_mean_return = statistics.elite_mean_return;
+            row.elite_std = statistics.elite_std;
+            if let Some((clock, before)) = started {
+                let took = clock.now_ns().saturating_sub(before);
+                self.iteration_ns = took.max(self.iteration_ns - self.iteration_ns / 16);
+            }
+        }
+        row.action = self.cem.first_action();
+        row
+    }
+
+    /// Adds exploration noise, then clips, as the paper's data collection does.
+    fn explore(&self, tick: u32, std: f32, row: &mut PlanRow) {
+        if std == 0.0 {
+            return;
+        }
+        let key = NoiseKey { seed: self.seed, tick, iteration: 0, sampled: true };
+        let mut noise = [0.0; robot::MAX_JOINTS];
+        key.normals(Purpose::Exploration, 0, 0, &mut noise);
+        for (action, noise) in row.action.iter_mut().zip(noise) {
+            *action = (*action + std * noise).clamp(-1.0, 1.0);
+        }
+    }
+}
+
+struct Imagined<'a> {
+    rollout: &'a mut dyn Rollout,
+    belief: &'a Belief,
+}
+
+impl Evaluate for Imagined<'_> {
+    fn returns(&mut self, actions: &[f32], horizon: usize, key: NoiseKey, returns: &mut [f32]) -> bool {
+        self.rollout.returns(self.belief, actions, horizon, key, 0, returns).is_ok()
+    }
+}

@@ -1,0 +1,119 @@
+//! Stage 7, record: a lock-free ring from the tick to a thread that writes the log.
+//!
+//! Slots circulate through two bounded queues; pushing copies into a slot and never allocates or waits. When the
+//! writer falls behind, a live loop drops the record and counts it, a lockstep loop waits, since its world does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use episode::{EpisodeError, EpisodeSummary, EpisodeWriter, TickRecord};
+use robot::Frame;
+
+/// Records in flight: over six seconds at 10 Hz.
+const SLOTS: usize = 64;
+
+#[derive(Debug, Default)]
+struct Slot {
+    record: TickRecord,
+    frame: Frame,
+    with_frame: bool,
+    time_ns: u64,
+}
+
+/// The tick's end of the ring.
+#[derive(Debug)]
+pub struct Recorder {
+    free: Arc<ArrayQueue<Box<Slot>>>,
+    full: Arc<ArrayQueue<Box<Slot>>>,
+    done: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+    dropped: u32,
+    thread: JoinHandle<Result<EpisodeSummary, EpisodeError>>,
+}
+
+impl Recorder {
+    /// Starts the writing thread.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start(mut writer: EpisodeWriter) -> std::io::Result<Self> {
+        let free = Arc::new(ArrayQueue::new(SLOTS));
+        let full: Arc<ArrayQueue<Box<Slot>>> = Arc::new(ArrayQueue::new(SLOTS));
+        for _ in 0..SLOTS {
+            let _ = free.push(Box::<Slot>::default());
+        }
+        let (done, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let shared = (Arc::clone(&free), Arc::clone(&full), Arc::clone(&done), Arc::clone(&failed));
+        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(move || {
+            let (free, full, done, failed) = shared;
+            loop {
+                // Read before the queue: everything pushed before `done` was set is still taken out.
+                let ending = done.load(Ordering::SeqCst);
+                let Some(slot) = full.pop() else {
+                    if ending {
+                        return writer.finish();
+                    }
+                    std::thread::park_timeout(Duration::from_millis(5));
+                    continue;
+                };
+                let frame = slot.with_frame.then_some(&slot.frame);
+                let written = writer.write_tick(&slot.record, frame, slot.time_ns);
+                let _ = free.push(slot);
+                if let Err(error) = written {
+                    failed.store(true, Ordering::SeqCst);
+                    return Err(error);
+                }
+            }
+        })?;
+        Ok(Self { free, full, done, failed, dropped: 0, thread })
+    }
+
+    /// Records lost so far.
+    pub fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// Whether the log can no longer be written: a reason to stop the arm, since what it does would go unrecorded.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Hands a record to the writer. With `wait`, a full ring is waited for unless the writer has failed.
+    pub fn push(&mut self, record: &TickRecord, frame: Option<&Frame>, time_ns: u64, wait: bool) {
+        let mut slot = self.free.pop();
+        while slot.is_none() && wait && !self.failed() {
+            std::thread::yield_now();
+            slot = self.free.pop();
+        }
+        let Some(mut slot) = slot else {
+            self.dropped += 1;
+            return;
+        };
+        slot.record.clone_from(record);
+        slot.record.record.dropped = self.dropped;
+        slot.with_frame = frame.is_some();
+        if let Some(frame) = frame {
+            slot.frame.copy_from(frame);
+        }
+        slot.time_ns = time_ns;
+        // There are as many places as slots.
+        let _ = self.full.push(slot);
+        self.thread.thread().unpark();
+    }
+
+    /// Writes what is left and ends the log.
+    ///
+    /// # Errors
+    /// The writer's; what had been written before stays readable.
+    pub fn finish(self) -> Result<EpisodeSummary, EpisodeError> {
+        self.done.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Puts a robot file, a bundle and a policy together into something that can run episodes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, bail};
+use episode::{Attachment, EpisodeInfo};
+use firmware_bridge::Loopback;
+use firmware_bridge::arm::ArmOptions;
+use robot::Config;
+use robot::config::Pipeline;
+use simulator::{Simulator, Task};
+use world_model::{Bundle, Encoder};
+
+use crate::filter::BeliefFilter;
+use crate::lockstep::{self, Labels, Outcome};
+use crate::plan::{ColouredNoise, Planner, Policy};
+use crate::tick::Controller;
+
+/// Episode seeds from here on are for evaluation only: recording for training refuses them.
+pub const EVALUATION_SEEDS: u64 = 1 << 40;
+
+/// Which policy to run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PolicyChoice {
+    /// CEM on the bundle, with this exploration noise.
+    Planner {
+        /// Standard deviation added to actions.
+        noise: f32,
+    },
+    /// Coloured noise.
+    Random,
+    /// No motion.
+    Hold,
+}
+
+/// A robot, a model and a policy.
+#[derive(Debug)]
+pub struct Session {
+    /// The robot file.
+    pub config: Config,
+    /// The model, for policies that use one.
+    pub bundle: Option<Bundle>,
+    /// The policy.
+    pub policy: PolicyChoice,
+    /// The pipeline; the robot file's unless overridden.
+    pub pipeline: Pipeline,
+}
+
+impl Session {
+    /// Loads and cross-checks everything before anything moves.
+    ///
+    /// # Errors
+    /// The file, field and remedy.
+    pub fn new(
+        robot: &Path,
+        bundle: Option<&Path>,
+        policy: PolicyChoice,
+        pipeline: Option<Pipeline>,
+    ) -> anyhow::Result<Self> {
+        let config = Config::load(robot)?;
+        let bundle = match (policy, bundle) {
+            (PolicyChoice::Planner { .. }, None) => {
+                bail!("the planner needs a model; pass --bundle with the folder of one (see models/)")
+            }
+            (PolicyChoice::Planner { .. }, Some(dir)) => {
+                let bundle = Bundle::load(dir)?;
+                bundle.check_robot(&config)?;
+                Some(bundle)
+            }
+            _ => None,
+        };
+        let pipeline = pipeline.unwrap_or(config.planner.pipeline);
+        Ok(Self { config, bundle, policy, pipeline })
+    }
+
+    /// A controller and, if a model takes part, its encoder.
+    ///
+    /// # Errors
+    /// A graph that does not run.
+    pub fn controller(&self) -> anyhow::Result<(Controller, Option<Encoder>)> {
+        let policy = match (&self.bundle, self.policy) {
+            (Some(bundle), PolicyChoice::Planner { noise }) => {
+                Policy::Planner(Box::new(Planner::new(bundle, &self.config.planner)?), noise)
+            }
+            (_, PolicyChoice::Random) => Policy::Random(ColouredNoise::default()),
+            _ => Policy::Hold,
+        };
+        let filter = self.bundle.as_ref().map(BeliefFilter::new).transpose()?;
+        let encoder = self.bundle.as_ref().map(Bundle::encoder).transpose()?;
+        let controller = Controller::new(&self.config, self.pipeline, filter, policy, self.embedding());
+        Ok((controller, encoder))
+    }
+
+    /// Length of an embedding, 0 without a model.
+    pub fn embedding(&self) -> usize {
+        self.bundle.as_ref().map_or(0, |bundle| bundle.dimensions().embedding)
+    }
+
+    /// The task the robot file simulates.
+    ///
+    /// # Errors
+    /// If it names none, or one that does not exist.
+    pub fn task(&self) -> anyhow::Result<Task> {
+        let Some(simulator) = &self.config.simulator else {
+            bail!("robot `{}` has no `simulator` section: this command needs a simulated arm", self.config.name);
+        };
+        Ok(simulator.task.parse()?)
+    }
+
+    /// The simulated arm in this process, reached through firmware and wire codec.
+    ///
+    /// # Errors
+    /// See [`Self::task`].
+    pub fn simulated_rig(&self) -> anyhow::Result<Loopback<Simulator>> {
+        let options = ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")?;
+        Ok(Loopback::new(Simulator::new(self.task()?)?, &options))
+    }
+
+    /// Describes an episode. The planner's noise is named by the episode's seed, so that an episode is reproduced by
+    /// its number alone.
+    pub fn info(&self, controller: &Controller, seed: u64, started_unix_ns: u64) -> EpisodeInfo {
+        EpisodeInfo {
+            robot: self.config.name.clone(),
+            task: self.config.simulator.as_ref().map_or_else(String::new, |s| s.task.clone()),
+            episode_seed: seed,
+            policy: controller.policy().to_owned(),
+            pipeline: match self.pipeline {
+                Pipeline::NextTick => "next_tick".to_owned(),
+                Pipeline::Immediate => "immediate".to_owned(),
+            },
+            planner_seed: seed,
+            period_s: self.config.period_s,
+            joint_names: self.config.envelope.joints().iter().map(|joint| joint.name.clone()).collect(),
+            reward_source: "simulator".to_owned(),
+            config_sha256: self.config.sha256.clone(),
+            bundle_sha256: self.bundle.as_ref().map(Bundle::sha256),
+            started_unix_ns,
+            software: concat!("armillary ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..EpisodeInfo::default()
+        }
+    }
+
+    /// Files a log keeps: the robot file and the bundle's manifest.
+    pub fn attachments(&self) -> Vec<Attachment<'_>> {
+        let mut files =
+            vec![("robot.ron", "text/plain", self.config.text.as_bytes())];
+        if let Some(bundle) = &self.bundle {
+            let data = bundle.manifest_text().as_bytes();
+            files.push(("manifest.ron", "text/plain", data));
+        }
+        files
+    }
+
+    /// Runs one lockstep episode per seed on `jobs` threads, each on a simulated arm of its own; the results do not
+    /// depend on `jobs`. `log` names each episode's file, `done` hears of each one finished.
+    ///
+    /// # Errors
+    /// The first that any episode ran into.
+    pub fn run_simulated(
+        &self,
+        seeds: &[u64],
+        ticks: u32,
+        jobs: usize,
+        log: &(dyn Fn(u64) -> PathBuf + Sync),
+        done: &(dyn Fn(&Outcome) + Sync),
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let next = AtomicUsize::new(0);
+        let outcomes = Mutex::new(Vec::new());
+        let work = || -> anyhow::Result<()> {
+            let (mut controller, mut encoder) = self.controller()?;
+            let mut rig = self.simulated_rig()?;
+            let attachments = self.attachments();
+            loop {
+                let index = next.fetch_add(1, Ordering::SeqCst);
+                let Some(&seed) = seeds.get(index) else { return Ok(()) };
+                let path = log(seed);
+                let info = self.info(&controller, seed, 0);
+                let labels = Labels { log: &path, info, attachments: &attachments };
+                let outcome = lockstep::run(&mut controller, encoder.as_mut(), &mut rig, ticks, &labels)
+                    .with_context(|| format!("episode {seed}"))?;
+                done(&outcome);
+                outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, outcome));
+            }
+        };
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            let mut threads = Vec::new();
+            for job in 0..jobs.max(1) {
+                let builder = std::thread::Builder::new().name(format!("episode {job}"));
+                threads.push(builder.spawn_scoped(scope, work).context("cannot start a thread")?);
+            }
+            for thread in threads {
+                match thread.join() {
+                    Ok(result) => result?,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(())
+        })?;
+        let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        outcomes.sort_by_key(|(index, _)| *index);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+}

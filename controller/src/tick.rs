@@ -1,0 +1,205 @@
+//! The tick: capture, encode, filter, plan, guard, actuate, record, on one page.
+//!
+//! With the `next-tick` pipeline a tick first sends the action decided in the previous one, then decides the next: the
+//! delay from image to motor is one period, whatever planning took. With `immediate` it decides, then sends, while the
+//! world waits. Either way `action[t]` in the log is the action that was sent at edge t, and the filter pairs each
+//! observation with the action of the edge before it.
+
+use episode::{ActuateRow, CaptureRow, EncodeRow, PlanRow, Reason, TickRecord};
+use robot::config::Pipeline;
+use robot::{Clock, Config, JointVec, SetPoint, joint};
+
+use crate::actuate::World;
+use crate::capture::Captured;
+use crate::filter::BeliefFilter;
+use crate::guard::Guard;
+use crate::plan::{Limit, Policy};
+
+/// How a tick is run.
+#[derive(Clone, Copy)]
+pub struct Timing<'a> {
+    /// Number of the tick.
+    pub tick: u32,
+    /// When it was due.
+    pub edge_ns: u64,
+    /// The clock latencies are measured on.
+    pub clock: &'a dyn Clock,
+    /// What ends planning early.
+    pub limit: Limit<'a>,
+    /// The last tick of an episode observes, but neither plans nor moves.
+    pub last: bool,
+}
+
+/// Everything the tick works with, sized once.
+#[derive(Debug)]
+pub struct Controller {
+    pipeline: Pipeline,
+    frame_max_age_ns: u64,
+    filter: Option<BeliefFilter>,
+    policy: Policy,
+    guard: Guard,
+    held: Box<Captured>,
+    /// Where the arm was last told to be, and the action that took it there.
+    set_point: SetPoint,
+    sent: JointVec,
+    /// Decided, not yet sent.
+    decided: (JointVec, SetPoint),
+    row: TickRecord,
+}
+
+impl Controller {
+    /// Puts the stages together. `filter` is absent for policies that need no model.
+    pub fn new(config: &Config, pipeline: Pipeline, filter: Option<BeliefFilter>, policy: Policy, embedding: usize) -> Self {
+        let home = config.envelope.home();
+        let zero = joint::zeros(config.joint_count());
+        Self {
+            pipeline,
+            frame_max_age_ns: (f64::from(config.frame_max_age_s) * 1e9) as u64,
+            filter,
+            policy,
+            guard: Guard::new(config),
+            held: Box::new(Captured { embedding: vec![0.0; embedding], ..Captured::default() }),
+            decided: (zero.clone(), home.clone()),
+            set_point: home,
+            sent: zero,
+            row: TickRecord::default(),
+        }
+    }
+
+    /// A new episode that starts with the arm at rest at `start_rad`.
+    pub fn reset(&mut self, start_rad: &JointVec, planner_seed: u64) {
+        self.set_point = SetPoint::at_rest(start_rad.clone());
+        self.sent = joint::zeros(start_rad.len());
+        self.decided = (self.sent.clone(), self.set_point.clone());
+        self.guard.reset();
+        self.policy.reset(planner_seed);
+        if let Some(filter) = &mut self.filter {
+            filter.reset();
+        }
+    }
+
+    /// The policy's name, for the log.
+    pub fn policy(&self) -> &'static str {
+        self.policy.name()
+    }
+
+    /// The frame the last tick worked with.
+    pub fn frame(&self) -> &robot::Frame {
+        &self.held.frame
+    }
+
+    /// Demands a controlled stop from the next decision on.
+    pub fn demand_stop(&mut self, reason: Reason) {
+        self.guard.demand_stop(reason);
+    }
+
+    /// One tick. The record stage is the caller's: it owns the ring.
+    pub fn tick(&mut self, world: &mut dyn World, timing: Timing<'_>) -> (&TickRecord, Option<Reason>) {
+        let Timing { tick, edge_ns, clock, last, .. } = timing;
+        self.row = TickRecord { tick, edge_ns, ..TickRecord::default() };
+        let mut watch = Stopwatch { clock, at: clock.now_ns() };
+        self.row.record.lateness_ns = watch.at.saturating_sub(edge_ns);
+        let caused_by = self.sent.clone();
+
+        if self.pipeline == Pipeline::NextTick && !last {
+            self.actuate(world);
+            self.row.record.latency_ns[5] = watch.lap();
+        }
+        self.capture(world, edge_ns);
+        self.row.record.latency_ns[0] = watch.lap();
+
+        world.encode(&mut self.held);
+        self.row.encode = EncodeRow { reused: !self.row.capture.fresh };
+        self.row.record.latency_ns[1] = watch.lap();
+
+        if let Some(filter) = &mut self.filter {
+            self.row.filter = filter.update(&caused_by, &self.held, self.row.capture.fresh);
+        }
+        self.row.record.latency_ns[2] = watch.lap();
+        if last {
+            self.row.guard.reason = Reason::EpisodeEnd;
+            return (&self.row, None);
+        }
+
+        self.row.plan = self.plan(timing);
+        self.row.record.latency_ns[3] = watch.lap();
+
+        if world.lost() {
+            self.guard.demand_stop(Reason::LinkLost);
+        }
+        let stop = self.guard();
+        self.row.record.latency_ns[4] = watch.lap();
+
+        if self.pipeline == Pipeline::Immediate {
+            self.actuate(world);
+            self.row.record.latency_ns[5] = watch.lap();
+        }
+        (&self.row, stop)
+    }
+
+    fn capture(&mut self, world: &mut dyn World, edge_ns: u64) {
+        let new = world.capture(edge_ns, &mut self.held);
+        let held = &self.held;
+        let age_ns = edge_ns.saturating_sub(held.captured_ns);
+        self.row.capture = CaptureRow {
+            frame_seq: held.frame_seq,
+            frame_hash: held.frame.hash(),
+            fresh: new && age_ns <= self.frame_max_age_ns,
+            age_ns,
+            reward: held.reward,
+            position_rad: held.joints.position_rad.clone(),
+            velocity_rad_s: held.joints.velocity_rad_s.clone(),
+        };
+    }
+
+    /// Proposes the first action not yet sent: with `next-tick`, from the belief one period ahead.
+    fn plan(&mut self, timing: Timing<'_>) -> PlanRow {
+        let belief = match (&mut self.filter, self.pipeline) {
+            (Some(filter), Pipeline::NextTick) => Some(filter.predict(&self.sent)),
+            (Some(filter), Pipeline::Immediate) => Some(filter.belief()),
+            (None, _) => None,
+        };
+        self.policy.propose(timing.tick, &self.set_point, belief, self.guard.envelope(), timing.limit)
+    }
+
+    fn guard(&mut self) -> Option<Reason> {
+        let moving = self.sent.iter().any(|value| value.abs() > 0.2);
+        let row = &mut self.row;
+        let verdict = self.guard.decide(&row.capture, &row.filter, &mut row.plan, &self.set_point, moving);
+        row.guard = verdict.row;
+        self.decided = (verdict.clamped.action, verdict.clamped.set_point);
+        verdict.stop
+    }
+
+    /// Sends what was decided. A command that does not leave asked for no motion.
+    fn actuate(&mut self, world: &mut dyn World) {
+        let (action, set_point) = &self.decided;
+        let result = world.actuate(&set_point.position_rad);
+        let sent = result.is_ok();
+        if sent {
+            self.set_point.clone_from(set_point);
+            self.sent.clone_from(action);
+        } else {
+            self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
+            self.sent = joint::zeros(action.len());
+        }
+        self.row.actuate = ActuateRow {
+            command_seq: result.unwrap_or(0),
+            action: self.sent.clone(),
+            set_point_rad: self.set_point.position_rad.clone(),
+            sent,
+        };
+    }
+}
+
+struct Stopwatch<'a> {
+    clock: &'a dyn Clock,
+    at: u64,
+}
+
+impl Stopwatch<'_> {
+    fn lap(&mut self) -> u64 {
+        let now = self.clock.now_ns();
+        std::mem::replace(&mut self.at, now).abs_diff(now)
+    }
+}

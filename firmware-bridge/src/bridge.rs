@@ -1,0 +1,455 @@
+//! A simulated arm for a controller that must not notice: firmware and plant behind a pty, frames on a Unix socket.
+//!
+//! One thread does everything, in this order: read the pty, read the frame client, advance the world, write both.
+//! In **lockstep** the world advances one control period for each `Step` and stands still otherwise. In **real time**
+//! firmware and physics step on an absolute schedule, whoever listens; frames that a slow client has not taken are
+//! replaced by newer ones.
+//!
+//! A host that closes the serial port leaves an arm behind: in real time the firmware's watchdog stops it. The port can
+//! be opened again at the same path.
+
+mod client;
+mod pty;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Pid, getppid};
+use robot::{Frame, Plant};
+
+use crate::arm::{ArmOptions, SimulatedArm};
+use crate::frames::{
+    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome, monotonic_ns,
+};
+use crate::wire::seq_after;
+use client::Client;
+use pty::Pty;
+
+/// Longest sleep, so that a stop request is seen soon.
+const SLEEP_MAX: Duration = Duration::from_millis(20);
+
+/// How long `Step` waits for its command to come out of the pty.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Delay up to which missed physics steps are caught up; past it the schedule moves instead.
+const CATCH_UP_MAX_US: u64 = 250_000;
+
+/// Physics steps run at most before the wire is served again.
+const STEPS_A_TURN: u32 = 16;
+
+/// When the world moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BridgeMode {
+    /// When told to.
+    Lockstep,
+    /// As the clock does.
+    RealTime,
+}
+
+/// What to serve, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BridgeOptions {
+    /// Timing and limits of the arm.
+    pub arm: ArmOptions,
+    /// When the world moves.
+    pub mode: BridgeMode,
+    /// Symbolic link that will point at the pty; replaced if it is a link already.
+    pub serial_path: PathBuf,
+    /// Where the frame socket will listen; replaced if nobody listens there.
+    pub frame_path: PathBuf,
+    /// End when the process that started this one does.
+    pub watch_parent: bool,
+}
+
+/// Why a bridge did not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The plant and the limits disagree.
+    #[error(
+        "the plant has {plant} joints, the firmware limits list {limits}; use the robot file of this plant"
+    )]
+    JointCount {
+        /// Joints of the plant.
+        plant: usize,
+        /// Joints in the limits.
+        limits: usize,
+    },
+    /// Something else has the path.
+    #[error("{}: exists and is not ours to replace; remove it or choose another path", path.display())]
+    PathTaken {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another bridge listens at the path.
+    #[error("{}: another bridge listens here; stop it or choose another path", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Anything else the operating system reports.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was attempted.
+        doing: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why a bridge ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The stop flag was set.
+    Stopped,
+    /// A client asked for it.
+    Quit,
+    /// The process that started this one has ended.
+    ParentGone,
+}
+
+/// A bridge that listens. See the module documentation.
+#[derive(Debug)]
+pub struct SimulatorBridge<P> {
+    arm: SimulatedArm<P>,
+    mode: BridgeMode,
+    joints: u8,
+    pty: Pty,
+    listener: UnixListener,
+    frame_path: PathBuf,
+    parent: Option<Pid>,
+    client: Option<Client>,
+    /// A `Step` whose command has not come out of the pty yet, and until when to wait.
+    awaited: Option<(u32, Instant)>,
+    frame: Frame,
+    frame_seq: u64,
+    /// Real time: when the device clock read zero.
+    origin: Instant,
+}
+
+impl<P: Plant> SimulatorBridge<P> {
+    /// Makes pty, link and socket. From here on a controller can open them; [`SimulatorBridge::serve`] answers.
+    ///
+    /// # Errors
+    /// [`BridgeError`].
+    pub fn new(plant: P, options: BridgeOptions) -> Result<Self, BridgeError> {
+        let limits = options.arm.limits.joint_count();
+        if plant.joint_count() != limits {
+            return Err(BridgeError::JointCount {
+                plant: plant.joint_count(),
+                limits,
+            });
+        }
+        let listener = listen(&options.frame_path)?;
+        let pty = Pty::new(&options.serial_path)?;
+        log::info!(
+            "serial port {} ({}), frames {}",
+            options.serial_path.display(),
+            pty.device().display(),
+            options.frame_path.display()
+        );
+        Ok(Self {
+            arm: SimulatedArm::new(plant, &options.arm),
+            mode: options.mode,
+            joints: limits as u8,
+            pty,
+            listener,
+            frame_path: options.frame_path,
+            parent: options.watch_parent.then(getppid),
+            client: None,
+            awaited: None,
+            frame: Frame::default(),
+            frame_seq: 0,
+            origin: Instant::now(),
+        })
+    }
+
+    /// The path to open as a serial port.
+    pub fn serial_path(&self) -> &Path {
+        self.pty.link()
+    }
+
+    /// The path to connect to for frames.
+    pub fn frame_path(&self) -> &Path {
+        &self.frame_path
+    }
+
+    /// Serves until `stop` is set, a client quits, or the parent process ends.
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`] when the pty or the listening socket fails; a failing client is only let go.
+    pub fn serve(mut self, stop: Arc<AtomicBool>) -> Result<Ended, BridgeError> {
+        self.origin = Instant::now();
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Ended::Stopped);
+            }
+            if self.parent.is_some_and(|parent| getppid() != parent) {
+                return Ok(Ended::ParentGone);
+            }
+            self.sleep()?;
+            self.read_serial()?;
+            // In this order: a client that closes and connects again must find its place free.
+            if self.read_client() {
+                return Ok(Ended::Quit);
+            }
+            self.accept()?;
+            match self.mode {
+                BridgeMode::Lockstep => self.step_when_delivered(),
+                BridgeMode::RealTime => self.follow_schedule(),
+            }
+            self.write_serial()?;
+            if let Some(client) = &mut self.client
+                && client.flush().is_err()
+            {
+                self.client = None;
+            }
+        }
+    }
+
+    /// Waits for bytes, a client, or the next physics step.
+    fn sleep(&mut self) -> Result<(), BridgeError> {
+        let mut timeout = SLEEP_MAX;
+        if self.mode == BridgeMode::RealTime {
+            let until_step = self.arm.next_step_us().saturating_sub(self.elapsed_us());
+            timeout = timeout.min(Duration::from_micros(until_step));
+        }
+        let mut fds = heapless::Vec::<PollFd<'_>, 3>::new();
+        // Three entries at most, the capacity; a port without a host is left out, for its hang-up would end every wait.
+        if self.pty.is_open() {
+            let _ = fds.push(PollFd::new(self.pty.as_fd(), PollFlags::POLLIN));
+        }
+        match &self.client {
+            Some(client) => {
+                let writing = if client.is_writing() {
+                    PollFlags::POLLOUT
+                } else {
+                    PollFlags::empty()
+                };
+                let _ = fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN | writing));
+            }
+            None => {
+                let _ = fds.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+            }
+        }
+        match ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(io_error("waiting for the controller", errno.into())),
+        }
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn read_serial(&mut self) -> Result<(), BridgeError> {
+        let mut buffer = [0; 1024];
+        self.pty.refresh()?;
+        loop {
+            let count = self.pty.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            let now_us = match self.mode {
+                BridgeMode::Lockstep => self.arm.now_us(),
+                BridgeMode::RealTime => self.elapsed_us().max(self.arm.now_us()),
+            };
+            self.arm.on_bytes(now_us, &buffer[..count]);
+        }
+    }
+
+    fn write_serial(&mut self) -> Result<(), BridgeError> {
+        let pty = &mut self.pty;
+        self.arm.transmit(|frame| pty.queue(frame));
+        pty.flush()
+    }
+
+    fn accept(&mut self) -> Result<(), BridgeError> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.welcome(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(source) => return Err(io_error("accepting a frame client", source)),
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: UnixStream) {
+        // A client that vanishes while it is being welcomed has nobody to tell.
+        let Ok(mut client) = Client::new(stream) else {
+            return;
+        };
+        // One that has hung up since the last look does not keep the place.
+        if self.client.as_ref().is_some_and(|client| !client.has_left()) {
+            client.reply(&Reply::Refused(Refusal::Occupied), None);
+            let _ = client.flush();
+            return;
+        }
+        let welcome = Welcome {
+            protocol_version: FRAME_PROTOCOL_VERSION,
+            lockstep: self.mode == BridgeMode::Lockstep,
+            period_us: self.arm.period_us() as u32,
+            joints: self.joints,
+        };
+        client.reply(&Reply::Welcome(welcome), None);
+        self.client = Some(client);
+        self.awaited = None;
+    }
+
+    /// Carries out what the client asks for; `true` if that is to end.
+    fn read_client(&mut self) -> bool {
+        let Some(client) = &mut self.client else {
+            return false;
+        };
+        match client.request() {
+            Ok(None) => {}
+            Ok(Some(Request::Quit)) => return true,
+            Ok(Some(Request::Reset { seed })) => {
+                self.awaited = None;
+                self.arm.reset(seed);
+                self.send_frame(FrameCause::Reset);
+            }
+            Ok(Some(Request::Step { .. })) if self.mode == BridgeMode::RealTime => {
+                self.refuse(Refusal::NotLockstep);
+            }
+            Ok(Some(Request::Step {
+                command_seq: Some(seq),
+            })) => {
+                self.awaited = Some((seq, Instant::now() + DELIVERY_TIMEOUT));
+            }
+            Ok(Some(Request::Step { command_seq: None })) => self.step_period(),
+            Err(gone) => {
+                if gone.is_malformed() {
+                    self.refuse(Refusal::Malformed);
+                    if let Some(client) = &mut self.client {
+                        let _ = client.flush();
+                    }
+                }
+                self.client = None;
+                self.awaited = None;
+            }
+        }
+        false
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if let Some(client) = &mut self.client {
+            client.reply(&Reply::Refused(refusal), None);
+        }
+    }
+
+    fn step_when_delivered(&mut self) {
+        let Some((seq, deadline)) = self.awaited else {
+            return;
+        };
+        if self
+            .arm
+            .received_seq()
+            .is_some_and(|received| !seq_after(seq, received))
+        {
+            self.awaited = None;
+            self.step_period();
+        } else if Instant::now() >= deadline {
+            self.awaited = None;
+            self.refuse(Refusal::CommandNotDelivered);
+        }
+    }
+
+    fn step_period(&mut self) {
+        self.arm.advance_period();
+        self.send_frame(FrameCause::Step);
+    }
+
+    /// Runs the physics steps that are due.
+    fn follow_schedule(&mut self) {
+        let behind_us = self.elapsed_us().saturating_sub(self.arm.next_step_us());
+        if behind_us > CATCH_UP_MAX_US {
+            log::warn!(
+                "the machine stood still for {} ms; simulated time pauses with it",
+                behind_us / 1_000
+            );
+            self.origin += Duration::from_micros(behind_us);
+        }
+        let mut stepped = false;
+        // Bounded, so that a plant slower than its own time still leaves turns for the wire. Drawing every frame of a
+        // backlog would lengthen it: only the last one is drawn.
+        for _ in 0..STEPS_A_TURN {
+            if self.elapsed_us() < self.arm.next_step_us() {
+                break;
+            }
+            self.arm.substep();
+            stepped = true;
+        }
+        if stepped {
+            self.send_frame(FrameCause::Stream);
+        }
+    }
+
+    fn send_frame(&mut self, cause: FrameCause) {
+        let Some(client) = &mut self.client else { return };
+        self.frame_seq += 1;
+        let header = FrameHeader {
+            seq: self.frame_seq,
+            device_time_us: self.arm.now_us(),
+            captured_monotonic_ns: monotonic_ns(),
+            reward: self.arm.reward(),
+            cause,
+        };
+        self.arm.render(&mut self.frame);
+        match cause {
+            FrameCause::Reset | FrameCause::Step => client.reply(&Reply::Frame(header), Some(&self.frame)),
+            FrameCause::Stream => client.stream(&Reply::Frame(header), &self.frame),
+        }
+    }
+}
+
+impl<P> Drop for SimulatorBridge<P> {
+    fn drop(&mut self) {
+        // Gone already is as good as removed.
+        let _ = std::fs::remove_file(&self.frame_path);
+    }
+}
+
+/// Listens at `path`, replacing a socket that nobody listens at any more.
+fn listen(path: &Path) -> Result<UnixListener, BridgeError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(BridgeError::PathTaken {
+                path: path.to_owned(),
+            });
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            return Err(BridgeError::InUse {
+                path: path.to_owned(),
+            });
+        }
+        Ok(_) => std::fs::remove_file(path)
+            .map_err(|source| io_error(&format!("removing the stale socket {}", path.display()), source))?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)
+        .map_err(|source| io_error(&format!("listening at {}", path.display()), source))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|source| io_error("making the frame socket non-blocking", source))?;
+    Ok(listener)
+}
+
+fn io_error(doing: &str, source: io::Error) -> BridgeError {
+    BridgeError::Io {
+        doing: doing.to_owned(),
+        source,
+    }
+}

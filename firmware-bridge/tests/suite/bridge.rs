@@ -1,0 +1,362 @@
+//! The bridge over a real pty and a real socket.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use firmware_bridge::frames::{MAX_HEADER_BYTES, Refusal, Reply};
+use firmware_bridge::{
+    BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, FrameError, FrameSocket, FrameSource,
+    JointBus, LinkError, Lockstep, LockstepLink, Loopback, RigError, SerialLink, SerialOptions,
+    SimulatorBridge, StopReason, Telemetry,
+};
+use robot::{FRAME_BYTES, Frame};
+
+use crate::common::{JOINTS, TestPlant, arm_options};
+
+/// Far longer than anything here takes; a failing test ends all the same.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A bridge on its own thread.
+struct Served {
+    folder: tempfile::TempDir,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<Ended, BridgeError>>>,
+}
+
+impl Served {
+    fn new(mode: BridgeMode) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let bridge = SimulatorBridge::new(TestPlant::default(), options(&folder, mode)).unwrap();
+        let flag = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("bridge".to_owned())
+            .spawn(move || bridge.serve(flag))
+            .unwrap();
+        Self {
+            folder,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    fn port(&self) -> PathBuf {
+        self.folder.path().join("arm")
+    }
+
+    fn link(&self) -> SerialLink {
+        self.try_link().unwrap()
+    }
+
+    fn try_link(&self) -> Result<SerialLink, LinkError> {
+        SerialLink::open(&SerialOptions {
+            port: self.port().to_str().unwrap().to_owned(),
+            baud: 1_000_000,
+            joints: JOINTS,
+            handshake_timeout: PATIENCE,
+        })
+    }
+
+    fn frames(&self) -> FrameSocket {
+        FrameSocket::connect(&self.folder.path().join("frames"), PATIENCE).unwrap()
+    }
+
+    fn rig(&self) -> LockstepLink {
+        LockstepLink::new(self.link(), self.frames(), PATIENCE).unwrap()
+    }
+
+    fn end(mut self) -> Ended {
+        self.thread.take().unwrap().join().unwrap().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn options(folder: &tempfile::TempDir, mode: BridgeMode) -> BridgeOptions {
+    BridgeOptions {
+        arm: arm_options(),
+        mode,
+        serial_path: folder.path().join("arm"),
+        frame_path: folder.path().join("frames"),
+        watch_parent: true,
+    }
+}
+
+/// Waits for telemetry that `wanted` accepts.
+fn until(link: &mut SerialLink, wanted: impl Fn(&Telemetry) -> bool) -> Telemetry {
+    let start = Instant::now();
+    loop {
+        if let Some(telemetry) = link.poll().unwrap()
+            && wanted(&telemetry)
+        {
+            return telemetry;
+        }
+        assert!(start.elapsed() < PATIENCE, "never saw it");
+        link.wait(100_000).unwrap();
+    }
+}
+
+/// Waits for a frame newer than the last.
+fn next_frame(frames: &mut FrameSocket, frame: &mut Frame) -> u64 {
+    let start = Instant::now();
+    loop {
+        if let Some(stamp) = frames.poll(frame).unwrap() {
+            assert!(stamp.reward.is_some());
+            return stamp.seq;
+        }
+        assert!(start.elapsed() < PATIENCE, "no frame");
+        frames.wait_readable(Duration::from_millis(100)).unwrap();
+    }
+}
+
+#[test]
+fn lockstep_over_a_pty_equals_the_loopback_to_the_last_bit() {
+    let served = Served::new(BridgeMode::Lockstep);
+    let mut over_pty = served.rig();
+    let mut in_process = Loopback::new(TestPlant::default(), &arm_options());
+    let (mut a, mut b) = (Frame::default(), Frame::default());
+    for seed in 0..3 {
+        let start = over_pty.reset(seed, &mut a).unwrap();
+        assert_eq!(start, in_process.reset(seed, &mut b).unwrap());
+        let mut set_point = start.set_point_rad;
+        for step in 0..30 {
+            set_point[step % 2] += if step < 15 { 0.07 } else { -0.043 };
+            assert_eq!(
+                over_pty.step(&set_point, &mut a).unwrap(),
+                in_process.step(&set_point, &mut b).unwrap()
+            );
+            assert_eq!(a, b, "the same frame");
+        }
+        over_pty.bus().send_stop().unwrap();
+        in_process.bus().send_stop().unwrap();
+        for _ in 0..6 {
+            assert_eq!(over_pty.pass(&mut a).unwrap(), in_process.pass(&mut b).unwrap());
+        }
+    }
+    over_pty.quit().unwrap();
+    assert_eq!(served.end(), Ended::Quit);
+}
+
+#[test]
+fn lockstep_waits_for_the_command_it_was_told_of() {
+    let served = Served::new(BridgeMode::Lockstep);
+    let mut frames = served.frames();
+    let mut frame = Frame::default();
+    let error = frames.step(1, &mut frame).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FrameError::Refused {
+                refusal: Refusal::CommandNotDelivered,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    frames.reset(0, &mut frame).expect("the connection lives on");
+}
+
+#[test]
+fn one_frame_client_at_a_time() {
+    let served = Served::new(BridgeMode::Lockstep);
+    let first = served.frames();
+    let path = served.folder.path().join("frames");
+    let error = FrameSocket::connect(&path, PATIENCE).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FrameError::Refused {
+                refusal: Refusal::Occupied,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    drop(first);
+    served.frames();
+}
+
+#[test]
+fn in_real_time_commands_move_and_silence_stops() {
+    let served = Served::new(BridgeMode::RealTime);
+    let (mut frames, mut link) = (served.frames(), served.link());
+    let mut frame = Frame::default();
+    frames.reset(7, &mut frame).unwrap();
+    link.handshake().unwrap();
+    let start = until(&mut link, |telemetry| telemetry.state == FirmwareState::Held);
+    let mut target = start.position_rad.clone();
+    target[0] += 0.1;
+    // Long validity and move time: this must work on a machine that stands still now and then.
+    let seq = link.send_set_point(&target, 100_000, 5_000_000).unwrap();
+    let moving = until(&mut link, |telemetry| telemetry.last_command_seq == seq);
+    assert_eq!(moving.rejected_age, 0);
+    let stopped = until(&mut link, |telemetry| telemetry.state == FirmwareState::Held);
+    assert_eq!(stopped.stop_reason, StopReason::Watchdog);
+    assert_eq!(stopped.set_point_rad, target);
+    until(&mut link, |telemetry| telemetry.state == FirmwareState::Released);
+
+    let first = next_frame(&mut frames, &mut frame);
+    assert!(next_frame(&mut frames, &mut frame) > first);
+    let error = frames.step(1, &mut frame).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FrameError::Refused {
+                refusal: Refusal::NotLockstep,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    frames.reset(8, &mut frame).unwrap();
+    until(&mut link, |telemetry| telemetry.state == FirmwareState::Held);
+    served.stop.store(true, Ordering::Relaxed);
+    assert_eq!(served.end(), Ended::Stopped);
+}
+
+#[test]
+fn a_host_that_leaves_can_come_back() {
+    let served = Served::new(BridgeMode::RealTime);
+    let mut link = served.link();
+    link.handshake().unwrap();
+    let pose = until(&mut link, |_| true).position_rad;
+    let seq = link.send_set_point(&pose, 100_000, 5_000_000).unwrap();
+    until(&mut link, |telemetry| telemetry.last_command_seq == seq);
+    drop(link);
+    let mut link = served.link();
+    link.handshake().unwrap();
+    let back = until(&mut link, |telemetry| telemetry.state != FirmwareState::Active);
+    assert_eq!(
+        (back.last_command_seq, back.received_seq),
+        (0, 0),
+        "a new session"
+    );
+    // The watchdog went on counting while nobody was there.
+    until(&mut link, |telemetry| {
+        matches!(
+            telemetry.state,
+            FirmwareState::Held | FirmwareState::Idle | FirmwareState::Released
+        )
+    });
+}
+
+#[test]
+fn a_slow_frame_client_gets_new_frames_and_stops_nobody() {
+    let served = Served::new(BridgeMode::RealTime);
+    let mut stream = UnixStream::connect(served.folder.path().join("frames")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut read_reply = || {
+        let (mut len, mut header, mut pixels) = ([0; 2], [0; MAX_HEADER_BYTES], [0; FRAME_BYTES]);
+        stream.read_exact(&mut len).unwrap();
+        let header = &mut header[..usize::from(u16::from_le_bytes(len))];
+        stream.read_exact(header).unwrap();
+        match postcard::from_bytes(header).unwrap() {
+            Reply::Frame(header) => {
+                stream.read_exact(&mut pixels).unwrap();
+                Some(header.seq)
+            }
+            Reply::Welcome(_) | Reply::Refused(_) => None,
+        }
+    };
+    assert_eq!(read_reply(), None, "the welcome");
+
+    let mut link = served.link();
+    link.handshake().unwrap();
+    let start = until(&mut link, |_| true).device_time_us;
+    // The socket holds about 20 frames; in 60 steps without a read it must overflow, and physics must go on.
+    until(&mut link, |telemetry| {
+        telemetry.device_time_us >= start + 60 * 20_000
+    });
+    let mut last = read_reply().unwrap();
+    let skipped = (0..60).any(|_| {
+        let before = std::mem::replace(&mut last, read_reply().unwrap());
+        assert!(last > before);
+        last > before + 1
+    });
+    assert!(skipped, "old frames are dropped, not queued");
+}
+
+#[test]
+fn the_port_is_exclusive_and_cleaned_up() {
+    let served = Served::new(BridgeMode::Lockstep);
+    let first = served.link();
+    assert!(matches!(served.try_link(), Err(LinkError::Busy { .. })));
+    drop(first);
+    let error = SimulatorBridge::new(
+        TestPlant::default(),
+        options(&served.folder, BridgeMode::Lockstep),
+    )
+    .unwrap_err();
+    assert!(matches!(error, BridgeError::InUse { .. }), "{error}");
+    let port = served.port();
+    let (mut frames, mut link) = (served.frames(), served.link());
+    served.stop.store(true, Ordering::Relaxed);
+    drop(served);
+    assert!(port.symlink_metadata().is_err());
+    assert!(matches!(link.handshake(), Err(LinkError::Closed { .. })));
+    assert!(matches!(
+        frames.reset(0, &mut Frame::default()),
+        Err(FrameError::Closed { .. })
+    ));
+}
+
+#[test]
+fn sockets_that_cannot_be_reached_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("frames");
+    assert!(matches!(
+        FrameSocket::connect(&path, PATIENCE),
+        Err(FrameError::Missing { .. })
+    ));
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(matches!(
+        FrameSocket::connect(&path, PATIENCE),
+        Err(FrameError::NobodyListens { .. })
+    ));
+    // A bridge takes over what nobody listens at, and leaves alone what is no socket.
+    let bridge = SimulatorBridge::new(TestPlant::default(), options(&folder, BridgeMode::Lockstep)).unwrap();
+    drop(bridge);
+    assert!(!path.exists());
+    std::fs::write(&path, "precious").unwrap();
+    let error =
+        SimulatorBridge::new(TestPlant::default(), options(&folder, BridgeMode::Lockstep)).unwrap_err();
+    assert!(matches!(error, BridgeError::PathTaken { .. }), "{error}");
+}
+
+#[test]
+fn a_real_time_bridge_is_no_lockstep_rig() {
+    let served = Served::new(BridgeMode::RealTime);
+    let error = LockstepLink::new(served.link(), served.frames(), PATIENCE).unwrap_err();
+    assert!(matches!(error, RigError::NotLockstep));
+}
+
+#[test]
+fn a_bridge_that_does_not_answer_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("frames");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let error = FrameSocket::connect(&path, Duration::from_millis(50)).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FrameError::Timeout {
+                request: "connecting",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    drop(listener);
+}

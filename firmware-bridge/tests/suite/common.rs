@@ -1,0 +1,112 @@
+//! A two-joint plant that needs no simulator, and short cuts the tests share.
+
+use firmware_bridge::arm::ArmOptions;
+use firmware_bridge::{FirmwareLimits, FirmwareOptions, JointLimits};
+use robot::philox::Stream;
+use robot::{Frame, JointState, JointVec, Plant, joint};
+
+pub(crate) const JOINTS: usize = 2;
+pub(crate) const PERIOD_US: u64 = 100_000;
+pub(crate) const TICK_US: u64 = 20_000;
+
+/// First-order servos; without torque the joints stay where they are.
+#[derive(Debug, Clone)]
+pub(crate) struct TestPlant {
+    joints: JointState,
+    pub(crate) torque_on: bool,
+    steps: u64,
+}
+
+impl Default for TestPlant {
+    fn default() -> Self {
+        let joints = JointState {
+            position_rad: joint::zeros(JOINTS),
+            velocity_rad_s: joint::zeros(JOINTS),
+        };
+        Self {
+            joints,
+            torque_on: false,
+            steps: 0,
+        }
+    }
+}
+
+impl Plant for TestPlant {
+    fn joint_count(&self) -> usize {
+        JOINTS
+    }
+
+    fn reset(&mut self, seed: u64) {
+        let mut random = Stream::new(seed, 0);
+        for rad in &mut self.joints.position_rad {
+            *rad = random.range(-1.0, 1.0);
+        }
+        self.joints.velocity_rad_s = joint::zeros(JOINTS);
+    }
+
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
+        self.steps += 1;
+        self.torque_on = torque_on;
+        for (index, asked) in set_point_rad.iter().enumerate() {
+            let moved = if torque_on {
+                0.6 * (asked - self.joints.position_rad[index])
+            } else {
+                0.0
+            };
+            self.joints.position_rad[index] += moved;
+            self.joints.velocity_rad_s[index] = moved / dt_s;
+        }
+    }
+
+    fn joints(&self) -> JointState {
+        self.joints.clone()
+    }
+
+    fn render(&mut self, frame: &mut Frame) {
+        frame.rgb_mut().fill(0);
+        frame.rgb_mut()[..8].copy_from_slice(&self.steps.to_le_bytes());
+        for (index, rad) in self.joints.position_rad.iter().enumerate() {
+            frame.rgb_mut()[8 + 4 * index..][..4].copy_from_slice(&rad.to_le_bytes());
+        }
+    }
+
+    fn reward(&self) -> f32 {
+        1.0 / (1.0 + self.joints.position_rad[0].abs())
+    }
+}
+
+pub(crate) fn limits() -> FirmwareLimits {
+    let joint = JointLimits {
+        position_min_rad: -2.0,
+        position_max_rad: 2.0,
+        velocity_max_rad_s: 1.0,
+        acceleration_max_rad_s2: 5.0,
+    };
+    FirmwareLimits::new(&[joint; JOINTS]).unwrap()
+}
+
+pub(crate) fn firmware_options() -> FirmwareOptions {
+    FirmwareOptions {
+        limits: limits(),
+        watchdog_us: PERIOD_US * 5 / 2,
+        torque_grace_us: 1_000_000,
+        jump_max_rad: 0.25,
+        telemetry_every_ticks: 1,
+        firmware_version: [1, 2, 3],
+    }
+}
+
+pub(crate) fn arm_options() -> ArmOptions {
+    ArmOptions {
+        period_s: 0.1,
+        substeps: 5,
+        limits: limits(),
+        watchdog_us: PERIOD_US * 5 / 2,
+        torque_grace_us: 1_000_000,
+        jump_max_rad: 0.25,
+    }
+}
+
+pub(crate) fn vec(values: &[f32]) -> JointVec {
+    JointVec::from_slice(values).unwrap()
+}

@@ -1,0 +1,347 @@
+//! The host's half over a line in memory, with and without faults.
+
+use firmware_bridge::fake::FakeBus;
+use firmware_bridge::fault::{FaultInjector, FaultRates};
+use firmware_bridge::link::{ByteStream, HostLink, IN_FLIGHT_MAX};
+use firmware_bridge::rig::LoopbackStream;
+use firmware_bridge::{FirmwareState, JointBus, LinkError, Lockstep, Loopback, RigError, StopReason};
+use robot::{Frame, Plant};
+
+use crate::common::{JOINTS, PERIOD_US, TestPlant, arm_options};
+
+type Line = LoopbackStream<TestPlant>;
+
+fn line() -> Line {
+    LoopbackStream::new(TestPlant::default(), &arm_options())
+}
+
+fn link() -> HostLink<Line> {
+    HostLink::new(line(), JOINTS, 1_000_000)
+}
+
+fn loopback() -> Loopback<TestPlant> {
+    Loopback::new(TestPlant::default(), &arm_options())
+}
+
+#[test]
+fn a_handshake_finds_the_arm() {
+    let mut link = link();
+    let info = link.handshake().unwrap();
+    assert_eq!(
+        (info.joints, info.firmware_version, info.round_trip_us),
+        (JOINTS, [0, 1, 0], 0)
+    );
+    assert_eq!(link.poll().unwrap().unwrap().state, FirmwareState::Idle);
+    assert!(link.poll().unwrap().is_none(), "telemetry is news once");
+}
+
+#[test]
+fn another_joint_count_is_an_error() {
+    let mut link = HostLink::new(line(), 3, 1_000_000);
+    let error = link.handshake().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::JointCountMismatch {
+                expected: 3,
+                reported: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_command_needs_a_session_and_all_joints() {
+    let mut link = link();
+    assert!(matches!(
+        link.send_set_point(&[0.0; 2], 1, 1),
+        Err(LinkError::NoSession { .. })
+    ));
+    link.handshake().unwrap();
+    for wrong in [&[0.0; 1][..], &[0.0; 9]] {
+        assert!(matches!(
+            link.send_set_point(wrong, 1, 1),
+            Err(LinkError::JointCountMismatch { .. })
+        ));
+    }
+}
+
+#[test]
+fn no_more_than_two_commands_are_in_flight() {
+    let mut link = link();
+    link.handshake().unwrap();
+    let send = |link: &mut HostLink<Line>| link.send_set_point(&[0.0; 2], 100_000, 200_000);
+    for seq in 1..=IN_FLIGHT_MAX as u32 {
+        assert_eq!(send(&mut link).unwrap(), seq);
+    }
+    let error = send(&mut link).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::InFlight {
+                unacknowledged: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    link.send_e_stop().expect("an emergency stop is never held back");
+    link.stream_mut().advance_period();
+    link.poll().unwrap();
+    assert_eq!(
+        send(&mut link).unwrap(),
+        3,
+        "telemetry acknowledges, and a refused number is used again"
+    );
+}
+
+#[test]
+fn lost_commands_expire_and_do_not_block_the_link() {
+    let lossy = FaultInjector::new(line(), FaultRates::default(), 0);
+    let mut link = HostLink::new(lossy, JOINTS, 1_000_000);
+    link.handshake().unwrap();
+    link.stream_mut().set_rates(FaultRates {
+        drop: 1.0,
+        ..FaultRates::default()
+    });
+    link.send_set_point(&[0.0; 2], 100_000, 150_000).unwrap();
+    link.send_set_point(&[0.0; 2], 100_000, 150_000).unwrap();
+    assert!(matches!(
+        link.send_set_point(&[0.0; 2], 100_000, 150_000),
+        Err(LinkError::InFlight { .. })
+    ));
+    link.stream_mut().inner_mut().advance_period();
+    link.stream_mut().inner_mut().advance_period();
+    link.send_set_point(&[0.0; 2], 100_000, 150_000)
+        .expect("150 ms later the two are void");
+}
+
+#[test]
+fn a_loopback_moves_the_plant() {
+    let (mut rig, mut frame) = (loopback(), Frame::default());
+    let start = rig.reset(3, &mut frame).unwrap();
+    assert_eq!(start.state, FirmwareState::Held);
+    assert_eq!(start.set_point_rad, start.joints.position_rad);
+    let target = [
+        start.joints.position_rad[0] + 0.05,
+        start.joints.position_rad[1] - 0.05,
+    ];
+    let moved = rig.step(&target, &mut frame).unwrap();
+    assert_eq!(
+        (moved.state, &moved.set_point_rad[..]),
+        (FirmwareState::Active, &target[..])
+    );
+    assert_eq!(
+        moved.joints,
+        rig.plant().joints(),
+        "observed where the plant is, not where it was"
+    );
+    assert_eq!(moved.reward, rig.plant().reward());
+    assert_eq!(frame.rgb()[8..12], moved.joints.position_rad[0].to_le_bytes());
+    for _ in 0..3 {
+        rig.pass(&mut frame).unwrap();
+    }
+    assert_eq!(
+        rig.pass(&mut frame).unwrap().state,
+        FirmwareState::Held,
+        "silence"
+    );
+}
+
+#[test]
+fn a_loopback_repeats_itself_to_the_last_bit() {
+    let run = || {
+        let (mut rig, mut frame) = (loopback(), Frame::default());
+        let mut seen = Vec::new();
+        for seed in 0..3 {
+            let mut set_point = rig.reset(seed, &mut frame).unwrap().set_point_rad;
+            for step in 0..20 {
+                set_point[step % 2] += 0.03;
+                seen.push((rig.step(&set_point, &mut frame).unwrap(), frame.hash()));
+            }
+        }
+        seen
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_rejected_command_is_reported() {
+    let (mut rig, mut frame) = (loopback(), Frame::default());
+    let start = rig.reset(3, &mut frame).unwrap();
+    let far = [start.joints.position_rad[0] + 1.0, 0.0];
+    let error = rig.step(&far, &mut frame).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RigError::Rejected {
+                seq: 1,
+                rejected_content: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    rig.bus().send_e_stop().unwrap();
+    rig.pass(&mut frame).unwrap();
+    let latched = rig.reset(4, &mut frame).unwrap();
+    assert_eq!(
+        latched.state,
+        FirmwareState::EStopped,
+        "a reset does not clear an emergency stop"
+    );
+    let error = rig.step(&latched.joints.position_rad, &mut frame).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RigError::Rejected {
+                state: FirmwareState::EStopped,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    rig.bus().send_clear_e_stop().unwrap();
+    let start = rig.reset(5, &mut frame).unwrap();
+    let resumed = rig.step(&start.joints.position_rad, &mut frame).unwrap();
+    assert_eq!(resumed.state, FirmwareState::Active);
+}
+
+#[test]
+fn a_stop_from_the_bus_is_seen_through() {
+    let (mut rig, mut frame) = (loopback(), Frame::default());
+    let start = rig.reset(3, &mut frame).unwrap();
+    rig.step(&start.set_point_rad, &mut frame).unwrap();
+    rig.bus().send_release().unwrap();
+    assert_eq!(rig.pass(&mut frame).unwrap().state, FirmwareState::Released);
+    assert!(!rig.plant().torque_on);
+}
+
+/// Whatever the line does, the set point stays within its limits and the arm stops when nothing gets through.
+#[test]
+fn a_bad_line_never_breaks_a_limit() {
+    for seed in 0..20 {
+        let rates = FaultRates {
+            bit_flip: 0.002,
+            drop: 0.1,
+            duplicate: 0.1,
+            truncate: 0.05,
+            delay: 0.1,
+            delay_us: 130_000,
+        };
+        let faulty = FaultInjector::new(line(), FaultRates::default(), seed);
+        let mut link = HostLink::new(faulty, JOINTS, 1_000_000);
+        link.handshake().unwrap();
+        link.stream_mut().set_rates(rates);
+        let mut before = [0.0; JOINTS];
+        let mut target = [0.0_f32; JOINTS];
+        for step in 0..200 {
+            target[step % 2] += if step % 40 < 20 { 0.04 } else { -0.04 };
+            match link.send_set_point(&target, PERIOD_US as u32, 2 * PERIOD_US as u32) {
+                Ok(_) | Err(LinkError::InFlight { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+            for _ in 0..5 {
+                link.stream_mut().inner_mut().arm_mut().substep();
+                let set_point = link.stream().inner().arm().telemetry().set_point_rad;
+                for (now, before) in set_point.iter().zip(&mut before) {
+                    assert!(
+                        (now - *before).abs() <= 0.0201 && now.abs() <= 2.0,
+                        "{before} to {now}"
+                    );
+                    *before = *now;
+                }
+            }
+            if let Some(telemetry) = link.poll().unwrap()
+                && !matches!(telemetry.state, FirmwareState::Active)
+            {
+                target = [telemetry.set_point_rad[0], telemetry.set_point_rad[1]];
+            }
+        }
+        assert!(link.stream().injected() > 50);
+        let telemetry = link.stream().inner().arm().telemetry();
+        assert!(
+            telemetry.bad_frames > 0 && telemetry.rejected_sequence > 0,
+            "{telemetry:?}"
+        );
+
+        link.stream_mut().set_rates(FaultRates {
+            drop: 1.0,
+            ..FaultRates::default()
+        });
+        (0..20).for_each(|_| link.stream_mut().inner_mut().advance_period());
+        let state = link.stream().inner().arm().state();
+        assert!(
+            matches!(state, FirmwareState::Released | FirmwareState::Idle),
+            "{state:?}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_handshake_is_tried_again() {
+    let faulty = FaultInjector::new(
+        line(),
+        FaultRates {
+            drop: 0.7,
+            ..FaultRates::default()
+        },
+        5,
+    );
+    let mut link = HostLink::new(faulty, JOINTS, 5_000_000);
+    link.handshake().unwrap();
+    assert!(link.stream().injected() > 0, "the first Hello was lost");
+}
+
+#[test]
+fn silence_fails_the_handshake_in_time() {
+    let deaf = FaultInjector::new(
+        line(),
+        FaultRates {
+            drop: 1.0,
+            ..FaultRates::default()
+        },
+        0,
+    );
+    let mut link = HostLink::new(deaf, JOINTS, 500_000);
+    let error = link.handshake().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::NoHandshake {
+                received_bytes: 0,
+                waited_ms: 500..=600,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(link.stream().now_us() <= 600_000);
+}
+
+#[test]
+fn the_fake_mirrors_commands() {
+    let mut bus = FakeBus::new(&[0.1, 0.2]);
+    assert!(matches!(
+        bus.send_set_point(&[0.0; 2], 1, 1),
+        Err(LinkError::NoSession { .. })
+    ));
+    bus.handshake().unwrap();
+    let seq = bus.send_set_point(&[5.0, 6.0], 100, 1).unwrap();
+    let telemetry = bus.poll().unwrap().unwrap();
+    assert_eq!(
+        (telemetry.last_command_seq, &telemetry.position_rad[..]),
+        (seq, &[5.0, 6.0][..])
+    );
+    bus.send_e_stop().unwrap();
+    bus.send_stop().unwrap();
+    bus.send_set_point(&[0.0; 2], 1, 1).unwrap();
+    let telemetry = bus.poll().unwrap().unwrap();
+    assert_eq!(
+        (telemetry.state, telemetry.stop_reason),
+        (FirmwareState::EStopped, StopReason::EStop)
+    );
+    assert_eq!(bus.sent_rad.len(), 1);
+}

@@ -1,0 +1,159 @@
+//! Ports that are missing, taken, noisy or gone.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use firmware_bridge::wire::{ArmToHost, Decoder, HelloAck, HostToArm, MAX_FRAME_BYTES, encode};
+use firmware_bridge::{JointBus, LinkError, SerialLink, SerialOptions};
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+
+/// A raw pty: its master, its slave held open, and the slave's path.
+fn pty() -> (File, OwnedFd, String) {
+    let pair = nix::pty::openpty(None, None).unwrap();
+    let mut termios = tcgetattr(&pair.slave).unwrap();
+    cfmakeraw(&mut termios);
+    tcsetattr(&pair.slave, SetArg::TCSANOW, &termios).unwrap();
+    let path = nix::unistd::ttyname(&pair.slave).unwrap();
+    (
+        File::from(pair.master),
+        pair.slave,
+        path.to_str().unwrap().to_owned(),
+    )
+}
+
+fn open(port: &str) -> Result<SerialLink, LinkError> {
+    SerialLink::open(&SerialOptions {
+        port: port.to_owned(),
+        baud: 1_000_000,
+        joints: 2,
+        handshake_timeout: Duration::from_millis(150),
+    })
+}
+
+#[test]
+fn a_missing_port_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = folder.path().join("arm");
+    let error = open(port.to_str().unwrap()).unwrap_err();
+    assert!(matches!(error, LinkError::PortMissing { .. }), "{error}");
+    assert!(error.to_string().starts_with(port.to_str().unwrap()));
+}
+
+#[test]
+fn a_file_is_not_a_port() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = open(file.path().to_str().unwrap()).unwrap_err();
+    assert!(matches!(error, LinkError::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_port_opens_once() {
+    let (_master, _slave, path) = pty();
+    let first = open(&path).unwrap();
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, LinkError::Busy { .. }), "{error}");
+    drop(first);
+    open(&path).expect("closed ports can be opened again");
+}
+
+#[test]
+fn a_silent_port_is_no_arm() {
+    let (_master, _slave, path) = pty();
+    let error = open(&path).unwrap().handshake().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::NoHandshake {
+                received_bytes: 0,
+                bad_frames: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("power"), "{error}");
+}
+
+#[test]
+fn a_port_that_speaks_noise_is_no_arm() {
+    let (mut master, _slave, path) = pty();
+    let mut link = open(&path).unwrap();
+    // As a boot loader's banner would: before the handshake, and not framed.
+    master.write_all(&[b'?'; 100]).unwrap();
+    let noise = std::thread::Builder::new()
+        .name("noise".to_owned())
+        .spawn(move || {
+            let mut hello = [0; 64];
+            let _ = master.read(&mut hello).unwrap();
+            master.write_all(b"\0garbage\0more garbage\0").unwrap();
+            master
+        });
+    let error = link.handshake().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::NoHandshake {
+                received_bytes: 22..,
+                bad_frames: 2..,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("baud"), "{error}");
+    drop(noise.unwrap().join().unwrap());
+}
+
+#[test]
+fn another_version_is_refused() {
+    let (mut master, _slave, path) = pty();
+    let mut link = open(&path).unwrap();
+    let arm = std::thread::Builder::new()
+        .name("old arm".to_owned())
+        .spawn(move || {
+            let mut decoder = Decoder::<HostToArm>::default();
+            let mut byte = [0];
+            loop {
+                master.read_exact(&mut byte).unwrap();
+                if let Some(HostToArm::Hello { host_time_us, .. }) = decoder.push(byte[0]) {
+                    let ack = ArmToHost::HelloAck(HelloAck {
+                        protocol_version: 77,
+                        joints: 2,
+                        firmware_version: [0; 3],
+                        host_time_echo_us: host_time_us,
+                        device_time_us: 0,
+                    });
+                    let mut buffer = [0; MAX_FRAME_BYTES];
+                    master.write_all(encode(&ack, &mut buffer).unwrap()).unwrap();
+                    return master;
+                }
+            }
+        });
+    let error = link.handshake().unwrap_err();
+    assert!(
+        matches!(error, LinkError::VersionMismatch { theirs: 77, .. }),
+        "{error}"
+    );
+    drop(arm.unwrap().join().unwrap());
+}
+
+#[test]
+fn a_closed_peer_is_an_error_at_once() {
+    let (master, slave, path) = pty();
+    let mut link = open(&path).unwrap();
+    drop((slave, master));
+    let error = link.poll().unwrap_err();
+    assert!(matches!(error, LinkError::Closed { .. }), "{error}");
+    let error = link.send_e_stop().unwrap_err();
+    assert!(matches!(error, LinkError::Closed { .. }), "{error}");
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_an_error_in_bounded_time() {
+    let (_master, _slave, path) = pty();
+    let mut link = open(&path).unwrap();
+    let error = (0..100_000).find_map(|_| link.send_stop().err()).unwrap();
+    assert!(matches!(error, LinkError::WriteTimeout { .. }), "{error}");
+}
