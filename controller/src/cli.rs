@@ -1,7 +1,11 @@
 //! The command line: a module a verb. Every failure prints what went wrong and what to do, and exits non-zero.
 
+mod demo;
 mod eval;
 mod record;
+mod replay;
+mod run;
+mod sim;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +23,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Watch a simulated arm reach for targets it sees, driven in real time by the shipped model.
+    Demo(demo::Demo),
+    /// Serve the simulated arm on a pty and a frame socket.
+    Sim(sim::Sim),
+    /// Drive an arm in real time.
+    Run(run::Run),
+    /// Re-run the controller on a log and check every action, bit for bit.
+    Replay(replay::Replay),
     /// Record episodes: the log is the training data.
     Record(record::Record),
     /// Score a model against random actions and against planning on the true simulator.
@@ -32,6 +44,10 @@ pub(crate) fn main() -> ExitCode {
         eprintln!("cannot start logging: {error}");
     }
     let result = match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
     };

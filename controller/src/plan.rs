@@ -15,6 +15,9 @@ use world_model::{Belief, Bundle, BundleError, NoiseKey, Rollout};
 pub use cem::{Cem, Evaluate, IterationStatistics};
 pub use random::ColouredNoise;
 
+/// Start of the name of a planner that explores; its noise's standard deviation follows.
+pub const NOISY: &str = "planner+noise ";
+
 /// Who chooses actions.
 pub enum Policy {
     /// CEM on the learned model, with exploration noise of this standard deviation added to its actions.
@@ -27,18 +30,18 @@ pub enum Policy {
 
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 
 impl Policy {
     /// Name in logs; the trainer tells planned from random episodes by it.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            Self::Planner(_, 0.0) => "planner",
-            Self::Planner(..) => "planner+noise",
-            Self::Random(_) => "random",
-            Self::Hold => "hold",
+            Self::Planner(_, 0.0) => "planner".to_owned(),
+            Self::Planner(_, noise) => format!("{NOISY}{noise}"),
+            Self::Random(_) => "random".to_owned(),
+            Self::Hold => "hold".to_owned(),
         }
     }
 

@@ -125,7 +125,7 @@ impl Session {
             robot: self.config.name.clone(),
             task: self.config.simulator.as_ref().map_or_else(String::new, |s| s.task.clone()),
             episode_seed: seed,
-            policy: controller.policy().to_owned(),
+            policy: controller.policy(),
             pipeline: match self.pipeline {
                 Pipeline::NextTick => "next_tick".to_owned(),
                 Pipeline::Immediate => "immediate".to_owned(),

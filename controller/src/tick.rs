@@ -79,7 +79,7 @@ impl Controller {
     }
 
     /// The policy's name, for the log.
-    pub fn policy(&self) -> &'static str {
+    pub fn policy(&self) -> String {
         self.policy.name()
     }
 
@@ -110,7 +110,9 @@ impl Controller {
 
         world.encode(&mut self.held);
         self.row.encode = EncodeRow { reused: !self.row.capture.fresh };
-        self.row.record.latency_ns[1] = watch.lap();
+        // Encoding counts where it happened: on the capture thread in a live loop.
+        watch.lap();
+        self.row.record.latency_ns[1] = self.held.encode_ns;
 
         if let Some(filter) = &mut self.filter {
             self.row.filter = filter.update(&caused_by, &self.held, self.row.capture.fresh);

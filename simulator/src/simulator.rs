@@ -111,12 +111,21 @@ impl Simulator {
         }
     }
 
-    /// The distance at which the reward has fallen to 0.24: about half of what a start pose is away from its target,
+    /// The tip within this distance has reached the target and earns the full reward: half the target's radius, as
+    /// dm_control's tolerances have it.
+    fn reached_m(&self) -> f32 {
+        match self.arm {
+            Arm::Planar(_) => 0.09,
+            Arm::Spatial(_) => 0.04,
+        }
+    }
+
+    /// The distance beyond that at which the reward has fallen to 0.24: about half of what a start pose is away from its target,
     /// so that the reward has a slope everywhere and most of its range near the target.
     fn reward_scale_m(&self) -> f32 {
         match self.arm {
             Arm::Planar(_) => 0.5,
-            Arm::Spatial(_) => 0.4,
+            Arm::Spatial(_) => 0.3,
         }
     }
 }
@@ -158,6 +167,7 @@ impl Plant for Simulator {
 
     #[inline]
     fn reward(&self) -> f32 {
-        1.0 - trig::tanh(self.target_distance_m() / self.reward_scale_m())
+        let outside_m = (self.target_distance_m() - self.reached_m()).max(0.0);
+        1.0 - trig::tanh(outside_m / self.reward_scale_m())
     }
 }

@@ -1,13 +1,13 @@
 //! The three-joint arm: rapier's reduced-coordinate multibody, gravity on, driven by the scene's position servos.
 //!
 //! The arm's state is its joints' angles and speeds and nothing else, so that copying it is cheap and complete: bodies
-//! never sleep, constraints are not warm-started, nothing collides. The table pushes the tip through a spring and
-//! damper that are a function of that state, where contact solving would remember earlier steps.
+//! never sleep, nothing collides, no constraint is left to the iterative solver. Servos and stops are springs of the
+//! multibody; the table pushes the tip through a spring and damper that are a function of that state, where contact
+//! solving would remember earlier steps.
 
 use rapier3d::dynamics::{
-    CCDSolver, ImpulseJointSet, IntegrationParameters, IslandManager, JointAxesMask, JointAxis, MotorModel,
-    Multibody, MultibodyIndex, MultibodyJoint, MultibodyJointSet, RigidBodyBuilder, RigidBodyHandle,
-    RigidBodySet, SoftBodySet,
+    CCDSolver, ImpulseJointSet, IntegrationParameters, IslandManager, MultibodyIndex, MultibodyJoint,
+    MultibodyJointSet, RigidBodyBuilder, RigidBodyHandle, RigidBodySet, SoftBodySet,
 };
 use rapier3d::geometry::{BroadPhaseBvh, ColliderSet, NarrowPhase};
 use rapier3d::math::Vector;
@@ -55,9 +55,14 @@ const TARGET_MARGIN_RAD: f32 = 0.05;
 /// The table starts to push when the tip's centre is this low: the radius of the tip.
 const TIP_RADIUS_M: f32 = 0.07;
 
-/// The table's stiffness and damping against the tip; the arm's weight sinks in by 2 mm.
-const TABLE_N_M: f32 = 2000.0;
-const TABLE_N_S_M: f32 = 40.0;
+/// The table's stiffness and damping against the tip: soft enough for one explicit step of 20 ms and the 0.3 kg that the
+/// arm weighs there; a limp arm sinks in by a few millimetres.
+const TABLE_N_M: f32 = 600.0;
+const TABLE_N_S_M: f32 = 10.0;
+
+/// Stiffness and damping of the stops at the ends of a joint's range, against which a limp arm comes to rest.
+const STOP_N_M_RAD: f32 = 1000.0;
+const STOP_N_M_S_RAD: f32 = 30.0;
 
 /// Where a link keeps its angle: angular coordinates follow the three linear ones, a hinge turns about its own x.
 const HINGE: usize = 3;
@@ -109,9 +114,8 @@ impl Workspace {
     fn new() -> Self {
         let parameters = IntegrationParameters {
             dt: STEP_MAX_S,
-            // Only joint limits are left to the iterative solver.
+            // No constraint is left that would need more.
             num_solver_iterations: 1,
-            warmstart_joints: false,
             ..IntegrationParameters::default()
         };
         Self {
@@ -175,7 +179,8 @@ impl SpatialArm {
             &mut work.colliders,
             &mut multibodies,
             &mut work.joints,
-            MjcfMultibodyOptions::DISABLE_SELF_CONTACTS,
+            // Both are the business of `drive`.
+            MjcfMultibodyOptions::SKIP_JOINT_MOTORS | MjcfMultibodyOptions::SKIP_JOINT_LIMITS,
         );
         let every_body: Vec<_> = bodies.iter().map(|(handle, _)| handle).collect();
         for handle in every_body {
@@ -193,13 +198,21 @@ impl SpatialArm {
             let link = multibodies
                 .rigid_body_link(joint.link2)
                 .ok_or(missing("a joint of the arm"))?;
+            let multibody = multibodies
+                .get_multibody(link.multibody)
+                .ok_or(missing("a joint of the arm"))?;
             let actuator = model
                 .actuators
                 .iter()
                 .find(|actuator| actuator.joint.as_deref() == Some(name));
             let actuator = actuator.ok_or(missing("an actuator for a joint"))?;
+            let coordinate = multibody
+                .link(link.id)
+                .ok_or(missing("a joint of the arm"))?
+                .assembly_id();
             servos.push(Servo {
                 link: link.id,
+                friction_n_m_s_rad: multibody.damping()[coordinate],
                 stiffness_n_m_rad: actuator.kp.unwrap_or(1.0) as f32,
                 damping_n_m_s_rad: actuator.kv.unwrap_or(0.0) as f32,
                 torque_max_n_m: actuator.force_range.map_or(f32::MAX, |[_, high]| high as f32),
@@ -261,11 +274,11 @@ impl SpatialArm {
         if !dt_s.is_finite() || dt_s <= 0.0 {
             return;
         }
-        self.drive(set_point_rad, torque_on);
         // The small allowance lets a step of 0.02 that was rounded upwards be one step.
         let parts = (dt_s / STEP_MAX_S - 1e-3).ceil().max(1.0);
         self.work.parameters.dt = dt_s / parts;
         for _ in 0..parts as u32 {
+            self.drive(set_point_rad, torque_on);
             self.push_from_table();
             let work = &mut self.work;
             work.pipeline.step(
@@ -306,25 +319,34 @@ impl SpatialArm {
 
     /// Hands the servos their set points, or switches them off.
     fn drive(&mut self, set_point_rad: &[f32], torque_on: bool) {
-        let Some(arm) = self.multibodies.get_multibody_mut(self.arm) else { return };
+        let Some(arm) = self.multibodies.get_multibody_mut(self.arm) else {
+            return;
+        };
         for (index, servo) in self.servos.iter().enumerate() {
-            let Some(link) = arm.link_mut(servo.link) else { continue };
+            let Some(link) = arm.link_mut(servo.link) else {
+                continue;
+            };
             let coordinate = link.assembly_id();
-            let damping_n_m_s_rad = if torque_on {
-                let now = self.position_rad[index];
+            let now = self.position_rad[index];
+            let (low, high) = REACH_RANGES_RAD[index];
+            let (stiffness_n_m_rad, damping_n_m_s_rad, rest_rad) = if torque_on {
                 // A missing or meaningless set point holds the joint.
-                let wanted = set_point_rad.get(index).copied().filter(|angle| angle.is_finite()).unwrap_or(now);
-                let (low, high) = REACH_RANGES_RAD[index];
+                let wanted = set_point_rad
+                    .get(index)
+                    .copied()
+                    .filter(|angle| angle.is_finite())
+                    .unwrap_or(now);
                 // A spring pulls in proportion to its stretch: bounding the stretch bounds the torque.
                 let stretch = servo.torque_max_n_m / servo.stiffness_n_m_rad;
                 let rest = wanted.clamp(low, high).clamp(now - stretch, now + stretch);
-                link.joint.set_spring(HINGE, servo.stiffness_n_m_rad, rest);
-                servo.friction_n_m_s_rad + servo.damping_n_m_s_rad
+                (servo.stiffness_n_m_rad, servo.damping_n_m_s_rad, rest)
+            } else if (low..=high).contains(&now) {
+                (0.0, 0.0, 0.0)
             } else {
-                link.joint.set_spring(HINGE, 0.0, 0.0);
-                servo.friction_n_m_s_rad
+                (STOP_N_M_RAD, STOP_N_M_S_RAD, now.clamp(low, high))
             };
-            arm.damping_mut()[coordinate] = damping_n_m_s_rad;
+            link.joint.set_spring(HINGE, stiffness_n_m_rad, rest_rad);
+            arm.damping_mut()[coordinate] = servo.friction_n_m_s_rad + damping_n_m_s_rad;
         }
     }
 

@@ -60,8 +60,9 @@ fn distance_m(a: [f32; 3], b: [f32; 3]) -> f32 {
     (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f32>().sqrt()
 }
 
-/// The pose within the joint ranges that brings the tip nearest to a point, by pattern search from several starts.
-fn nearest_pose(task: Task, point_m: [f32; 3]) -> (Vec<f32>, f32) {
+/// The pose within the joint ranges that brings the tip to a point, by pattern search from several starts, and how far
+/// it falls short. Of several poses, the one that is reached soonest from `from_rad`.
+fn pose_at(task: Task, point_m: [f32; 3], from_rad: &[f32]) -> (Vec<f32>, f32) {
     let (chain, ranges) = (robot_chain(task), joint_ranges_rad(task));
     let cost = |pose: &[f32]| distance_m(chain.tip_m(pose).into(), point_m);
     let mut best = (vec![0.0; ranges.len()], f32::INFINITY);
@@ -92,11 +93,15 @@ fn nearest_pose(task: Task, point_m: [f32; 3]) -> (Vec<f32>, f32) {
                 stride *= 0.5;
             }
         }
-        if now < best.1 {
+        let travel = |pose: &[f32]| {
+            pose.iter()
+                .zip(from_rad)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max)
+        };
+        let sooner = now <= 1e-3 && travel(&pose) < travel(&best.0);
+        if sooner || (now < best.1 && best.1 > 1e-3) {
             best = (pose, now);
-        }
-        if best.1 <= 1e-3 {
-            break;
         }
     }
     best
@@ -150,6 +155,32 @@ fn same_seed_same_episode() {
         }
         b.reset(5);
         assert_ne!(state(&a), state(&b));
+    }
+}
+
+/// The same numbers in every build profile and on every machine. A change of task, arm or camera changes them: then put
+/// the new ones here, and expect models trained before it to be of no use.
+#[test]
+fn episodes_are_the_recorded_ones() {
+    for (task, expected) in [
+        (Task::ReachPlanar, 0xb56d_0b33_a34d_4bb1),
+        (Task::Reach, 0xec3e_8bf6_35dc_c7d0),
+    ] {
+        let mut fingerprint = 0xcbf2_9ce4_8422_2325_u64;
+        let mut take = |value: u64| fingerprint = (fingerprint ^ value).wrapping_mul(0x0000_0100_0000_01b3);
+        for seed in 0..3 {
+            let mut simulator = new(task, seed);
+            for step in 0..200 {
+                simulator.step(&wiggle(task, step), !(100..150).contains(&step), STEP_S);
+                state(&simulator)
+                    .into_iter()
+                    .for_each(|word| take(u64::from(word)));
+                if step % 40 == 0 {
+                    take(frame(&mut simulator).hash());
+                }
+            }
+        }
+        assert_eq!(fingerprint, expected, "{task}: {fingerprint:#018x}");
     }
 }
 
@@ -235,7 +266,7 @@ fn every_target_is_within_reach() {
                 simulator.target_distance_m() > 0.09,
                 "{task}, seed {seed}: starts at the target"
             );
-            let (_, missing_m) = nearest_pose(task, simulator.target_m());
+            let (_, missing_m) = pose_at(task, simulator.target_m(), &simulator.joints().position_rad);
             assert!(missing_m < 5e-3, "{task}, seed {seed}: {missing_m} m short");
         }
     }
@@ -247,7 +278,7 @@ fn reward_is_one_at_the_target_and_falls_with_distance() {
         let mut seen = Vec::new();
         for seed in 0..5 {
             let mut simulator = new(task, seed);
-            let (pose, _) = nearest_pose(task, simulator.target_m());
+            let (pose, _) = pose_at(task, simulator.target_m(), &simulator.joints().position_rad);
             for _ in 0..100 {
                 seen.push((simulator.target_distance_m(), simulator.reward()));
                 lead_to(&mut simulator, &pose, 2.0, 1);
@@ -268,13 +299,12 @@ fn a_slow_arm_still_earns_most_of_an_episode() {
         let seeds = 20;
         for seed in 0..seeds {
             let mut simulator = new(task, seed);
-            let (pose, _) = nearest_pose(task, simulator.target_m());
+            let (pose, _) = pose_at(task, simulator.target_m(), &simulator.joints().position_rad);
             let rewards = lead_to(&mut simulator, &pose, 0.667, 100);
             total += rewards.iter().sum::<f32>();
             assert!(rewards[99] > 0.9, "{task}, seed {seed}: ends at {}", rewards[99]);
         }
         let mean = total / seeds as f32;
-        println!("{task}: straight to the target earns {mean}");
         assert!(mean > 75.0, "{task}: {mean}");
     }
 }
@@ -283,7 +313,7 @@ fn a_slow_arm_still_earns_most_of_an_episode() {
 fn servos_track_slow_set_points() {
     let cases = [
         (Task::ReachPlanar, [0.8, 1.2, 0.0], [-0.8, -0.4, 0.0]),
-        (Task::Reach, [0.8, 0.9, 1.0], [-0.6, 0.3, 1.9]),
+        (Task::Reach, [0.8, 0.9, 1.0], [-0.6, 0.7, 1.5]),
     ];
     for (task, from, to) in cases {
         let count = joint_ranges_rad(task).len();
@@ -311,7 +341,6 @@ fn servos_track_slow_set_points() {
                 .zip(pose)
                 .map(|(q, s)| (q - s).abs())
                 .fold(0.0, f32::max);
-            println!("{task}: lags by {worst} rad at most, rests {error} rad away");
             assert!(worst < 0.05, "{task}: lags by {worst} rad");
             assert!(error < 0.03, "{task}: rests {error} rad away");
             assert!(
@@ -385,10 +414,11 @@ fn pixel(frame: &Frame, [x, y]: [f32; 2]) -> [i32; 3] {
 
 #[test]
 fn target_and_tip_show_where_they_are() {
+    const SEEDS: usize = 60;
     for task in Task::ALL {
-        let (mut targets, seeds) = (0, 60);
+        let (mut tips, mut targets) = (0, 0);
         let mut simulator = Simulator::new(task).unwrap();
-        for seed in 0..seeds {
+        for seed in 0..SEEDS as u64 {
             simulator.reset(seed);
             let frame = frame(&mut simulator);
             let side = robot::FRAME_SIDE as f32;
@@ -400,18 +430,15 @@ fn target_and_tip_show_where_they_are() {
                     "{task}, seed {seed}: ({x}, {y})"
                 );
             }
+            // The arm may stand before either.
             let [red, green, blue] = pixel(&frame, tip_px);
-            assert!(
-                green > 2 * red && green > blue,
-                "{task}, seed {seed}: tip looks {red} {green} {blue}"
-            );
-            // The arm may stand before the target.
+            tips += usize::from(green > 2 * red && green > blue);
             let [red, green, blue] = pixel(&frame, target_px);
-            targets += i32::from(red > 2 * green && red > 2 * blue);
+            targets += usize::from(red > 2 * green && red > 2 * blue);
         }
         assert!(
-            targets > seeds as i32 * 8 / 10,
-            "{task}: {targets} of {seeds} targets visible"
+            tips.min(targets) > SEEDS * 8 / 10,
+            "{task}: {tips} tips, {targets} targets of {SEEDS} visible"
         );
     }
 }

@@ -13,7 +13,7 @@ use crate::image::PREPROCESSING;
 use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
 use crate::parity;
 use crate::scalar::ScalarRollout;
-use crate::tract::{Encoder, GraphSource, TractRollout};
+use crate::tract::{Decoder, Encoder, GraphSource, TractRollout};
 use crate::weights::LatentWeights;
 
 /// Name of the manifest's file.
@@ -190,6 +190,17 @@ impl Bundle {
     /// The reference rollout.
     pub fn scalar_rollout(&self) -> ScalarRollout {
         ScalarRollout::new(self.weights())
+    }
+
+    /// Its decoder; `None` if it was exported without.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn decoder(&self) -> Result<Option<Decoder>, BundleError> {
+        if !self.files.contains_key("decoder.onnx") {
+            return Ok(None);
+        }
+        self.with_source("decoder.onnx", |source| Decoder::new(source, self.dimensions())).map(Some)
     }
 
     /// The rollout by the exported graphs.

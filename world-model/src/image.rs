@@ -18,3 +18,14 @@ pub fn to_planes(frame: &Frame, planes: &mut [f32]) {
         }
     }
 }
+
+/// The reverse, for a decoder's output: planes in [-0.5, 0.5] to pixels.
+pub fn from_planes(planes: &[f32], frame: &mut Frame) {
+    let area = FRAME_SIDE * FRAME_SIDE;
+    for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
+        for channel in 0..3 {
+            let value = planes.get(channel * area + index).copied().unwrap_or(0.0);
+            pixel[channel] = ((value + 0.5) * 255.0).round().clamp(0.0, 255.0) as u8;
+        }
+    }
+}

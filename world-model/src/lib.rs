@@ -20,4 +20,4 @@ pub use filter::{Belief, Filter, Innovation};
 pub use manifest::{Dimensions, MANIFEST_VERSION, Manifest, Provenance};
 pub use rollout::{NoiseKey, Rollout};
 pub use scalar::ScalarRollout;
-pub use tract::{Encoder, TractRollout};
+pub use tract::{Decoder, Encoder, TractRollout};

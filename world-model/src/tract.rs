@@ -11,7 +11,7 @@ use tract_onnx::prelude::{
 
 use crate::error::BundleError;
 use crate::filter::Belief;
-use crate::image::to_planes;
+use crate::image::{from_planes, to_planes};
 use crate::manifest::Dimensions;
 use crate::rollout::{NoiseKey, Purpose, Rollout};
 
@@ -107,6 +107,34 @@ impl Encoder {
                 Err(format!("encoder.onnx gives {found} numbers, the manifest says {}", embedding.len()))
             }
         }
+    }
+}
+
+/// Beliefs to images, for people to look at.
+#[derive(Debug)]
+pub struct Decoder {
+    graph: Graph,
+}
+
+impl Decoder {
+    /// Prepares `decoder.onnx` for one belief at a time.
+    ///
+    /// # Errors
+    /// [`BundleError::Graph`].
+    pub fn new(source: &GraphSource<'_>, dimensions: Dimensions) -> Result<Self, BundleError> {
+        let shapes = [vec![1, dimensions.belief], vec![1, dimensions.stochastic]];
+        Ok(Self { graph: Graph::new(source, &shapes)? })
+    }
+
+    /// Draws what a belief looks like.
+    ///
+    /// # Errors
+    /// What the graph executor says.
+    pub fn decode(&self, belief: &Belief, frame: &mut Frame) -> Result<(), String> {
+        let outputs = self.graph.run(&[&belief.h, &belief.s])?;
+        let planes = outputs.first().ok_or("decoder.onnx lacks its output")?;
+        from_planes(planes, frame);
+        Ok(())
     }
 }
 

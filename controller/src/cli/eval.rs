@@ -74,7 +74,7 @@ pub(crate) enum OracleBudget {
 }
 
 impl OracleBudget {
-    fn of(self, config: &Config) -> Planner {
+    pub(crate) fn of(self, config: &Config) -> Planner {
         match self {
             Self::Paper => oracle::PAPER,
             Self::Robot => config.planner.clone(),

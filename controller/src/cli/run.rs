@@ -1,0 +1,139 @@
+//! `armillary run`: drive an arm in real time, and the pieces the demo shares with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use controller::live::{self, Rig};
+use controller::lockstep::{Labels, Outcome};
+use controller::session::Session;
+use controller::tick::Controller;
+use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
+use world_model::Encoder;
+
+use super::{PolicyName, log_path};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// Robot file.
+    #[arg(long)]
+    robot: PathBuf,
+    /// The model.
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Serial port of the arm.
+    #[arg(long)]
+    port: PathBuf,
+    /// Frame socket of the camera.
+    #[arg(long)]
+    frames: PathBuf,
+    /// Who chooses the actions.
+    #[arg(long, value_enum, default_value = "planner")]
+    policy: PolicyName,
+    /// Exploration noise added to planned actions.
+    #[arg(long, default_value_t = 0.0)]
+    noise: f32,
+    /// Episodes.
+    #[arg(long, default_value_t = 1)]
+    episodes: u64,
+    /// Control periods an episode; the robot file's if not given.
+    #[arg(long)]
+    ticks: Option<u32>,
+    /// Seed of the first episode.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the logs.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// A live arm: open port, camera, and the controller that drives them.
+pub(crate) struct LiveArm {
+    bus: SerialLink,
+    camera: Option<(FrameSocket, Option<Encoder>)>,
+    controller: Controller,
+    interrupt: Arc<AtomicBool>,
+}
+
+impl LiveArm {
+    /// Opens everything before anything moves.
+    pub(crate) fn open(session: &Session, port: &Path, frames: &Path) -> anyhow::Result<Self> {
+        let (controller, encoder) = session.controller()?;
+        let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
+        let bus = SerialLink::open(&SerialOptions {
+            port: port.display().to_string(),
+            baud: session.config.baud,
+            joints: session.config.joint_count(),
+            handshake_timeout: Duration::from_secs(2),
+        })?;
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let on_signal = Arc::clone(&interrupt);
+        // A second Ctrl-C ends the program; the firmware's watchdog then stops the arm.
+        ctrlc::set_handler(move || {
+            if on_signal.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        })
+        .or_else(|error| if matches!(error, ctrlc::Error::MultipleHandlers) { Ok(()) } else { Err(error) })
+        .context("cannot catch Ctrl-C")?;
+        Ok(Self { bus, camera: Some((camera, encoder)), controller, interrupt })
+    }
+
+    /// One episode.
+    pub(crate) fn episode(&mut self, session: &Session, seed: u64, ticks: u32, log: &Path) -> anyhow::Result<Outcome> {
+        let (camera, encoder) = self.camera.take().context("the camera was lost in an earlier episode")?;
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let info = session.info(&self.controller, seed, started.as_nanos() as u64);
+        let attachments = session.attachments();
+        let labels = Labels { log, info, attachments: &attachments };
+        let rig = Rig { bus: &mut self.bus, camera, encoder };
+        let (outcome, camera, encoder) = live::run(
+            &session.config,
+            &mut self.controller,
+            rig,
+            session.embedding(),
+            ticks,
+            &labels,
+            &self.interrupt,
+        )?;
+        self.camera = Some((camera, encoder));
+        Ok(outcome)
+    }
+
+    /// Whether a person asked to end.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::SeqCst)
+    }
+}
+
+/// Drives.
+pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
+    let policy = arguments.policy.choice(arguments.noise);
+    let session = Session::new(&arguments.robot, arguments.bundle.as_deref(), policy, None)?;
+    std::fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
+    let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
+    let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);
+    for seed in arguments.seed..arguments.seed + arguments.episodes {
+        let outcome = arm.episode(&session, seed, ticks, &log_path(&arguments.out, seed))?;
+        println!(
+            "episode {seed}: return {:.2} in {} periods, {} deadlines missed ({} by the machine){}, log {}",
+            outcome.total_reward,
+            outcome.ticks,
+            outcome.deadline_misses,
+            outcome.host_stalls,
+            outcome.stopped.map_or_else(String::new, |reason| format!(", stopped: {reason:?}")),
+            outcome.log.display()
+        );
+        if arm.interrupted() {
+            anyhow::bail!("interrupted; the arm was stopped, the logs are whole");
+        }
+        if let Some(reason) = outcome.stopped {
+            anyhow::bail!("the guard stopped the arm ({reason:?}); see the last ticks of {}", outcome.log.display());
+        }
+    }
+    Ok(())
+}

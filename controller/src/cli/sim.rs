@@ -1,0 +1,61 @@
+//! `armillary sim`: the simulated arm behind a pty and a frame socket.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use controller::session::{PolicyChoice, Session};
+use firmware_bridge::arm::ArmOptions;
+use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
+use simulator::Simulator;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sim {
+    /// Robot file with a `simulator` section.
+    #[arg(long)]
+    robot: PathBuf,
+    /// Where the serial port is to appear.
+    #[arg(long)]
+    serial: PathBuf,
+    /// Where the frame socket is to appear.
+    #[arg(long)]
+    frames: PathBuf,
+    /// Whether the world waits.
+    #[arg(long, value_enum, default_value = "real-time")]
+    mode: Mode,
+    /// End when the starting program does.
+    #[arg(long)]
+    watch_parent: bool,
+}
+
+/// When the world moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// When told to.
+    Lockstep,
+    /// As the clock does.
+    RealTime,
+}
+
+/// Serves.
+pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
+    let session = Session::new(&arguments.robot, None, PolicyChoice::Hold, None)?;
+    let arm = ArmOptions::from_config(&session.config).context("the robot file's joints have no usable limits")?;
+    let options = BridgeOptions {
+        arm,
+        mode: match arguments.mode {
+            Mode::Lockstep => BridgeMode::Lockstep,
+            Mode::RealTime => BridgeMode::RealTime,
+        },
+        serial_path: arguments.serial.clone(),
+        frame_path: arguments.frames.clone(),
+        watch_parent: arguments.watch_parent,
+    };
+    let bridge = SimulatorBridge::new(Simulator::new(session.task()?)?, options)?;
+    println!("serial port {}, frame socket {}", bridge.serial_path().display(), bridge.frame_path().display());
+    bridge.serve(Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}

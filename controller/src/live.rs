@@ -1,0 +1,205 @@
+//! Episodes in a world that does not wait: an arm on a serial port and a camera, real or simulated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use episode::{EpisodeWriter, Reason};
+use firmware_bridge::{FrameSocket, FrameSource, JointBus, LinkError};
+use robot::{Clock, Config, Frame, JointVec, SystemClock};
+use world_model::Encoder;
+
+use crate::actuate::World;
+use crate::capture::{Captured, CaptureThread};
+use crate::lockstep::{EpisodeRunError, Labels, Outcome};
+use crate::plan::Limit;
+use crate::record::Recorder;
+use crate::stall::Sentinel;
+use crate::tick::{Controller, Timing};
+
+/// Longest wait for the first telemetry of an episode.
+const FIRST_TELEMETRY_NS: u64 = 1_000_000_000;
+
+/// A send later than this share of the period after its edge is a missed deadline.
+const SEND_LATE_FRACTION: f64 = 0.2;
+
+struct LiveWorld<'a, S> {
+    bus: &'a mut dyn JointBus,
+    capture: &'a CaptureThread<S>,
+    period_us: u32,
+    lost: bool,
+}
+
+impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
+    fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
+        let new = self.capture.take_newest(held);
+        match self.bus.poll() {
+            Ok(Some(telemetry)) => {
+                held.joints.position_rad = telemetry.position_rad;
+                held.joints.velocity_rad_s = telemetry.velocity_rad_s;
+            }
+            Ok(None) => {}
+            Err(_) => self.lost = true,
+        }
+        new
+    }
+
+    fn encode(&mut self, _held: &mut Captured) {
+        // The capture thread has done it when the frame arrived.
+    }
+
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+        // Past half of the next period the command is stale: the firmware then refuses it and, after its watchdog's
+        // time, stops.
+        let sent = self.bus.send_set_point(set_point_rad, self.period_us, self.period_us + self.period_us / 2);
+        self.lost |= matches!(sent, Err(LinkError::Closed { .. }));
+        sent
+    }
+
+    fn lost(&self) -> bool {
+        self.lost || self.capture.failed()
+    }
+}
+
+/// The hardware of a live episode.
+#[derive(Debug)]
+pub struct Rig<'a, B> {
+    /// The arm.
+    pub bus: &'a mut B,
+    /// The camera; handed to the capture thread and back.
+    pub camera: FrameSocket,
+    /// The encoder; likewise.
+    pub encoder: Option<Encoder>,
+}
+
+/// Runs one episode in real time. Always ends with a controlled stop, whatever happened. Gives camera and encoder
+/// back unless they were lost.
+///
+/// # Errors
+/// [`EpisodeRunError`]; the arm has then been told to stop, and its firmware stops by itself if it could not be told.
+pub fn run<B: JointBus>(
+    config: &Config,
+    controller: &mut Controller,
+    rig: Rig<'_, B>,
+    embedding: usize,
+    ticks: u32,
+    labels: &Labels<'_>,
+    interrupt: &Arc<AtomicBool>,
+) -> Result<(Outcome, FrameSocket, Option<Encoder>), EpisodeRunError> {
+    let Rig { bus, mut camera, encoder } = rig;
+    let clock = SystemClock::default();
+    let mut first = Frame::default();
+    camera.reset(labels.info.episode_seed, &mut first)?;
+    bus.handshake()?;
+    let start = first_set_point(bus, &clock)?;
+    controller.reset(&start, labels.info.planner_seed);
+    let mut recorder = Recorder::start(EpisodeWriter::create(labels.log, &labels.info, labels.attachments)?)?;
+    let capture = CaptureThread::start(camera, encoder, embedding, clock.clone())?;
+    let sentinel = Sentinel::start(clock.clone())?;
+
+    let outcome = ticks_in_real_time(
+        config,
+        controller,
+        bus,
+        &capture,
+        ticks,
+        labels,
+        &mut recorder,
+        &sentinel,
+        &clock,
+        interrupt,
+    );
+    let stopped = bus.send_stop();
+    let ended = capture.stop();
+    recorder.finish()?;
+    stopped?;
+    match ended {
+        Some((camera, encoder, None)) => Ok((outcome, camera, encoder)),
+        Some((_, _, Some(error))) => Err(error.into()),
+        None => Err(std::io::Error::other("the capture thread panicked").into()),
+    }
+}
+
+fn ticks_in_real_time<S: FrameSource + 'static>(
+    config: &Config,
+    controller: &mut Controller,
+    bus: &mut dyn JointBus,
+    capture: &CaptureThread<S>,
+    ticks: u32,
+    labels: &Labels<'_>,
+    recorder: &mut Recorder,
+    sentinel: &Sentinel,
+    clock: &SystemClock,
+    interrupt: &AtomicBool,
+) -> Outcome {
+    let period_ns = (f64::from(config.period_s) * 1e9) as u64;
+    let planning_ns = (period_ns as f64 * f64::from(config.planner.deadline_fraction)) as u64;
+    let mut outcome = Outcome {
+        total_reward: 0.0,
+        ticks: 0,
+        deadline_misses: 0,
+        host_stalls: 0,
+        stopped: None,
+        log: labels.log.to_owned(),
+    };
+    let mut world = LiveWorld { bus, capture, period_us: (period_ns / 1000) as u32, lost: false };
+    let origin_ns = clock.now_ns() + period_ns;
+    let mut tick = 0;
+    let mut record_ns = 0;
+    loop {
+        let edge_ns = origin_ns + u64::from(tick) * period_ns;
+        clock.sleep_until_ns(edge_ns);
+        if interrupt.load(Ordering::SeqCst) {
+            controller.demand_stop(Reason::Operator);
+        }
+        let last = tick >= ticks;
+        let timing =
+            Timing { tick, edge_ns, clock, limit: Limit::Deadline(clock, edge_ns + planning_ns), last };
+        let (row, stop) = controller.tick(&mut world, timing);
+        let mut row = row.clone();
+        let end_ns = clock.now_ns();
+        let late_send = row.record.lateness_ns as f64 > SEND_LATE_FRACTION * period_ns as f64;
+        row.record.deadline_missed = late_send || end_ns > edge_ns + period_ns;
+        row.record.host_stall =
+            row.record.deadline_missed && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);
+        // The time to record a row can only be known after it: each row carries its predecessor's.
+        row.record.latency_ns[6] = record_ns;
+        recorder.push(&row, Some(controller.frame()), edge_ns - origin_ns, false);
+        record_ns = clock.now_ns().saturating_sub(end_ns);
+        outcome.deadline_misses += u32::from(row.record.deadline_missed);
+        outcome.host_stalls += u32::from(row.record.host_stall);
+        outcome.stopped = stop;
+        if recorder.failed() {
+            // What an arm does unrecorded cannot be trusted or learned from.
+            controller.demand_stop(Reason::LinkLost);
+        }
+        // Edges that passed while this tick overran are skipped, not made up for: the arm held meanwhile.
+        let passed = (clock.now_ns().saturating_sub(origin_ns) / period_ns) as u32;
+        let next = (tick + 1).max(passed);
+        if tick > 0 {
+            outcome.total_reward += row.capture.reward;
+        }
+        outcome.total_reward += row.capture.reward * (next.min(ticks).saturating_sub(tick + 1)) as f32;
+        outcome.ticks = tick;
+        if last || stop.is_some() {
+            return outcome;
+        }
+        tick = next.min(ticks);
+    }
+}
+
+fn first_set_point(bus: &mut dyn JointBus, clock: &SystemClock) -> Result<JointVec, LinkError> {
+    let give_up_ns = clock.now_ns() + FIRST_TELEMETRY_NS;
+    loop {
+        if let Some(telemetry) = bus.poll()? {
+            return Ok(telemetry.set_point_rad);
+        }
+        if clock.now_ns() > give_up_ns {
+            return Err(LinkError::Silent {
+                port: "arm".to_owned(),
+                waited_ms: FIRST_TELEMETRY_NS / 1_000_000,
+            });
+        }
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,117 @@
+//! Pictures of a log: what the camera saw beside what the model believed and what it had imagined.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use episode::Episode;
+use image::RgbImage;
+use robot::{FRAME_SIDE, Frame};
+use world_model::{Belief, Bundle};
+
+use crate::capture::Captured;
+use crate::filter::BeliefFilter;
+
+/// How many periods ahead the third panel was imagined.
+pub const AHEAD: usize = 8;
+
+/// The three panels of one tick.
+#[derive(Debug, Clone, Default)]
+pub struct Panels {
+    /// What the camera saw.
+    pub seen: Frame,
+    /// What the model believed, having seen it.
+    pub believed: Frame,
+    /// What the model had imagined for this tick [`AHEAD`] periods before, from the actions alone.
+    pub imagined: Frame,
+}
+
+/// Runs a log's frames through the filter again and decodes beliefs. Empty for a bundle without decoder.
+///
+/// # Errors
+/// A graph that does not run.
+pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
+    let Some(decoder) = bundle.decoder()? else { return Ok(Vec::new()) };
+    let mut encoder = bundle.encoder()?;
+    let mut filter = BeliefFilter::new(bundle)?;
+    let mut predictor = bundle.filter()?;
+    let zero = robot::joint::zeros(bundle.dimensions().action);
+    let action = |tick: usize| {
+        let row = tick.checked_sub(1).and_then(|before| log.ticks.get(before));
+        row.map_or(&zero, |row| &row.actuate.action)
+    };
+    let mut beliefs: Vec<Belief> = Vec::new();
+    let mut all = Vec::new();
+    let mut held = Captured { embedding: vec![0.0; bundle.dimensions().embedding], ..Captured::default() };
+    for (tick, row) in log.ticks.iter().enumerate() {
+        if let Some(frame) = &log.frames[tick] {
+            held.frame.copy_from(frame);
+            encoder.encode(frame, &mut held.embedding).map_err(anyhow::Error::msg)?;
+        }
+        filter.update(action(tick), &held, row.capture.fresh);
+        beliefs.push(filter.belief().clone());
+        let mut panels = Panels { seen: held.frame.clone(), ..Panels::default() };
+        decoder.decode(filter.belief(), &mut panels.believed).map_err(anyhow::Error::msg)?;
+        let from = tick.saturating_sub(AHEAD);
+        let mut belief = beliefs[from].clone();
+        for step in from + 1..=tick {
+            predictor.predict(&mut belief, action(step));
+        }
+        decoder.decode(&belief, &mut panels.imagined).map_err(anyhow::Error::msg)?;
+        all.push(panels);
+    }
+    Ok(all)
+}
+
+fn paste(picture: &mut RgbImage, frame: &Frame, left: u32, top: u32, zoom: u32) {
+    for (index, pixel) in frame.rgb().chunks_exact(3).enumerate() {
+        let (x, y) = ((index % FRAME_SIDE) as u32, (index / FRAME_SIDE) as u32);
+        for (dx, dy) in (0..zoom).flat_map(|dy| (0..zoom).map(move |dx| (dx, dy))) {
+            let colour = image::Rgb([pixel[0], pixel[1], pixel[2]]);
+            picture.put_pixel(left + x * zoom + dx, top + y * zoom + dy, colour);
+        }
+    }
+}
+
+/// Writes an animated GIF, a tick a frame: seen, believed, imagined.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_gif(path: &Path, panels: &[Panels], period_s: f32) -> anyhow::Result<PathBuf> {
+    const ZOOM: u32 = 3;
+    const GAP: u32 = 6;
+    let side = FRAME_SIDE as u32 * ZOOM;
+    let (width, height) = (3 * side + 2 * GAP, side);
+    let context = || format!("{}: cannot write the animation", path.display());
+    let file = std::io::BufWriter::new(File::create(path).with_context(context)?);
+    let mut encoder = gif::Encoder::new(file, width as u16, height as u16, &[]).with_context(context)?;
+    encoder.set_repeat(gif::Repeat::Infinite).with_context(context)?;
+    for tick in panels {
+        let mut picture = RgbImage::from_pixel(width, height, image::Rgb([255, 255, 255]));
+        for (index, frame) in [&tick.seen, &tick.believed, &tick.imagined].into_iter().enumerate() {
+            paste(&mut picture, frame, index as u32 * (side + GAP), 0, ZOOM);
+        }
+        let mut frame = gif::Frame::from_rgb_speed(width as u16, height as u16, picture.as_raw(), 15);
+        frame.delay = (period_s * 100.0).round() as u16;
+        encoder.write_frame(&frame).with_context(context)?;
+    }
+    Ok(path.to_owned())
+}
+
+/// A PNG of every `every`-th tick: a row each for seen, believed and imagined.
+///
+/// # Errors
+/// The PNG encoder's.
+pub fn strip(panels: &[Panels], every: usize) -> anyhow::Result<Vec<u8>> {
+    let chosen: Vec<&Panels> = panels.iter().step_by(every.max(1)).collect();
+    let side = FRAME_SIDE as u32;
+    let mut picture = RgbImage::new((chosen.len() as u32 * side).max(1), 3 * side);
+    for (column, tick) in chosen.iter().enumerate() {
+        for (row, frame) in [&tick.seen, &tick.believed, &tick.imagined].into_iter().enumerate() {
+            paste(&mut picture, frame, column as u32 * side, row as u32 * side, 1);
+        }
+    }
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}

@@ -1,0 +1,169 @@
+//! Replay: a log's observations through the same controller must give the same actions, bit for bit.
+
+use std::path::{Path, PathBuf};
+
+use episode::{Episode, EpisodeError, Reason, TickRecord};
+use firmware_bridge::LinkError;
+use robot::config::{ConfigError, Pipeline};
+use robot::{Config, JointVec, SystemClock};
+use world_model::{Bundle, BundleError, Encoder};
+
+use crate::actuate::World;
+use crate::capture::Captured;
+use crate::encode::embed;
+use crate::filter::BeliefFilter;
+use crate::plan::{ColouredNoise, Limit, NOISY, Planner, Policy};
+use crate::tick::{Controller, Timing};
+
+/// Why a log could not be replayed, or did not come out the same.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] EpisodeError),
+    /// The robot file kept in it.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Something the log should hold is missing.
+    #[error("{path}: {problem}")]
+    Unusable {
+        /// The log.
+        path: PathBuf,
+        /// What is missing and what to do.
+        problem: String,
+    },
+    /// Another action.
+    #[error("{path}: tick {tick}: replay {stage} {found:?}, the log says {logged:?}; controller or bundle are not the ones that recorded it")]
+    Differs {
+        /// The log.
+        path: PathBuf,
+        /// The tick.
+        tick: u32,
+        /// Which of the seven stages.
+        stage: &'static str,
+        /// From the replay.
+        found: JointVec,
+        /// From the log.
+        logged: JointVec,
+    },
+}
+
+struct LoggedWorld<'a> {
+    row: &'a TickRecord,
+    frame: Option<&'a robot::Frame>,
+    encoder: Option<&'a mut Encoder>,
+    clock: &'a SystemClock,
+}
+
+impl World for LoggedWorld<'_> {
+    fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool {
+        if let Some(frame) = self.frame {
+            held.frame.copy_from(frame);
+        }
+        let capture = &self.row.capture;
+        held.frame_seq = capture.frame_seq;
+        held.reward = capture.reward;
+        held.captured_ns = edge_ns.saturating_sub(capture.age_ns);
+        held.joints.position_rad.clone_from(&capture.position_rad);
+        held.joints.velocity_rad_s.clone_from(&capture.velocity_rad_s);
+        capture.fresh
+    }
+
+    fn encode(&mut self, held: &mut Captured) {
+        embed(self.encoder.as_deref_mut(), held, self.clock);
+    }
+
+    fn actuate(&mut self, _set_point_rad: &[f32]) -> Result<u32, LinkError> {
+        if self.row.actuate.sent {
+            Ok(self.row.actuate.command_seq)
+        } else {
+            Err(LinkError::Closed { port: "log".to_owned() })
+        }
+    }
+
+    fn lost(&self) -> bool {
+        self.row.guard.reason == Reason::LinkLost
+    }
+}
+
+/// Replays a log; returns how many actions were reproduced.
+///
+/// # Errors
+/// [`ReplayError::Differs`] at the first action that is not the same to the last bit.
+pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
+    let log = episode::read_episode(path)?;
+    let unusable = |problem: &str| ReplayError::Unusable { path: path.to_owned(), problem: problem.to_owned() };
+    let text = attachment(&log, "robot.ron").ok_or_else(|| unusable("holds no robot file"))?;
+    let config = Config::parse(path, text)?;
+    let planned = log.info.policy.starts_with("planner");
+    let bundle = match (planned, bundle) {
+        (true, None) => return Err(unusable("was recorded with a model; pass its folder with --bundle")),
+        (true, Some(dir)) => Some(Bundle::load(dir)?),
+        (false, _) => None,
+    };
+    if bundle.as_ref().map(Bundle::sha256) != log.info.bundle_sha256 {
+        return Err(unusable("was recorded with another bundle than --bundle names; pass the one it was made with"));
+    }
+    let pipeline = if log.info.pipeline == "immediate" { Pipeline::Immediate } else { Pipeline::NextTick };
+    let policy = match &bundle {
+        Some(bundle) => {
+            let noise = log.info.policy.strip_prefix(NOISY).and_then(|text| text.parse().ok()).unwrap_or(0.0);
+            Policy::Planner(Box::new(Planner::new(bundle, &config.planner)?), noise)
+        }
+        None if log.info.policy == "random" => Policy::Random(ColouredNoise::default()),
+        None => Policy::Hold,
+    };
+    let filter = bundle.as_ref().map(BeliefFilter::new).transpose()?;
+    let mut encoder = bundle.as_ref().map(Bundle::encoder).transpose()?;
+    let embedding = bundle.as_ref().map_or(0, |bundle| bundle.dimensions().embedding);
+    let mut controller = Controller::new(&config, pipeline, filter, policy, embedding);
+    let first = log.ticks.first().ok_or_else(|| unusable("holds no whole tick"))?;
+    // With `next-tick` the first command holds the start pose; with `immediate` the arm stands where it was measured.
+    let start = match pipeline {
+        Pipeline::NextTick => &first.actuate.set_point_rad,
+        Pipeline::Immediate => &first.capture.position_rad,
+    };
+    controller.reset(start, log.info.planner_seed);
+    let clock = SystemClock::default();
+    let mut reproduced = 0;
+    for (row, frame) in log.ticks.iter().zip(&log.frames) {
+        let mut world = LoggedWorld { row, frame: frame.as_ref(), encoder: encoder.as_mut(), clock: &clock };
+        if row.guard.reason == Reason::Operator {
+            controller.demand_stop(Reason::Operator);
+        }
+        let timing = Timing {
+            tick: row.tick,
+            edge_ns: row.edge_ns,
+            clock: &clock,
+            limit: Limit::Iterations(row.plan.iterations),
+            last: row.guard.reason == Reason::EpisodeEnd,
+        };
+        let (found, _) = controller.tick(&mut world, timing);
+        for (stage, found, logged) in [
+            ("plan", &found.plan.action, &row.plan.action),
+            ("guard", &found.guard.action, &row.guard.action),
+            ("actuate", &found.actuate.action, &row.actuate.action),
+        ] {
+            let bits = |joints: &JointVec| joints.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            if bits(found) != bits(logged) {
+                return Err(ReplayError::Differs {
+                    path: path.to_owned(),
+                    tick: row.tick,
+                    stage,
+                    found: found.clone(),
+                    logged: logged.clone(),
+                });
+            }
+        }
+        reproduced += u32::from(row.guard.reason != Reason::EpisodeEnd);
+    }
+    Ok(reproduced)
+}
+
+fn attachment(log: &Episode, name: &str) -> Option<String> {
+    let (_, bytes) = log.attachments.iter().find(|(found, _)| found == name)?;
+    String::from_utf8(bytes.clone()).ok()
+}
