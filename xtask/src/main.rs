@@ -1,2 +1,78 @@
-//! Set-up, tests, demo and the learning loop.
-fn main() {}
+//! Set-up, tests, cross-checks and the learning loop: `cargo xtask --help`.
+
+mod crosscheck;
+mod curve;
+mod learn;
+mod libtorch;
+mod python;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, tests, cross-checks and the learning loop")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fetch LibTorch for the trainer (package registry, no root). Done by the others when needed.
+    Setup,
+    /// Set up, then run every test of the workspace, trainer included.
+    Test {
+        /// Passed on to `cargo test`.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Learn a task from nothing: record, train, export, evaluate in turn (PlaNet's Algorithm 1). Interrupt and repeat
+    /// the command at will.
+    Learn(learn::Learn),
+    /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
+    /// own.
+    Crosscheck(crosscheck::Crosscheck),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Setup => libtorch::ensure(&root()),
+        Task::Test { rest } => test(&rest),
+        Task::Learn(arguments) => learn::run(&arguments),
+        Task::Crosscheck(arguments) => crosscheck::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root: this crate's parent.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+fn test(rest: &[String]) -> anyhow::Result<()> {
+    libtorch::ensure(&root())?;
+    run(Command::new(cargo()).args(["test", "--workspace"]).args(rest).current_dir(root()))
+}
+
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+/// Runs a command to its end, naming it if it fails.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! The learning loop (PlaNet's Algorithm 1) as a loop of the commands a user has with a real arm: record, train,
+//! export, evaluate. Each finished step is noted; an interrupted loop goes on where it was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use crate::curve;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Learn {
+    /// `configs/learn-PRESET.ron`.
+    #[arg(long)]
+    preset: String,
+    /// Names all randomness: data, weights, batches.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for everything; `out/learn-PRESET-SEED` if not given.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Put the learned bundle and its curve here at the end.
+    #[arg(long)]
+    publish: Option<PathBuf>,
+}
+
+/// What to do, in what portions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    /// Robot file.
+    robot: PathBuf,
+    /// Training preset.
+    train: PathBuf,
+    /// Random episodes to begin with, and their length in control periods.
+    seed_episodes: u64,
+    seed_ticks: u32,
+    /// Updates on those alone.
+    first_updates: u64,
+    /// Then so many rounds of recording with the planner and training on.
+    rounds: u64,
+    round_episodes: u64,
+    round_ticks: u32,
+    round_updates: u64,
+    /// Exploration noise while recording.
+    noise: f32,
+    /// Evaluate whenever so many updates have passed, on so many targets, and at the end on more.
+    evaluate_every: u64,
+    evaluate_episodes: u64,
+    final_episodes: u64,
+    /// Targets of the final evaluation start here: not those the curve was watched on.
+    final_first: u64,
+    /// The oracle's budget: `paper` or `robot`.
+    oracle_budget: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    RecordRandom,
+    Train(u64),
+    Export,
+    Record(u64),
+    Evaluate { update: u64, last: bool },
+}
+
+/// What has been done, and what the evaluations gave.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Progress {
+    steps_done: usize,
+    seconds: f64,
+    points: Vec<curve::Point>,
+    score: Option<serde_json::Value>,
+}
+
+impl Plan {
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![Step::RecordRandom];
+        let mut update = 0;
+        let mut evaluated = 0;
+        while update < self.first_updates {
+            update = (update + self.evaluate_every).min(self.first_updates);
+            steps.extend([Step::Train(update), Step::Export, Step::Evaluate { update, last: false }]);
+            evaluated = update;
+        }
+        for round in 0..self.rounds {
+            update += self.round_updates;
+            steps.extend([Step::Record(round), Step::Train(update), Step::Export]);
+            if update >= evaluated + self.evaluate_every && round + 1 < self.rounds {
+                steps.push(Step::Evaluate { update, last: false });
+                evaluated = update;
+            }
+        }
+        steps.push(Step::Evaluate { update, last: true });
+        steps
+    }
+
+    /// Agent steps recorded by the time `steps` are done.
+    fn agent_steps(&self, steps: &[Step]) -> u64 {
+        steps
+            .iter()
+            .map(|step| match step {
+                Step::RecordRandom => self.seed_episodes * u64::from(self.seed_ticks),
+                Step::Record(_) => self.round_episodes * u64::from(self.round_ticks),
+                _ => 0,
+            })
+            .sum()
+    }
+}
+
+struct Tools {
+    armillary: PathBuf,
+    train: PathBuf,
+}
+
+/// Learns.
+pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
+    let root = crate::root();
+    crate::libtorch::ensure(&root)?;
+    let path = root.join(format!("configs/learn-{}.ron", arguments.preset));
+    let text = fs::read_to_string(&path).with_context(|| format!("{}: no such learning preset", path.display()))?;
+    let mut plan: Plan =
+        ron::from_str(&text).map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
+    plan.robot = root.join(&plan.robot);
+    plan.train = root.join(&plan.train);
+    println!("building");
+    crate::run(
+        Command::new(crate::cargo())
+            .args(["build", "--release", "--quiet", "--package", "armillary", "--package", "armillary-trainer"])
+            .current_dir(&root),
+    )?;
+    let bin = root.join("target/release");
+    let tools = Tools { armillary: bin.join("armillary"), train: bin.join("armillary-train") };
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| root.join(format!("out/learn-{}-{}", arguments.preset, arguments.seed)));
+    fs::create_dir_all(&out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
+
+    let notes = out.join("progress.json");
+    let mut progress: Progress = match fs::read_to_string(&notes) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?,
+        Err(_) => Progress::default(),
+    };
+    let steps = plan.steps();
+    let bar = ProgressBar::new(steps.len() as u64)
+        .with_position(progress.steps_done as u64)
+        .with_style(ProgressStyle::with_template("{bar:30} step {pos}/{len}, {elapsed_precise}, {eta} left  {msg}")?);
+    if progress.steps_done > 0 {
+        println!("going on in {} after {} of {} steps", out.display(), progress.steps_done, steps.len());
+    }
+    for index in progress.steps_done..steps.len() {
+        let step = &steps[index];
+        bar.set_message(format!("{step:?}"));
+        bar.println(format!("{:6.1} min  {step:?}", progress.seconds / 60.0));
+        let before = Instant::now();
+        let found = plan.step(step, &tools, &out, arguments.seed)?;
+        progress.seconds += before.elapsed().as_secs_f64();
+        if let (Some(report), Step::Evaluate { update, last }) = (found, step) {
+            let mean = |agent: &str| report[agent]["mean"].as_f64();
+            let agent_steps = plan.agent_steps(&steps[..index]);
+            progress.points.push(curve::Point {
+                minutes: progress.seconds / 60.0,
+                agent_steps,
+                updates: *update,
+                agent_return: mean("agent").context("the evaluation printed no agent")?,
+                interval_95: report["agent"]["interval_95"].as_f64().unwrap_or(0.0),
+            });
+            bar.println(format!("            return {:.1}", mean("agent").unwrap_or(f64::NAN)));
+            if *last {
+                progress.score = Some(report);
+            }
+            curve::write(&out.join("learning-curve"), &arguments.preset, &progress.points, progress.score.as_ref())?;
+        }
+        progress.steps_done = index + 1;
+        let partial = notes.with_extension("partial");
+        fs::write(&partial, serde_json::to_string_pretty(&progress)?)?;
+        fs::rename(&partial, &notes)?;
+        bar.set_position(progress.steps_done as u64);
+    }
+    bar.finish_and_clear();
+    finish(arguments, &out, &progress)
+}
+
+fn finish(arguments: &Learn, out: &Path, progress: &Progress) -> anyhow::Result<()> {
+    let score = progress.score.as_ref().context("the last evaluation gave no score")?;
+    println!(
+        "{}: {:.1} minutes, score {} (95 % interval {}), curve {}",
+        arguments.preset,
+        progress.seconds / 60.0,
+        score["score"],
+        score["score_interval_95"],
+        out.join("learning-curve.png").display()
+    );
+    if let Some(publish) = &arguments.publish {
+        if publish.exists() {
+            fs::remove_dir_all(publish).with_context(|| format!("{}: cannot replace", publish.display()))?;
+        }
+        fs::create_dir_all(publish)?;
+        for entry in fs::read_dir(out.join("bundle"))? {
+            let entry = entry?;
+            fs::copy(entry.path(), publish.join(entry.file_name()))?;
+        }
+        for file in ["learning-curve.png", "learning-curve.csv"] {
+            fs::copy(out.join(file), publish.join(file))?;
+        }
+        println!("bundle published in {}", publish.display());
+    }
+    println!("{}", serde_json::to_string(score)?);
+    Ok(())
+}
+
+impl Plan {
+    fn step(&self, step: &Step, tools: &Tools, out: &Path, seed: u64) -> anyhow::Result<Option<serde_json::Value>> {
+        // Runs of different seeds share no episode.
+        let base = seed * 1_000_000;
+        let mut command = match step {
+            Step::RecordRandom => {
+                let mut command = Command::new(&tools.armillary);
+                command.args(["record", "--policy", "random", "--episodes", &self.seed_episodes.to_string()]);
+                command.args(["--ticks", &self.seed_ticks.to_string(), "--seed", &base.to_string()]);
+                command.arg("--robot").arg(&self.robot).arg("--out").arg(out.join("runs/random"));
+                command
+            }
+            Step::Record(round) => {
+                let first = base + 100_000 + round * self.round_episodes;
+                let mut command = Command::new(&tools.armillary);
+                command.args(["record", "--policy", "planner", "--episodes", &self.round_episodes.to_string()]);
+                command.args(["--ticks", &self.round_ticks.to_string(), "--seed", &first.to_string()]);
+                command.args(["--noise", &self.noise.to_string()]);
+                command.arg("--bundle").arg(out.join("bundle"));
+                command.arg("--robot").arg(&self.robot).arg("--out").arg(out.join("runs/planner"));
+                command
+            }
+            Step::Train(until) => {
+                let mut command = Command::new(&tools.train);
+                command.args(["train", "--until", &until.to_string(), "--seed", &seed.to_string()]);
+                command.arg("--runs").arg(out.join("runs")).arg("--preset").arg(&self.train);
+                command.arg("--out").arg(out.join("model"));
+                command
+            }
+            Step::Export => {
+                let mut command = Command::new(&tools.train);
+                command.arg("export").arg("--checkpoint").arg(out.join("model/checkpoint.safetensors"));
+                command.arg("--robot").arg(&self.robot).arg("--out").arg(out.join("bundle"));
+                command
+            }
+            Step::Evaluate { last, .. } => {
+                let mut command = Command::new(&tools.armillary);
+                command.args(["eval", "--json"]).arg("--robot").arg(&self.robot);
+                command.arg("--bundle").arg(out.join("bundle"));
+                if *last {
+                    command.args(["--episodes", &self.final_episodes.to_string()]);
+                    command.args(["--first", &self.final_first.to_string(), "--oracle-budget", &self.oracle_budget]);
+                } else {
+                    command.args(["--episodes", &self.evaluate_episodes.to_string(), "--agents", "agent"]);
+                }
+                command
+            }
+        };
+        if !matches!(step, Step::Evaluate { .. }) {
+            // The programs' own progress would fight with ours; their log lines go to a file.
+            let log = fs::OpenOptions::new().create(true).append(true).open(out.join("learn.log"))?;
+            command.stdout(log.try_clone()?).stderr(log);
+            crate::run(&mut command).with_context(|| format!("see {}", out.join("learn.log").display()))?;
+            return Ok(None);
+        }
+        let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {command:?}"))?;
+        if !output.status.success() {
+            bail!("{command:?} ended with {}", output.status);
+        }
+        Ok(Some(serde_json::from_slice(&output.stdout).context("the evaluation did not print JSON")?))
+    }
+}
