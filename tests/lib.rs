@@ -1,1 +1,1 @@
-//! The integration tests; see `main.rs`.
+//! The integration tests, one binary: see `main.rs`.

@@ -1,0 +1,82 @@
+//! The trainer through its public interface, on small synthetic logs: a square that actions push about.
+
+mod data;
+mod export;
+mod loss;
+mod resume;
+
+use std::path::Path;
+
+use episode::{EpisodeInfo, EpisodeWriter, TickRecord};
+use robot::philox::Stream;
+use robot::{FRAME_SIDE, Frame};
+use trainer::preset::Preset;
+
+/// A preset small enough for tests.
+const SMALL: &str = "(
+    model: (depth: 2, belief: 12, stochastic: 4, hidden: 12, reward_layers: 2, reward_units: 10, min_std: 0.1),
+    loss: (free_nats: 1.0, reward_scale: 10.0, overshooting_distance: 2, overshooting_starts: 2,
+           overshooting_scale: 1.0, overshooting_reward_scale: 1.0, decoded_frames: 8),
+    optimiser: (batch: 4, length: 6, learning_rate: 1.0e-3, final_learning_rate: 1.0e-4, decay_from: 4, updates: 12,
+                epsilon: 1.0e-4, gradient_clip: 100.0, planned_fraction: 0.5, memory_mib: 64),
+)";
+
+fn small() -> Preset {
+    ron::from_str(SMALL).expect("the test preset is valid")
+}
+
+/// Writes an episode in which a square moves by the action that was sent the tick before.
+fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo)) {
+    let mut info = EpisodeInfo {
+        robot: "square".to_owned(),
+        task: "push".to_owned(),
+        episode_seed: seed,
+        policy: if seed.is_multiple_of(2) { "random" } else { "planner" }.to_owned(),
+        period_s: 0.1,
+        joint_names: vec!["x".to_owned(), "y".to_owned()],
+        ..EpisodeInfo::default()
+    };
+    edit(&mut info);
+    let path = dir.join(format!("episode-{seed:03}.mcap"));
+    let mut writer = EpisodeWriter::create(&path, &info, &[]).expect("log");
+    let mut stream = Stream::new(seed, 0);
+    let mut position = [stream.range(10.0, 50.0), stream.range(10.0, 50.0)];
+    for tick in 0..ticks {
+        let mut row = TickRecord { tick, ..TickRecord::default() };
+        let mut frame = Frame::default();
+        for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
+            let (x, y) = ((index % FRAME_SIDE) as f32, (index / FRAME_SIDE) as f32);
+            let inside = (x - position[0]).abs() < 5.0 && (y - position[1]).abs() < 5.0;
+            pixel.copy_from_slice(if inside { &[230, 80, 40] } else { &[30, 30, 40] });
+        }
+        row.capture.fresh = true;
+        row.capture.frame_seq = u64::from(tick);
+        row.capture.frame_hash = frame.hash();
+        row.capture.reward = position[0] / 64.0;
+        let action = [stream.range(-1.0, 1.0), stream.range(-1.0, 1.0)];
+        let joints = info.joint_names.len();
+        for joint in 0..joints {
+            let _ = row.actuate.action.push(action[joint % 2]);
+            let _ = row.capture.position_rad.push(0.0);
+            let _ = row.capture.velocity_rad_s.push(0.0);
+            let _ = row.actuate.set_point_rad.push(0.0);
+            let _ = row.plan.action.push(0.0);
+            let _ = row.guard.action.push(0.0);
+            let _ = row.guard.set_point_rad.push(0.0);
+        }
+        row.actuate.sent = true;
+        writer.write_tick(&row, Some(&frame), u64::from(tick) * 100_000_000).expect("writes");
+        for axis in 0..2 {
+            position[axis] = (position[axis] + 3.0 * action[axis]).clamp(5.0, 58.0);
+        }
+    }
+    writer.finish().expect("finishes");
+}
+
+fn logs(count: u64, ticks: u32) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    for seed in 0..count {
+        write_log(dir.path(), seed, ticks, |_| {});
+    }
+    dir
+}

@@ -1,0 +1,73 @@
+//! Killed and resumed equals never killed, to the last bit.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::logs;
+
+/// Starts `armillary-train` with one thread: bit-equality holds for equal thread counts.
+fn start(runs: &Path, preset: &Path, out: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_armillary-train"))
+        .args(["train", "--threads", "1", "--checkpoint-every", "3", "--seed", "5"])
+        .arg("--runs")
+        .arg(runs)
+        .arg("--preset")
+        .arg(preset)
+        .arg("--out")
+        .arg(out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the trainer starts")
+}
+
+#[test]
+fn killed_and_resumed_equals_never_killed() {
+    let runs = logs(6, 30);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let preset = dir.path().join("preset.ron");
+    std::fs::write(&preset, super::SMALL.replacen("updates: 12", "updates: 400", 1)).expect("writes");
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    assert!(start(runs.path(), &preset, &whole).wait().expect("ends").success());
+
+    let mut child = start(runs.path(), &preset, &cut);
+    let checkpoint = cut.join("checkpoint.safetensors");
+    // SIGKILL as soon as there is a checkpoint, wherever between two of them that happens to be.
+    while !checkpoint.exists() {
+        assert!(child.try_wait().expect("runs").is_none(), "ended before its first checkpoint");
+        std::thread::yield_now();
+    }
+    child.kill().expect("kills");
+    assert!(!child.wait().expect("ends").success());
+    let (learner, _) = trainer::checkpoint::load(&checkpoint).expect("a whole checkpoint");
+    assert!(learner.update < 400, "killed half way, at update {}", learner.update);
+    assert!(start(runs.path(), &preset, &cut).wait().expect("ends").success());
+
+    let losses = |dir: &Path| std::fs::read_to_string(dir.join("losses.csv")).expect("losses");
+    assert_eq!(losses(&whole), losses(&cut));
+    assert_eq!(losses(&whole).lines().count(), 401);
+    let weights = |dir: &Path| std::fs::read(dir.join("checkpoint.safetensors")).expect("checkpoint");
+    assert_eq!(tensors(&weights(&whole)), tensors(&weights(&cut)));
+}
+
+/// Names and bytes of a checkpoint's tensors.
+fn tensors(file: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let tensors = safetensors::SafeTensors::deserialize(file).expect("SafeTensors");
+    let mut all: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_not_overwritten() {
+    let runs = logs(2, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let preset = dir.path().join("preset.ron");
+    std::fs::write(&preset, super::SMALL).expect("writes");
+    let out = dir.path().join("out");
+    std::fs::create_dir_all(&out).expect("folder");
+    let checkpoint = out.join("checkpoint.safetensors");
+    std::fs::write(&checkpoint, b"garbage").expect("writes");
+    assert!(!start(runs.path(), &preset, &out).wait().expect("ends").success());
+    assert_eq!(std::fs::read(&checkpoint).expect("reads"), b"garbage");
+}
