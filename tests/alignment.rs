@@ -11,20 +11,36 @@ use crate::{bundle, record, session};
 fn mean_kl(shift: isize) -> f32 {
     let dir = tempfile::tempdir().expect("temporary folder");
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
-    let (mut encoder, mut filter) = (bundle.encoder().expect("encoder"), bundle.filter().expect("filter"));
+    let (mut encoder, mut filter) = (
+        bundle.encoder().expect("encoder"),
+        bundle.filter().expect("filter"),
+    );
     let mut embedding = vec![0.0; bundle.dimensions().embedding];
     let (mut total, mut count) = (0.0, 0);
     for seed in 0..6 {
-        let log = record(&session(PolicyChoice::Random, Pipeline::NextTick), dir.path(), 1000 + seed, 40);
-        let stretches = episode::read_episode(&log).expect("log").training().expect("usable");
-        let [data] = stretches.as_slice() else { panic!("one unbroken stretch, got {}", stretches.len()) };
+        let log = record(
+            &session(PolicyChoice::Random, Pipeline::NextTick),
+            dir.path(),
+            1000 + seed,
+            40,
+        );
+        let stretches = episode::read_episode(&log)
+            .expect("log")
+            .training()
+            .expect("usable");
+        let [data] = stretches.as_slice() else {
+            panic!("one unbroken stretch, got {}", stretches.len())
+        };
         let mut belief = Belief::initial(&bundle.dimensions());
         for t in 0..data.length {
-            let frame = Frame::from_rgb(&data.frames[t * FRAME_BYTES..(t + 1) * FRAME_BYTES]).expect("a frame");
+            let frame =
+                Frame::from_rgb(&data.frames[t * FRAME_BYTES..(t + 1) * FRAME_BYTES]).expect("a frame");
             encoder.encode(&frame, &mut embedding).expect("encodes");
             let from = (t as isize + shift).clamp(0, data.length as isize - 1) as usize;
             let action = &data.actions[from * data.action_dim..(from + 1) * data.action_dim];
-            let innovation = filter.posterior(&mut belief, action, &embedding).expect("filters");
+            let innovation = filter
+                .posterior(&mut belief, action, &embedding)
+                .expect("filters");
             // The first frames tell where everything is, whatever the action.
             if t >= 5 {
                 total += innovation.kl_nats;
@@ -40,6 +56,9 @@ fn actions_shifted_by_one_surprise_the_model() {
     let aligned = mean_kl(0);
     for shift in [-1, 1] {
         let shifted = mean_kl(shift);
-        assert!(shifted > 1.1 * aligned, "shift {shift}: innovation {shifted} nats, aligned {aligned}");
+        assert!(
+            shifted > 1.1 * aligned,
+            "shift {shift}: innovation {shifted} nats, aligned {aligned}"
+        );
     }
 }

@@ -32,7 +32,13 @@ fn edit_manifest(dir: &Path, from: &str, to: &str) {
 
 #[test]
 fn a_flipped_byte_in_any_file_names_the_file() {
-    for file in ["encoder.onnx", "filter.onnx", "transition.onnx", "reward.onnx", "parity.safetensors"] {
+    for file in [
+        "encoder.onnx",
+        "filter.onnx",
+        "transition.onnx",
+        "reward.onnx",
+        "parity.safetensors",
+    ] {
         let error = refused(|dir| {
             let path = dir.join(file);
             let mut bytes = fs::read(&path).expect("file");
@@ -55,7 +61,10 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_mistyped_manifest_names_line_and_column() {
     let error = refused(|dir| edit_manifest(dir, "period_s", "periods"));
-    assert!(matches!(error, BundleError::Syntax { line, .. } if line > 1), "{error}");
+    assert!(
+        matches!(error, BundleError::Syntax { line, .. } if line > 1),
+        "{error}"
+    );
     let error = refused(|dir| edit_manifest(dir, "format_version: 1", "format_version: 99"));
     assert!(matches!(error, BundleError::Version { found: 99, .. }), "{error}");
 }
@@ -80,7 +89,10 @@ fn a_graph_that_computes_something_else_fails_parity_whatever_its_hash() {
         fs::write(&path, &bytes).expect("writes");
         edit_manifest(dir, &before, &world_model::bundle::sha256(&bytes));
     });
-    assert!(matches!(error, BundleError::Parity { .. } | BundleError::Graph { .. }), "{error}");
+    assert!(
+        matches!(error, BundleError::Parity { .. } | BundleError::Graph { .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -91,7 +103,11 @@ fn another_robot_is_refused_naming_the_field() {
     for (from, to, field) in [
         ("period_s: 0.1", "period_s: 0.05", "period_s"),
         ("\"elbow\"", "\"wrist\"", "joint_names"),
-        ("velocity_max_rad_s: 0.667", "velocity_max_rad_s: 0.5", "action_scale_rad_s"),
+        (
+            "velocity_max_rad_s: 0.667",
+            "velocity_max_rad_s: 0.5",
+            "action_scale_rad_s",
+        ),
     ] {
         let other = Config::parse(&path, text.replacen(from, to, 1)).expect("a valid robot file");
         match bundle.check_robot(&other) {
@@ -100,5 +116,8 @@ fn another_robot_is_refused_naming_the_field() {
         }
     }
     let three = Config::load(&root().join("configs/sim-arm.ron")).expect("robot file");
-    assert!(matches!(bundle.check_robot(&three), Err(BundleError::Robot { .. })));
+    assert!(matches!(
+        bundle.check_robot(&three),
+        Err(BundleError::Robot { .. })
+    ));
 }

@@ -27,17 +27,24 @@ fn results_do_not_depend_on_how_many_episodes_run_at_a_time() {
     let returns = |jobs| {
         let dir = tempfile::tempdir().expect("temporary folder");
         let log = |seed: u64| dir.path().join(format!("{seed}.mcap"));
-        let outcomes = session.run_simulated(&[1, 2, 3], 8, jobs, &log, &|_| {}).expect("episodes run");
-        outcomes.iter().map(|outcome| outcome.total_reward.to_bits()).collect::<Vec<_>>()
+        let outcomes = session
+            .run_simulated(&[1, 2, 3], 8, jobs, &log, &|_| {})
+            .expect("episodes run");
+        outcomes
+            .iter()
+            .map(|outcome| outcome.total_reward.to_bits())
+            .collect::<Vec<_>>()
     };
     assert_eq!(returns(1), returns(3));
 }
 
 #[test]
 fn replay_reproduces_every_action_bit_for_bit() {
-    for (policy, pipeline) in
-        [(NOISY, Pipeline::NextTick), (NOISY, Pipeline::Immediate), (PolicyChoice::Random, Pipeline::NextTick)]
-    {
+    for (policy, pipeline) in [
+        (NOISY, Pipeline::NextTick),
+        (NOISY, Pipeline::Immediate),
+        (PolicyChoice::Random, Pipeline::NextTick),
+    ] {
         let dir = tempfile::tempdir().expect("temporary folder");
         let log = record(&session(policy, pipeline), dir.path(), 11, 20);
         let model = matches!(policy, PolicyChoice::Planner { .. }).then(bundle);

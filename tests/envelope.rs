@@ -22,17 +22,33 @@ fn no_action_leaves_the_envelope() {
                 push[0] = [f32::NAN, f32::INFINITY, -1e30][step / 501 % 3];
             }
             let clamped = envelope.clamp(&from, &push);
-            assert!(envelope.in_workspace(&clamped.set_point.position_rad), "{file}, step {step}");
+            assert!(
+                envelope.in_workspace(&clamped.set_point.position_rad),
+                "{file}, step {step}"
+            );
             for (index, joint) in envelope.joints().iter().enumerate() {
-                let (position, velocity) =
-                    (clamped.set_point.position_rad[index], clamped.set_point.velocity_rad_s[index]);
-                assert!(position >= joint.position_min_rad && position <= joint.position_max_rad, "{file}: {joint:?}");
-                assert!(velocity.abs() <= joint.velocity_max_rad_s * 1.000_01, "{file}: {velocity}");
+                let (position, velocity) = (
+                    clamped.set_point.position_rad[index],
+                    clamped.set_point.velocity_rad_s[index],
+                );
+                assert!(
+                    position >= joint.position_min_rad && position <= joint.position_max_rad,
+                    "{file}: {joint:?}"
+                );
+                assert!(
+                    velocity.abs() <= joint.velocity_max_rad_s * 1.000_01,
+                    "{file}: {velocity}"
+                );
                 assert!(clamped.action[index].abs() <= 1.0);
             }
             // The action scored is the action sent: clamping it again changes nothing.
             let again = envelope.clamp(&from, &clamped.action);
-            for (a, b) in again.set_point.position_rad.iter().zip(&clamped.set_point.position_rad) {
+            for (a, b) in again
+                .set_point
+                .position_rad
+                .iter()
+                .zip(&clamped.set_point.position_rad)
+            {
                 assert!((a - b).abs() < 1e-5, "{file}, step {step}: {a} {b}");
             }
             from = clamped.set_point;
@@ -47,9 +63,15 @@ fn each_limit_reports_itself() {
     let home = envelope.home();
     assert!(envelope.clamp(&home, &[0.1, 0.1]).hits.is_empty());
     let bits = |action: [f32; 2]| envelope.clamp(&home, &action).hits.0;
-    assert_eq!(bits([f32::NAN, 0.0]) & LimitHits::NOT_FINITE, LimitHits::NOT_FINITE);
+    assert_eq!(
+        bits([f32::NAN, 0.0]) & LimitHits::NOT_FINITE,
+        LimitHits::NOT_FINITE
+    );
     assert_eq!(bits([2.0, 0.0]) & LimitHits::VELOCITY, LimitHits::VELOCITY);
     let mut at_limit = home.clone();
     at_limit.position_rad[1] = 2.5;
-    assert_eq!(envelope.clamp(&at_limit, &[0.0, 1.0]).hits.0 & LimitHits::POSITION, LimitHits::POSITION);
+    assert_eq!(
+        envelope.clamp(&at_limit, &[0.0, 1.0]).hits.0 & LimitHits::POSITION,
+        LimitHits::POSITION
+    );
 }

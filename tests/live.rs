@@ -49,7 +49,10 @@ fn bridge(session: &Session, dir: &Path) -> Bridge {
         .name("bridge".to_owned())
         .spawn(move || bridge.serve(its).expect("serves"))
         .expect("thread");
-    Bridge { stop, thread: Some(thread) }
+    Bridge {
+        stop,
+        thread: Some(thread),
+    }
 }
 
 fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
@@ -60,7 +63,10 @@ fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
         handshake_timeout: Duration::from_secs(5),
     })
     .expect("port opens");
-    (bus, FrameSocket::connect(&dir.join("camera"), Duration::from_secs(5)).expect("camera"))
+    (
+        bus,
+        FrameSocket::connect(&dir.join("camera"), Duration::from_secs(5)).expect("camera"),
+    )
 }
 
 fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode::Episode {
@@ -69,11 +75,27 @@ fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode:
     let (mut controller, encoder) = session.controller().expect("controller");
     let log = dir.join("episode.mcap");
     let attachments = session.attachments();
-    let labels = Labels { log: &log, info: session.info(&controller, 5, 1), attachments: &attachments };
-    let rig = Rig { bus: &mut bus, camera, encoder };
+    let labels = Labels {
+        log: &log,
+        info: session.info(&controller, 5, 1),
+        attachments: &attachments,
+    };
+    let rig = Rig {
+        bus: &mut bus,
+        camera,
+        encoder,
+    };
     let interrupt = Arc::new(AtomicBool::new(interrupted));
-    live::run(&session.config, &mut controller, rig, session.embedding(), ticks, &labels, &interrupt)
-        .expect("the episode runs");
+    live::run(
+        &session.config,
+        &mut controller,
+        rig,
+        session.embedding(),
+        ticks,
+        &labels,
+        &interrupt,
+    )
+    .expect("the episode runs");
     // The loop always ends with a controlled stop: the arm must not be waiting for more.
     let _ = bus.poll();
     episode::read_episode(&log).expect("the log is whole")
@@ -86,12 +108,15 @@ fn an_episode_over_a_pty_is_logged_whole_and_replays() {
     let log = run(&session, dir.path(), 15, false);
     assert!(log.complete);
     assert_eq!(log.ticks.last().map(|row| row.tick), Some(15));
-    assert_eq!(log.ticks.last().map(|row| row.guard.reason), Some(Reason::EpisodeEnd));
+    assert_eq!(
+        log.ticks.last().map(|row| row.guard.reason),
+        Some(Reason::EpisodeEnd)
+    );
     assert!(log.ticks.iter().any(|row| row.capture.fresh), "frames arrive");
     assert!(log.ticks.iter().any(|row| row.actuate.sent), "commands leave");
     // Whatever the machine's pauses did to timing, the controller's decisions follow from what it logged.
-    let reproduced =
-        controller::replay::replay(&dir.path().join("episode.mcap"), Some(&crate::bundle())).expect("replays");
+    let reproduced = controller::replay::replay(&dir.path().join("episode.mcap"), Some(&crate::bundle()))
+        .expect("replays");
     assert_eq!(reproduced as usize, log.ticks.len() - 1);
 }
 
@@ -102,6 +127,9 @@ fn an_interrupt_stops_the_arm_and_keeps_the_log() {
     let log = run(&session, dir.path(), 50, true);
     assert!(log.complete);
     let last = log.ticks.last().expect("a tick");
-    assert_eq!((last.tick, last.guard.reason, last.plan.source), (0, Reason::Operator, PlanSource::Stop));
+    assert_eq!(
+        (last.tick, last.guard.reason, last.plan.source),
+        (0, Reason::Operator, PlanSource::Stop)
+    );
     assert!(last.guard.action.iter().all(|action| *action == 0.0));
 }

@@ -15,7 +15,10 @@ use robot::config::Pipeline;
 
 /// The repository's root.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate has a parent").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate has a parent")
+        .to_owned()
 }
 
 /// The shipped planar bundle.
@@ -25,14 +28,21 @@ fn bundle() -> PathBuf {
 
 /// A session with the shipped robot file.
 fn session(policy: PolicyChoice, pipeline: Pipeline) -> Session {
-    Session::new(&root().join("configs/sim-planar.ron"), Some(&bundle()), policy, Some(pipeline))
-        .expect("the shipped bundle fits the shipped robot file")
+    Session::new(
+        &root().join("configs/sim-planar.ron"),
+        Some(&bundle()),
+        policy,
+        Some(pipeline),
+    )
+    .expect("the shipped bundle fits the shipped robot file")
 }
 
 /// Records one lockstep episode and returns its log.
 fn record(session: &Session, dir: &Path, seed: u64, ticks: u32) -> PathBuf {
     let log = |seed: u64| dir.join(format!("{seed}.mcap"));
     std::fs::create_dir_all(dir).expect("a temporary folder can be made");
-    session.run_simulated(&[seed], ticks, 1, &log, &|_| {}).expect("the episode runs");
+    session
+        .run_simulated(&[seed], ticks, 1, &log, &|_| {})
+        .expect("the episode runs");
     log(seed)
 }

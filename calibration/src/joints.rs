@@ -11,8 +11,12 @@ pub struct JointMapping {
 impl JointMapping {
     /// The mapping a robot file declares: an action of 1 is the joint's full speed.
     pub fn of(config: &Config) -> Self {
-        let joints =
-            config.envelope.joints().iter().map(|j| (j.name.clone(), j.velocity_max_rad_s)).collect();
+        let joints = config
+            .envelope
+            .joints()
+            .iter()
+            .map(|j| (j.name.clone(), j.velocity_max_rad_s))
+            .collect();
         Self { joints }
     }
 
@@ -23,8 +27,11 @@ impl JointMapping {
 
     /// Names the mapping in bundles and logs.
     pub fn sha256(&self) -> String {
-        let text: String =
-            self.joints.iter().map(|(name, scale)| format!("{name} {:08x}\n", scale.to_bits())).collect();
+        let text: String = self
+            .joints
+            .iter()
+            .map(|(name, scale)| format!("{name} {:08x}\n", scale.to_bits()))
+            .collect();
         crate::sha256(&text)
     }
 }

@@ -65,41 +65,59 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         let free: Arc<ArrayQueue<Box<Captured>>> = Arc::new(ArrayQueue::new(POOL));
         for _ in 0..POOL {
             // A fresh queue of POOL places takes POOL boxes.
-            let _ = free.push(Box::new(Captured { embedding: vec![0.0; embedding], ..Captured::default() }));
+            let _ = free.push(Box::new(Captured {
+                embedding: vec![0.0; embedding],
+                ..Captured::default()
+            }));
         }
         let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let shared = (Arc::clone(&offered), Arc::clone(&free), Arc::clone(&stop), Arc::clone(&failed));
-        let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || {
-            let (offered, free, stop, failed) = shared;
-            let mut error = None;
-            let mut slot = free.pop().unwrap_or_default();
-            while !stop.load(Ordering::Relaxed) {
-                match source.poll(&mut slot.frame) {
-                    Ok(Some(stamp)) => {
-                        slot.frame_seq = stamp.seq;
-                        slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
-                        slot.reward = stamp.reward.unwrap_or(0.0);
-                        super::encode::embed(encoder.as_mut(), &mut slot, &clock);
-                        let replaced = offered.force_push(slot);
-                        slot = replaced.or_else(|| free.pop()).unwrap_or_default();
-                        slot.embedding.resize(embedding, 0.0);
-                    }
-                    Ok(None) => std::thread::park_timeout(POLL),
-                    Err(problem) => {
-                        error = Some(problem);
-                        failed.store(true, Ordering::SeqCst);
-                        break;
+        let shared = (
+            Arc::clone(&offered),
+            Arc::clone(&free),
+            Arc::clone(&stop),
+            Arc::clone(&failed),
+        );
+        let thread = std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || {
+                let (offered, free, stop, failed) = shared;
+                let mut error = None;
+                let mut slot = free.pop().unwrap_or_default();
+                while !stop.load(Ordering::Relaxed) {
+                    match source.poll(&mut slot.frame) {
+                        Ok(Some(stamp)) => {
+                            slot.frame_seq = stamp.seq;
+                            slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
+                            slot.reward = stamp.reward.unwrap_or(0.0);
+                            super::encode::embed(encoder.as_mut(), &mut slot, &clock);
+                            let replaced = offered.force_push(slot);
+                            slot = replaced.or_else(|| free.pop()).unwrap_or_default();
+                            slot.embedding.resize(embedding, 0.0);
+                        }
+                        Ok(None) => std::thread::park_timeout(POLL),
+                        Err(problem) => {
+                            error = Some(problem);
+                            failed.store(true, Ordering::SeqCst);
+                            break;
+                        }
                     }
                 }
-            }
-            (source, encoder, error)
-        })?;
-        Ok(Self { offered, free, stop, failed, thread })
+                (source, encoder, error)
+            })?;
+        Ok(Self {
+            offered,
+            free,
+            stop,
+            failed,
+            thread,
+        })
     }
 
     /// Swaps the newest frame into `held`, if there is one newer than it. Never waits.
     pub fn take_newest(&self, held: &mut Box<Captured>) -> bool {
-        let Some(newest) = self.offered.pop() else { return false };
+        let Some(newest) = self.offered.pop() else {
+            return false;
+        };
         let old = std::mem::replace(held, newest);
         held.joints.clone_from(&old.joints);
         // The pool has a place for every box in circulation.

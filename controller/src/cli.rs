@@ -15,7 +15,11 @@ use controller::session::PolicyChoice;
 use robot::config::Pipeline;
 
 #[derive(Parser)]
-#[command(name = "armillary", version, about = "Drives a robot arm with a world model it learned from its own camera")]
+#[command(
+    name = "armillary",
+    version,
+    about = "Drives a robot arm with a world model it learned from its own camera"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +44,10 @@ enum Command {
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = simple_logger::SimpleLogger::new().with_level(log::LevelFilter::Info).init() {
+    if let Err(error) = simple_logger::SimpleLogger::new()
+        .with_level(log::LevelFilter::Info)
+        .init()
+    {
         eprintln!("cannot start logging: {error}");
     }
     let result = match arguments.command {

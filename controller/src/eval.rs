@@ -19,7 +19,11 @@ impl Returns {
         let n = each.len().max(1) as f32;
         let mean = each.iter().sum::<f32>() / n;
         let variance = each.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (n - 1.0).max(1.0);
-        Self { mean, interval_95: 1.96 * (variance / n).sqrt(), each }
+        Self {
+            mean,
+            interval_95: 1.96 * (variance / n).sqrt(),
+            each,
+        }
     }
 }
 
@@ -29,7 +33,8 @@ impl Returns {
 pub fn score(agent: &[f32], random: &[f32], oracle: &[f32]) -> (f32, [f32; 2]) {
     let n = agent.len().min(random.len()).min(oracle.len());
     let ratio = |indices: &[usize]| {
-        let mean = |values: &[f32]| indices.iter().map(|&i| values[i]).sum::<f32>() / indices.len().max(1) as f32;
+        let mean =
+            |values: &[f32]| indices.iter().map(|&i| values[i]).sum::<f32>() / indices.len().max(1) as f32;
         let (agent, random, oracle) = (mean(agent), mean(random), mean(oracle));
         (agent - random) / (oracle - random)
     };

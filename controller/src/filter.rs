@@ -21,7 +21,11 @@ impl BeliefFilter {
     pub fn new(bundle: &Bundle) -> Result<Self, BundleError> {
         let dimensions: Dimensions = bundle.dimensions();
         let belief = Belief::initial(&dimensions);
-        Ok(Self { filter: bundle.filter()?, ahead: belief.clone(), belief })
+        Ok(Self {
+            filter: bundle.filter()?,
+            ahead: belief.clone(),
+            belief,
+        })
     }
 
     /// Forgets everything: a new episode.
@@ -39,7 +43,9 @@ impl BeliefFilter {
     pub fn update(&mut self, caused_by: &[f32], captured: &Captured, fresh: bool) -> FilterRow {
         let mut row = FilterRow::default();
         let posterior = if fresh && !captured.encode_failed {
-            self.filter.posterior(&mut self.belief, caused_by, &captured.embedding).ok()
+            self.filter
+                .posterior(&mut self.belief, caused_by, &captured.embedding)
+                .ok()
         } else {
             None
         };

@@ -96,7 +96,11 @@ impl Guard {
             action: clamped.action.clone(),
             set_point_rad: clamped.set_point.position_rad.clone(),
         };
-        Verdict { clamped, row, stop: self.stopped }
+        Verdict {
+            clamped,
+            row,
+            stop: self.stopped,
+        }
     }
 
     fn watch(&mut self, capture: &CaptureRow, filter: &FilterRow, moving: bool) -> Reason {
@@ -117,6 +121,10 @@ impl Guard {
         if self.surprised > self.kl_ticks {
             self.demand_stop(Reason::Surprise);
         }
-        if capture.fresh { Reason::Ok } else { Reason::NoFreshFrame }
+        if capture.fresh {
+            Reason::Ok
+        } else {
+            Reason::NoFreshFrame
+        }
     }
 }

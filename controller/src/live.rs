@@ -10,7 +10,7 @@ use robot::{Clock, Config, Frame, JointVec, SystemClock};
 use world_model::Encoder;
 
 use crate::actuate::World;
-use crate::capture::{Captured, CaptureThread};
+use crate::capture::{CaptureThread, Captured};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::record::Recorder;
@@ -51,7 +51,9 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
         // Past half of the next period the command is stale: the firmware then refuses it and, after its watchdog's
         // time, stops.
-        let sent = self.bus.send_set_point(set_point_rad, self.period_us, self.period_us + self.period_us / 2);
+        let sent =
+            self.bus
+                .send_set_point(set_point_rad, self.period_us, self.period_us + self.period_us / 2);
         self.lost |= matches!(sent, Err(LinkError::Closed { .. }));
         sent
     }
@@ -86,14 +88,22 @@ pub fn run<B: JointBus>(
     labels: &Labels<'_>,
     interrupt: &Arc<AtomicBool>,
 ) -> Result<(Outcome, FrameSocket, Option<Encoder>), EpisodeRunError> {
-    let Rig { bus, mut camera, encoder } = rig;
+    let Rig {
+        bus,
+        mut camera,
+        encoder,
+    } = rig;
     let clock = SystemClock::default();
     let mut first = Frame::default();
     camera.reset(labels.info.episode_seed, &mut first)?;
     bus.handshake()?;
     let start = first_set_point(bus, &clock)?;
     controller.reset(&start, labels.info.planner_seed);
-    let mut recorder = Recorder::start(EpisodeWriter::create(labels.log, &labels.info, labels.attachments)?)?;
+    let mut recorder = Recorder::start(EpisodeWriter::create(
+        labels.log,
+        &labels.info,
+        labels.attachments,
+    )?)?;
     let capture = CaptureThread::start(camera, encoder, embedding, clock.clone())?;
     let sentinel = Sentinel::start(clock.clone())?;
 
@@ -142,7 +152,12 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         stopped: None,
         log: labels.log.to_owned(),
     };
-    let mut world = LiveWorld { bus, capture, period_us: (period_ns / 1000) as u32, lost: false };
+    let mut world = LiveWorld {
+        bus,
+        capture,
+        period_us: (period_ns / 1000) as u32,
+        lost: false,
+    };
     let origin_ns = clock.now_ns() + period_ns;
     let mut tick = 0;
     let mut record_ns = 0;
@@ -153,15 +168,20 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
             controller.demand_stop(Reason::Operator);
         }
         let last = tick >= ticks;
-        let timing =
-            Timing { tick, edge_ns, clock, limit: Limit::Deadline(clock, edge_ns + planning_ns), last };
+        let timing = Timing {
+            tick,
+            edge_ns,
+            clock,
+            limit: Limit::Deadline(clock, edge_ns + planning_ns),
+            last,
+        };
         let (row, stop) = controller.tick(&mut world, timing);
         let mut row = row.clone();
         let end_ns = clock.now_ns();
         let late_send = row.record.lateness_ns as f64 > SEND_LATE_FRACTION * period_ns as f64;
         row.record.deadline_missed = late_send || end_ns > edge_ns + period_ns;
-        row.record.host_stall =
-            row.record.deadline_missed && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);
+        row.record.host_stall = row.record.deadline_missed
+            && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);
         // The time to record a row can only be known after it: each row carries its predecessor's.
         row.record.latency_ns[6] = record_ns;
         recorder.push(&row, Some(controller.frame()), edge_ns - origin_ns, false);

@@ -72,7 +72,9 @@ struct WaitingWorld<'a> {
 
 impl World for WaitingWorld<'_> {
     fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
-        let Some(mut captured) = self.now.take() else { return false };
+        let Some(mut captured) = self.now.take() else {
+            return false;
+        };
         std::mem::swap(&mut captured.embedding, &mut held.embedding);
         **held = captured;
         true
@@ -138,7 +140,13 @@ pub fn run(
             seq: tick + 1,
         };
         let last = tick == ticks;
-        let timing = Timing { tick, edge_ns, clock: &clock, limit: Limit::None, last };
+        let timing = Timing {
+            tick,
+            edge_ns,
+            clock: &clock,
+            limit: Limit::None,
+            last,
+        };
         let (row, stop) = controller.tick(&mut world, timing);
         let commanded = world.commanded.take();
         let mut row = row.clone();

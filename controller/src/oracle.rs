@@ -25,11 +25,29 @@ pub const PAPER: Budget = Budget {
 ///
 /// # Errors
 /// A task that cannot be simulated.
-pub fn run(config: &Config, task: Task, budget: &Budget, seed: u64, ticks: u32) -> Result<f32, SimulatorError> {
-    let substeps = config.simulator.as_ref().map_or(5, |simulator| simulator.substeps);
-    let period = Period { substeps, dt_s: config.period_s / substeps as f32 };
+pub fn run(
+    config: &Config,
+    task: Task,
+    budget: &Budget,
+    seed: u64,
+    ticks: u32,
+) -> Result<f32, SimulatorError> {
+    let substeps = config
+        .simulator
+        .as_ref()
+        .map_or(5, |simulator| simulator.substeps);
+    let period = Period {
+        substeps,
+        dt_s: config.period_s / substeps as f32,
+    };
     let mut world = Simulator::new(task)?;
-    let mut imagined = TrueFuture { present: world.clone(), world: world.clone(), from: config.envelope.home(), config, period };
+    let mut imagined = TrueFuture {
+        present: world.clone(),
+        world: world.clone(),
+        from: config.envelope.home(),
+        config,
+        period,
+    };
     world.reset(seed);
     let mut set_point = SetPoint::at_rest(world.joints().position_rad);
     let mut cem = Cem::new(budget, config.joint_count());
@@ -39,7 +57,12 @@ pub fn run(config: &Config, task: Task, budget: &Budget, seed: u64, ticks: u32) 
         imagined.from = set_point.clone();
         cem.begin();
         for iteration in 0..budget.iterations as u32 {
-            let key = NoiseKey { seed, tick, iteration, sampled: false };
+            let key = NoiseKey {
+                seed,
+                tick,
+                iteration,
+                sampled: false,
+            };
             let _ = cem.refine(key, &set_point, &config.envelope, &mut imagined);
         }
         let next = config.envelope.clamp(&set_point, &cem.first_action()).set_point;

@@ -31,7 +31,9 @@ pub struct Panels {
 /// # Errors
 /// A graph that does not run.
 pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
-    let Some(decoder) = bundle.decoder()? else { return Ok(Vec::new()) };
+    let Some(decoder) = bundle.decoder()? else {
+        return Ok(Vec::new());
+    };
     let mut encoder = bundle.encoder()?;
     let mut filter = BeliefFilter::new(bundle)?;
     let mut predictor = bundle.filter()?;
@@ -42,22 +44,34 @@ pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
     };
     let mut beliefs: Vec<Belief> = Vec::new();
     let mut all = Vec::new();
-    let mut held = Captured { embedding: vec![0.0; bundle.dimensions().embedding], ..Captured::default() };
+    let mut held = Captured {
+        embedding: vec![0.0; bundle.dimensions().embedding],
+        ..Captured::default()
+    };
     for (tick, row) in log.ticks.iter().enumerate() {
         if let Some(frame) = &log.frames[tick] {
             held.frame.copy_from(frame);
-            encoder.encode(frame, &mut held.embedding).map_err(anyhow::Error::msg)?;
+            encoder
+                .encode(frame, &mut held.embedding)
+                .map_err(anyhow::Error::msg)?;
         }
         filter.update(action(tick), &held, row.capture.fresh);
         beliefs.push(filter.belief().clone());
-        let mut panels = Panels { seen: held.frame.clone(), ..Panels::default() };
-        decoder.decode(filter.belief(), &mut panels.believed).map_err(anyhow::Error::msg)?;
+        let mut panels = Panels {
+            seen: held.frame.clone(),
+            ..Panels::default()
+        };
+        decoder
+            .decode(filter.belief(), &mut panels.believed)
+            .map_err(anyhow::Error::msg)?;
         let from = tick.saturating_sub(AHEAD);
         let mut belief = beliefs[from].clone();
         for step in from + 1..=tick {
             predictor.predict(&mut belief, action(step));
         }
-        decoder.decode(&belief, &mut panels.imagined).map_err(anyhow::Error::msg)?;
+        decoder
+            .decode(&belief, &mut panels.imagined)
+            .map_err(anyhow::Error::msg)?;
         all.push(panels);
     }
     Ok(all)
@@ -88,7 +102,10 @@ pub fn write_gif(path: &Path, panels: &[Panels], period_s: f32) -> anyhow::Resul
     encoder.set_repeat(gif::Repeat::Infinite).with_context(context)?;
     for tick in panels {
         let mut picture = RgbImage::from_pixel(width, height, image::Rgb([255, 255, 255]));
-        for (index, frame) in [&tick.seen, &tick.believed, &tick.imagined].into_iter().enumerate() {
+        for (index, frame) in [&tick.seen, &tick.believed, &tick.imagined]
+            .into_iter()
+            .enumerate()
+        {
             paste(&mut picture, frame, index as u32 * (side + GAP), 0, ZOOM);
         }
         let mut frame = gif::Frame::from_rgb_speed(width as u16, height as u16, picture.as_raw(), 15);
@@ -107,7 +124,10 @@ pub fn strip(panels: &[Panels], every: usize) -> anyhow::Result<Vec<u8>> {
     let side = FRAME_SIDE as u32;
     let mut picture = RgbImage::new((chosen.len() as u32 * side).max(1), 3 * side);
     for (column, tick) in chosen.iter().enumerate() {
-        for (row, frame) in [&tick.seen, &tick.believed, &tick.imagined].into_iter().enumerate() {
+        for (row, frame) in [&tick.seen, &tick.believed, &tick.imagined]
+            .into_iter()
+            .enumerate()
+        {
             paste(&mut picture, frame, column as u32 * side, row as u32 * side, 1);
         }
     }

@@ -72,16 +72,22 @@ impl Policy {
                 planner.explore(tick, *noise, &mut row);
                 row
             }
-            Self::Random(noise) => {
-                PlanRow { source: PlanSource::Random, action: noise.next(tick, joints), ..PlanRow::default() }
-            }
+            Self::Random(noise) => PlanRow {
+                source: PlanSource::Random,
+                action: noise.next(tick, joints),
+                ..PlanRow::default()
+            },
             Self::Hold => hold(joints),
         }
     }
 }
 
 fn hold(joints: usize) -> PlanRow {
-    PlanRow { source: PlanSource::Hold, action: joint::zeros(joints), ..PlanRow::default() }
+    PlanRow {
+        source: PlanSource::Hold,
+        action: joint::zeros(joints),
+        ..PlanRow::default()
+    }
 }
 
 /// What ends a plan before its budget does.
@@ -140,7 +146,10 @@ impl Planner {
         limit: Limit<'_>,
     ) -> PlanRow {
         self.cem.begin();
-        let mut row = PlanRow { source: PlanSource::Tail, ..PlanRow::default() };
+        let mut row = PlanRow {
+            source: PlanSource::Tail,
+            ..PlanRow::default()
+        };
         for iteration in 0..self.iterations {
             let started = match limit {
                 Limit::Deadline(clock, deadline_ns) => {
@@ -153,8 +162,16 @@ impl Planner {
                 Limit::Iterations(recorded) if iteration >= recorded => break,
                 Limit::Iterations(_) | Limit::None => None,
             };
-            let key = NoiseKey { seed: self.seed, tick, iteration, sampled: self.sampled };
-            let mut imagined = Imagined { rollout: self.rollout.as_mut(), belief };
+            let key = NoiseKey {
+                seed: self.seed,
+                tick,
+                iteration,
+                sampled: self.sampled,
+            };
+            let mut imagined = Imagined {
+                rollout: self.rollout.as_mut(),
+                belief,
+            };
             let Some(statistics) = self.cem.refine(key, from, envelope, &mut imagined) else {
                 // No finite return: the mean is what it was before this iteration.
                 break;
@@ -178,7 +195,12 @@ impl Planner {
         if std == 0.0 {
             return;
         }
-        let key = NoiseKey { seed: self.seed, tick, iteration: 0, sampled: true };
+        let key = NoiseKey {
+            seed: self.seed,
+            tick,
+            iteration: 0,
+            sampled: true,
+        };
         let mut noise = [0.0; robot::MAX_JOINTS];
         key.normals(Purpose::Exploration, 0, 0, &mut noise);
         for (action, noise) in row.action.iter_mut().zip(noise) {
@@ -194,6 +216,8 @@ struct Imagined<'a> {
 
 impl Evaluate for Imagined<'_> {
     fn returns(&mut self, actions: &[f32], horizon: usize, key: NoiseKey, returns: &mut [f32]) -> bool {
-        self.rollout.returns(self.belief, actions, horizon, key, 0, returns).is_ok()
+        self.rollout
+            .returns(self.belief, actions, horizon, key, 0, returns)
+            .is_ok()
     }
 }

@@ -46,29 +46,43 @@ impl Recorder {
             let _ = free.push(Box::<Slot>::default());
         }
         let (done, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let shared = (Arc::clone(&free), Arc::clone(&full), Arc::clone(&done), Arc::clone(&failed));
-        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(move || {
-            let (free, full, done, failed) = shared;
-            loop {
-                // Read before the queue: everything pushed before `done` was set is still taken out.
-                let ending = done.load(Ordering::SeqCst);
-                let Some(slot) = full.pop() else {
-                    if ending {
-                        return writer.finish();
+        let shared = (
+            Arc::clone(&free),
+            Arc::clone(&full),
+            Arc::clone(&done),
+            Arc::clone(&failed),
+        );
+        let thread = std::thread::Builder::new()
+            .name("record".to_owned())
+            .spawn(move || {
+                let (free, full, done, failed) = shared;
+                loop {
+                    // Read before the queue: everything pushed before `done` was set is still taken out.
+                    let ending = done.load(Ordering::SeqCst);
+                    let Some(slot) = full.pop() else {
+                        if ending {
+                            return writer.finish();
+                        }
+                        std::thread::park_timeout(Duration::from_millis(5));
+                        continue;
+                    };
+                    let frame = slot.with_frame.then_some(&slot.frame);
+                    let written = writer.write_tick(&slot.record, frame, slot.time_ns);
+                    let _ = free.push(slot);
+                    if let Err(error) = written {
+                        failed.store(true, Ordering::SeqCst);
+                        return Err(error);
                     }
-                    std::thread::park_timeout(Duration::from_millis(5));
-                    continue;
-                };
-                let frame = slot.with_frame.then_some(&slot.frame);
-                let written = writer.write_tick(&slot.record, frame, slot.time_ns);
-                let _ = free.push(slot);
-                if let Err(error) = written {
-                    failed.store(true, Ordering::SeqCst);
-                    return Err(error);
                 }
-            }
-        })?;
-        Ok(Self { free, full, done, failed, dropped: 0, thread })
+            })?;
+        Ok(Self {
+            free,
+            full,
+            done,
+            failed,
+            dropped: 0,
+            thread,
+        })
     }
 
     /// Records lost so far.

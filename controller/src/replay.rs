@@ -36,7 +36,9 @@ pub enum ReplayError {
         problem: String,
     },
     /// Another action.
-    #[error("{path}: tick {tick}: replay {stage} {found:?}, the log says {logged:?}; controller or bundle are not the ones that recorded it")]
+    #[error(
+        "{path}: tick {tick}: replay {stage} {found:?}, the log says {logged:?}; controller or bundle are not the ones that recorded it"
+    )]
     Differs {
         /// The log.
         path: PathBuf,
@@ -80,7 +82,9 @@ impl World for LoggedWorld<'_> {
         if self.row.actuate.sent {
             Ok(self.row.actuate.command_seq)
         } else {
-            Err(LinkError::Closed { port: "log".to_owned() })
+            Err(LinkError::Closed {
+                port: "log".to_owned(),
+            })
         }
     }
 
@@ -95,22 +99,40 @@ impl World for LoggedWorld<'_> {
 /// [`ReplayError::Differs`] at the first action that is not the same to the last bit.
 pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
     let log = episode::read_episode(path)?;
-    let unusable = |problem: &str| ReplayError::Unusable { path: path.to_owned(), problem: problem.to_owned() };
+    let unusable = |problem: &str| ReplayError::Unusable {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
     let text = attachment(&log, "robot.ron").ok_or_else(|| unusable("holds no robot file"))?;
     let config = Config::parse(path, text)?;
     let planned = log.info.policy.starts_with("planner");
     let bundle = match (planned, bundle) {
-        (true, None) => return Err(unusable("was recorded with a model; pass its folder with --bundle")),
+        (true, None) => {
+            return Err(unusable(
+                "was recorded with a model; pass its folder with --bundle",
+            ));
+        }
         (true, Some(dir)) => Some(Bundle::load(dir)?),
         (false, _) => None,
     };
     if bundle.as_ref().map(Bundle::sha256) != log.info.bundle_sha256 {
-        return Err(unusable("was recorded with another bundle than --bundle names; pass the one it was made with"));
+        return Err(unusable(
+            "was recorded with another bundle than --bundle names; pass the one it was made with",
+        ));
     }
-    let pipeline = if log.info.pipeline == "immediate" { Pipeline::Immediate } else { Pipeline::NextTick };
+    let pipeline = if log.info.pipeline == "immediate" {
+        Pipeline::Immediate
+    } else {
+        Pipeline::NextTick
+    };
     let policy = match &bundle {
         Some(bundle) => {
-            let noise = log.info.policy.strip_prefix(NOISY).and_then(|text| text.parse().ok()).unwrap_or(0.0);
+            let noise = log
+                .info
+                .policy
+                .strip_prefix(NOISY)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0.0);
             Policy::Planner(Box::new(Planner::new(bundle, &config.planner)?), noise)
         }
         None if log.info.policy == "random" => Policy::Random(ColouredNoise::default()),
@@ -130,7 +152,12 @@ pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
     let clock = SystemClock::default();
     let mut reproduced = 0;
     for (row, frame) in log.ticks.iter().zip(&log.frames) {
-        let mut world = LoggedWorld { row, frame: frame.as_ref(), encoder: encoder.as_mut(), clock: &clock };
+        let mut world = LoggedWorld {
+            row,
+            frame: frame.as_ref(),
+            encoder: encoder.as_mut(),
+            clock: &clock,
+        };
         if row.guard.reason == Reason::Operator {
             controller.demand_stop(Reason::Operator);
         }

@@ -14,7 +14,13 @@ pub type Fact = (String, String);
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write(path: &Path, title: &str, facts: &[Fact], logs: &[Episode], strip: Option<&[u8]>) -> anyhow::Result<()> {
+pub fn write(
+    path: &Path,
+    title: &str,
+    facts: &[Fact],
+    logs: &[Episode],
+    strip: Option<&[u8]>,
+) -> anyhow::Result<()> {
     let mut page = String::new();
     let _ = write!(
         page,
@@ -48,14 +54,21 @@ font-weight:600;padding:.15rem 1.5rem .15rem 0}td{padding:.15rem 1rem .15rem 0;f
 img.strip{width:100%;image-rendering:pixelated}svg{display:block;max-width:100%}svg text{font:11px system-ui}";
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Reward against time, a line an episode.
 fn rewards(page: &mut String, logs: &[Episode]) {
     page.push_str("<h2>Reward by control period</h2>");
     let (width, height) = (900.0, 220.0);
-    let _ = write!(page, "<svg viewBox=\"-30 -8 {} {}\">", width + 40.0, height + 30.0);
+    let _ = write!(
+        page,
+        "<svg viewBox=\"-30 -8 {} {}\">",
+        width + 40.0,
+        height + 30.0
+    );
     for mark in [0.0, 0.5, 1.0] {
         let y = height * (1.0 - mark);
         let _ = write!(
@@ -67,9 +80,15 @@ fn rewards(page: &mut String, logs: &[Episode]) {
     for (index, log) in logs.iter().enumerate() {
         let last = log.ticks.last().map_or(1, |row| row.tick).max(1) as f32;
         let hue = index * 360 / logs.len().max(1);
-        let _ = write!(page, "<polyline fill=none stroke=\"hsl({hue} 60% 45%)\" stroke-width=1.2 points=\"");
+        let _ = write!(
+            page,
+            "<polyline fill=none stroke=\"hsl({hue} 60% 45%)\" stroke-width=1.2 points=\""
+        );
         for row in &log.ticks {
-            let (x, y) = (row.tick as f32 / last * width, height * (1.0 - row.capture.reward));
+            let (x, y) = (
+                row.tick as f32 / last * width,
+                height * (1.0 - row.capture.reward),
+            );
             let _ = write!(page, "{x:.1},{y:.1} ");
         }
         page.push_str("\"/>");
@@ -83,13 +102,24 @@ fn latency(page: &mut String, logs: &[Episode]) {
         "<h2>Tick latency by stage</h2><p>Microseconds; logarithmic from 1 us to 1 s, a bar a third of an octave. \
          The worst case is what counts.</p><table><tr><th>stage<th>median<th>99 %<th>99.9 %<th>worst<th>",
     );
-    let rows = || logs.iter().flat_map(|log| &log.ticks).filter(|row| row.guard.reason != Reason::EpisodeEnd);
-    let mut stages: Vec<(&str, Vec<u64>)> =
-        STAGES.iter().enumerate().map(|(i, name)| (*name, rows().map(|row| row.record.latency_ns[i]).collect())).collect();
-    stages.push(("lateness of the edge", rows().map(|row| row.record.lateness_ns).collect()));
+    let rows = || {
+        logs.iter()
+            .flat_map(|log| &log.ticks)
+            .filter(|row| row.guard.reason != Reason::EpisodeEnd)
+    };
+    let mut stages: Vec<(&str, Vec<u64>)> = STAGES
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (*name, rows().map(|row| row.record.latency_ns[i]).collect()))
+        .collect();
+    stages.push((
+        "lateness of the edge",
+        rows().map(|row| row.record.lateness_ns).collect(),
+    ));
     for (name, mut values) in stages {
         values.sort_unstable();
-        let at = |q: f64| values.get(((values.len() as f64 * q) as usize).min(values.len().saturating_sub(1)));
+        let at =
+            |q: f64| values.get(((values.len() as f64 * q) as usize).min(values.len().saturating_sub(1)));
         let us = |q: f64| at(q).map_or(0.0, |ns| *ns as f64 / 1e3);
         let _ = write!(
             page,
@@ -116,28 +146,47 @@ fn histogram(sorted_ns: &[u64]) -> String {
     for (index, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         // At least a pixel: a single outlier must be seen.
         let height = (*count as f64 / most * 26.0).max(1.5);
-        let _ = write!(svg, "<rect x={} y={} width=5 height={height:.1} fill=#4a7ebb />", index * 6, 28.0 - height);
+        let _ = write!(
+            svg,
+            "<rect x={} y={} width=5 height={height:.1} fill=#4a7ebb />",
+            index * 6,
+            28.0 - height
+        );
     }
     svg + "</svg>"
 }
 
 fn plans(page: &mut String, logs: &[Episode]) {
-    let rows: Vec<_> = logs.iter().flat_map(|log| &log.ticks).filter(|row| row.plan.iterations > 0).collect();
+    let rows: Vec<_> = logs
+        .iter()
+        .flat_map(|log| &log.ticks)
+        .filter(|row| row.plan.iterations > 0)
+        .collect();
     page.push_str("<h2>Plans</h2><table>");
     if rows.is_empty() {
         page.push_str("<tr><td>no plans in these logs</table>");
         return;
     }
-    let mean = |f: &dyn Fn(&episode::TickRecord) -> f32| rows.iter().map(|r| f(r)).sum::<f32>() / rows.len() as f32;
+    let mean =
+        |f: &dyn Fn(&episode::TickRecord) -> f32| rows.iter().map(|r| f(r)).sum::<f32>() / rows.len() as f32;
     let fewest = rows.iter().map(|row| row.plan.iterations).min().unwrap_or(0);
     for (name, value) in [
         ("plans", rows.len() as f32),
         ("iterations, mean", mean(&|row| row.plan.iterations as f32)),
         ("iterations, fewest", fewest as f32),
-        ("predicted return of elites, mean", mean(&|row| row.plan.elite_mean_return)),
-        ("spread of the first action among elites, mean", mean(&|row| row.plan.elite_std)),
+        (
+            "predicted return of elites, mean",
+            mean(&|row| row.plan.elite_mean_return),
+        ),
+        (
+            "spread of the first action among elites, mean",
+            mean(&|row| row.plan.elite_std),
+        ),
         ("innovation, mean (nats)", mean(&|row| row.filter.kl_nats)),
-        ("reward prediction error, mean absolute", mean(&|row| (row.filter.reward_predicted - row.capture.reward).abs())),
+        (
+            "reward prediction error, mean absolute",
+            mean(&|row| (row.filter.reward_predicted - row.capture.reward).abs()),
+        ),
     ] {
         let _ = write!(page, "<tr><th>{name}<td>{value:.3}");
     }
@@ -158,13 +207,34 @@ fn faults(page: &mut String, logs: &[Episode]) {
     }
     let mut table = vec![
         ("ticks".to_owned(), rows().count()),
-        ("deadlines missed".to_owned(), count(&|row| row.record.deadline_missed)),
-        ("of these, the machine stalled".to_owned(), count(&|row| row.record.host_stall)),
-        ("ticks without a fresh frame".to_owned(), count(&|row| !row.capture.fresh)),
-        ("ticks on the last plan's tail".to_owned(), count(&|row| row.plan.source == PlanSource::Tail)),
-        ("actions changed by the envelope".to_owned(), count(&|row| row.guard.hits != 0)),
-        ("commands that did not leave".to_owned(), count(&|row| !row.actuate.sent && row.guard.reason != Reason::EpisodeEnd)),
-        ("logs cut short".to_owned(), logs.iter().filter(|log| !log.complete).count()),
+        (
+            "deadlines missed".to_owned(),
+            count(&|row| row.record.deadline_missed),
+        ),
+        (
+            "of these, the machine stalled".to_owned(),
+            count(&|row| row.record.host_stall),
+        ),
+        (
+            "ticks without a fresh frame".to_owned(),
+            count(&|row| !row.capture.fresh),
+        ),
+        (
+            "ticks on the last plan's tail".to_owned(),
+            count(&|row| row.plan.source == PlanSource::Tail),
+        ),
+        (
+            "actions changed by the envelope".to_owned(),
+            count(&|row| row.guard.hits != 0),
+        ),
+        (
+            "commands that did not leave".to_owned(),
+            count(&|row| !row.actuate.sent && row.guard.reason != Reason::EpisodeEnd),
+        ),
+        (
+            "logs cut short".to_owned(),
+            logs.iter().filter(|log| !log.complete).count(),
+        ),
     ];
     table.extend(reasons);
     for (name, value) in table {

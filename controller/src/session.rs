@@ -72,7 +72,12 @@ impl Session {
             _ => None,
         };
         let pipeline = pipeline.unwrap_or(config.planner.pipeline);
-        Ok(Self { config, bundle, policy, pipeline })
+        Ok(Self {
+            config,
+            bundle,
+            policy,
+            pipeline,
+        })
     }
 
     /// A controller and, if a model takes part, its encoder.
@@ -95,7 +100,9 @@ impl Session {
 
     /// Length of an embedding, 0 without a model.
     pub fn embedding(&self) -> usize {
-        self.bundle.as_ref().map_or(0, |bundle| bundle.dimensions().embedding)
+        self.bundle
+            .as_ref()
+            .map_or(0, |bundle| bundle.dimensions().embedding)
     }
 
     /// The task the robot file simulates.
@@ -104,7 +111,10 @@ impl Session {
     /// If it names none, or one that does not exist.
     pub fn task(&self) -> anyhow::Result<Task> {
         let Some(simulator) = &self.config.simulator else {
-            bail!("robot `{}` has no `simulator` section: this command needs a simulated arm", self.config.name);
+            bail!(
+                "robot `{}` has no `simulator` section: this command needs a simulated arm",
+                self.config.name
+            );
         };
         Ok(simulator.task.parse()?)
     }
@@ -114,7 +124,8 @@ impl Session {
     /// # Errors
     /// See [`Self::task`].
     pub fn simulated_rig(&self) -> anyhow::Result<Loopback<Simulator>> {
-        let options = ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")?;
+        let options =
+            ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")?;
         Ok(Loopback::new(Simulator::new(self.task()?)?, &options))
     }
 
@@ -123,7 +134,11 @@ impl Session {
     pub fn info(&self, controller: &Controller, seed: u64, started_unix_ns: u64) -> EpisodeInfo {
         EpisodeInfo {
             robot: self.config.name.clone(),
-            task: self.config.simulator.as_ref().map_or_else(String::new, |s| s.task.clone()),
+            task: self
+                .config
+                .simulator
+                .as_ref()
+                .map_or_else(String::new, |s| s.task.clone()),
             episode_seed: seed,
             policy: controller.policy(),
             pipeline: match self.pipeline {
@@ -132,7 +147,13 @@ impl Session {
             },
             planner_seed: seed,
             period_s: self.config.period_s,
-            joint_names: self.config.envelope.joints().iter().map(|joint| joint.name.clone()).collect(),
+            joint_names: self
+                .config
+                .envelope
+                .joints()
+                .iter()
+                .map(|joint| joint.name.clone())
+                .collect(),
             reward_source: "simulator".to_owned(),
             config_sha256: self.config.sha256.clone(),
             bundle_sha256: self.bundle.as_ref().map(Bundle::sha256),
@@ -144,8 +165,7 @@ impl Session {
 
     /// Files a log keeps: the robot file and the bundle's manifest.
     pub fn attachments(&self) -> Vec<Attachment<'_>> {
-        let mut files =
-            vec![("robot.ron", "text/plain", self.config.text.as_bytes())];
+        let mut files = vec![("robot.ron", "text/plain", self.config.text.as_bytes())];
         if let Some(bundle) = &self.bundle {
             let data = bundle.manifest_text().as_bytes();
             files.push(("manifest.ron", "text/plain", data));
@@ -174,21 +194,34 @@ impl Session {
             let attachments = self.attachments();
             loop {
                 let index = next.fetch_add(1, Ordering::SeqCst);
-                let Some(&seed) = seeds.get(index) else { return Ok(()) };
+                let Some(&seed) = seeds.get(index) else {
+                    return Ok(());
+                };
                 let path = log(seed);
                 let info = self.info(&controller, seed, 0);
-                let labels = Labels { log: &path, info, attachments: &attachments };
+                let labels = Labels {
+                    log: &path,
+                    info,
+                    attachments: &attachments,
+                };
                 let outcome = lockstep::run(&mut controller, encoder.as_mut(), &mut rig, ticks, &labels)
                     .with_context(|| format!("episode {seed}"))?;
                 done(&outcome);
-                outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, outcome));
+                outcomes
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .push((index, outcome));
             }
         };
         std::thread::scope(|scope| -> anyhow::Result<()> {
             let mut threads = Vec::new();
             for job in 0..jobs.max(1) {
                 let builder = std::thread::Builder::new().name(format!("episode {job}"));
-                threads.push(builder.spawn_scoped(scope, work).context("cannot start a thread")?);
+                threads.push(
+                    builder
+                        .spawn_scoped(scope, work)
+                        .context("cannot start a thread")?,
+                );
             }
             for thread in threads {
                 match thread.join() {
@@ -198,7 +231,9 @@ impl Session {
             }
             Ok(())
         })?;
-        let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut outcomes = outcomes
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         outcomes.sort_by_key(|(index, _)| *index);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }

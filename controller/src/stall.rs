@@ -37,22 +37,27 @@ impl Sentinel {
         let shared = Arc::new(Shared::default());
         shared.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
         let its = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("sentinel".to_owned()).spawn(move || {
-            let mut before = clock.now_ns();
-            while !its.stop.load(Ordering::Relaxed) {
-                clock.sleep_until_ns(before + 1_000_000);
-                let now = clock.now_ns();
-                let late = now.saturating_sub(before + 1_000_000);
-                its.worst_ns.fetch_max(late, Ordering::SeqCst);
-                if late > STALL_NS {
-                    its.count.fetch_add(1, Ordering::SeqCst);
-                    its.last_stall_end_ns.store(now, Ordering::SeqCst);
+        let thread = std::thread::Builder::new()
+            .name("sentinel".to_owned())
+            .spawn(move || {
+                let mut before = clock.now_ns();
+                while !its.stop.load(Ordering::Relaxed) {
+                    clock.sleep_until_ns(before + 1_000_000);
+                    let now = clock.now_ns();
+                    let late = now.saturating_sub(before + 1_000_000);
+                    its.worst_ns.fetch_max(late, Ordering::SeqCst);
+                    if late > STALL_NS {
+                        its.count.fetch_add(1, Ordering::SeqCst);
+                        its.last_stall_end_ns.store(now, Ordering::SeqCst);
+                    }
+                    its.beat_ns.store(now, Ordering::SeqCst);
+                    before = now;
                 }
-                its.beat_ns.store(now, Ordering::SeqCst);
-                before = now;
-            }
-        })?;
-        Ok(Self { shared, thread: Some(thread) })
+            })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Whether the machine stalled at some time since `since_ns`, or is only now coming back.
@@ -63,7 +68,10 @@ impl Sentinel {
 
     /// Stalls seen, and the worst lateness in nanoseconds.
     pub fn summary(&self) -> (u64, u64) {
-        (self.shared.count.load(Ordering::SeqCst), self.shared.worst_ns.load(Ordering::SeqCst))
+        (
+            self.shared.count.load(Ordering::SeqCst),
+            self.shared.worst_ns.load(Ordering::SeqCst),
+        )
     }
 }
 

@@ -49,7 +49,13 @@ pub struct Controller {
 
 impl Controller {
     /// Puts the stages together. `filter` is absent for policies that need no model.
-    pub fn new(config: &Config, pipeline: Pipeline, filter: Option<BeliefFilter>, policy: Policy, embedding: usize) -> Self {
+    pub fn new(
+        config: &Config,
+        pipeline: Pipeline,
+        filter: Option<BeliefFilter>,
+        policy: Policy,
+        embedding: usize,
+    ) -> Self {
         let home = config.envelope.home();
         let zero = joint::zeros(config.joint_count());
         Self {
@@ -58,7 +64,10 @@ impl Controller {
             filter,
             policy,
             guard: Guard::new(config),
-            held: Box::new(Captured { embedding: vec![0.0; embedding], ..Captured::default() }),
+            held: Box::new(Captured {
+                embedding: vec![0.0; embedding],
+                ..Captured::default()
+            }),
             decided: (zero.clone(), home.clone()),
             set_point: home,
             sent: zero,
@@ -95,9 +104,22 @@ impl Controller {
 
     /// One tick. The record stage is the caller's: it owns the ring.
     pub fn tick(&mut self, world: &mut dyn World, timing: Timing<'_>) -> (&TickRecord, Option<Reason>) {
-        let Timing { tick, edge_ns, clock, last, .. } = timing;
-        self.row = TickRecord { tick, edge_ns, ..TickRecord::default() };
-        let mut watch = Stopwatch { clock, at: clock.now_ns() };
+        let Timing {
+            tick,
+            edge_ns,
+            clock,
+            last,
+            ..
+        } = timing;
+        self.row = TickRecord {
+            tick,
+            edge_ns,
+            ..TickRecord::default()
+        };
+        let mut watch = Stopwatch {
+            clock,
+            at: clock.now_ns(),
+        };
         self.row.record.lateness_ns = watch.at.saturating_sub(edge_ns);
         let caused_by = self.sent.clone();
 
@@ -109,7 +131,9 @@ impl Controller {
         self.row.record.latency_ns[0] = watch.lap();
 
         world.encode(&mut self.held);
-        self.row.encode = EncodeRow { reused: !self.row.capture.fresh };
+        self.row.encode = EncodeRow {
+            reused: !self.row.capture.fresh,
+        };
         // Encoding counts where it happened: on the capture thread in a live loop.
         watch.lap();
         self.row.record.latency_ns[1] = self.held.encode_ns;
@@ -161,13 +185,21 @@ impl Controller {
             (Some(filter), Pipeline::Immediate) => Some(filter.belief()),
             (None, _) => None,
         };
-        self.policy.propose(timing.tick, &self.set_point, belief, self.guard.envelope(), timing.limit)
+        self.policy.propose(
+            timing.tick,
+            &self.set_point,
+            belief,
+            self.guard.envelope(),
+            timing.limit,
+        )
     }
 
     fn guard(&mut self) -> Option<Reason> {
         let moving = self.sent.iter().any(|value| value.abs() > 0.2);
         let row = &mut self.row;
-        let verdict = self.guard.decide(&row.capture, &row.filter, &mut row.plan, &self.set_point, moving);
+        let verdict = self
+            .guard
+            .decide(&row.capture, &row.filter, &mut row.plan, &self.set_point, moving);
         row.guard = verdict.row;
         self.decided = (verdict.clamped.action, verdict.clamped.set_point);
         verdict.stop

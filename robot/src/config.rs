@@ -112,8 +112,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming file, line and column or field.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::parse(path, text)
     }
 
@@ -122,12 +124,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming file, line and column or field.
     pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
-        let raw: raw::RawConfig = raw::options().from_str(&text).map_err(|error| ConfigError::Syntax {
-            path: path.to_owned(),
-            line: error.span.start.line,
-            column: error.span.start.col,
-            message: error.code.to_string(),
-        })?;
+        let raw: raw::RawConfig = raw::options()
+            .from_str(&text)
+            .map_err(|error| ConfigError::Syntax {
+                path: path.to_owned(),
+                line: error.span.start.line,
+                column: error.span.start.col,
+                message: error.code.to_string(),
+            })?;
         Checker { path }.check(raw, text)
     }
 
@@ -184,8 +188,18 @@ impl Checker<'_> {
                 let problem = format!("the lower limit {low} is not below the upper limit {high}");
                 return Err(self.refuse(field("position_rad"), problem, "write (lower, upper) in radians"));
             }
-            self.within(&field("velocity_max_rad_s"), joint.velocity_max_rad_s, 1e-3, 100.0)?;
-            self.within(&field("acceleration_max_rad_s2"), joint.acceleration_max_rad_s2, 1e-2, 10_000.0)?;
+            self.within(
+                &field("velocity_max_rad_s"),
+                joint.velocity_max_rad_s,
+                1e-3,
+                100.0,
+            )?;
+            self.within(
+                &field("acceleration_max_rad_s2"),
+                joint.acceleration_max_rad_s2,
+                1e-2,
+                10_000.0,
+            )?;
             self.within(&field("home_rad"), joint.home_rad, low, high)?;
             joints.push(Joint {
                 name: joint.name.clone(),
@@ -210,8 +224,10 @@ impl Checker<'_> {
         let (low, high) = (raw.workspace_m.min, raw.workspace_m.max);
         for axis in 0..3 {
             if !(low[axis].is_finite() && high[axis].is_finite() && low[axis] < high[axis]) {
-                let problem =
-                    format!("on axis {axis} the minimum {} is not below the maximum {}", low[axis], high[axis]);
+                let problem = format!(
+                    "on axis {axis} the minimum {} is not below the maximum {}",
+                    low[axis], high[axis]
+                );
                 return Err(self.refuse("workspace_m", problem, "write the box's lower corner as `min`"));
             }
         }
@@ -244,7 +260,10 @@ impl Checker<'_> {
         self.count("link.baud", raw.link.baud as usize, 1_200, 10_000_000)?;
         self.count("episode_ticks", raw.episode_ticks as usize, 1, 1_000_000)?;
         self.within("trust.kl_max_nats", raw.trust.kl_max_nats, 0.0, f32::MAX)?;
-        let sha256 = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = Sha256::digest(text.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok(Config {
             name: raw.name,
             period_s: raw.period_s,

@@ -15,7 +15,10 @@ impl SetPoint {
     /// At rest at `position_rad`.
     pub fn at_rest(position_rad: JointVec) -> Self {
         let velocity_rad_s = joint::zeros(position_rad.len());
-        Self { position_rad, velocity_rad_s }
+        Self {
+            position_rad,
+            velocity_rad_s,
+        }
     }
 }
 
@@ -74,7 +77,13 @@ impl Envelope {
         workspace_max_m: [f32; 3],
         period_s: f32,
     ) -> Self {
-        Self { joints, chain, workspace_min_m, workspace_max_m, period_s }
+        Self {
+            joints,
+            chain,
+            workspace_min_m,
+            workspace_max_m,
+            period_s,
+        }
     }
 
     /// The joints, in order.
@@ -127,13 +136,26 @@ impl Envelope {
                 }
                 bounded
             };
-            v = bound(v, -joint.velocity_max_rad_s, joint.velocity_max_rad_s, LimitHits::VELOCITY);
+            v = bound(
+                v,
+                -joint.velocity_max_rad_s,
+                joint.velocity_max_rad_s,
+                LimitHits::VELOCITY,
+            );
             let before = from.velocity_rad_s[index];
             let change = joint.acceleration_max_rad_s2 * dt;
             v = bound(v, before - change, before + change, LimitHits::ACCELERATION);
             let position = from.position_rad[index];
-            let up = braking_velocity(joint.position_max_rad - position, joint.acceleration_max_rad_s2, dt);
-            let down = braking_velocity(position - joint.position_min_rad, joint.acceleration_max_rad_s2, dt);
+            let up = braking_velocity(
+                joint.position_max_rad - position,
+                joint.acceleration_max_rad_s2,
+                dt,
+            );
+            let down = braking_velocity(
+                position - joint.position_min_rad,
+                joint.acceleration_max_rad_s2,
+                dt,
+            );
             v = bound(v, -down, up, LimitHits::POSITION);
             // The capacity is MAX_JOINTS and a checked robot has no more joints.
             let _ = velocity.push(v);
@@ -156,7 +178,11 @@ impl Envelope {
             .zip(&next.velocity_rad_s)
             .map(|(joint, v)| (v / joint.velocity_max_rad_s).clamp(-1.0, 1.0))
             .collect();
-        Clamped { action, set_point: next, hits: LimitHits(hits) }
+        Clamped {
+            action,
+            set_point: next,
+            hits: LimitHits(hits),
+        }
     }
 
     fn advance(&self, from: &SetPoint, velocity_rad_s: &[f32], fraction: f32) -> SetPoint {

@@ -33,7 +33,10 @@ impl Chain {
                 Some((offset, Unit::try_new(Vector3::from(link.axis), 1e-6)?))
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Self { links, tip: Point3::from(tip_m) })
+        Some(Self {
+            links,
+            tip: Point3::from(tip_m),
+        })
     }
 
     /// Tip position in the base frame, in metres, for joint angles in radians. Missing joints count as zero.
@@ -55,7 +58,16 @@ mod tests {
     fn two_link_planar_arm() {
         let z = [0.0, 0.0, 1.0];
         let chain = Chain::new(
-            &[Link { origin_m: [0.0; 3], axis: z }, Link { origin_m: [0.5, 0.0, 0.0], axis: z }],
+            &[
+                Link {
+                    origin_m: [0.0; 3],
+                    axis: z,
+                },
+                Link {
+                    origin_m: [0.5, 0.0, 0.0],
+                    axis: z,
+                },
+            ],
             [0.45, 0.0, 0.0],
         )
         .unwrap();
@@ -67,8 +79,20 @@ mod tests {
             ([quarter, -quarter], [0.45, 0.5]),
         ] {
             let tip = chain.tip_m(&angles);
-            assert!((tip.x - expected[0]).abs() < 1e-5 && (tip.y - expected[1]).abs() < 1e-5, "{angles:?}: {tip}");
+            assert!(
+                (tip.x - expected[0]).abs() < 1e-5 && (tip.y - expected[1]).abs() < 1e-5,
+                "{angles:?}: {tip}"
+            );
         }
-        assert!(Chain::new(&[Link { origin_m: [0.0; 3], axis: [0.0; 3] }], [0.0; 3]).is_none());
+        assert!(
+            Chain::new(
+                &[Link {
+                    origin_m: [0.0; 3],
+                    axis: [0.0; 3]
+                }],
+                [0.0; 3]
+            )
+            .is_none()
+        );
     }
 }

@@ -21,15 +21,23 @@ impl Adam {
     /// Zero moments for `params`.
     pub fn new(params: &[(String, Tensor)], epsilon: f64) -> Self {
         let zeros = || params.iter().map(|(_, p)| p.detach().zeros_like()).collect();
-        Self { m: zeros(), v: zeros(), step: 0, epsilon }
+        Self {
+            m: zeros(),
+            v: zeros(),
+            step: 0,
+            epsilon,
+        }
     }
 
     /// One update from the gradients held by `params`, clipped to a global norm. Returns the norm before clipping.
     pub fn step(&mut self, params: &[(String, Tensor)], rate: f64, clip: f64) -> f64 {
         no_grad(|| {
             let grads: Vec<Tensor> = params.iter().map(|(_, p)| p.grad()).collect();
-            let norms: Vec<Tensor> =
-                grads.iter().filter(|g| g.defined()).map(|g| g.square().sum(Kind::Float)).collect();
+            let norms: Vec<Tensor> = grads
+                .iter()
+                .filter(|g| g.defined())
+                .map(|g| g.square().sum(Kind::Float))
+                .collect();
             let norm = Tensor::stack(&norms, 0).sum(Kind::Float).sqrt().double_value(&[]);
             let scale = if norm > clip { clip / norm } else { 1.0 };
             self.step += 1;

@@ -29,7 +29,9 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// Not a checkpoint of this program.
-    #[error("{path}: not a usable checkpoint: {problem}; start afresh with another --out, or restore the file")]
+    #[error(
+        "{path}: not a usable checkpoint: {problem}; start afresh with another --out, or restore the file"
+    )]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -77,7 +79,13 @@ pub struct RobotOfLogs {
 /// # Errors
 /// [`CheckpointError::Io`]; the file under `path` is then still the old one.
 pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(), CheckpointError> {
-    let fail = |action| move |source| CheckpointError::Io { path: path.to_owned(), action, source };
+    let fail = |action| {
+        move |source| CheckpointError::Io {
+            path: path.to_owned(),
+            action,
+            source,
+        }
+    };
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     let entries = learner.model.params.entries();
     for (prefix, list) in [("adam.m/", &learner.adam.m), ("adam.v/", &learner.adam.v)] {
@@ -88,7 +96,10 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
     for (name, tensor) in entries {
         tensors.push((format!("model/{name}"), shape(tensor), bytes(tensor)));
     }
-    let malformed = |problem: String| CheckpointError::Malformed { path: path.to_owned(), problem };
+    let malformed = |problem: String| CheckpointError::Malformed {
+        path: path.to_owned(),
+        problem,
+    };
     let views = tensors
         .iter()
         .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
@@ -96,11 +107,11 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
         .map_err(|error| malformed(error.to_string()))?;
     let text = serde_json::to_string(provenance).map_err(|error| malformed(error.to_string()))?;
     let metadata = HashMap::from([("armillary".to_owned(), text)]);
-    let data =
-        safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
+    let data = safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial).map_err(fail("cannot create the checkpoint"))?;
-    file.write_all(&data).map_err(fail("cannot write the checkpoint"))?;
+    file.write_all(&data)
+        .map_err(fail("cannot write the checkpoint"))?;
     file.sync_all().map_err(fail("cannot flush the checkpoint"))?;
     std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
 }
@@ -115,7 +126,10 @@ pub fn load(path: &Path) -> Result<(Learner, Provenance), CheckpointError> {
         action: "cannot read the checkpoint",
         source,
     })?;
-    let malformed = |problem: String| CheckpointError::Malformed { path: path.to_owned(), problem };
+    let malformed = |problem: String| CheckpointError::Malformed {
+        path: path.to_owned(),
+        problem,
+    };
     let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| malformed(error.to_string()))?;
     let text = header
         .metadata()
@@ -125,7 +139,10 @@ pub fn load(path: &Path) -> Result<(Learner, Provenance), CheckpointError> {
     let provenance: Provenance =
         serde_json::from_str(text).map_err(|error| malformed(format!("its header: {error}")))?;
     if provenance.format_version != FORMAT_VERSION {
-        let problem = format!("format version {}, this program reads {FORMAT_VERSION}", provenance.format_version);
+        let problem = format!(
+            "format version {}, this program reads {FORMAT_VERSION}",
+            provenance.format_version
+        );
         return Err(malformed(problem));
     }
     let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
@@ -134,12 +151,21 @@ pub fn load(path: &Path) -> Result<(Learner, Provenance), CheckpointError> {
     learner.update = provenance.update;
     learner.adam.step = provenance.adam_step;
     let restore = |name: String, into: &Tensor| -> Result<(), CheckpointError> {
-        let view = tensors.tensor(&name).map_err(|error| malformed(format!("{name}: {error}")))?;
+        let view = tensors
+            .tensor(&name)
+            .map_err(|error| malformed(format!("{name}: {error}")))?;
         if view.shape() != shape(into) {
-            return Err(malformed(format!("{name}: shape {:?}, expected {:?}", view.shape(), shape(into))));
+            return Err(malformed(format!(
+                "{name}: shape {:?}, expected {:?}",
+                view.shape(),
+                shape(into)
+            )));
         }
         let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        no_grad(|| into.detach().copy_(&Tensor::from_data_size(view.data(), &size, Kind::Float)));
+        no_grad(|| {
+            into.detach()
+                .copy_(&Tensor::from_data_size(view.data(), &size, Kind::Float));
+        });
         Ok(())
     };
     for (index, (name, parameter)) in learner.model.params.entries().iter().enumerate() {

@@ -23,7 +23,9 @@ pub enum DatasetError {
     #[error(transparent)]
     Episode(#[from] EpisodeError),
     /// Logs of different robots.
-    #[error("{path}: field `{field}` is {found}, but {first} has {expected}; train on the runs of one robot at a time")]
+    #[error(
+        "{path}: field `{field}` is {found}, but {first} has {expected}; train on the runs of one robot at a time"
+    )]
     Mixed {
         /// The odd one out.
         path: PathBuf,
@@ -37,7 +39,9 @@ pub enum DatasetError {
         expected: String,
     },
     /// Nothing long enough.
-    #[error("{dir}: none of the {logs} logs holds {length} consecutive steps; record longer episodes or lower `optimiser.length`")]
+    #[error(
+        "{dir}: none of the {logs} logs holds {length} consecutive steps; record longer episodes or lower `optimiser.length`"
+    )]
     TooShort {
         /// The folder.
         dir: PathBuf,
@@ -47,7 +51,9 @@ pub enum DatasetError {
         length: i64,
     },
     /// A reward or action that is not a number.
-    #[error("{path}: {field} at step {step} is {value}; run `armillary-train` on the other logs, or remove this one")]
+    #[error(
+        "{path}: {field} at step {step} is {value}; run `armillary-train` on the other logs, or remove this one"
+    )]
     NotFinite {
         /// The log.
         path: PathBuf,
@@ -85,7 +91,12 @@ pub struct Dataset {
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Dataset({} stretches of {} logs)", self.stretches.len(), self.logs)
+        write!(
+            f,
+            "Dataset({} stretches of {} logs)",
+            self.stretches.len(),
+            self.logs
+        )
     }
 }
 
@@ -102,7 +113,11 @@ impl Dataset {
         for path in &paths {
             let log = episode::read_episode(path)?;
             if let Some(problem) = &log.problem {
-                log::warn!("{}: using its {} whole steps: {problem}", path.display(), log.ticks.len());
+                log::warn!(
+                    "{}: using its {} whole steps: {problem}",
+                    path.display(),
+                    log.ticks.len()
+                );
             }
             let (first_path, first_info) = first.get_or_insert_with(|| (path.clone(), log.info.clone()));
             same_robot(first_path, first_info, path, &log.info)?;
@@ -123,7 +138,13 @@ impl Dataset {
                 finite(path, &stretch)?;
                 hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
                 hasher.update((stretch.length as u64).to_le_bytes());
-                hasher.update(stretch.rewards.iter().flat_map(|r| r.to_le_bytes()).collect::<Vec<_>>());
+                hasher.update(
+                    stretch
+                        .rewards
+                        .iter()
+                        .flat_map(|r| r.to_le_bytes())
+                        .collect::<Vec<_>>(),
+                );
                 if stretch.length < dataset.length {
                     continue;
                 }
@@ -195,7 +216,9 @@ impl Dataset {
             };
             let (index, start) = self.draw(&mut stream, planned);
             self.load(index)?;
-            let Some(stretch) = &self.stretches[index].loaded else { continue };
+            let Some(stretch) = &self.stretches[index].loaded else {
+                continue;
+            };
             let bytes = start * FRAME_BYTES..(start + length) * FRAME_BYTES;
             frames[row * length * FRAME_BYTES..(row + 1) * length * FRAME_BYTES]
                 .copy_from_slice(&stretch.frames[bytes]);
@@ -206,14 +229,26 @@ impl Dataset {
         let frames = Tensor::from_data_size(&frames, &[b, l, side, side, 3], Kind::Uint8);
         Ok(Batch {
             frames: frames.permute([1, 0, 4, 2, 3]).contiguous(),
-            action: Tensor::from_slice(&actions).view([b, l, self.action as i64]).transpose(0, 1).contiguous(),
-            reward: Tensor::from_slice(&rewards).view([b, l]).transpose(0, 1).contiguous(),
+            action: Tensor::from_slice(&actions)
+                .view([b, l, self.action as i64])
+                .transpose(0, 1)
+                .contiguous(),
+            reward: Tensor::from_slice(&rewards)
+                .view([b, l])
+                .transpose(0, 1)
+                .contiguous(),
         })
     }
 
     /// A chunk start, uniform over all chunks of planned or of random episodes.
     fn draw(&self, stream: &mut Stream, planned: bool) -> (usize, usize) {
-        let chunks = |s: &Stretch| if s.planned == planned { s.length + 1 - self.length } else { 0 };
+        let chunks = |s: &Stretch| {
+            if s.planned == planned {
+                s.length + 1 - self.length
+            } else {
+                0
+            }
+        };
         let mut choice = stream.below(self.stretches.iter().map(chunks).sum());
         for (index, stretch) in self.stretches.iter().enumerate() {
             let n = chunks(stretch);
@@ -257,9 +292,21 @@ fn same_robot(
     found: &EpisodeInfo,
 ) -> Result<(), DatasetError> {
     let pairs = [
-        ("robot", format!("{:?}", found.robot), format!("{:?}", expected.robot)),
-        ("joint_names", format!("{:?}", found.joint_names), format!("{:?}", expected.joint_names)),
-        ("period_s", found.period_s.to_string(), expected.period_s.to_string()),
+        (
+            "robot",
+            format!("{:?}", found.robot),
+            format!("{:?}", expected.robot),
+        ),
+        (
+            "joint_names",
+            format!("{:?}", found.joint_names),
+            format!("{:?}", expected.joint_names),
+        ),
+        (
+            "period_s",
+            found.period_s.to_string(),
+            expected.period_s.to_string(),
+        ),
     ];
     for (field, found, expected) in pairs {
         if found != expected {
@@ -277,9 +324,17 @@ fn same_robot(
 
 fn finite(path: &Path, stretch: &TrainingEpisode) -> Result<(), DatasetError> {
     let width = stretch.action_dim.max(1);
-    for (field, values, width) in [("reward", &stretch.rewards, 1), ("action", &stretch.actions, width)] {
+    for (field, values, width) in [
+        ("reward", &stretch.rewards, 1),
+        ("action", &stretch.actions, width),
+    ] {
         if let Some((index, &value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
-            return Err(DatasetError::NotFinite { path: path.to_owned(), field, step: index / width, value });
+            return Err(DatasetError::NotFinite {
+                path: path.to_owned(),
+                field,
+                step: index / width,
+                value,
+            });
         }
     }
     Ok(())

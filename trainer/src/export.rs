@@ -102,8 +102,12 @@ pub fn export(
     write(world_model::bundle::PARITY.to_owned(), &parity)?;
     let manifest = manifest(model, provenance, config, files);
     let path = partial.join(world_model::bundle::MANIFEST);
-    let text = ron::ser::to_string_pretty(&manifest, ron::ser::PrettyConfig::default())
-        .map_err(|error| ExportError::Serialise { path: path.clone(), problem: error.to_string() })?;
+    let text = ron::ser::to_string_pretty(&manifest, ron::ser::PrettyConfig::default()).map_err(|error| {
+        ExportError::Serialise {
+            path: path.clone(),
+            problem: error.to_string(),
+        }
+    })?;
     std::fs::write(&path, text + "\n").map_err(io(&path, "cannot write"))?;
 
     let bundle = Bundle::load(&partial)?;
@@ -175,8 +179,16 @@ fn gaussian(g: &mut GraphBuilder, model: &WorldModel, raw: &Value) -> (Value, Va
 fn recur(g: &mut GraphBuilder, model: &WorldModel, h: &Value, s: &Value, a: &Value) -> Value {
     let x = g.concat(&[s, a]);
     let x = relu_dense(g, &x, "input", &model.input);
-    let gi = g.gemm(&x, ("gru.w_input", &model.gru.w_input), ("gru.b_input", &model.gru.b_input));
-    let gh = g.gemm(h, ("gru.w_state", &model.gru.w_state), ("gru.b_state", &model.gru.b_state));
+    let gi = g.gemm(
+        &x,
+        ("gru.w_input", &model.gru.w_input),
+        ("gru.b_input", &model.gru.b_input),
+    );
+    let gh = g.gemm(
+        h,
+        ("gru.w_state", &model.gru.w_state),
+        ("gru.b_state", &model.gru.b_state),
+    );
     let from_input = g.nodes("Split", &[&gi], vec![integer("axis", 1)], 3, None);
     let from_state = g.nodes("Split", &[&gh], vec![integer("axis", 1)], 3, None);
     let gate = |g: &mut GraphBuilder, index: usize| {
@@ -205,7 +217,10 @@ fn named(names: &[&str], tensors: Vec<Tensor>) -> Vec<(String, Tensor)> {
 /// Random latents as a filter would hold: `h` in (-1, 1), `s` a few units wide.
 fn random_latent(model: &WorldModel) -> Latent {
     let normal = |n| Tensor::randn([PARITY_ROWS, n], (Kind::Float, Device::Cpu));
-    Latent { h: normal(model.sizes.belief).tanh(), s: normal(model.sizes.stochastic) * 1.5 }
+    Latent {
+        h: normal(model.sizes.belief).tanh(),
+        s: normal(model.sizes.stochastic) * 1.5,
+    }
 }
 
 fn random_action(model: &WorldModel) -> Tensor {
@@ -248,9 +263,12 @@ fn filter(model: &WorldModel) -> Exported {
     let (mean, std) = gaussian(&mut g, model, &raw);
     let (prior_mean, prior_std) = prior(&mut g, model, &next);
     g.output(&next, "h_next", &[sizes.belief]);
-    for (value, name) in
-        [(&mean, "mean"), (&std, "std"), (&prior_mean, "prior_mean"), (&prior_std, "prior_std")]
-    {
+    for (value, name) in [
+        (&mean, "mean"),
+        (&std, "std"),
+        (&prior_mean, "prior_mean"),
+        (&prior_std, "prior_std"),
+    ] {
         g.output(value, name, &[sizes.stochastic]);
     }
     let (latent, action) = (random_latent(model), random_action(model));
@@ -264,7 +282,10 @@ fn filter(model: &WorldModel) -> Exported {
     Exported {
         name: "filter",
         model: g.finish(),
-        inputs: named(&["h", "s", "action", "embedding"], vec![latent.h, latent.s, action, embedding]),
+        inputs: named(
+            &["h", "s", "action", "embedding"],
+            vec![latent.h, latent.s, action, embedding],
+        ),
         outputs: named(&["h_next", "mean", "std", "prior_mean", "prior_std"], outputs),
     }
 }
@@ -306,7 +327,11 @@ fn reward(model: &WorldModel) -> Exported {
     let last = model.reward.len() - 1;
     for (i, layer) in model.reward.iter().enumerate() {
         let name = format!("reward.{i}");
-        x = if i == last { dense(&mut g, &x, &name, layer) } else { relu_dense(&mut g, &x, &name, layer) };
+        x = if i == last {
+            dense(&mut g, &x, &name, layer)
+        } else {
+            relu_dense(&mut g, &x, &name, layer)
+        };
     }
     g.output(&x, "reward", &[1]);
     let latent = random_latent(model);
@@ -330,7 +355,10 @@ fn decoder(model: &WorldModel) -> Exported {
         let w = g.weight(&format!("decoder.{i}.weight"), &layer.weight);
         let b = g.weight(&format!("decoder.{i}.bias"), &layer.bias);
         let kernel = layer.weight.size()[2];
-        let attributes = vec![integers("kernel_shape", &[kernel, kernel]), integers("strides", &[2, 2])];
+        let attributes = vec![
+            integers("kernel_shape", &[kernel, kernel]),
+            integers("strides", &[2, 2]),
+        ];
         x = g.node("ConvTranspose", &[&x, &w, &b], attributes, None);
         if i != last {
             x = g.op("Relu", &[&x]);
@@ -353,7 +381,11 @@ fn parity_file(graphs: &[Exported]) -> Result<Vec<u8>, String> {
         for (side, list) in [("in", &graph.inputs), ("out", &graph.outputs)] {
             for (index, (name, tensor)) in list.iter().enumerate() {
                 let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
-                entries.push((format!("{}/{side}/{index}.{name}", graph.name), shape, bytes(tensor)));
+                entries.push((
+                    format!("{}/{side}/{index}.{name}", graph.name),
+                    shape,
+                    bytes(tensor),
+                ));
             }
         }
     }

@@ -16,7 +16,9 @@ pub struct Report {
 
 /// The loss stopped being a number.
 #[derive(Debug, thiserror::Error)]
-#[error("update {update}: `{term}` is {value}; lower `optimiser.learning_rate` and resume from the last checkpoint")]
+#[error(
+    "update {update}: `{term}` is {value}; lower `optimiser.learning_rate` and resume from the last checkpoint"
+)]
 pub struct Diverged {
     /// Update.
     pub update: u64,
@@ -46,7 +48,13 @@ impl Learner {
     pub fn new(preset: Preset, action: i64, seed: u64) -> Self {
         let model = WorldModel::new(&preset.model, action, noise_seed(seed, 0));
         let adam = Adam::new(model.params.entries(), preset.optimiser.epsilon);
-        Self { preset, model, adam, seed, update: 0 }
+        Self {
+            preset,
+            model,
+            adam,
+            seed,
+            update: 0,
+        }
     }
 
     /// One gradient step.
@@ -67,7 +75,11 @@ impl Learner {
         }
         terms.total.backward();
         let rate = self.preset.learning_rate(update);
-        let norm = self.adam.step(self.model.params.entries(), rate, self.preset.optimiser.gradient_clip);
+        let norm = self.adam.step(
+            self.model.params.entries(),
+            rate,
+            self.preset.optimiser.gradient_clip,
+        );
         self.update = update;
         scalars.extend([("gradient_norm", norm), ("learning_rate", rate)]);
         Ok(Report { update, scalars })
@@ -76,7 +88,9 @@ impl Learner {
 
 /// SplitMix64's finaliser over seed and update: neighbouring updates get unrelated generators.
 fn noise_seed(seed: u64, update: u64) -> i64 {
-    let mut z = seed.wrapping_add(update.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = seed
+        .wrapping_add(update.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (z ^ (z >> 31)) as i64

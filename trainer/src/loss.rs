@@ -70,7 +70,9 @@ pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch) -> Terms
     let features = filtered.latent.features();
 
     let image = image_error(model, switches, &features.flatten(0, 1), &frames);
-    let reward = (model.reward(&features) - &batch.reward).square().mean(Kind::Float);
+    let reward = (model.reward(&features) - &batch.reward)
+        .square()
+        .mean(Kind::Float);
     let kl = filtered.posterior.kl(&filtered.prior);
     let kl_loss = kl.clamp_min(switches.free_nats).mean(Kind::Float);
     let mut total = &image + &reward * (0.5 * switches.reward_scale) + kl_loss;
@@ -84,7 +86,14 @@ pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch) -> Terms
             + &over.reward * (0.5 * switches.reward_scale * switches.overshooting_reward_scale);
         (overshooting, open_loop_reward) = (over.kl, over.reward);
     }
-    Terms { total, image, reward, kl: kl.mean(Kind::Float), overshooting, open_loop_reward }
+    Terms {
+        total,
+        image,
+        reward,
+        kl: kl.mean(Kind::Float),
+        overshooting,
+        open_loop_reward,
+    }
 }
 
 fn image_error(model: &WorldModel, switches: &LossSwitches, features: &Tensor, frames: &Tensor) -> Tensor {
@@ -102,7 +111,10 @@ fn image_error(model: &WorldModel, switches: &LossSwitches, features: &Tensor, f
         return error(features, frames);
     }
     let chosen = Tensor::randperm(count, (Kind::Int64, Device::Cpu)).narrow(0, 0, wanted);
-    error(&features.index_select(0, &chosen), &frames.index_select(0, &chosen))
+    error(
+        &features.index_select(0, &chosen),
+        &frames.index_select(0, &chosen),
+    )
 }
 
 struct Overshoot {
@@ -116,11 +128,16 @@ struct Overshoot {
 fn overshoot(model: &WorldModel, switches: &LossSwitches, filtered: &Filtered, batch: &Batch) -> Overshoot {
     let length = batch.reward.size()[0];
     let distance = switches.overshooting_distance;
-    let starts = Tensor::randint(length - distance, [switches.overshooting_starts], (Kind::Int64, Device::Cpu));
-    let pick = |sequence: &Tensor, offset: i64| {
-        sequence.index_select(0, &(&starts + offset)).flatten(0, 1)
+    let starts = Tensor::randint(
+        length - distance,
+        [switches.overshooting_starts],
+        (Kind::Int64, Device::Cpu),
+    );
+    let pick = |sequence: &Tensor, offset: i64| sequence.index_select(0, &(&starts + offset)).flatten(0, 1);
+    let mut state = Latent {
+        h: pick(&filtered.latent.h, 0),
+        s: pick(&filtered.latent.s, 0),
     };
-    let mut state = Latent { h: pick(&filtered.latent.h, 0), s: pick(&filtered.latent.s, 0) };
     let target = filtered.posterior.detach();
     let (mut kls, mut features, mut rewards) = (vec![], vec![], vec![]);
     for d in 1..=distance {
@@ -141,6 +158,8 @@ fn overshoot(model: &WorldModel, switches: &LossSwitches, filtered: &Filtered, b
     Overshoot {
         kl_loss: kl.clamp_min(switches.free_nats).mean(Kind::Float),
         kl: kl.mean(Kind::Float),
-        reward: (predicted - Tensor::stack(&rewards, 0)).square().mean(Kind::Float),
+        reward: (predicted - Tensor::stack(&rewards, 0))
+            .square()
+            .mean(Kind::Float),
     }
 }

@@ -19,7 +19,11 @@ use trainer::strip;
 use trainer::tensorboard::EventWriter;
 
 #[derive(Parser)]
-#[command(name = "armillary-train", version, about = "Learns a world model from run logs and exports it")]
+#[command(
+    name = "armillary-train",
+    version,
+    about = "Learns a world model from run logs and exports it"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -79,7 +83,9 @@ fn default_threads() -> usize {
 }
 
 fn main() -> anyhow::Result<()> {
-    simple_logger::SimpleLogger::new().with_level(log::LevelFilter::Info).init()?;
+    simple_logger::SimpleLogger::new()
+        .with_level(log::LevelFilter::Info)
+        .init()?;
     tune_allocator();
     match Arguments::parse().command {
         Command::Train(arguments) => train(&arguments),
@@ -103,9 +109,17 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let preset = Preset::load(&arguments.preset)?;
     let checkpoint_path = arguments.out.join("checkpoint.safetensors");
     // Resuming is decided before the logs are read: a damaged checkpoint is reported at once.
-    let resumed = checkpoint_path.exists().then(|| checkpoint::load(&checkpoint_path)).transpose()?;
+    let resumed = checkpoint_path
+        .exists()
+        .then(|| checkpoint::load(&checkpoint_path))
+        .transpose()?;
     let mut dataset = Dataset::open(&arguments.runs, &preset.optimiser)?;
-    log::info!("{} logs, {} agent steps below {}", dataset.logs(), dataset.steps(), arguments.runs.display());
+    log::info!(
+        "{} logs, {} agent steps below {}",
+        dataset.logs(),
+        dataset.steps(),
+        arguments.runs.display()
+    );
     let info = dataset.info();
     let robot = RobotOfLogs {
         name: info.robot.clone(),
@@ -117,7 +131,14 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
         .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
     let mut learner = match resumed {
         Some((learner, provenance)) => {
-            resume_checks(&checkpoint_path, &learner, &provenance, &preset, &robot, arguments)?;
+            resume_checks(
+                &checkpoint_path,
+                &learner,
+                &provenance,
+                &preset,
+                &robot,
+                arguments,
+            )?;
             if provenance.data_fingerprint != dataset.fingerprint() {
                 log::info!("the logs are not those of the checkpoint: going on with the new set");
             }
@@ -128,7 +149,15 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     };
     let until = arguments.until.unwrap_or(learner.preset.optimiser.updates);
     let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
-    run(&mut learner, &mut dataset, &robot, arguments, until, losses, &checkpoint_path)
+    run(
+        &mut learner,
+        &mut dataset,
+        &robot,
+        arguments,
+        until,
+        losses,
+        &checkpoint_path,
+    )
 }
 
 fn resume_checks(
@@ -140,15 +169,24 @@ fn resume_checks(
     arguments: &TrainArguments,
 ) -> anyhow::Result<()> {
     if learner.preset.model != preset.model {
-        bail!("{}: field `model` of the preset differs from the checkpoint's; name another --out", path.display());
+        bail!(
+            "{}: field `model` of the preset differs from the checkpoint's; name another --out",
+            path.display()
+        );
     }
     if learner.seed != arguments.seed {
         let (was, is) = (learner.seed, arguments.seed);
-        bail!("{}: its seed is {was}, --seed is {is}; pass the same seed or name another --out", path.display());
+        bail!(
+            "{}: its seed is {was}, --seed is {is}; pass the same seed or name another --out",
+            path.display()
+        );
     }
     if provenance.robot != *robot {
         let (was, is) = (&provenance.robot, robot);
-        bail!("{}: trained on {was:?}, the logs are of {is:?}; name another --out", path.display());
+        bail!(
+            "{}: trained on {was:?}, the logs are of {is:?}; name another --out",
+            path.display()
+        );
     }
     Ok(())
 }
@@ -168,13 +206,19 @@ fn run(
     let mut events = EventWriter::create(&arguments.out.join("tensorboard"))
         .with_context(|| format!("{}: cannot write TensorBoard events", arguments.out.display()))?;
     let save = |learner: &Learner, dataset: &Dataset| {
-        let provenance =
-            Provenance::of(learner, robot.clone(), dataset.fingerprint(), dataset.steps() as u64);
+        let provenance = Provenance::of(
+            learner,
+            robot.clone(),
+            dataset.fingerprint(),
+            dataset.steps() as u64,
+        );
         checkpoint::save(checkpoint_path, learner, &provenance)
     };
-    let bar = ProgressBar::new(until).with_position(learner.update).with_style(ProgressStyle::with_template(
-        "{bar:30} {pos}/{len} updates, {elapsed_precise}, {eta} left  {msg}",
-    )?);
+    let bar = ProgressBar::new(until)
+        .with_position(learner.update)
+        .with_style(ProgressStyle::with_template(
+            "{bar:30} {pos}/{len} updates, {elapsed_precise}, {eta} left  {msg}",
+        )?);
     bar.reset_eta();
     while learner.update < until && !stop.load(Ordering::SeqCst) {
         let batch = dataset.batch(learner.seed, learner.update + 1, &learner.preset.optimiser)?;
@@ -182,7 +226,13 @@ fn run(
         losses.write(&report)?;
         if report.update.is_multiple_of(10) || report.update == until {
             events.scalars(report.update, report.scalars.iter().copied())?;
-            let value = |name| report.scalars.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, v)| *v);
+            let value = |name| {
+                report
+                    .scalars
+                    .iter()
+                    .find(|(n, _)| *n == name)
+                    .map_or(0.0, |(_, v)| *v)
+            };
             bar.set_message(format!(
                 "loss {:.1} image {:.1} reward {:.4} open loop {:.4} kl {:.1}",
                 value("loss"),
@@ -199,7 +249,13 @@ fn run(
         }
         if report.update.is_multiple_of(1000) || report.update == until {
             let picture = strip::open_loop(&learner.model, &batch, 6)?;
-            events.png(report.update, "open_loop", &picture.bytes, picture.width, picture.height)?;
+            events.png(
+                report.update,
+                "open_loop",
+                &picture.bytes,
+                picture.width,
+                picture.height,
+            )?;
             std::fs::write(arguments.out.join("open-loop.png"), &picture.bytes)?;
         }
     }
@@ -207,9 +263,16 @@ fn run(
     if stop.load(Ordering::SeqCst) {
         losses.flush()?;
         save(learner, dataset)?;
-        bail!("interrupted at update {}; the same command goes on from there", learner.update);
+        bail!(
+            "interrupted at update {}; the same command goes on from there",
+            learner.update
+        );
     }
-    log::info!("{} updates done; checkpoint at {}", learner.update, checkpoint_path.display());
+    log::info!(
+        "{} updates done; checkpoint at {}",
+        learner.update,
+        checkpoint_path.display()
+    );
     Ok(())
 }
 
@@ -235,9 +298,17 @@ impl Losses {
                 .collect();
             std::fs::write(path, if update == 0 { String::new() } else { kept }).with_context(name)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path).with_context(name)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .with_context(name)?;
         let empty = file.metadata().with_context(name)?.len() == 0;
-        Ok(Self { path: path.to_owned(), out: std::io::BufWriter::new(file), empty })
+        Ok(Self {
+            path: path.to_owned(),
+            out: std::io::BufWriter::new(file),
+            empty,
+        })
     }
 
     fn write(&mut self, report: &trainer::learner::Report) -> anyhow::Result<()> {
@@ -246,12 +317,18 @@ impl Losses {
             let names: Vec<&str> = report.scalars.iter().map(|(name, _)| *name).collect();
             writeln!(self.out, "update,{}", names.join(",")).with_context(context)?;
         }
-        let values: Vec<String> = report.scalars.iter().map(|(_, value)| value.to_string()).collect();
+        let values: Vec<String> = report
+            .scalars
+            .iter()
+            .map(|(_, value)| value.to_string())
+            .collect();
         writeln!(self.out, "{},{}", report.update, values.join(",")).with_context(context)
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        self.out.flush().with_context(|| format!("{}: cannot write the losses", self.path.display()))
+        self.out
+            .flush()
+            .with_context(|| format!("{}: cannot write the losses", self.path.display()))
     }
 }
 
@@ -260,7 +337,13 @@ fn export_bundle(arguments: &ExportArguments) -> anyhow::Result<()> {
     let (learner, provenance) = checkpoint::load(&arguments.checkpoint)?;
     // Parity inputs are drawn from the checkpoint's own position: exporting twice gives the same bundle.
     tch::manual_seed(learner.update as i64);
-    let error = export(&learner.model, &provenance, &config, !arguments.no_decoder, &arguments.out)?;
+    let error = export(
+        &learner.model,
+        &provenance,
+        &config,
+        !arguments.no_decoder,
+        &arguments.out,
+    )?;
     log::info!(
         "{}: update {}, largest relative error of tract against LibTorch {error:.1e}",
         arguments.out.display(),

@@ -20,7 +20,10 @@ pub struct Gaussian {
 impl Gaussian {
     fn from_raw(raw: &Tensor, min_std: f64) -> Self {
         let parts = raw.chunk(2, -1);
-        Self { mean: parts[0].shallow_clone(), std: parts[1].softplus() + min_std }
+        Self {
+            mean: parts[0].shallow_clone(),
+            std: parts[1].softplus() + min_std,
+        }
     }
 
     /// A reparametrised sample.
@@ -30,19 +33,29 @@ impl Gaussian {
 
     /// Without gradient.
     pub fn detach(&self) -> Self {
-        Self { mean: self.mean.detach(), std: self.std.detach() }
+        Self {
+            mean: self.mean.detach(),
+            std: self.std.detach(),
+        }
     }
 
     /// Selects `index` along the first dimension.
     pub fn index(&self, index: &Tensor) -> Self {
-        Self { mean: self.mean.index_select(0, index), std: self.std.index_select(0, index) }
+        Self {
+            mean: self.mean.index_select(0, index),
+            std: self.std.index_select(0, index),
+        }
     }
 
     /// KL divergence of `other` from `self`, summed over the last dimension.
     pub fn kl(&self, other: &Self) -> Tensor {
         let ratio = (&self.std / &other.std).square();
         let distance = ((&self.mean - &other.mean) / &other.std).square();
-        ((&ratio + distance - 1.0 - ratio.log()) * 0.5).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+        ((&ratio + distance - 1.0 - ratio.log()) * 0.5).sum_dim_intlist(
+            [-1i64].as_slice(),
+            false,
+            Kind::Float,
+        )
     }
 }
 
@@ -124,13 +137,18 @@ impl WorldModel {
         let reward = (0..=sizes.reward_layers)
             .map(|i| {
                 let from = if i == 0 { features } else { sizes.reward_units };
-                let to = if i == sizes.reward_layers { 1 } else { sizes.reward_units };
+                let to = if i == sizes.reward_layers {
+                    1
+                } else {
+                    sizes.reward_units
+                };
                 p.linear(&format!("reward.{i}"), from, to)
             })
             .collect();
         let mut decoder = vec![p.linear("decoder.dense", features, embedding)];
-        for (i, (from, to, kernel)) in
-            [(32 * d, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)].into_iter().enumerate()
+        for (i, (from, to, kernel)) in [(32 * d, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)]
+            .into_iter()
+            .enumerate()
         {
             decoder.push(p.deconv(&format!("decoder.{i}"), from, to, kernel));
         }
@@ -155,7 +173,10 @@ impl WorldModel {
 
     /// Images `[N, 3, 64, 64]` in [-0.5, 0.5] to embeddings `[N, 32 depth]`.
     pub fn encode(&self, image: &Tensor) -> Tensor {
-        self.encoder.iter().fold(image.shallow_clone(), |x, layer| layer.conv2(&x).relu()).flatten(1, -1)
+        self.encoder
+            .iter()
+            .fold(image.shallow_clone(), |x, layer| layer.conv2(&x).relu())
+            .flatten(1, -1)
     }
 
     /// Features `[N, F]` to images `[N, 3, 64, 64]`.
@@ -171,8 +192,9 @@ impl WorldModel {
     /// Features `[..., F]` to rewards `[...]`.
     pub fn reward(&self, features: &Tensor) -> Tensor {
         let last = self.reward.len() - 1;
-        let hidden =
-            self.reward[..last].iter().fold(features.shallow_clone(), |x, layer| layer.dense(&x).relu());
+        let hidden = self.reward[..last]
+            .iter()
+            .fold(features.shallow_clone(), |x, layer| layer.dense(&x).relu());
         self.reward[last].dense(&hidden).squeeze_dim(-1)
     }
 
@@ -197,7 +219,10 @@ impl WorldModel {
     /// The state before an episode: zeros.
     pub fn initial(&self, batch: i64) -> Latent {
         let zeros = |n| Tensor::zeros([batch, n], (Kind::Float, Device::Cpu));
-        Latent { h: zeros(self.sizes.belief), s: zeros(self.sizes.stochastic) }
+        Latent {
+            h: zeros(self.sizes.belief),
+            s: zeros(self.sizes.stochastic),
+        }
     }
 
     /// Filters a batch of sequences: `embedding` `[L, B, E]`, `action` `[L, B, A]`.
@@ -218,8 +243,14 @@ impl WorldModel {
         let h = Tensor::stack(&hs, 0);
         let prior = self.prior(&h);
         Filtered {
-            latent: Latent { h, s: Tensor::stack(&ss, 0) },
-            posterior: Gaussian { mean: Tensor::stack(&means, 0), std: Tensor::stack(&stds, 0) },
+            latent: Latent {
+                h,
+                s: Tensor::stack(&ss, 0),
+            },
+            posterior: Gaussian {
+                mean: Tensor::stack(&means, 0),
+                std: Tensor::stack(&stds, 0),
+            },
             prior,
         }
     }

@@ -19,7 +19,13 @@ pub type Value = String;
 impl GraphBuilder {
     /// An empty graph.
     pub fn new(name: &str) -> Self {
-        Self { graph: pb::GraphProto { name: name.to_owned(), ..Default::default() }, counter: 0 }
+        Self {
+            graph: pb::GraphProto {
+                name: name.to_owned(),
+                ..Default::default()
+            },
+            counter: 0,
+        }
     }
 
     /// Declares an input of shape `[N, dims...]`.
@@ -119,7 +125,10 @@ impl GraphBuilder {
             ir_version: 8,
             producer_name: "armillary-train".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            opset_import: vec![pb::OperatorSetIdProto { domain: String::new(), version: 17 }],
+            opset_import: vec![pb::OperatorSetIdProto {
+                domain: String::new(),
+                version: 17,
+            }],
             graph: Some(self.graph),
             ..Default::default()
         }
@@ -157,7 +166,9 @@ fn value_info(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
         value: Some(dimension::Value::DimValue(n)),
         ..Default::default()
     });
-    let shape = pb::TensorShapeProto { dim: std::iter::once(batch).chain(fixed).collect() };
+    let shape = pb::TensorShapeProto {
+        dim: std::iter::once(batch).chain(fixed).collect(),
+    };
     pb::ValueInfoProto {
         name: name.to_owned(),
         r#type: Some(pb::TypeProto {

@@ -121,6 +121,12 @@ pub struct Gru {
 impl Gru {
     /// One step for a batch: `x` is `[B, in]`, `h` is `[B, state]`.
     pub fn step(&self, x: &Tensor, h: &Tensor) -> Tensor {
-        x.gru_cell(h, &self.w_input, &self.w_state, Some(&self.b_input), Some(&self.b_state))
+        x.gru_cell(
+            h,
+            &self.w_input,
+            &self.w_state,
+            Some(&self.b_input),
+            Some(&self.b_state),
+        )
     }
 }

@@ -123,8 +123,10 @@ impl Preset {
     /// # Errors
     /// [`PresetError`], with file, line and column or field.
     pub fn load(path: &Path) -> Result<Self, PresetError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| PresetError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| PresetError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let preset: Self = ron::from_str(&text).map_err(|error| PresetError::Syntax {
             path: path.to_owned(),
             line: error.span.start.line,
@@ -136,7 +138,13 @@ impl Preset {
     }
 
     fn check(&self, path: &Path) -> Result<(), PresetError> {
-        let refuse = |field, problem: String| Err(PresetError::Field { path: path.to_owned(), field, problem });
+        let refuse = |field, problem: String| {
+            Err(PresetError::Field {
+                path: path.to_owned(),
+                field,
+                problem,
+            })
+        };
         let (m, l, o) = (&self.model, &self.loss, &self.optimiser);
         for (field, value) in [
             ("model.depth", m.depth),
@@ -152,7 +160,10 @@ impl Preset {
             }
         }
         if o.length < 2 || l.overshooting_distance >= o.length || l.overshooting_distance < 0 {
-            let problem = format!("{} must be at least 0 and below `optimiser.length` {}", l.overshooting_distance, o.length);
+            let problem = format!(
+                "{} must be at least 0 and below `optimiser.length` {}",
+                l.overshooting_distance, o.length
+            );
             return refuse("loss.overshooting_distance", problem);
         }
         // Negated comparisons so that NaN is refused too.
@@ -168,10 +179,16 @@ impl Preset {
             }
         }
         if !(0.0..=1.0).contains(&o.planned_fraction) {
-            return refuse("optimiser.planned_fraction", format!("{} is outside 0 to 1", o.planned_fraction));
+            return refuse(
+                "optimiser.planned_fraction",
+                format!("{} is outside 0 to 1", o.planned_fraction),
+            );
         }
         if o.decay_from > o.updates {
-            return refuse("optimiser.decay_from", format!("{} is past `updates` {}", o.decay_from, o.updates));
+            return refuse(
+                "optimiser.decay_from",
+                format!("{} is past `updates` {}", o.decay_from, o.updates),
+            );
         }
         Ok(())
     }

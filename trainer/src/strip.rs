@@ -36,7 +36,11 @@ pub fn open_loop(model: &WorldModel, batch: &Batch, rows: i64) -> image::ImageRe
         let mut features = Vec::new();
         for t in 0..length {
             let h = model.recur(&state, &batch.action.get(t));
-            let s = if t < CONTEXT { model.posterior(&h, &embedding.get(t)).mean } else { model.prior(&h).mean };
+            let s = if t < CONTEXT {
+                model.posterior(&h, &embedding.get(t)).mean
+            } else {
+                model.prior(&h).mean
+            };
             state = Latent { h, s };
             features.push(state.features());
         }
@@ -45,7 +49,10 @@ pub fn open_loop(model: &WorldModel, batch: &Batch, rows: i64) -> image::ImageRe
         let side = FRAME_SIDE as u32;
         let mut picture = RgbImage::new(length as u32 * side, rows as u32 * 3 * side);
         for (band, images) in [&truth, &imagined, &difference].into_iter().enumerate() {
-            let pixels = ((images + 0.5) * 255.0).clamp(0.0, 255.0).to_kind(Kind::Uint8).permute([0, 2, 3, 1]);
+            let pixels = ((images + 0.5) * 255.0)
+                .clamp(0.0, 255.0)
+                .to_kind(Kind::Uint8)
+                .permute([0, 2, 3, 1]);
             let pixels = pixels.contiguous().view([-1]);
             let mut bytes = vec![0u8; pixels.numel()];
             pixels.copy_data(&mut bytes, pixels.numel());

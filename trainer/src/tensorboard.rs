@@ -66,9 +66,18 @@ impl EventWriter {
         std::fs::create_dir_all(dir)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Nanoseconds too: a resumed run within the same second is another file.
-        let name = format!("events.out.tfevents.{:010}.{:09}.armillary", now.as_secs(), now.subsec_nanos());
-        let mut writer = Self { out: BufWriter::new(File::create(dir.join(name))?) };
-        writer.write(&Event { file_version: Some("brain.Event:2".to_owned()), ..event(0) })?;
+        let name = format!(
+            "events.out.tfevents.{:010}.{:09}.armillary",
+            now.as_secs(),
+            now.subsec_nanos()
+        );
+        let mut writer = Self {
+            out: BufWriter::new(File::create(dir.join(name))?),
+        };
+        writer.write(&Event {
+            file_version: Some("brain.Event:2".to_owned()),
+            ..event(0)
+        })?;
         Ok(writer)
     }
 
@@ -89,7 +98,10 @@ impl EventWriter {
                 image: None,
             })
             .collect();
-        self.write(&Event { summary: Some(Summary { value }), ..event(step) })
+        self.write(&Event {
+            summary: Some(Summary { value }),
+            ..event(step)
+        })
     }
 
     /// A PNG under `tag`.
@@ -103,8 +115,15 @@ impl EventWriter {
             colorspace: 3,
             encoded_image_string: png.to_vec(),
         };
-        let value = vec![Value { tag: tag.to_owned(), simple_value: None, image: Some(image) }];
-        self.write(&Event { summary: Some(Summary { value }), ..event(step) })
+        let value = vec![Value {
+            tag: tag.to_owned(),
+            simple_value: None,
+            image: Some(image),
+        }];
+        self.write(&Event {
+            summary: Some(Summary { value }),
+            ..event(step)
+        })
     }
 
     /// TFRecord: length, masked CRC of the length, payload, masked CRC of the payload.
@@ -121,7 +140,12 @@ impl EventWriter {
 
 fn event(step: u64) -> Event {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Event { wall_time: now.as_secs_f64(), step: step as i64, file_version: None, summary: None }
+    Event {
+        wall_time: now.as_secs_f64(),
+        step: step as i64,
+        file_version: None,
+        summary: None,
+    }
 }
 
 fn masked_crc(bytes: &[u8]) -> u32 {

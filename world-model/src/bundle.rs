@@ -60,10 +60,21 @@ impl Bundle {
                 supported: MANIFEST_VERSION,
             });
         }
-        let required =
-            ["encoder.onnx", "filter.onnx", "transition.onnx", "reward.onnx", PARITY];
-        if let Some(file) = required.into_iter().find(|file| !manifest.files.contains_key(*file)) {
-            return Err(BundleError::Unlisted { path: manifest_path, file });
+        let required = [
+            "encoder.onnx",
+            "filter.onnx",
+            "transition.onnx",
+            "reward.onnx",
+            PARITY,
+        ];
+        if let Some(file) = required
+            .into_iter()
+            .find(|file| !manifest.files.contains_key(*file))
+        {
+            return Err(BundleError::Unlisted {
+                path: manifest_path,
+                file,
+            });
         }
         let mut files = BTreeMap::new();
         for (name, expected) in &manifest.files {
@@ -71,7 +82,11 @@ impl Bundle {
             let bytes = read(&path)?;
             let found = sha256(&bytes);
             if found != *expected {
-                return Err(BundleError::Hash { path, found, expected: expected.clone() });
+                return Err(BundleError::Hash {
+                    path,
+                    found,
+                    expected: expected.clone(),
+                });
             }
             files.insert(name.clone(), bytes);
         }
@@ -81,8 +96,14 @@ impl Bundle {
             (&transition, &files["transition.onnx"]),
             (&reward, &files["reward.onnx"]),
         )?);
-        let mut bundle =
-            Self { dir: dir.to_owned(), manifest, manifest_text, files, weights, parity_error: 0.0 };
+        let mut bundle = Self {
+            dir: dir.to_owned(),
+            manifest,
+            manifest_text,
+            files,
+            weights,
+            parity_error: 0.0,
+        };
         bundle.parity_error = bundle.check_parity()?;
         Ok(bundle)
     }
@@ -92,7 +113,9 @@ impl Bundle {
         let mut worst = 0.0f32;
         for name in GRAPHS.into_iter().chain([DECODER]) {
             let file = format!("{name}.onnx");
-            let Some(bytes) = self.files.get(&file) else { continue };
+            let Some(bytes) = self.files.get(&file) else {
+                continue;
+            };
             let path = self.dir.join(&file);
             let source = GraphSource { path: &path, bytes };
             worst = worst.max(parity::check(&source, name, (&parity_path, &self.files[PARITY]))?);
@@ -110,17 +133,36 @@ impl Bundle {
         let names: Vec<&str> = joints.iter().map(|joint| joint.name.as_str()).collect();
         let scale: Vec<f32> = joints.iter().map(|joint| joint.velocity_max_rad_s).collect();
         let fields = [
-            ("joint_names", format!("{:?}", manifest.joint_names), format!("{names:?}")),
-            ("dimensions.action", manifest.dimensions.action.to_string(), joints.len().to_string()),
-            ("period_s", manifest.period_s.to_string(), config.period_s.to_string()),
-            ("action_scale_rad_s", format!("{:?}", manifest.action_scale_rad_s), format!("{scale:?}")),
+            (
+                "joint_names",
+                format!("{:?}", manifest.joint_names),
+                format!("{names:?}"),
+            ),
+            (
+                "dimensions.action",
+                manifest.dimensions.action.to_string(),
+                joints.len().to_string(),
+            ),
+            (
+                "period_s",
+                manifest.period_s.to_string(),
+                config.period_s.to_string(),
+            ),
+            (
+                "action_scale_rad_s",
+                format!("{:?}", manifest.action_scale_rad_s),
+                format!("{scale:?}"),
+            ),
             ("image", manifest.image.clone(), PREPROCESSING.to_owned()),
         ];
         match fields.into_iter().find(|(_, found, expected)| found != expected) {
             None => Ok(()),
-            Some((field, found, expected)) => {
-                Err(BundleError::Robot { path: self.dir.join(MANIFEST), field, found, expected })
-            }
+            Some((field, found, expected)) => Err(BundleError::Robot {
+                path: self.dir.join(MANIFEST),
+                field,
+                found,
+                expected,
+            }),
         }
     }
 
@@ -167,7 +209,10 @@ impl Bundle {
         let path = self.dir.join(name);
         match self.files.get(name) {
             Some(bytes) => f(&GraphSource { path: &path, bytes }),
-            None => Err(BundleError::Graph { path, problem: "the bundle has no such graph".to_owned() }),
+            None => Err(BundleError::Graph {
+                path,
+                problem: "the bundle has no such graph".to_owned(),
+            }),
         }
     }
 
@@ -200,7 +245,8 @@ impl Bundle {
         if !self.files.contains_key("decoder.onnx") {
             return Ok(None);
         }
-        self.with_source("decoder.onnx", |source| Decoder::new(source, self.dimensions())).map(Some)
+        self.with_source("decoder.onnx", |source| Decoder::new(source, self.dimensions()))
+            .map(Some)
     }
 
     /// The rollout by the exported graphs.
@@ -217,10 +263,16 @@ impl Bundle {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
-    std::fs::read(path).map_err(|source| BundleError::Read { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| BundleError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

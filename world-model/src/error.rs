@@ -26,7 +26,9 @@ pub enum BundleError {
         message: String,
     },
     /// Written by another version.
-    #[error("{path}: field `format_version` is {found}, this program reads {supported}; export the bundle with this version's trainer")]
+    #[error(
+        "{path}: field `format_version` is {found}, this program reads {supported}; export the bundle with this version's trainer"
+    )]
     Version {
         /// The manifest.
         path: PathBuf,
@@ -44,7 +46,9 @@ pub enum BundleError {
         file: &'static str,
     },
     /// A file is not the one that was exported.
-    #[error("{path}: its SHA-256 is {found}, the manifest says {expected}; the file was damaged or replaced: copy or export the bundle again")]
+    #[error(
+        "{path}: its SHA-256 is {found}, the manifest says {expected}; the file was damaged or replaced: copy or export the bundle again"
+    )]
     Hash {
         /// The file.
         path: PathBuf,
@@ -62,7 +66,9 @@ pub enum BundleError {
         problem: String,
     },
     /// The graphs do not give the trainer's numbers on this machine.
-    #[error("{path}: output `{output}` differs from LibTorch's by {error:.3e} (allowed {tolerance:.0e}); the bundle must not drive an arm")]
+    #[error(
+        "{path}: output `{output}` differs from LibTorch's by {error:.3e} (allowed {tolerance:.0e}); the bundle must not drive an arm"
+    )]
     Parity {
         /// The graph.
         path: PathBuf,
@@ -74,7 +80,9 @@ pub enum BundleError {
         tolerance: f32,
     },
     /// Learned on another robot.
-    #[error("{path}: field `{field}` is {found}, but the robot file says {expected}; use a bundle trained for this robot")]
+    #[error(
+        "{path}: field `{field}` is {found}, but the robot file says {expected}; use a bundle trained for this robot"
+    )]
     Robot {
         /// The manifest.
         path: PathBuf,

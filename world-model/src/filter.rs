@@ -20,7 +20,10 @@ pub struct Belief {
 impl Belief {
     /// The state before an episode: zeros.
     pub fn initial(dimensions: &Dimensions) -> Self {
-        Self { h: vec![0.0; dimensions.belief], s: vec![0.0; dimensions.stochastic] }
+        Self {
+            h: vec![0.0; dimensions.belief],
+            s: vec![0.0; dimensions.stochastic],
+        }
     }
 
     /// Overwrites with another of the same size, without allocating.
@@ -63,7 +66,12 @@ impl Filter {
     /// [`BundleError::Graph`].
     pub fn new(source: &GraphSource<'_>, weights: Arc<LatentWeights>) -> Result<Self, BundleError> {
         let d = weights.dimensions;
-        let shapes = [vec![1, d.belief], vec![1, d.stochastic], vec![1, d.action], vec![1, d.embedding]];
+        let shapes = [
+            vec![1, d.belief],
+            vec![1, d.stochastic],
+            vec![1, d.action],
+            vec![1, d.embedding],
+        ];
         Ok(Self {
             graph: Graph::new(source, &shapes)?,
             std: vec![0.0; d.stochastic],
@@ -82,7 +90,12 @@ impl Filter {
         embedding: &[f32],
     ) -> Result<Innovation, String> {
         let outputs = self.graph.run(&[&belief.h, &belief.s, action, embedding])?;
-        let part = |index: usize| outputs.get(index).map(Vec::as_slice).ok_or("filter.onnx lacks an output");
+        let part = |index: usize| {
+            outputs
+                .get(index)
+                .map(Vec::as_slice)
+                .ok_or("filter.onnx lacks an output")
+        };
         let (h, mean, std) = (part(0)?, part(1)?, part(2)?);
         let (prior_mean, prior_std) = (part(3)?, part(4)?);
         belief.h.copy_from_slice(h);

@@ -78,8 +78,10 @@ pub fn normal_quantile(p: f32) -> f32 {
             .mul_add(r, 159.291_13)
             .mul_add(r, 50.434_27)
             .mul_add(r, 3.387_132_7);
-        let denominator =
-            67.187_56f32.mul_add(r, 78.757_76).mul_add(r, 17.895_17).mul_add(r, 1.0);
+        let denominator = 67.187_56f32
+            .mul_add(r, 78.757_76)
+            .mul_add(r, 17.895_17)
+            .mul_add(r, 1.0);
         q * numerator / denominator
     };
     let tail = {
@@ -87,8 +89,10 @@ pub fn normal_quantile(p: f32) -> f32 {
         let r = (-ln(smaller)).sqrt();
         // Good to r = 5, p = 1.4e-11; our p is at least 2^-24.
         let r = r - 1.6;
-        let numerator =
-            0.170_238_21f32.mul_add(r, 1.306_728_5).mul_add(r, 2.756_815_4).mul_add(r, 1.423_437_8);
+        let numerator = 0.170_238_21f32
+            .mul_add(r, 1.306_728_5)
+            .mul_add(r, 2.756_815_4)
+            .mul_add(r, 1.423_437_8);
         let denominator = 0.120_211_33f32.mul_add(r, 0.737_001_6).mul_add(r, 1.0);
         (numerator / denominator).copysign(q)
     };
@@ -113,8 +117,22 @@ mod tests {
         check("exp", exp, f64::exp, -80.0, 80.0, 3e-7);
         check("ln", ln, f64::ln, 1e-6, 50.0, 3e-7);
         check("tanh", tanh, f64::tanh, -12.0, 12.0, 3e-7);
-        check("sigmoid", sigmoid, |x| 1.0 / (1.0 + (-x).exp()), -30.0, 30.0, 3e-7);
-        check("softplus", softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), -30.0, 30.0, 3e-7);
+        check(
+            "sigmoid",
+            sigmoid,
+            |x| 1.0 / (1.0 + (-x).exp()),
+            -30.0,
+            30.0,
+            3e-7,
+        );
+        check(
+            "softplus",
+            softplus,
+            |x| x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            -30.0,
+            30.0,
+            3e-7,
+        );
     }
 
     #[test]
@@ -130,7 +148,10 @@ mod tests {
             (1e-6, -4.753_424),
         ] {
             let found = normal_quantile(p);
-            assert!((found - expected).abs() < 2e-5 * expected.abs().max(0.1), "{p}: {found} against {expected}");
+            assert!(
+                (found - expected).abs() < 2e-5 * expected.abs().max(0.1),
+                "{p}: {found} against {expected}"
+            );
         }
     }
 }

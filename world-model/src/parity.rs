@@ -27,22 +27,40 @@ pub struct Vector {
 /// # Errors
 /// [`BundleError::Graph`] if the file is malformed or lacks the graph.
 pub fn vectors(path: &Path, bytes: &[u8], graph: &str) -> Result<(Vec<Vector>, Vec<Vector>), BundleError> {
-    let fault = |problem: String| BundleError::Graph { path: path.to_owned(), problem };
-    let tensors = SafeTensors::deserialize(bytes).map_err(|error| fault(format!("not SafeTensors: {error}")))?;
+    let fault = |problem: String| BundleError::Graph {
+        path: path.to_owned(),
+        problem,
+    };
+    let tensors =
+        SafeTensors::deserialize(bytes).map_err(|error| fault(format!("not SafeTensors: {error}")))?;
     let collect = |side: &str| -> Result<Vec<Vector>, BundleError> {
         let prefix = format!("{graph}/{side}/");
         let mut found: Vec<(usize, Vector)> = Vec::new();
         for (name, view) in tensors.iter() {
-            let Some(rest) = name.strip_prefix(&prefix) else { continue };
+            let Some(rest) = name.strip_prefix(&prefix) else {
+                continue;
+            };
             // Names are `graph/in/0.image`: SafeTensors keeps no order of its own.
-            let (index, name) = rest.split_once('.').ok_or_else(|| fault(format!("odd name `{name}`")))?;
+            let (index, name) = rest
+                .split_once('.')
+                .ok_or_else(|| fault(format!("odd name `{name}`")))?;
             let index = index.parse().map_err(|_| fault(format!("odd name `{name}`")))?;
             if view.dtype() != Dtype::F32 {
                 return Err(fault(format!("`{name}` is {:?}, expected F32", view.dtype())));
             }
-            let values =
-                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            found.push((index, Vector { name: name.to_owned(), shape: view.shape().to_vec(), values }));
+            let values = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            found.push((
+                index,
+                Vector {
+                    name: name.to_owned(),
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            ));
         }
         found.sort_by_key(|(index, _)| *index);
         Ok(found.into_iter().map(|(_, vector)| vector).collect())
@@ -62,7 +80,11 @@ pub fn error(found: &[f32], expected: &[f32]) -> f32 {
     }
     found.iter().zip(expected).fold(0.0, |worst: f32, (f, e)| {
         let error = (f - e).abs() / e.abs().max(1.0);
-        if error.is_finite() { worst.max(error) } else { f32::INFINITY }
+        if error.is_finite() {
+            worst.max(error)
+        } else {
+            f32::INFINITY
+        }
     })
 }
 
@@ -75,12 +97,15 @@ pub fn check(source: &GraphSource<'_>, name: &str, parity: (&Path, &[u8])) -> Re
     let shapes: Vec<Vec<usize>> = inputs.iter().map(|v| v.shape.clone()).collect();
     let graph = Graph::new(source, &shapes)?;
     let values: Vec<&[f32]> = inputs.iter().map(|v| v.values.as_slice()).collect();
-    let found = graph
-        .run(&values)
-        .map_err(|problem| BundleError::Graph { path: source.path.to_owned(), problem })?;
+    let found = graph.run(&values).map_err(|problem| BundleError::Graph {
+        path: source.path.to_owned(),
+        problem,
+    })?;
     let mut worst = 0.0f32;
     for (index, expected) in outputs.iter().enumerate() {
-        let error = found.get(index).map_or(f32::INFINITY, |values| error(values, &expected.values));
+        let error = found
+            .get(index)
+            .map_or(f32::INFINITY, |values| error(values, &expected.values));
         // Negated so that NaN fails.
         if !(error <= TOLERANCE) {
             return Err(BundleError::Parity {

@@ -34,8 +34,12 @@ impl NoiseKey {
     pub fn normals(&self, purpose: Purpose, candidate: u32, step: u32, out: &mut [f32]) {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         for (block, chunk) in out.chunks_mut(4).enumerate() {
-            let counter =
-                [block as u32 | ((purpose as u32) << 24), candidate, step | (self.iteration << 16), self.tick];
+            let counter = [
+                block as u32 | ((purpose as u32) << 24),
+                candidate,
+                step | (self.iteration << 16),
+                self.tick,
+            ];
             let words = philox4x32(counter, key);
             for (value, word) in chunk.iter_mut().zip(words) {
                 *value = normal_quantile(open_unit(word));

@@ -70,11 +70,19 @@ impl ScalarRollout {
         for (lane, &a) in self.scratch.input[stochastic..].iter_mut().zip(action) {
             *lane = [a; TILE];
         }
-        dispatch(&mut Predict { scratch: &mut self.scratch, weights: &self.weights });
+        dispatch(&mut Predict {
+            scratch: &mut self.scratch,
+            weights: &self.weights,
+        });
         for (i, std) in std.iter_mut().enumerate() {
             *std = math::softplus(self.scratch.prior[stochastic + i][0]) + self.weights.min_std;
         }
-        for (value, lane) in belief.s.iter_mut().chain(&mut belief.h).zip(&self.scratch.features) {
+        for (value, lane) in belief
+            .s
+            .iter_mut()
+            .chain(&mut belief.h)
+            .zip(&self.scratch.features)
+        {
             *value = lane[0];
         }
     }
@@ -82,7 +90,11 @@ impl ScalarRollout {
     /// The reward head's mean for a belief.
     pub fn reward(&mut self, belief: &Belief) -> f32 {
         self.scratch.load(&self.weights, belief);
-        let mut job = Reward { scratch: &mut self.scratch, weights: &self.weights, sum: [0.0; TILE] };
+        let mut job = Reward {
+            scratch: &mut self.scratch,
+            weights: &self.weights,
+            sum: [0.0; TILE],
+        };
         dispatch(&mut job);
         job.sum[0]
     }
@@ -164,9 +176,13 @@ impl Job for Returns<'_> {
     fn run(&mut self) {
         self.scratch.load(self.weights, self.start);
         for step in 0..self.horizon {
-            self.scratch.set_actions(self.weights, self.actions, self.horizon, step);
+            self.scratch
+                .set_actions(self.weights, self.actions, self.horizon, step);
             self.scratch.step(self.weights);
-            let names = self.noise.sampled.then_some((self.noise, self.first_candidate, step as u32));
+            let names = self
+                .noise
+                .sampled
+                .then_some((self.noise, self.first_candidate, step as u32));
             self.scratch.take_latent(self.weights, names);
             self.scratch.add_reward(self.weights, &mut self.sum);
         }
@@ -199,7 +215,12 @@ impl Scratch {
         let (stochastic, belief) = (weights.dimensions.stochastic, weights.dimensions.belief);
         dense(&weights.input, &self.input, &mut self.hidden, true);
         dense(&weights.gru_input, &self.hidden, &mut self.gates_input, false);
-        dense(&weights.gru_state, &self.features[stochastic..], &mut self.gates_state, false);
+        dense(
+            &weights.gru_state,
+            &self.features[stochastic..],
+            &mut self.gates_state,
+            false,
+        );
         for i in 0..belief {
             let h = &mut self.features[stochastic + i];
             for lane in 0..TILE {
@@ -213,7 +234,12 @@ impl Scratch {
                 h[lane] = z.mul_add(h[lane] - n, n);
             }
         }
-        dense(&weights.prior[0], &self.features[stochastic..], &mut self.prior_hidden, true);
+        dense(
+            &weights.prior[0],
+            &self.features[stochastic..],
+            &mut self.prior_hidden,
+            true,
+        );
         dense(&weights.prior[1], &self.prior_hidden, &mut self.prior, false);
     }
 
@@ -223,7 +249,12 @@ impl Scratch {
         let stochastic = weights.dimensions.stochastic;
         if let Some((noise, first_candidate, step)) = names {
             for lane in 0..TILE {
-                noise.normals(Purpose::Latent, first_candidate + lane as u32, step, &mut self.noise);
+                noise.normals(
+                    Purpose::Latent,
+                    first_candidate + lane as u32,
+                    step,
+                    &mut self.noise,
+                );
                 for i in 0..stochastic {
                     self.features[i][lane] = self.noise[i];
                 }

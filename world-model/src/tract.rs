@@ -53,7 +53,10 @@ impl Graph {
             path: source.path.to_owned(),
             problem: format!("does not run with inputs of shapes {shapes:?}: {error:#}"),
         })?;
-        Ok(Self { plan, shapes: shapes.to_vec() })
+        Ok(Self {
+            plan,
+            shapes: shapes.to_vec(),
+        })
     }
 
     /// Runs once; inputs are flat, in the order and of the shapes given at construction.
@@ -67,7 +70,10 @@ impl Graph {
                 values.push(Tensor::from_shape(shape, data)?.into_tvalue());
             }
             let outputs = self.plan.run(values)?;
-            outputs.iter().map(|value| Ok(value.to_plain_array_view::<f32>()?.iter().copied().collect())).collect()
+            outputs
+                .iter()
+                .map(|value| Ok(value.to_plain_array_view::<f32>()?.iter().copied().collect()))
+                .collect()
         };
         run().map_err(|error| format!("{error:#}"))
     }
@@ -87,7 +93,10 @@ impl Encoder {
     /// [`BundleError::Graph`].
     pub fn new(source: &GraphSource<'_>) -> Result<Self, BundleError> {
         let shape = vec![1, 3, FRAME_SIDE, FRAME_SIDE];
-        Ok(Self { graph: Graph::new(source, &[shape])?, planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE] })
+        Ok(Self {
+            graph: Graph::new(source, &[shape])?,
+            planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE],
+        })
     }
 
     /// Writes the embedding of `frame`.
@@ -104,7 +113,10 @@ impl Encoder {
             }
             other => {
                 let found = other.map_or(0, Vec::len);
-                Err(format!("encoder.onnx gives {found} numbers, the manifest says {}", embedding.len()))
+                Err(format!(
+                    "encoder.onnx gives {found} numbers, the manifest says {}",
+                    embedding.len()
+                ))
             }
         }
     }
@@ -123,7 +135,9 @@ impl Decoder {
     /// [`BundleError::Graph`].
     pub fn new(source: &GraphSource<'_>, dimensions: Dimensions) -> Result<Self, BundleError> {
         let shapes = [vec![1, dimensions.belief], vec![1, dimensions.stochastic]];
-        Ok(Self { graph: Graph::new(source, &shapes)? })
+        Ok(Self {
+            graph: Graph::new(source, &shapes)?,
+        })
     }
 
     /// Draws what a belief looks like.
@@ -158,7 +172,12 @@ impl TractRollout {
         reward: &GraphSource<'_>,
         batch: usize,
     ) -> Result<Self, BundleError> {
-        let Dimensions { belief, stochastic, action, .. } = dimensions;
+        let Dimensions {
+            belief,
+            stochastic,
+            action,
+            ..
+        } = dimensions;
         let shapes = [vec![batch, belief], vec![batch, stochastic], vec![batch, action]];
         Ok(Self {
             dimensions,
@@ -183,7 +202,9 @@ impl Rollout for TractRollout {
         first_candidate: u32,
         returns: &mut [f32],
     ) -> Result<(), String> {
-        let Dimensions { stochastic, action, .. } = self.dimensions;
+        let Dimensions {
+            stochastic, action, ..
+        } = self.dimensions;
         let mut eps = vec![0.0; stochastic];
         for (chunk_index, chunk) in returns.chunks_mut(self.batch).enumerate() {
             let first = chunk_index * self.batch;
@@ -197,7 +218,8 @@ impl Rollout for TractRollout {
                     a[candidate * action..][..action].copy_from_slice(&actions[from..from + action]);
                 }
                 let mut outputs = self.transition.run(&[&h, &s, &a])?;
-                let (Some(std), Some(mean), Some(next)) = (outputs.pop(), outputs.pop(), outputs.pop()) else {
+                let (Some(std), Some(mean), Some(next)) = (outputs.pop(), outputs.pop(), outputs.pop())
+                else {
                     return Err("transition.onnx lacks an output".to_owned());
                 };
                 (h, s) = (next, mean);

@@ -43,7 +43,10 @@ pub struct LatentWeights {
 /// Parses an ONNX file's bytes.
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<ModelProto, BundleError> {
     let parsed: TractResult<ModelProto> = tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]);
-    parsed.map_err(|error| BundleError::Graph { path: path.to_owned(), problem: format!("not ONNX: {error:#}") })
+    parsed.map_err(|error| BundleError::Graph {
+        path: path.to_owned(),
+        problem: format!("not ONNX: {error:#}"),
+    })
 }
 
 struct Initialisers<'a> {
@@ -53,7 +56,10 @@ struct Initialisers<'a> {
 
 impl Initialisers<'_> {
     fn fault(&self, problem: String) -> BundleError {
-        BundleError::Graph { path: self.path.to_owned(), problem }
+        BundleError::Graph {
+            path: self.path.to_owned(),
+            problem,
+        }
     }
 
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, BundleError> {
@@ -65,13 +71,20 @@ impl Initialisers<'_> {
             .ok_or_else(|| self.fault(format!("no initialiser `{name}`")))?;
         let found: Vec<usize> = tensor.dims.iter().map(|&n| n as usize).collect();
         if found != shape {
-            return Err(self.fault(format!("initialiser `{name}` has shape {found:?}, expected {shape:?}")));
+            return Err(self.fault(format!(
+                "initialiser `{name}` has shape {found:?}, expected {shape:?}"
+            )));
         }
-        if tensor.data_type != DataType::Float as i32 || tensor.raw_data.len() != 4 * shape.iter().product::<usize>() {
+        if tensor.data_type != DataType::Float as i32
+            || tensor.raw_data.len() != 4 * shape.iter().product::<usize>()
+        {
             return Err(self.fault(format!("initialiser `{name}` is not raw 32-bit floats")));
         }
-        let values: Vec<f32> =
-            tensor.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values: Vec<f32> = tensor
+            .raw_data
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) => Err(self.fault(format!("initialiser `{name}`[{index}] is {}", values[index]))),
             None => Ok(values),
@@ -99,7 +112,8 @@ impl Initialisers<'_> {
     }
 
     fn required_length(&self, name: &str) -> Result<usize, BundleError> {
-        self.length(name).ok_or_else(|| self.fault(format!("no initialiser `{name}`")))
+        self.length(name)
+            .ok_or_else(|| self.fault(format!("no initialiser `{name}`")))
     }
 }
 
@@ -113,12 +127,23 @@ impl LatentWeights {
         transition: (&Path, &[u8]),
         reward: (&Path, &[u8]),
     ) -> Result<Self, BundleError> {
-        let Dimensions { belief, stochastic, action, .. } = dimensions;
+        let Dimensions {
+            belief,
+            stochastic,
+            action,
+            ..
+        } = dimensions;
         let model = parse(transition.0, transition.1)?;
-        let t = Initialisers { path: transition.0, model: &model };
+        let t = Initialisers {
+            path: transition.0,
+            model: &model,
+        };
         let hidden = t.required_length("input.bias")?;
         let model = parse(reward.0, reward.1)?;
-        let r = Initialisers { path: reward.0, model: &model };
+        let r = Initialisers {
+            path: reward.0,
+            model: &model,
+        };
         let mut layers: Vec<Dense> = Vec::new();
         while let Some(output) = r.length(&format!("reward.{}.bias", layers.len())) {
             let input = layers.last().map_or(stochastic + belief, |layer| layer.output);
@@ -134,7 +159,10 @@ impl LatentWeights {
             gru_state: t.dense("gru.w_state", "gru.b_state", belief, 3 * belief)?,
             prior: {
                 let inner = t.required_length("prior.0.bias")?;
-                [t.layer("prior.0", belief, inner)?, t.layer("prior.1", inner, 2 * stochastic)?]
+                [
+                    t.layer("prior.0", belief, inner)?,
+                    t.layer("prior.1", inner, 2 * stochastic)?,
+                ]
             },
             reward: layers,
             min_std: t.tensor("min_std", &[1])?[0],

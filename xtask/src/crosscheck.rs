@@ -28,20 +28,44 @@ const PACKAGES: [&str; 7] = [
 pub(crate) fn run(arguments: &Crosscheck) -> anyhow::Result<()> {
     let root = crate::root();
     let python = crate::python::environment(&root, &PACKAGES)?;
-    crate::run(Command::new(&python).arg(root.join("tests/python/check_bundle.py")).arg(&arguments.bundle))?;
+    crate::run(
+        Command::new(&python)
+            .arg(root.join("tests/python/check_bundle.py"))
+            .arg(&arguments.bundle),
+    )?;
     let log = match &arguments.log {
         Some(log) => log.clone(),
         None => {
             let out = root.join("out/crosscheck");
             crate::run(
                 Command::new(crate::cargo())
-                    .args(["run", "--release", "--quiet", "--package", "armillary", "--", "record"])
-                    .args(["--policy", "random", "--ticks", "20", "--robot", "configs/sim-planar.ron", "--out"])
+                    .args([
+                        "run",
+                        "--release",
+                        "--quiet",
+                        "--package",
+                        "armillary",
+                        "--",
+                        "record",
+                    ])
+                    .args([
+                        "--policy",
+                        "random",
+                        "--ticks",
+                        "20",
+                        "--robot",
+                        "configs/sim-planar.ron",
+                        "--out",
+                    ])
                     .arg(&out)
                     .current_dir(&root),
             )?;
             out.join("episode-000000.mcap")
         }
     };
-    crate::run(Command::new(&python).arg(root.join("episode/tests/read_log.py")).arg(log))
+    crate::run(
+        Command::new(&python)
+            .arg(root.join("episode/tests/read_log.py"))
+            .arg(log),
+    )
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use plotters::prelude::{
-    BitMapBackend, ChartBuilder, Circle, DrawingArea, FontStyle, IntoDrawingArea, LineSeries, PathElement, RGBColor,
-    WHITE,
+    BitMapBackend, ChartBuilder, Circle, DrawingArea, FontStyle, IntoDrawingArea, LineSeries, PathElement,
+    RGBColor, WHITE,
 };
 use plotters::style::{Color, register_font};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,8 @@ pub(crate) fn write(
             p.minutes, p.agent_steps, p.updates, p.agent_return, p.interval_95
         );
     }
-    fs::write(stem.with_extension("csv"), csv).with_context(|| format!("{}.csv: cannot write", stem.display()))?;
+    fs::write(stem.with_extension("csv"), csv)
+        .with_context(|| format!("{}.csv: cannot write", stem.display()))?;
     let png = stem.with_extension("png");
     draw(&png, name, points, score).with_context(|| format!("{}: cannot draw", png.display()))
 }
@@ -55,19 +56,39 @@ pub(crate) fn write(
 fn draw(png: &Path, name: &str, points: &[Point], score: Option<&serde_json::Value>) -> anyhow::Result<()> {
     // The plotting library is built without system fonts, so that no font configuration is needed on the machine.
     let font = epaint_default_fonts::UBUNTU_LIGHT;
-    register_font("sans-serif", FontStyle::Normal, font).map_err(|_| anyhow::anyhow!("the built-in font is unreadable"))?;
+    register_font("sans-serif", FontStyle::Normal, font)
+        .map_err(|_| anyhow::anyhow!("the built-in font is unreadable"))?;
     let area = BitMapBackend::new(png, (1000, 380)).into_drawing_area();
     area.fill(&WHITE)?;
     let lines: Vec<(&str, f64)> = ["random", "oracle"]
         .into_iter()
         .filter_map(|agent| Some((agent, score?[agent]["mean"].as_f64()?)))
         .collect();
-    let top = points.iter().map(|p| p.agent_return).chain(lines.iter().map(|(_, y)| *y)).fold(50.0, f64::max) * 1.1;
+    let top = points
+        .iter()
+        .map(|p| p.agent_return)
+        .chain(lines.iter().map(|(_, y)| *y))
+        .fold(50.0, f64::max)
+        * 1.1;
     let (left, right) = area.split_horizontally(500);
-    panel(&left, &format!("{name}: return by recorded steps"), "control periods recorded", points, &lines, top, |p| {
-        p.agent_steps as f64
-    })?;
-    panel(&right, "return by wall time", "minutes", points, &lines, top, |p| p.minutes)?;
+    panel(
+        &left,
+        &format!("{name}: return by recorded steps"),
+        "control periods recorded",
+        points,
+        &lines,
+        top,
+        |p| p.agent_steps as f64,
+    )?;
+    panel(
+        &right,
+        "return by wall time",
+        "minutes",
+        points,
+        &lines,
+        top,
+        |p| p.minutes,
+    )?;
     area.present()?;
     Ok(())
 }
@@ -89,17 +110,37 @@ fn panel(
         .x_label_area_size(40)
         .y_label_area_size(48)
         .build_cartesian_2d(ranges.0, ranges.1)?;
-    chart.configure_mesh().x_desc(axis).y_desc("mean return").x_labels(6).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc(axis)
+        .y_desc("mean return")
+        .x_labels(6)
+        .light_line_style(WHITE)
+        .draw()?;
     for (agent, y) in lines {
         chart.draw_series(LineSeries::new([(0.0, *y), (last, *y)], GREY.stroke_width(1)))?;
         let style = ("sans-serif", 14);
-        chart.draw_series([plotters::element::Text::new((*agent).to_owned(), (last * 0.02, *y + top * 0.06), style)])?;
+        chart.draw_series([plotters::element::Text::new(
+            (*agent).to_owned(),
+            (last * 0.02, *y + top * 0.06),
+            style,
+        )])?;
     }
     for p in points {
-        let ends = vec![(x(p), p.agent_return - p.interval_95), (x(p), p.agent_return + p.interval_95)];
+        let ends = vec![
+            (x(p), p.agent_return - p.interval_95),
+            (x(p), p.agent_return + p.interval_95),
+        ];
         chart.draw_series([PathElement::new(ends, BLUE.mix(0.5))])?;
     }
-    chart.draw_series(LineSeries::new(points.iter().map(|p| (x(p), p.agent_return)), BLUE.stroke_width(2)))?;
-    chart.draw_series(points.iter().map(|p| Circle::new((x(p), p.agent_return), 3, BLUE.filled())))?;
+    chart.draw_series(LineSeries::new(
+        points.iter().map(|p| (x(p), p.agent_return)),
+        BLUE.stroke_width(2),
+    ))?;
+    chart.draw_series(
+        points
+            .iter()
+            .map(|p| Circle::new((x(p), p.agent_return), 3, BLUE.filled())),
+    )?;
     Ok(())
 }

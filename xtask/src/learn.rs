@@ -84,7 +84,11 @@ impl Plan {
         let mut evaluated = 0;
         while update < self.first_updates {
             update = (update + self.evaluate_every).min(self.first_updates);
-            steps.extend([Step::Train(update), Step::Export, Step::Evaluate { update, last: false }]);
+            steps.extend([
+                Step::Train(update),
+                Step::Export,
+                Step::Evaluate { update, last: false },
+            ]);
             evaluated = update;
         }
         for round in 0..self.rounds {
@@ -122,19 +126,31 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let root = crate::root();
     crate::libtorch::ensure(&root)?;
     let path = root.join(format!("configs/learn-{}.ron", arguments.preset));
-    let text = fs::read_to_string(&path).with_context(|| format!("{}: no such learning preset", path.display()))?;
-    let mut plan: Plan =
-        ron::from_str(&text).map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("{}: no such learning preset", path.display()))?;
+    let mut plan: Plan = ron::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
     plan.robot = root.join(&plan.robot);
     plan.train = root.join(&plan.train);
     println!("building");
     crate::run(
         Command::new(crate::cargo())
-            .args(["build", "--release", "--quiet", "--package", "armillary", "--package", "armillary-trainer"])
+            .args([
+                "build",
+                "--release",
+                "--quiet",
+                "--package",
+                "armillary",
+                "--package",
+                "armillary-trainer",
+            ])
             .current_dir(&root),
     )?;
     let bin = root.join("target/release");
-    let tools = Tools { armillary: bin.join("armillary"), train: bin.join("armillary-train") };
+    let tools = Tools {
+        armillary: bin.join("armillary"),
+        train: bin.join("armillary-train"),
+    };
     let out = arguments
         .out
         .clone()
@@ -149,9 +165,16 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let steps = plan.steps();
     let bar = ProgressBar::new(steps.len() as u64)
         .with_position(progress.steps_done as u64)
-        .with_style(ProgressStyle::with_template("{bar:30} step {pos}/{len}, {elapsed_precise}, {eta} left  {msg}")?);
+        .with_style(ProgressStyle::with_template(
+            "{bar:30} step {pos}/{len}, {elapsed_precise}, {eta} left  {msg}",
+        )?);
     if progress.steps_done > 0 {
-        println!("going on in {} after {} of {} steps", out.display(), progress.steps_done, steps.len());
+        println!(
+            "going on in {} after {} of {} steps",
+            out.display(),
+            progress.steps_done,
+            steps.len()
+        );
     }
     for index in progress.steps_done..steps.len() {
         let step = &steps[index];
@@ -170,11 +193,19 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
                 agent_return: mean("agent").context("the evaluation printed no agent")?,
                 interval_95: report["agent"]["interval_95"].as_f64().unwrap_or(0.0),
             });
-            bar.println(format!("            return {:.1}", mean("agent").unwrap_or(f64::NAN)));
+            bar.println(format!(
+                "            return {:.1}",
+                mean("agent").unwrap_or(f64::NAN)
+            ));
             if *last {
                 progress.score = Some(report);
             }
-            curve::write(&out.join("learning-curve"), &arguments.preset, &progress.points, progress.score.as_ref())?;
+            curve::write(
+                &out.join("learning-curve"),
+                &arguments.preset,
+                &progress.points,
+                progress.score.as_ref(),
+            )?;
         }
         progress.steps_done = index + 1;
         let partial = notes.with_extension("partial");
@@ -187,7 +218,10 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
 }
 
 fn finish(arguments: &Learn, out: &Path, progress: &Progress) -> anyhow::Result<()> {
-    let score = progress.score.as_ref().context("the last evaluation gave no score")?;
+    let score = progress
+        .score
+        .as_ref()
+        .context("the last evaluation gave no score")?;
     println!(
         "{}: {:.1} minutes, score {} (95 % interval {}), curve {}",
         arguments.preset,
@@ -215,38 +249,91 @@ fn finish(arguments: &Learn, out: &Path, progress: &Progress) -> anyhow::Result<
 }
 
 impl Plan {
-    fn step(&self, step: &Step, tools: &Tools, out: &Path, seed: u64) -> anyhow::Result<Option<serde_json::Value>> {
+    fn step(
+        &self,
+        step: &Step,
+        tools: &Tools,
+        out: &Path,
+        seed: u64,
+    ) -> anyhow::Result<Option<serde_json::Value>> {
         // Runs of different seeds share no episode.
         let base = seed * 1_000_000;
         let mut command = match step {
             Step::RecordRandom => {
                 let mut command = Command::new(&tools.armillary);
-                command.args(["record", "--policy", "random", "--episodes", &self.seed_episodes.to_string()]);
-                command.args(["--ticks", &self.seed_ticks.to_string(), "--seed", &base.to_string()]);
-                command.arg("--robot").arg(&self.robot).arg("--out").arg(out.join("runs/random"));
+                command.args([
+                    "record",
+                    "--policy",
+                    "random",
+                    "--episodes",
+                    &self.seed_episodes.to_string(),
+                ]);
+                command.args([
+                    "--ticks",
+                    &self.seed_ticks.to_string(),
+                    "--seed",
+                    &base.to_string(),
+                ]);
+                command
+                    .arg("--robot")
+                    .arg(&self.robot)
+                    .arg("--out")
+                    .arg(out.join("runs/random"));
                 command
             }
             Step::Record(round) => {
                 let first = base + 100_000 + round * self.round_episodes;
                 let mut command = Command::new(&tools.armillary);
-                command.args(["record", "--policy", "planner", "--episodes", &self.round_episodes.to_string()]);
-                command.args(["--ticks", &self.round_ticks.to_string(), "--seed", &first.to_string()]);
+                command.args([
+                    "record",
+                    "--policy",
+                    "planner",
+                    "--episodes",
+                    &self.round_episodes.to_string(),
+                ]);
+                command.args([
+                    "--ticks",
+                    &self.round_ticks.to_string(),
+                    "--seed",
+                    &first.to_string(),
+                ]);
                 command.args(["--noise", &self.noise.to_string()]);
                 command.arg("--bundle").arg(out.join("bundle"));
-                command.arg("--robot").arg(&self.robot).arg("--out").arg(out.join("runs/planner"));
+                command
+                    .arg("--robot")
+                    .arg(&self.robot)
+                    .arg("--out")
+                    .arg(out.join("runs/planner"));
                 command
             }
             Step::Train(until) => {
                 let mut command = Command::new(&tools.train);
-                command.args(["train", "--until", &until.to_string(), "--seed", &seed.to_string()]);
-                command.arg("--runs").arg(out.join("runs")).arg("--preset").arg(&self.train);
+                command.args([
+                    "train",
+                    "--until",
+                    &until.to_string(),
+                    "--seed",
+                    &seed.to_string(),
+                ]);
+                command
+                    .arg("--runs")
+                    .arg(out.join("runs"))
+                    .arg("--preset")
+                    .arg(&self.train);
                 command.arg("--out").arg(out.join("model"));
                 command
             }
             Step::Export => {
                 let mut command = Command::new(&tools.train);
-                command.arg("export").arg("--checkpoint").arg(out.join("model/checkpoint.safetensors"));
-                command.arg("--robot").arg(&self.robot).arg("--out").arg(out.join("bundle"));
+                command
+                    .arg("export")
+                    .arg("--checkpoint")
+                    .arg(out.join("model/checkpoint.safetensors"));
+                command
+                    .arg("--robot")
+                    .arg(&self.robot)
+                    .arg("--out")
+                    .arg(out.join("bundle"));
                 command
             }
             Step::Evaluate { last, .. } => {
@@ -255,24 +342,42 @@ impl Plan {
                 command.arg("--bundle").arg(out.join("bundle"));
                 if *last {
                     command.args(["--episodes", &self.final_episodes.to_string()]);
-                    command.args(["--first", &self.final_first.to_string(), "--oracle-budget", &self.oracle_budget]);
+                    command.args([
+                        "--first",
+                        &self.final_first.to_string(),
+                        "--oracle-budget",
+                        &self.oracle_budget,
+                    ]);
                 } else {
-                    command.args(["--episodes", &self.evaluate_episodes.to_string(), "--agents", "agent"]);
+                    command.args([
+                        "--episodes",
+                        &self.evaluate_episodes.to_string(),
+                        "--agents",
+                        "agent",
+                    ]);
                 }
                 command
             }
         };
         if !matches!(step, Step::Evaluate { .. }) {
             // The programs' own progress would fight with ours; their log lines go to a file.
-            let log = fs::OpenOptions::new().create(true).append(true).open(out.join("learn.log"))?;
+            let log = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(out.join("learn.log"))?;
             command.stdout(log.try_clone()?).stderr(log);
             crate::run(&mut command).with_context(|| format!("see {}", out.join("learn.log").display()))?;
             return Ok(None);
         }
-        let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {command:?}"))?;
+        let output = command
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot start {command:?}"))?;
         if !output.status.success() {
             bail!("{command:?} ended with {}", output.status);
         }
-        Ok(Some(serde_json::from_slice(&output.stdout).context("the evaluation did not print JSON")?))
+        Ok(Some(
+            serde_json::from_slice(&output.stdout).context("the evaluation did not print JSON")?,
+        ))
     }
 }

@@ -12,9 +12,24 @@ const VERSION: &str = "2.11.0";
 
 /// Package, version, and the folder and libraries taken from it.
 const PACKAGES: [(&str, &str, &str, &[&str]); 3] = [
-    ("torch", VERSION, "torch/lib/", &["libc10.so", "libtorch_cpu.so", "libgomp.so.1"]),
-    ("nvidia-cuda-cupti", "13.0.85", "nvidia/cu13/lib/", &["libcupti.so.13"]),
-    ("nvidia-cuda-runtime", "13.0.96", "nvidia/cu13/lib/", &["libcudart.so.13"]),
+    (
+        "torch",
+        VERSION,
+        "torch/lib/",
+        &["libc10.so", "libtorch_cpu.so", "libgomp.so.1"],
+    ),
+    (
+        "nvidia-cuda-cupti",
+        "13.0.85",
+        "nvidia/cu13/lib/",
+        &["libcupti.so.13"],
+    ),
+    (
+        "nvidia-cuda-runtime",
+        "13.0.96",
+        "nvidia/cu13/lib/",
+        &["libcudart.so.13"],
+    ),
 ];
 
 /// Tags the wheels may carry: pip matches them literally when asked for another Python than its own.
@@ -42,7 +57,9 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        bail!("LibTorch is fetched for Linux on x86-64 only; install LibTorch {VERSION} and set LIBTORCH to it");
+        bail!(
+            "LibTorch is fetched for Linux on x86-64 only; install LibTorch {VERSION} and set LIBTORCH to it"
+        );
     }
     println!("fetching LibTorch {VERSION} for the trainer (about 550 MB to download, 500 MB kept)");
     let partial = root.join(".libtorch.partial");
@@ -52,8 +69,17 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
     let wheels = partial.join("wheels");
     fs::create_dir_all(&wheels).with_context(|| format!("{}: cannot make the folder", wheels.display()))?;
     let mut pip = Command::new(crate::python::find()?);
-    pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--implementation", "cp"]);
-    pip.args(["--python-version", "3.12", "--quiet", "--dest"]).arg(&wheels);
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--implementation",
+        "cp",
+    ]);
+    pip.args(["--python-version", "3.12", "--quiet", "--dest"])
+        .arg(&wheels);
     for platform in PLATFORMS {
         pip.args(["--platform", platform]);
     }
@@ -62,8 +88,13 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
 
     for entry in fs::read_dir(&wheels)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().replace('_', "-");
-        let Some((_, _, folder, libraries)) = PACKAGES.iter().find(|(package, ..)| name.starts_with(package)) else {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .replace('_', "-");
+        let Some((_, _, folder, libraries)) = PACKAGES.iter().find(|(package, ..)| name.starts_with(package))
+        else {
             continue;
         };
         println!("unpacking {name}");
@@ -86,7 +117,12 @@ fn unpack(wheel: &Path, into: &Path, folder: &str, libraries: &[&str]) -> anyhow
         .with_context(|| format!("{}: not a wheel", wheel.display()))?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let Some(name) = entry.enclosed_name().map(|path| path.to_string_lossy().into_owned()) else { continue };
+        let Some(name) = entry
+            .enclosed_name()
+            .map(|path| path.to_string_lossy().into_owned())
+        else {
+            continue;
+        };
         let target = match name.strip_prefix("torch/include/") {
             Some(header) => into.join("include").join(header),
             None => match name.strip_prefix(folder) {
@@ -100,7 +136,8 @@ fn unpack(wheel: &Path, into: &Path, folder: &str, libraries: &[&str]) -> anyhow
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        io::copy(&mut entry, &mut File::create(&target)?).with_context(|| format!("{}: cannot write", target.display()))?;
+        io::copy(&mut entry, &mut File::create(&target)?)
+            .with_context(|| format!("{}: cannot write", target.display()))?;
     }
     Ok(())
 }

@@ -13,7 +13,10 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, tests, cross-checks and the learning loop")]
+#[command(
+    name = "cargo xtask",
+    about = "Set-up, tests, cross-checks and the learning loop"
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -55,12 +58,17 @@ fn main() -> ExitCode {
 
 /// The repository's root: this crate's parent.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
 }
 
 fn test(rest: &[String]) -> anyhow::Result<()> {
     libtorch::ensure(&root())?;
-    run(Command::new(cargo()).args(["test", "--workspace"]).args(rest).current_dir(root()))
+    run(Command::new(cargo())
+        .args(["test", "--release", "--workspace"])
+        .args(rest)
+        .current_dir(root()))
 }
 
 fn cargo() -> PathBuf {
@@ -70,7 +78,9 @@ fn cargo() -> PathBuf {
 /// Runs a command to its end, naming it if it fails.
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = format!("{command:?}");
-    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {shown}"))?;
     if !status.success() {
         bail!("{shown} ended with {status}");
     }

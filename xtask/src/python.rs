@@ -18,7 +18,9 @@ pub(crate) fn find() -> anyhow::Result<PathBuf> {
             return Ok(PathBuf::from(name));
         }
     }
-    bail!("the trainer's LibTorch comes from the Python package registry, and no Python 3 with pip was found; install one (no root: a uv or conda Python will do), or set LIBTORCH to a LibTorch 2.11 you have")
+    bail!(
+        "the trainer's LibTorch comes from the Python package registry, and no Python 3 with pip was found; install one (no root: a uv or conda Python will do), or set LIBTORCH to a LibTorch 2.11 you have"
+    )
 }
 
 /// A virtual environment under `root` with `packages`, made once.
@@ -30,9 +32,17 @@ pub(crate) fn environment(root: &Path, packages: &[&str]) -> anyhow::Result<Path
     if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
-    println!("making a Python environment in {} with {}", dir.display(), packages.join(", "));
+    println!(
+        "making a Python environment in {} with {}",
+        dir.display(),
+        packages.join(", ")
+    );
     crate::run(Command::new(find()?).args(["-m", "venv"]).arg(&dir))?;
-    crate::run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
+    crate::run(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(packages),
+    )?;
     std::fs::write(&stamp, wanted).with_context(|| format!("{}: cannot write", stamp.display()))?;
     Ok(python)
 }

@@ -83,13 +83,18 @@ impl Drop for Bridge {
 pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     for path in [&arguments.robot, &arguments.bundle] {
         if !path.exists() {
-            bail!("{}: not found; run the demo from the repository's root, or pass --robot and --bundle", path.display());
+            bail!(
+                "{}: not found; run the demo from the repository's root, or pass --robot and --bundle",
+                path.display()
+            );
         }
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
     let session = Session::new(&arguments.robot, Some(&arguments.bundle), policy, None)?;
     let ticks = session.config.episode_ticks;
-    let seeds: Vec<u64> = (0..arguments.episodes).map(|index| EVALUATION_SEEDS + index).collect();
+    let seeds: Vec<u64> = (0..arguments.episodes)
+        .map(|index| EVALUATION_SEEDS + index)
+        .collect();
     let out = fresh_folder(&arguments.out)?;
     println!(
         "{}: {} episodes of {:.0} s in real time, logs in {}",
@@ -113,11 +118,16 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
             outcome.total_reward,
             outcome.deadline_misses,
             outcome.host_stalls,
-            outcome.stopped.map_or_else(String::new, |reason| format!(", stopped: {reason:?}"))
+            outcome
+                .stopped
+                .map_or_else(String::new, |reason| format!(", stopped: {reason:?}"))
         );
         outcomes.push(outcome);
         if arm.interrupted() {
-            bail!("interrupted; the arm was stopped, the logs in {} are whole", out.display());
+            bail!(
+                "interrupted; the arm was stopped, the logs in {} are whole",
+                out.display()
+            );
         }
     }
     drop(arm);
@@ -127,8 +137,13 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let agent: Vec<f32> = outcomes.iter().map(|outcome| outcome.total_reward).collect();
     let (random, oracle) = baselines(&arguments.robot, &session, &seeds, ticks, OracleBudget::Paper)?;
     let (value, interval) = score(&agent, &random, &oracle);
-    let logs: Vec<_> = outcomes.iter().map(|outcome| episode::read_episode(&outcome.log)).collect::<Result<_, _>>()?;
-    let Some(bundle) = &session.bundle else { bail!("no bundle") };
+    let logs: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| episode::read_episode(&outcome.log))
+        .collect::<Result<_, _>>()?;
+    let Some(bundle) = &session.bundle else {
+        bail!("no bundle")
+    };
     let panels = match logs.first() {
         Some(log) => picture::panels(log, bundle)?,
         None => Vec::new(),
@@ -136,13 +151,25 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let gif = if panels.is_empty() {
         None
     } else {
-        Some(picture::write_gif(&out.join("seen-believed-imagined.gif"), &panels, session.config.period_s)?)
+        Some(picture::write_gif(
+            &out.join("seen-believed-imagined.gif"),
+            &panels,
+            session.config.period_s,
+        )?)
     };
-    let strip = if panels.is_empty() { None } else { Some(picture::strip(&panels, 6)?) };
+    let strip = if panels.is_empty() {
+        None
+    } else {
+        Some(picture::strip(&panels, 6)?)
+    };
     let beside = beside(arguments)?;
     let [a, r, o] = [&agent, &random, &oracle].map(|each| Returns::of(each.clone()));
     let mut summary = Summary {
-        task: session.config.simulator.as_ref().map_or_else(String::new, |s| s.task.clone()),
+        task: session
+            .config
+            .simulator
+            .as_ref()
+            .map_or_else(String::new, |s| s.task.clone()),
         agent: a.mean,
         random: r.mean,
         oracle: o.mean,
@@ -160,22 +187,58 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let planner = &session.config.planner;
     let facts = vec![
         ("task".to_owned(), summary.task.clone()),
-        ("agent, mean return".to_owned(), format!("{:.1} +- {:.1}", a.mean, a.interval_95)),
-        ("random actions".to_owned(), format!("{:.1} +- {:.1}", r.mean, r.interval_95)),
-        ("planning on the true simulator".to_owned(), format!("{:.1} +- {:.1}", o.mean, o.interval_95)),
-        ("score".to_owned(), format!("{value:.3} (95 % interval {:.3} to {:.3})", interval[0], interval[1])),
-        ("control period".to_owned(), format!("{} s", session.config.period_s)),
+        (
+            "agent, mean return".to_owned(),
+            format!("{:.1} +- {:.1}", a.mean, a.interval_95),
+        ),
+        (
+            "random actions".to_owned(),
+            format!("{:.1} +- {:.1}", r.mean, r.interval_95),
+        ),
+        (
+            "planning on the true simulator".to_owned(),
+            format!("{:.1} +- {:.1}", o.mean, o.interval_95),
+        ),
+        (
+            "score".to_owned(),
+            format!(
+                "{value:.3} (95 % interval {:.3} to {:.3})",
+                interval[0], interval[1]
+            ),
+        ),
+        (
+            "control period".to_owned(),
+            format!("{} s", session.config.period_s),
+        ),
         (
             "planner".to_owned(),
-            format!("I {} J {} H {} K {}", planner.iterations, planner.candidates, planner.horizon, planner.elites),
+            format!(
+                "I {} J {} H {} K {}",
+                planner.iterations, planner.candidates, planner.horizon, planner.elites
+            ),
         ),
-        ("oracle".to_owned(), format!("I {} J {} H {} K {}", oracle::PAPER.iterations, oracle::PAPER.candidates, oracle::PAPER.horizon, oracle::PAPER.elites)),
+        (
+            "oracle".to_owned(),
+            format!(
+                "I {} J {} H {} K {}",
+                oracle::PAPER.iterations,
+                oracle::PAPER.candidates,
+                oracle::PAPER.horizon,
+                oracle::PAPER.elites
+            ),
+        ),
         ("bundle".to_owned(), bundle.sha256()),
     ];
     report::write(&summary.report, "Armillary demo", &facts, &logs, strip.as_deref())?;
-    println!("agent {:.1}, random {:.1}, oracle {:.1}: score {value:.3}", a.mean, r.mean, o.mean);
+    println!(
+        "agent {:.1}, random {:.1}, oracle {:.1}: score {value:.3}",
+        a.mean, r.mean, o.mean
+    );
     if let Some(beside) = &beside {
-        println!("beside it, {} in lockstep: agent {:.1}, random {:.1}, oracle {:.1}: score {:.3}", beside.task, beside.agent, beside.random, beside.oracle, beside.score);
+        println!(
+            "beside it, {} in lockstep: agent {:.1}, random {:.1}, oracle {:.1}: score {:.3}",
+            beside.task, beside.agent, beside.random, beside.oracle, beside.score
+        );
     }
     summary.beside = beside;
     println!("report {}", summary.report.display());
@@ -195,7 +258,10 @@ fn baselines(
     let log = |seed: u64| scratch.path().join(format!("{seed}.mcap"));
     let outcomes = random.run_simulated(seeds, ticks, default_jobs(), &log, &|_| {})?;
     let oracle = oracle_returns(session, &budget.of(&session.config), seeds, ticks, default_jobs())?;
-    Ok((outcomes.iter().map(|outcome| outcome.total_reward).collect(), oracle))
+    Ok((
+        outcomes.iter().map(|outcome| outcome.total_reward).collect(),
+        oracle,
+    ))
 }
 
 /// The harder arm, in lockstep, with the oracle at the robot file's budget: its physics costs a thousand times more.
@@ -204,18 +270,35 @@ fn beside(arguments: &Demo) -> anyhow::Result<Option<Beside>> {
         return Ok(None);
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
-    let session = Session::new(&arguments.beside_robot, Some(&arguments.beside_bundle), policy, None)?;
-    let seeds: Vec<u64> = (0..arguments.episodes).map(|index| EVALUATION_SEEDS + index).collect();
+    let session = Session::new(
+        &arguments.beside_robot,
+        Some(&arguments.beside_bundle),
+        policy,
+        None,
+    )?;
+    let seeds: Vec<u64> = (0..arguments.episodes)
+        .map(|index| EVALUATION_SEEDS + index)
+        .collect();
     let ticks = session.config.episode_ticks;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let log = |seed: u64| scratch.path().join(format!("{seed}.mcap"));
     let outcomes = session.run_simulated(&seeds, ticks, default_jobs(), &log, &|_| {})?;
     let agent: Vec<f32> = outcomes.iter().map(|outcome| outcome.total_reward).collect();
-    let (random, oracle) = baselines(&arguments.beside_robot, &session, &seeds, ticks, OracleBudget::Robot)?;
+    let (random, oracle) = baselines(
+        &arguments.beside_robot,
+        &session,
+        &seeds,
+        ticks,
+        OracleBudget::Robot,
+    )?;
     let (value, interval) = score(&agent, &random, &oracle);
     let [a, r, o] = [agent, random, oracle].map(Returns::of);
     Ok(Some(Beside {
-        task: session.config.simulator.as_ref().map_or_else(String::new, |s| s.task.clone()),
+        task: session
+            .config
+            .simulator
+            .as_ref()
+            .map_or_else(String::new, |s| s.task.clone()),
         agent: a.mean,
         random: r.mean,
         oracle: o.mean,
@@ -242,7 +325,9 @@ fn start_bridge(robot: &Path, port: &Path, frames: &Path) -> anyhow::Result<Brid
     let bridge = Bridge { child };
     let mut line = String::new();
     // The bridge prints its paths once both can be opened.
-    BufReader::new(output).read_line(&mut line).context("the bridge said nothing")?;
+    BufReader::new(output)
+        .read_line(&mut line)
+        .context("the bridge said nothing")?;
     if line.is_empty() {
         bail!("the simulator bridge ended before it was ready; its message is above");
     }
@@ -256,8 +341,12 @@ fn fresh_folder(out: &Path) -> anyhow::Result<PathBuf> {
     let mut attempt = 1;
     while folder.exists() {
         attempt += 1;
-        folder = out.with_file_name(format!("{}-{attempt}", out.file_name().unwrap_or_default().to_string_lossy()));
+        folder = out.with_file_name(format!(
+            "{}-{attempt}",
+            out.file_name().unwrap_or_default().to_string_lossy()
+        ));
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
     Ok(folder)
 }

@@ -35,7 +35,7 @@ pub(crate) struct Eval {
     ticks: Option<u32>,
     /// Who is scored.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["agent", "random", "oracle"])]
-    agents: Vec<Agent>,
+    agents: Vec<Contender>,
     /// Oracle's budget: the paper's, or the robot file's.
     #[arg(long, value_enum, default_value = "paper")]
     oracle_budget: OracleBudget,
@@ -55,7 +55,7 @@ pub(crate) struct Eval {
 
 /// Who can be scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Agent {
+enum Contender {
     /// The bundle's planner, by camera.
     Agent,
     /// Random actions.
@@ -93,25 +93,27 @@ struct Report {
 
 /// Evaluates.
 pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
-    let seeds: Vec<u64> =
-        (0..arguments.episodes).map(|index| EVALUATION_SEEDS + arguments.first + index).collect();
+    let seeds: Vec<u64> = (0..arguments.episodes)
+        .map(|index| EVALUATION_SEEDS + arguments.first + index)
+        .collect();
     let mut report = Report::default();
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     for agent in &arguments.agents {
         let policy = match agent {
-            Agent::Agent => PolicyChoice::Planner { noise: 0.0 },
+            Contender::Agent => PolicyChoice::Planner { noise: 0.0 },
             _ => PolicyChoice::Random,
         };
         let pipeline = arguments.pipeline.map(Into::into);
         let session = Session::new(&arguments.robot, arguments.bundle.as_deref(), policy, pipeline)?;
         let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);
-        let returns = if *agent == Agent::Oracle {
+        let returns = if *agent == Contender::Oracle {
             let budget = arguments.oracle_budget.of(&session.config);
             oracle_returns(&session, &budget, &seeds, ticks, arguments.jobs)?
         } else {
-            let kept = arguments.out.as_deref().filter(|_| *agent == Agent::Agent);
+            let kept = arguments.out.as_deref().filter(|_| *agent == Contender::Agent);
             let dir = kept.map_or_else(|| scratch.path().join(format!("{agent:?}")), PathBuf::from);
-            std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot make the folder", dir.display()))?;
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("{}: cannot make the folder", dir.display()))?;
             let log = |seed: u64| log_path(&dir, seed);
             let outcomes = session.run_simulated(&seeds, ticks, arguments.jobs, &log, &|_| {})?;
             outcomes.iter().map(|outcome| outcome.total_reward).collect()
@@ -121,9 +123,9 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
             println!("{agent:?}: {:.2} +- {:.2}", returns.mean, returns.interval_95);
         }
         match agent {
-            Agent::Agent => report.agent = Some(returns),
-            Agent::Random => report.random = Some(returns),
-            Agent::Oracle => report.oracle = Some(returns),
+            Contender::Agent => report.agent = Some(returns),
+            Contender::Random => report.random = Some(returns),
+            Contender::Oracle => report.oracle = Some(returns),
         }
     }
     if let (Some(agent), Some(random), Some(oracle)) = (&report.agent, &report.random, &report.oracle) {
@@ -131,7 +133,10 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         report.score = Some(value);
         report.score_interval_95 = Some(interval);
         if !arguments.json {
-            println!("score {value:.3}, 95 % interval {:.3} to {:.3}", interval[0], interval[1]);
+            println!(
+                "score {value:.3}, 95 % interval {:.3} to {:.3}",
+                interval[0], interval[1]
+            );
         }
     }
     if arguments.json {
@@ -163,7 +168,11 @@ pub(crate) fn oracle_returns(
     };
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let threads: Vec<_> = (0..jobs.max(1))
-            .map(|job| std::thread::Builder::new().name(format!("oracle {job}")).spawn_scoped(scope, work))
+            .map(|job| {
+                std::thread::Builder::new()
+                    .name(format!("oracle {job}"))
+                    .spawn_scoped(scope, work)
+            })
             .collect::<Result<_, _>>()
             .context("cannot start a thread")?;
         for thread in threads {
@@ -174,5 +183,7 @@ pub(crate) fn oracle_returns(
         }
         Ok(())
     })?;
-    Ok(results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    Ok(results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner))
 }

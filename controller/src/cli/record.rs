@@ -66,8 +66,9 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         })
         .collect();
     let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);
-    let bar = ProgressBar::new(seeds.len() as u64)
-        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} episodes, {eta} left  {msg}")?);
+    let bar = ProgressBar::new(seeds.len() as u64).with_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} episodes, {eta} left  {msg}",
+    )?);
     let outcomes = session.run_simulated(
         &seeds,
         ticks,
@@ -79,7 +80,10 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         },
     )?;
     bar.finish_and_clear();
-    let stopped = outcomes.iter().filter(|outcome| outcome.stopped.is_some()).count();
+    let stopped = outcomes
+        .iter()
+        .filter(|outcome| outcome.stopped.is_some())
+        .count();
     let returns = Returns::of(outcomes.iter().map(|outcome| outcome.total_reward).collect());
     println!(
         "{} episodes of {ticks} periods in {}: return {:.2} +- {:.2}, {stopped} stopped by the guard",

@@ -15,6 +15,9 @@ pub(crate) struct Replay {
 /// Replays.
 pub(crate) fn run(arguments: &Replay) -> anyhow::Result<()> {
     let reproduced = controller::replay::replay(&arguments.log, arguments.bundle.as_deref())?;
-    println!("{}: {reproduced} actions reproduced bit for bit", arguments.log.display());
+    println!(
+        "{}: {reproduced} actions reproduced bit for bit",
+        arguments.log.display()
+    );
     Ok(())
 }

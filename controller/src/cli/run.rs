@@ -77,19 +77,47 @@ impl LiveArm {
                 std::process::exit(130);
             }
         })
-        .or_else(|error| if matches!(error, ctrlc::Error::MultipleHandlers) { Ok(()) } else { Err(error) })
+        .or_else(|error| {
+            if matches!(error, ctrlc::Error::MultipleHandlers) {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })
         .context("cannot catch Ctrl-C")?;
-        Ok(Self { bus, camera: Some((camera, encoder)), controller, interrupt })
+        Ok(Self {
+            bus,
+            camera: Some((camera, encoder)),
+            controller,
+            interrupt,
+        })
     }
 
     /// One episode.
-    pub(crate) fn episode(&mut self, session: &Session, seed: u64, ticks: u32, log: &Path) -> anyhow::Result<Outcome> {
-        let (camera, encoder) = self.camera.take().context("the camera was lost in an earlier episode")?;
+    pub(crate) fn episode(
+        &mut self,
+        session: &Session,
+        seed: u64,
+        ticks: u32,
+        log: &Path,
+    ) -> anyhow::Result<Outcome> {
+        let (camera, encoder) = self
+            .camera
+            .take()
+            .context("the camera was lost in an earlier episode")?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let info = session.info(&self.controller, seed, started.as_nanos() as u64);
         let attachments = session.attachments();
-        let labels = Labels { log, info, attachments: &attachments };
-        let rig = Rig { bus: &mut self.bus, camera, encoder };
+        let labels = Labels {
+            log,
+            info,
+            attachments: &attachments,
+        };
+        let rig = Rig {
+            bus: &mut self.bus,
+            camera,
+            encoder,
+        };
         let (outcome, camera, encoder) = live::run(
             &session.config,
             &mut self.controller,
@@ -125,14 +153,19 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
             outcome.ticks,
             outcome.deadline_misses,
             outcome.host_stalls,
-            outcome.stopped.map_or_else(String::new, |reason| format!(", stopped: {reason:?}")),
+            outcome
+                .stopped
+                .map_or_else(String::new, |reason| format!(", stopped: {reason:?}")),
             outcome.log.display()
         );
         if arm.interrupted() {
             anyhow::bail!("interrupted; the arm was stopped, the logs are whole");
         }
         if let Some(reason) = outcome.stopped {
-            anyhow::bail!("the guard stopped the arm ({reason:?}); see the last ticks of {}", outcome.log.display());
+            anyhow::bail!(
+                "the guard stopped the arm ({reason:?}); see the last ticks of {}",
+                outcome.log.display()
+            );
         }
     }
     Ok(())

@@ -43,7 +43,8 @@ enum Mode {
 /// Serves.
 pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let session = Session::new(&arguments.robot, None, PolicyChoice::Hold, None)?;
-    let arm = ArmOptions::from_config(&session.config).context("the robot file's joints have no usable limits")?;
+    let arm =
+        ArmOptions::from_config(&session.config).context("the robot file's joints have no usable limits")?;
     let options = BridgeOptions {
         arm,
         mode: match arguments.mode {
@@ -55,7 +56,11 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
         watch_parent: arguments.watch_parent,
     };
     let bridge = SimulatorBridge::new(Simulator::new(session.task()?)?, options)?;
-    println!("serial port {}, frame socket {}", bridge.serial_path().display(), bridge.frame_path().display());
+    println!(
+        "serial port {}, frame socket {}",
+        bridge.serial_path().display(),
+        bridge.frame_path().display()
+    );
     bridge.serve(Arc::new(AtomicBool::new(false)))?;
     Ok(())
 }

@@ -76,7 +76,10 @@ impl Cem {
 
     /// The mean's first action: the plan's proposal at any time.
     pub fn first_action(&self) -> JointVec {
-        self.mean[..self.width].iter().map(|value| value.clamp(-1.0, 1.0)).collect()
+        self.mean[..self.width]
+            .iter()
+            .map(|value| value.clamp(-1.0, 1.0))
+            .collect()
     }
 
     /// One iteration: sample, clip, clamp by the envelope, score, refit to the best K. `None`, and the mean as it
@@ -96,14 +99,21 @@ impl Cem {
         // NaN and infinities rank last; equal returns rank by index, so that the choice is the same everywhere.
         let score = |index: u32| {
             let value = returns[index as usize];
-            if value.is_finite() { value } else { f32::NEG_INFINITY }
+            if value.is_finite() {
+                value
+            } else {
+                f32::NEG_INFINITY
+            }
         };
         let better = |a: &u32, b: &u32| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
         if self.elites < self.order.len() {
             self.order.select_nth_unstable_by(self.elites - 1, better);
         }
         self.order[..self.elites].sort_unstable_by(better);
-        let finite = self.order[..self.elites].iter().take_while(|i| score(**i).is_finite()).count();
+        let finite = self.order[..self.elites]
+            .iter()
+            .take_while(|i| score(**i).is_finite())
+            .count();
         if finite == 0 {
             return None;
         }
@@ -120,15 +130,28 @@ impl Cem {
             self.std[element] = (variance + 1e-6).sqrt();
         }
         let elite_std = self.std[..self.width].iter().sum::<f32>() / self.width as f32;
-        Some(IterationStatistics { best_return, elite_mean_return, elite_std })
+        Some(IterationStatistics {
+            best_return,
+            elite_mean_return,
+            elite_std,
+        })
     }
 
     fn sample(&mut self, key: NoiseKey, from: &SetPoint, envelope: &Envelope) {
         let mut noise = [0.0; robot::MAX_JOINTS];
-        for (candidate, sequence) in self.actions.chunks_exact_mut(self.horizon * self.width).enumerate() {
+        for (candidate, sequence) in self
+            .actions
+            .chunks_exact_mut(self.horizon * self.width)
+            .enumerate()
+        {
             let mut set_point = from.clone();
             for (step, action) in sequence.chunks_exact_mut(self.width).enumerate() {
-                key.normals(Purpose::Action, candidate as u32, step as u32, &mut noise[..self.width]);
+                key.normals(
+                    Purpose::Action,
+                    candidate as u32,
+                    step as u32,
+                    &mut noise[..self.width],
+                );
                 for joint in 0..self.width {
                     let at = step * self.width + joint;
                     // Clipped before it is scored, and clamped by what the guard would make of it.

@@ -28,13 +28,21 @@ impl ColouredNoise {
 
     /// The action of this tick.
     pub fn next(&mut self, tick: u32, joints: usize) -> JointVec {
-        let key = NoiseKey { seed: self.seed, tick, iteration: 0, sampled: true };
+        let key = NoiseKey {
+            seed: self.seed,
+            tick,
+            iteration: 0,
+            sampled: true,
+        };
         let mut noise = [0.0; robot::MAX_JOINTS];
         key.normals(Purpose::Exploration, 1, 0, &mut noise);
         let fresh = (1.0 - self.correlation * self.correlation).sqrt();
         for (state, noise) in self.state.iter_mut().zip(noise) {
             *state = self.correlation * *state + fresh * noise;
         }
-        self.state[..joints].iter().map(|value| value.clamp(-1.0, 1.0)).collect()
+        self.state[..joints]
+            .iter()
+            .map(|value| value.clamp(-1.0, 1.0))
+            .collect()
     }
 }

@@ -18,8 +18,14 @@ fn batches_depend_on_seed_and_number_alone_not_on_memory() {
     let mut tight = Dataset::open(dir.path(), &optimiser).expect("opens");
     for update in [1, 2, 17] {
         let a = roomy.batch(3, update, &optimiser).expect("batch");
-        assert!(same(&a, &tight.batch(3, update, &optimiser).expect("batch")), "update {update}");
-        assert!(!same(&a, &roomy.batch(4, update, &optimiser).expect("batch")), "another seed draws otherwise");
+        assert!(
+            same(&a, &tight.batch(3, update, &optimiser).expect("batch")),
+            "update {update}"
+        );
+        assert!(
+            !same(&a, &roomy.batch(4, update, &optimiser).expect("batch")),
+            "another seed draws otherwise"
+        );
         assert_eq!(a.frames.size(), [6, 4, 3, 64, 64]);
     }
 }
@@ -47,21 +53,39 @@ fn an_action_in_a_batch_caused_the_frame_beside_it() {
 fn runs_that_cannot_be_trained_on_are_named() {
     let optimiser = small().optimiser;
     let empty = tempfile::tempdir().expect("temporary folder");
-    assert!(matches!(Dataset::open(empty.path(), &optimiser), Err(DatasetError::Episode(_))));
+    assert!(matches!(
+        Dataset::open(empty.path(), &optimiser),
+        Err(DatasetError::Episode(_))
+    ));
 
     let short = logs(3, 4);
     let error = Dataset::open(short.path(), &optimiser).expect_err("too short");
-    assert!(matches!(error, DatasetError::TooShort { logs: 3, length: 6, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DatasetError::TooShort {
+                logs: 3,
+                length: 6,
+                ..
+            }
+        ),
+        "{error}"
+    );
 
     for (field, edit) in [
-        ("robot", (|info| info.robot = "other".to_owned()) as fn(&mut episode::EpisodeInfo)),
+        (
+            "robot",
+            (|info| info.robot = "other".to_owned()) as fn(&mut episode::EpisodeInfo),
+        ),
         ("joint_names", |info| info.joint_names.push("z".to_owned())),
         ("period_s", |info| info.period_s = 0.05),
     ] {
         let mixed = logs(2, 20);
         write_log(mixed.path(), 7, 20, edit);
         match Dataset::open(mixed.path(), &optimiser) {
-            Err(DatasetError::Mixed { field: found, path, .. }) => {
+            Err(DatasetError::Mixed {
+                field: found, path, ..
+            }) => {
                 assert_eq!(found, field);
                 assert!(path.ends_with("episode-007.mcap"));
             }
@@ -78,12 +102,25 @@ fn presets_are_refused_with_line_or_field() {
         ("depth: 2", "dept: 2", ":2:"),
         ("depth: 2", "depth: \"two\"", ":2:"),
         ("belief: 12", "belief: 0", "model.belief"),
-        ("overshooting_distance: 2", "overshooting_distance: 6", "loss.overshooting_distance"),
-        ("learning_rate: 1.0e-3", "learning_rate: -1.0", "optimiser.learning_rate"),
+        (
+            "overshooting_distance: 2",
+            "overshooting_distance: 6",
+            "loss.overshooting_distance",
+        ),
+        (
+            "learning_rate: 1.0e-3",
+            "learning_rate: -1.0",
+            "optimiser.learning_rate",
+        ),
         ("decay_from: 4", "decay_from: 40", "optimiser.decay_from"),
     ] {
         std::fs::write(&path, super::SMALL.replacen(from, to, 1)).expect("writes");
-        let message = trainer::preset::Preset::load(&path).expect_err("refused").to_string();
-        assert!(message.contains(part) && message.contains("preset.ron"), "{message}");
+        let message = trainer::preset::Preset::load(&path)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            message.contains(part) && message.contains("preset.ron"),
+            "{message}"
+        );
     }
 }

@@ -40,7 +40,12 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
     std::fs::write(occupied.join("chapter-1.txt"), "precious").expect("writes");
     let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
     let learner = Learner::new(small(), 2, 9);
-    let robot = RobotOfLogs { name: String::new(), task: String::new(), joint_names: vec![], period_s: 0.1 };
+    let robot = RobotOfLogs {
+        name: String::new(),
+        task: String::new(),
+        joint_names: vec![],
+        period_s: 0.1,
+    };
     let provenance = Provenance::of(&learner, robot, "none", 0);
     let refused = export(&learner.model, &provenance, &config, true, &occupied);
     assert!(matches!(refused, Err(ExportError::Occupied { .. })));
@@ -58,26 +63,49 @@ fn scalar_rollouts_agree_with_libtorch() {
     let mut belief = Belief::initial(&bundle.dimensions());
     belief.h.fill_with(|| stream.normal().tanh());
     belief.s.fill_with(|| stream.normal());
-    let actions: Vec<f32> = (0..candidates * horizon * 2).map(|_| stream.range(-1.0, 1.0)).collect();
+    let actions: Vec<f32> = (0..candidates * horizon * 2)
+        .map(|_| stream.range(-1.0, 1.0))
+        .collect();
     let mut returns = vec![0.0; candidates];
-    let key = NoiseKey { seed: 0, tick: 0, iteration: 0, sampled: false };
-    bundle.scalar_rollout().returns(&belief, &actions, horizon, key, 0, &mut returns).expect("imagines");
+    let key = NoiseKey {
+        seed: 0,
+        tick: 0,
+        iteration: 0,
+        sampled: false,
+    };
+    bundle
+        .scalar_rollout()
+        .returns(&belief, &actions, horizon, key, 0, &mut returns)
+        .expect("imagines");
 
     let expected = no_grad(|| {
         let model = &learner.model;
-        let tile = |values: &[f32]| Tensor::from_slice(values).unsqueeze(0).repeat([candidates as i64, 1]);
-        let mut state = Latent { h: tile(&belief.h), s: tile(&belief.s) };
+        let tile = |values: &[f32]| {
+            Tensor::from_slice(values)
+                .unsqueeze(0)
+                .repeat([candidates as i64, 1])
+        };
+        let mut state = Latent {
+            h: tile(&belief.h),
+            s: tile(&belief.s),
+        };
         let actions = Tensor::from_slice(&actions).view([candidates as i64, horizon as i64, 2]);
         let mut total = Tensor::zeros([candidates as i64], (tch::Kind::Float, tch::Device::Cpu));
         for step in 0..horizon as i64 {
             let h = model.recur(&state, &actions.select(1, step));
-            state = Latent { s: model.prior(&h).mean, h };
+            state = Latent {
+                s: model.prior(&h).mean,
+                h,
+            };
             total += model.reward(&state.features());
         }
         total
     });
     for (index, found) in returns.iter().enumerate() {
         let expected = expected.double_value(&[index as i64]) as f32;
-        assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{index}: {found} {expected}");
+        assert!(
+            (found - expected).abs() < 1e-4 * expected.abs().max(1.0),
+            "{index}: {found} {expected}"
+        );
     }
 }

@@ -15,7 +15,10 @@ fn images_are_reduced_to_five_bits() {
         let low = (x / 8) as f64 / 32.0 - 0.5;
         let (centre, noisy) = (centre.double_value(&[x]), noisy.double_value(&[x]));
         assert!((centre - (low + 1.0 / 64.0)).abs() < 1e-6);
-        assert!(noisy >= low - 1e-6 && noisy <= low + 1.0 / 32.0 + 1e-6, "{x}: {noisy} from {low}");
+        assert!(
+            noisy >= low - 1e-6 && noisy <= low + 1.0 / 32.0 + 1e-6,
+            "{x}: {noisy} from {low}"
+        );
     }
 }
 
@@ -25,7 +28,10 @@ fn kl_is_that_of_diagonal_gaussians() {
         mean: Tensor::from_slice(&mean),
         std: Tensor::from_slice(&std),
     };
-    let (p, q) = (gaussian([0.3, -1.0], [0.5, 2.0]), gaussian([-0.2, 0.4], [1.5, 0.7]));
+    let (p, q) = (
+        gaussian([0.3, -1.0], [0.5, 2.0]),
+        gaussian([-0.2, 0.4], [1.5, 0.7]),
+    );
     let expected: f64 = [(0.3, 0.5, -0.2, 1.5), (-1.0, 2.0, 0.4, 0.7)]
         .iter()
         .map(|(m, s, n, t): &(f64, f64, f64, f64)| {

@@ -31,7 +31,12 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
         robot: "square".to_owned(),
         task: "push".to_owned(),
         episode_seed: seed,
-        policy: if seed.is_multiple_of(2) { "random" } else { "planner" }.to_owned(),
+        policy: if seed.is_multiple_of(2) {
+            "random"
+        } else {
+            "planner"
+        }
+        .to_owned(),
         period_s: 0.1,
         joint_names: vec!["x".to_owned(), "y".to_owned()],
         ..EpisodeInfo::default()
@@ -42,7 +47,10 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
     let mut stream = Stream::new(seed, 0);
     let mut position = [stream.range(10.0, 50.0), stream.range(10.0, 50.0)];
     for tick in 0..ticks {
-        let mut row = TickRecord { tick, ..TickRecord::default() };
+        let mut row = TickRecord {
+            tick,
+            ..TickRecord::default()
+        };
         let mut frame = Frame::default();
         for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
             let (x, y) = ((index % FRAME_SIDE) as f32, (index / FRAME_SIDE) as f32);
@@ -65,7 +73,9 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
             let _ = row.guard.set_point_rad.push(0.0);
         }
         row.actuate.sent = true;
-        writer.write_tick(&row, Some(&frame), u64::from(tick) * 100_000_000).expect("writes");
+        writer
+            .write_tick(&row, Some(&frame), u64::from(tick) * 100_000_000)
+            .expect("writes");
         for axis in 0..2 {
             position[axis] = (position[axis] + 3.0 * action[axis]).clamp(5.0, 58.0);
         }

@@ -8,7 +8,15 @@ use super::logs;
 /// Starts `armillary-train` with one thread: bit-equality holds for equal thread counts.
 fn start(runs: &Path, preset: &Path, out: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_armillary-train"))
-        .args(["train", "--threads", "1", "--checkpoint-every", "3", "--seed", "5"])
+        .args([
+            "train",
+            "--threads",
+            "1",
+            "--checkpoint-every",
+            "3",
+            "--seed",
+            "5",
+        ])
         .arg("--runs")
         .arg(runs)
         .arg("--preset")
@@ -28,19 +36,31 @@ fn killed_and_resumed_equals_never_killed() {
     let preset = dir.path().join("preset.ron");
     std::fs::write(&preset, super::SMALL.replacen("updates: 12", "updates: 400", 1)).expect("writes");
     let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
-    assert!(start(runs.path(), &preset, &whole).wait().expect("ends").success());
+    assert!(
+        start(runs.path(), &preset, &whole)
+            .wait()
+            .expect("ends")
+            .success()
+    );
 
     let mut child = start(runs.path(), &preset, &cut);
     let checkpoint = cut.join("checkpoint.safetensors");
     // SIGKILL as soon as there is a checkpoint, wherever between two of them that happens to be.
     while !checkpoint.exists() {
-        assert!(child.try_wait().expect("runs").is_none(), "ended before its first checkpoint");
+        assert!(
+            child.try_wait().expect("runs").is_none(),
+            "ended before its first checkpoint"
+        );
         std::thread::yield_now();
     }
     child.kill().expect("kills");
     assert!(!child.wait().expect("ends").success());
     let (learner, _) = trainer::checkpoint::load(&checkpoint).expect("a whole checkpoint");
-    assert!(learner.update < 400, "killed half way, at update {}", learner.update);
+    assert!(
+        learner.update < 400,
+        "killed half way, at update {}",
+        learner.update
+    );
     assert!(start(runs.path(), &preset, &cut).wait().expect("ends").success());
 
     let losses = |dir: &Path| std::fs::read_to_string(dir.join("losses.csv")).expect("losses");
@@ -53,7 +73,10 @@ fn killed_and_resumed_equals_never_killed() {
 /// Names and bytes of a checkpoint's tensors.
 fn tensors(file: &[u8]) -> Vec<(String, Vec<u8>)> {
     let tensors = safetensors::SafeTensors::deserialize(file).expect("SafeTensors");
-    let mut all: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+    let mut all: Vec<_> = tensors
+        .iter()
+        .map(|(name, view)| (name.to_owned(), view.data().to_vec()))
+        .collect();
     all.sort();
     all
 }
