@@ -40,7 +40,7 @@ fn robot_files_are_refused_with_line_or_field() {
             "mistyped value",
             "period_s: 0.1",
             "period_s: \"fast\"",
-            &[":4:", "string"][..],
+            &[":4:", "Expected float"][..],
         ),
         (
             "limits upside down",
