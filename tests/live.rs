@@ -114,6 +114,13 @@ fn an_episode_over_a_pty_is_logged_whole_and_replays() {
     );
     assert!(log.ticks.iter().any(|row| row.capture.fresh), "frames arrive");
     assert!(log.ticks.iter().any(|row| row.actuate.sent), "commands leave");
+    for row in &log.ticks {
+        let joints = [&row.capture.position_rad, &row.actuate.set_point_rad];
+        assert!(
+            joints.iter().all(|joints| joints.len() == 2),
+            "every row tells of every joint: {row:?}"
+        );
+    }
     // Whatever the machine's pauses did to timing, the controller's decisions follow from what it logged.
     let reproduced = controller::replay::replay(&dir.path().join("episode.mcap"), Some(&crate::bundle()))
         .expect("replays");

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use episode::{EpisodeWriter, Reason};
-use firmware_bridge::{FrameSocket, FrameSource, JointBus, LinkError};
-use robot::{Clock, Config, Frame, JointVec, SystemClock};
+use firmware_bridge::{FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
+use robot::{Clock, Config, Frame, JointState, SystemClock};
 use world_model::Encoder;
 
 use crate::actuate::World;
@@ -94,11 +94,15 @@ pub fn run<B: JointBus>(
         encoder,
     } = rig;
     let clock = SystemClock::default();
-    let mut first = Frame::default();
-    camera.reset(labels.info.episode_seed, &mut first)?;
+    let mut frame = Frame::default();
+    camera.reset(labels.info.episode_seed, &mut frame)?;
     bus.handshake()?;
-    let start = first_set_point(bus, &clock)?;
-    controller.reset(&start, labels.info.planner_seed);
+    let first = first_telemetry(bus, &clock)?;
+    controller.reset(&first.set_point_rad, labels.info.planner_seed);
+    controller.set_joints(JointState {
+        position_rad: first.position_rad,
+        velocity_rad_s: first.velocity_rad_s,
+    });
     let mut recorder = Recorder::start(EpisodeWriter::create(
         labels.log,
         &labels.info,
@@ -208,11 +212,11 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
     }
 }
 
-fn first_set_point(bus: &mut dyn JointBus, clock: &SystemClock) -> Result<JointVec, LinkError> {
+fn first_telemetry(bus: &mut dyn JointBus, clock: &SystemClock) -> Result<Telemetry, LinkError> {
     let give_up_ns = clock.now_ns() + FIRST_TELEMETRY_NS;
     loop {
         if let Some(telemetry) = bus.poll()? {
-            return Ok(telemetry.set_point_rad);
+            return Ok(telemetry);
         }
         if clock.now_ns() > give_up_ns {
             return Err(LinkError::Silent {

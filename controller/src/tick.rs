@@ -7,7 +7,7 @@
 
 use episode::{ActuateRow, CaptureRow, EncodeRow, PlanRow, Reason, TickRecord};
 use robot::config::Pipeline;
-use robot::{Clock, Config, JointVec, SetPoint, joint};
+use robot::{Clock, Config, JointState, JointVec, SetPoint, joint};
 
 use crate::actuate::World;
 use crate::capture::Captured;
@@ -87,6 +87,11 @@ impl Controller {
         }
     }
 
+    /// What is known of the joints before the first tick.
+    pub fn set_joints(&mut self, joints: JointState) {
+        self.held.joints = joints;
+    }
+
     /// The policy's name, for the log.
     pub fn policy(&self) -> String {
         self.policy.name()
@@ -144,6 +149,8 @@ impl Controller {
         self.row.record.latency_ns[2] = watch.lap();
         if last {
             self.row.guard.reason = Reason::EpisodeEnd;
+            self.row.actuate.action = joint::zeros(self.sent.len());
+            self.row.actuate.set_point_rad = self.set_point.position_rad.clone();
             return (&self.row, None);
         }
 
