@@ -5,6 +5,7 @@ mod alignment;
 mod bad_bundle;
 mod determinism;
 mod envelope;
+mod guard;
 mod live;
 mod rollouts;
 
