@@ -12,7 +12,8 @@ use controller::session::{PolicyChoice, Session};
 use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{
-    BridgeMode, BridgeOptions, Ended, FrameSocket, JointBus, SerialLink, SerialOptions, SimulatorBridge,
+    BridgeMode, BridgeOptions, DeviceInfo, Ended, FrameSocket, JointBus, LinkError, SerialLink,
+    SerialOptions, SimulatorBridge, Telemetry,
 };
 use robot::config::Pipeline;
 use simulator::Simulator;
@@ -71,7 +72,18 @@ fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
 
 fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode::Episode {
     let _bridge = bridge(session, dir);
-    let (mut bus, camera) = connect(session, dir);
+    let (bus, camera) = connect(session, dir);
+    drive(session, dir, bus, camera, ticks, interrupted)
+}
+
+fn drive(
+    session: &Session,
+    dir: &Path,
+    mut bus: impl JointBus,
+    camera: FrameSocket,
+    ticks: u32,
+    interrupted: bool,
+) -> episode::Episode {
     let (mut controller, encoder) = session.controller().expect("controller");
     let log = dir.join("episode.mcap");
     let attachments = session.attachments();
@@ -139,4 +151,93 @@ fn an_interrupt_stops_the_arm_and_keeps_the_log() {
         (0, Reason::Operator, PlanSource::Stop)
     );
     assert!(last.guard.action.iter().all(|action| *action == 0.0));
+}
+
+/// What goes wrong behind the controller's back.
+#[derive(Debug, Clone, Copy)]
+enum Mishap {
+    /// Somebody hits the emergency stop.
+    EStop,
+    /// The arm is told to let go by someone else.
+    Release,
+    /// The arm falls silent, its port stays open.
+    Silence,
+}
+
+/// The real link, through which a mishap comes with the fifth command.
+struct Mishappen {
+    link: SerialLink,
+    mishap: Mishap,
+    commands: u32,
+}
+
+impl JointBus for Mishappen {
+    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
+        self.link.handshake()
+    }
+
+    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
+        self.commands += 1;
+        if self.commands == 5 {
+            match self.mishap {
+                Mishap::EStop => self.link.send_e_stop()?,
+                Mishap::Release => self.link.send_release()?,
+                Mishap::Silence => {}
+            }
+        }
+        self.link.send_set_point(rad, move_us, valid_us)
+    }
+
+    fn send_stop(&mut self) -> Result<(), LinkError> {
+        self.link.send_stop()
+    }
+
+    fn send_release(&mut self) -> Result<(), LinkError> {
+        self.link.send_release()
+    }
+
+    fn send_e_stop(&mut self) -> Result<(), LinkError> {
+        self.link.send_e_stop()
+    }
+
+    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
+        self.link.send_clear_e_stop()
+    }
+
+    fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
+        let heard = self.link.poll()?;
+        let silent = matches!(self.mishap, Mishap::Silence) && self.commands >= 5;
+        Ok(heard.filter(|_| !silent))
+    }
+}
+
+#[test]
+fn an_arm_that_stops_lets_go_or_falls_silent_ends_the_episode_under_its_own_reason() {
+    for (mishap, reason) in [
+        (Mishap::EStop, Reason::EStop),
+        (Mishap::Release, Reason::ArmStopped),
+        (Mishap::Silence, Reason::LinkLost),
+    ] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let session = session(PolicyChoice::Random, Pipeline::NextTick);
+        let _bridge = bridge(&session, dir.path());
+        let (link, camera) = connect(&session, dir.path());
+        let bus = Mishappen {
+            link,
+            mishap,
+            commands: 0,
+        };
+        let log = drive(&session, dir.path(), bus, camera, 100, false);
+        let last = log.ticks.last().expect("a tick");
+        assert_eq!(
+            (last.guard.reason, last.plan.source),
+            (reason, PlanSource::Stop),
+            "{mishap:?}"
+        );
+        assert!((4..100).contains(&last.tick), "{mishap:?}: {}", last.tick);
+        assert!(log.complete, "{mishap:?}");
+        // The stop is decided from what the log holds: it replays.
+        let replayed = controller::replay::replay(&dir.path().join("episode.mcap"), None).expect("replays");
+        assert_eq!(replayed as usize, log.ticks.len(), "{mishap:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Stage 6, actuate: what the tick may ask of the outside world. Real and simulated arms are the same to it.
 
+use episode::Reason;
 use firmware_bridge::LinkError;
 
 use crate::capture::Captured;
@@ -18,6 +19,6 @@ pub trait World {
     /// A link that does not take it.
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError>;
 
-    /// Whether the camera or the link is gone for good.
-    fn lost(&self) -> bool;
+    /// Why the arm can no longer be driven, if it cannot: link or camera gone, emergency stop, an arm that lets go.
+    fn fault(&self) -> Option<Reason>;
 }

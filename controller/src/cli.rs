@@ -5,13 +5,15 @@ mod eval;
 mod record;
 mod replay;
 mod run;
+mod scores;
 mod sim;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use controller::session::PolicyChoice;
+use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
 use robot::config::Pipeline;
 
 #[derive(Parser)]
@@ -64,6 +66,55 @@ pub(crate) fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Which episodes to run, and where their logs go.
+#[derive(Debug, clap::Args)]
+struct Episodes {
+    /// Robot file.
+    #[arg(long)]
+    robot: PathBuf,
+    /// The model, for `--policy planner`.
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Episodes.
+    #[arg(long, default_value_t = 1)]
+    episodes: u64,
+    /// Control periods an episode; the robot file's if not given.
+    #[arg(long)]
+    ticks: Option<u32>,
+    /// Seed of the first episode; the others follow it. Names start pose, target and all noise.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the logs.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+impl Episodes {
+    /// Loads robot file and bundle, and makes the folder.
+    fn open(&self, policy: PolicyChoice, pipeline: Option<PipelineName>) -> anyhow::Result<Session> {
+        if self.seed.saturating_add(self.episodes) > EVALUATION_SEEDS {
+            bail!("--seed: seeds from {EVALUATION_SEEDS} on are kept for evaluation; choose a smaller one");
+        }
+        let session = Session::new(
+            &self.robot,
+            self.bundle.as_deref(),
+            policy,
+            pipeline.map(Into::into),
+        )?;
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("{}: cannot make the folder", self.out.display()))?;
+        Ok(session)
+    }
+
+    fn seeds(&self) -> std::ops::Range<u64> {
+        self.seed..self.seed + self.episodes
+    }
+
+    fn ticks(&self, session: &Session) -> u32 {
+        self.ticks.unwrap_or(session.config.episode_ticks)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod encode;
 pub mod eval;
 pub mod filter;
 pub mod guard;
+pub mod jobs;
 pub mod live;
 pub mod lockstep;
 pub mod oracle;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use episode::{EpisodeWriter, Reason};
-use firmware_bridge::{FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
+use firmware_bridge::{FirmwareState, FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
 use robot::{Clock, Config, Frame, JointState, SystemClock};
 use world_model::Encoder;
 
@@ -23,11 +23,47 @@ const FIRST_TELEMETRY_NS: u64 = 1_000_000_000;
 /// A send later than this share of the period after its edge is a missed deadline.
 const SEND_LATE_FRACTION: f64 = 0.2;
 
+/// Ticks in a row without telemetry after which the arm counts as lost: as long as its own watchdog waits for us.
+const SILENT_TICKS: u32 = 3;
+
+/// Ticks in a row in which an arm may hold instead of following: after a pause of this machine its watchdog has stopped
+/// it, and it takes a moment to come to rest and go on.
+const NOT_FOLLOWING_TICKS: u32 = 10;
+
 struct LiveWorld<'a, S> {
     bus: &'a mut dyn JointBus,
     capture: &'a CaptureThread<S>,
     period_us: u32,
-    lost: bool,
+    commanded: bool,
+    silent: u32,
+    not_following: u32,
+    fault: Option<Reason>,
+}
+
+impl<S> LiveWorld<'_, S> {
+    /// Judges what the arm says of itself, or that it says nothing.
+    fn watch(&mut self, state: Option<FirmwareState>) {
+        use FirmwareState::{Active, EStopped, Held, Idle, Released, Stopping};
+        self.silent = if state.is_some() { 0 } else { self.silent + 1 };
+        if self.silent > SILENT_TICKS {
+            self.fault.get_or_insert(Reason::LinkLost);
+        }
+        match state {
+            Some(EStopped) => {
+                self.fault.get_or_insert(Reason::EStop);
+            }
+            // Torque that went off stays off until the next session.
+            Some(Released) => {
+                self.fault.get_or_insert(Reason::ArmStopped);
+            }
+            Some(Active) => self.not_following = 0,
+            Some(Idle | Held | Stopping) if self.commanded => self.not_following += 1,
+            _ => {}
+        }
+        if self.not_following > NOT_FOLLOWING_TICKS {
+            self.fault.get_or_insert(Reason::ArmStopped);
+        }
+    }
 }
 
 impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
@@ -35,11 +71,17 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
         let new = self.capture.take_newest(held);
         match self.bus.poll() {
             Ok(Some(telemetry)) => {
+                self.watch(Some(telemetry.state));
                 held.joints.position_rad = telemetry.position_rad;
                 held.joints.velocity_rad_s = telemetry.velocity_rad_s;
             }
-            Ok(None) => {}
-            Err(_) => self.lost = true,
+            Ok(None) => self.watch(None),
+            Err(_) => {
+                self.fault.get_or_insert(Reason::LinkLost);
+            }
+        }
+        if self.capture.failed() {
+            self.fault.get_or_insert(Reason::CameraLost);
         }
         new
     }
@@ -54,12 +96,15 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
         let sent =
             self.bus
                 .send_set_point(set_point_rad, self.period_us, self.period_us + self.period_us / 2);
-        self.lost |= matches!(sent, Err(LinkError::Closed { .. }));
+        self.commanded = true;
+        if matches!(sent, Err(LinkError::Closed { .. })) {
+            self.fault.get_or_insert(Reason::LinkLost);
+        }
         sent
     }
 
-    fn lost(&self) -> bool {
-        self.lost || self.capture.failed()
+    fn fault(&self) -> Option<Reason> {
+        self.fault
     }
 }
 
@@ -160,7 +205,10 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         bus,
         capture,
         period_us: (period_ns / 1000) as u32,
-        lost: false,
+        commanded: false,
+        silent: 0,
+        not_following: 0,
+        fault: None,
     };
     let origin_ns = clock.now_ns() + period_ns;
     let mut tick = 0;
@@ -195,7 +243,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         outcome.stopped = stop;
         if recorder.failed() {
             // What an arm does unrecorded cannot be trusted or learned from.
-            controller.demand_stop(Reason::LinkLost);
+            controller.demand_stop(Reason::LogFailed);
         }
         // Edges that passed while this tick overran are skipped, not made up for: the arm held meanwhile.
         let passed = (clock.now_ns().saturating_sub(origin_ns) / period_ns) as u32;

@@ -89,8 +89,8 @@ impl World for WaitingWorld<'_> {
         Ok(self.seq)
     }
 
-    fn lost(&self) -> bool {
-        false
+    fn fault(&self) -> Option<Reason> {
+        None
     }
 }
 

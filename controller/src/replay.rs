@@ -88,8 +88,10 @@ impl World for LoggedWorld<'_> {
         }
     }
 
-    fn lost(&self) -> bool {
-        self.row.guard.reason == Reason::LinkLost
+    fn fault(&self) -> Option<Reason> {
+        use Reason::{ArmStopped, CameraLost, EStop, LinkLost, LogFailed, Operator};
+        let from_outside = [ArmStopped, CameraLost, EStop, LinkLost, LogFailed, Operator];
+        Some(self.row.guard.reason).filter(|reason| from_outside.contains(reason))
     }
 }
 
@@ -158,9 +160,6 @@ pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
             encoder: encoder.as_mut(),
             clock: &clock,
         };
-        if row.guard.reason == Reason::Operator {
-            controller.demand_stop(Reason::Operator);
-        }
         let timing = Timing {
             tick: row.tick,
             edge_ns: row.edge_ns,

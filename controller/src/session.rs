@@ -1,8 +1,6 @@
 //! Puts a robot file, a bundle and a policy together into something that can run episodes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
 use episode::{Attachment, EpisodeInfo};
@@ -14,6 +12,7 @@ use simulator::{Simulator, Task};
 use world_model::{Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
+use crate::jobs;
 use crate::lockstep::{self, Labels, Outcome};
 use crate::plan::{ColouredNoise, Planner, Policy};
 use crate::tick::Controller;
@@ -186,55 +185,24 @@ impl Session {
         log: &(dyn Fn(u64) -> PathBuf + Sync),
         done: &(dyn Fn(&Outcome) + Sync),
     ) -> anyhow::Result<Vec<Outcome>> {
-        let next = AtomicUsize::new(0);
-        let outcomes = Mutex::new(Vec::new());
-        let work = || -> anyhow::Result<()> {
-            let (mut controller, mut encoder) = self.controller()?;
-            let mut rig = self.simulated_rig()?;
-            let attachments = self.attachments();
-            loop {
-                let index = next.fetch_add(1, Ordering::SeqCst);
-                let Some(&seed) = seeds.get(index) else {
-                    return Ok(());
-                };
+        let attachments = self.attachments();
+        jobs::over(
+            seeds,
+            jobs,
+            || Ok((self.controller()?, self.simulated_rig()?)),
+            |((controller, encoder), rig), &seed| {
                 let path = log(seed);
-                let info = self.info(&controller, seed, 0);
+                let info = self.info(controller, seed, 0);
                 let labels = Labels {
                     log: &path,
                     info,
                     attachments: &attachments,
                 };
-                let outcome = lockstep::run(&mut controller, encoder.as_mut(), &mut rig, ticks, &labels)
+                let outcome = lockstep::run(controller, encoder.as_mut(), rig, ticks, &labels)
                     .with_context(|| format!("episode {seed}"))?;
                 done(&outcome);
-                outcomes
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .push((index, outcome));
-            }
-        };
-        std::thread::scope(|scope| -> anyhow::Result<()> {
-            let mut threads = Vec::new();
-            for job in 0..jobs.max(1) {
-                let builder = std::thread::Builder::new().name(format!("episode {job}"));
-                threads.push(
-                    builder
-                        .spawn_scoped(scope, work)
-                        .context("cannot start a thread")?,
-                );
-            }
-            for thread in threads {
-                match thread.join() {
-                    Ok(result) => result?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            Ok(())
-        })?;
-        let mut outcomes = outcomes
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        outcomes.sort_by_key(|(index, _)| *index);
-        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+                Ok(outcome)
+            },
+        )
     }
 }

@@ -157,8 +157,8 @@ impl Controller {
         self.row.plan = self.plan(timing);
         self.row.record.latency_ns[3] = watch.lap();
 
-        if world.lost() {
-            self.guard.demand_stop(Reason::LinkLost);
+        if let Some(reason) = world.fault() {
+            self.guard.demand_stop(reason);
         }
         let stop = self.guard();
         self.row.record.latency_ns[4] = watch.lap();

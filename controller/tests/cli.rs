@@ -228,3 +228,115 @@ fn recording_again_keeps_whole_logs_and_cut_ones() {
         "the same seed gives the same decisions"
     );
 }
+
+/// A simulated arm in a process of its own, in a folder that everyone may use.
+struct Sim {
+    child: std::process::Child,
+    dir: tempfile::TempDir,
+}
+
+impl Sim {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        // Someone else is to come here: with the program and the robot file they need.
+        set_mode(dir.path(), 0o777);
+        fs::copy(env!("CARGO_BIN_EXE_armillary"), dir.path().join("armillary")).expect("copies the program");
+        fs::copy(
+            root().join("configs/sim-planar.ron"),
+            dir.path().join("robot.ron"),
+        )
+        .expect("copies");
+        let mut child = Command::new("./armillary")
+            .args([
+                "sim",
+                "--robot",
+                "robot.ron",
+                "--serial",
+                "arm",
+                "--frames",
+                "camera",
+                "--watch-parent",
+            ])
+            .current_dir(dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let output = child.stdout.take().expect("piped");
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("a line");
+        assert!(line.contains("serial port"), "{line}");
+        Self { child, dir }
+    }
+
+    /// `armillary run` beside it, without a model.
+    fn run(&self, program: &str, before: &[&str], ticks: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(before).args([
+            "run",
+            "--policy",
+            "random",
+            "--robot",
+            "robot.ron",
+            "--port",
+            "arm",
+            "--frames",
+            "camera",
+            "--out",
+            "logs",
+            "--ticks",
+            ticks,
+        ]);
+        command.current_dir(self.dir.path());
+        command
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("sets permissions");
+}
+
+#[test]
+fn a_port_one_may_not_open_names_the_group_to_join() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    let sim = Sim::start();
+    set_mode(&sim.dir.path().join("arm"), 0o000);
+    set_mode(&sim.dir.path().join("camera"), 0o777);
+    let mut command = sim.run("./armillary", &[], "5");
+    // Permissions do not hold for root: be nobody.
+    if fs::metadata("/proc/self").expect("procfs").uid() == 0 {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().expect("runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{message}");
+    assert!(message.contains("permission denied"), "{message}");
+    assert!(message.contains("dialout"), "{message}");
+}
+
+#[test]
+fn a_log_that_can_no_longer_be_written_stops_the_arm_and_keeps_what_was_written() {
+    let sim = Sim::start();
+    // A file of at most 16 KB stands for a disk that fills up within a few seconds of a run of hours.
+    let limited = "trap '' XFSZ; ulimit -f 16; exec ./armillary \"$@\"";
+    let output = sim
+        .run("bash", &["-c", limited, "armillary"], "100000")
+        .output()
+        .expect("runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{message}");
+    for part in ["episode-000000.mcap", "cannot write the log", "free space"] {
+        assert!(message.contains(part), "no `{part}` in {message}");
+    }
+    let log = episode::read_episode(&sim.dir.path().join("logs/episode-000000.mcap")).expect("readable");
+    assert!(!log.complete);
+    assert!(!log.ticks.is_empty(), "whole ticks are kept");
+}

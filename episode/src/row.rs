@@ -147,8 +147,14 @@ pub enum Reason {
     Surprise,
     /// A number was not finite.
     NonFinite,
-    /// The controller board does not answer.
+    /// The arm's port closed, or the arm says nothing any more.
     LinkLost,
+    /// The camera's connection closed.
+    CameraLost,
+    /// The arm let go, or does not follow: its own firmware has stopped it.
+    ArmStopped,
+    /// The log cannot be written: what the arm did next would be known to nobody.
+    LogFailed,
     /// The emergency stop is latched.
     EStop,
     /// The episode is over.

@@ -163,8 +163,8 @@ fn plan() -> Fields {
 }
 
 fn guard() -> Fields {
-    let reason = "ok, plan_late, no_fresh_frame, frame_gap, frozen_frame, surprise, non_finite, link_lost, e_stop, \
-                  episode_end or operator";
+    let reason = "ok, plan_late, no_fresh_frame, frame_gap, frozen_frame, surprise, non_finite, link_lost, camera_lost, \
+                  arm_stopped, log_failed, e_stop, episode_end or operator";
     let hits =
         "limits that intervened, as bits: 1 not finite, 2 velocity, 4 acceleration, 8 position, 16 workspace";
     vec![

@@ -19,8 +19,12 @@ const TIME_CONSTANT_S: f32 = 0.11;
 /// Fastest a servo turns: half as much again as the robot file's limit, so that a lagging joint catches up.
 const SPEED_MAX_RAD_S: f32 = 1.0;
 
-/// Start poses keep this far inside the limits, so that an episode never begins against a stop.
-const START_MARGIN_RAD: f32 = 0.3;
+/// Start poses, shoulder and elbow: in front of the base, as a desk arm works, and well away from the stops.
+const START_RAD: [(f32, f32); 2] = [(-1.3, 1.3), (-1.9, 1.9)];
+
+/// Directions in which targets lie, about the base: in front of it, or one joint speed and an episode's length would
+/// decide the return more than the planner does.
+const TARGET_BEARING_RAD: (f32, f32) = (-1.4, 1.4);
 
 /// A target counts as reachable only this far inside the limits.
 const TARGET_MARGIN_RAD: f32 = 0.05;
@@ -55,14 +59,13 @@ impl PlanarArm {
     /// Draws a start pose and returns a target that is in reach.
     pub(crate) fn reset(&mut self, seed: u64) -> [f32; 3] {
         let mut stream = Stream::new(seed, RESET_STREAM);
-        self.position_rad = PLANAR_RANGES_RAD
-            .map(|(low, high)| stream.range(low + START_MARGIN_RAD, high - START_MARGIN_RAD));
+        self.position_rad = START_RAD.map(|(low, high)| stream.range(low, high));
         self.velocity_rad_s = [0.0; 2];
         let tip = self.tip_m();
         loop {
             let (near, far) = TARGET_RADIUS_M;
             let radius = stream.range(near * near, far * far).sqrt();
-            let (sine, cosine) = trig::sin_cos(stream.range(-std::f32::consts::PI, std::f32::consts::PI));
+            let (sine, cosine) = trig::sin_cos(stream.range(TARGET_BEARING_RAD.0, TARGET_BEARING_RAD.1));
             let target = [radius * cosine, radius * sine, PLANAR_HEIGHT_M];
             let (dx, dy) = (target[0] - tip[0], target[1] - tip[1]);
             let apart = dx * dx + dy * dy >= START_DISTANCE_MIN_M * START_DISTANCE_MIN_M;

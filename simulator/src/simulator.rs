@@ -116,7 +116,7 @@ impl Simulator {
     fn reached_m(&self) -> f32 {
         match self.arm {
             Arm::Planar(_) => 0.09,
-            Arm::Spatial(_) => 0.04,
+            Arm::Spatial(_) => 0.06,
         }
     }
 

@@ -37,8 +37,8 @@ const START_RAD: [(f32, f32); 3] = [(-1.05, 1.05), (0.3, 1.2), (0.7, 2.2)];
 /// Height over the table and distance from the base axis of the tip at the start: (least, most).
 const START_TIP_M: [(f32, f32); 2] = [(0.12, 0.5), (0.25, 0.72)];
 
-/// The ball lies on the table: its height is its radius, so that one camera suffices to tell where it is.
-const TARGET_HEIGHT_M: f32 = 0.08;
+/// The point to reach hovers over a disc that lies on the table, so that one camera suffices to tell where it is.
+const TARGET_HEIGHT_M: f32 = 0.1;
 
 /// Directions in which targets lie, about the base.
 const TARGET_BEARING_RAD: (f32, f32) = (-1.05, 1.05);
@@ -464,14 +464,15 @@ mod tests {
     }
 
     #[test]
-    fn target_rests_on_the_table_and_tip_radius_is_the_scenes() {
+    fn target_lies_on_the_table_and_tip_radius_is_the_scenes() {
         let model = scene::parse(Task::Reach).unwrap();
-        for (name, radius) in [("target", TARGET_HEIGHT_M), ("tip", TIP_RADIUS_M)] {
+        let geom = |name| {
             let (body, geom) = model.geom_by_name(name).unwrap();
-            assert_eq!(
-                model.bodies[body].body.geoms[geom].size[0] as f32, radius,
-                "{name}"
-            );
-        }
+            &model.bodies[body].body.geoms[geom]
+        };
+        let disc = geom("target");
+        let bottom_m = f64::from(TARGET_HEIGHT_M) + disc.pose.translation.z - disc.size[1];
+        assert!(bottom_m.abs() < 1e-6, "{bottom_m}");
+        assert_eq!(geom("tip").size[0] as f32, TIP_RADIUS_M);
     }
 }

@@ -24,6 +24,9 @@ pub(crate) struct Learn {
     /// Folder for everything; `out/learn-PRESET-SEED` if not given.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// CPU threads of the trainer; as many as it likes if not given. One each suits two loops on two cores.
+    #[arg(long)]
+    threads: Option<usize>,
     /// Put the learned bundle and its curve here at the end.
     #[arg(long)]
     publish: Option<PathBuf>,
@@ -179,9 +182,10 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     for index in progress.steps_done..steps.len() {
         let step = &steps[index];
         bar.set_message(format!("{step:?}"));
-        bar.println(format!("{:6.1} min  {step:?}", progress.seconds / 60.0));
+        // Above the bar on a terminal, and still said where there is none.
+        bar.suspend(|| println!("{:6.1} min  {step:?}", progress.seconds / 60.0));
         let before = Instant::now();
-        let found = plan.step(step, &tools, &out, arguments.seed)?;
+        let found = plan.step(step, &tools, &out, arguments)?;
         progress.seconds += before.elapsed().as_secs_f64();
         if let (Some(report), Step::Evaluate { update, last }) = (found, step) {
             let mean = |agent: &str| report[agent]["mean"].as_f64();
@@ -193,10 +197,9 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
                 agent_return: mean("agent").context("the evaluation printed no agent")?,
                 interval_95: report["agent"]["interval_95"].as_f64().unwrap_or(0.0),
             });
-            bar.println(format!(
-                "            return {:.1}",
-                mean("agent").unwrap_or(f64::NAN)
-            ));
+            bar.suspend(|| {
+                println!("            return {:.1}", mean("agent").unwrap_or(f64::NAN));
+            });
             if *last {
                 progress.score = Some(report);
             }
@@ -254,8 +257,9 @@ impl Plan {
         step: &Step,
         tools: &Tools,
         out: &Path,
-        seed: u64,
+        arguments: &Learn,
     ) -> anyhow::Result<Option<serde_json::Value>> {
+        let seed = arguments.seed;
         // Runs of different seeds share no episode.
         let base = seed * 1_000_000;
         let mut command = match step {
@@ -321,6 +325,9 @@ impl Plan {
                     .arg("--preset")
                     .arg(&self.train);
                 command.arg("--out").arg(out.join("model"));
+                if let Some(threads) = arguments.threads {
+                    command.arg("--threads").arg(threads.to_string());
+                }
                 command
             }
             Step::Export => {

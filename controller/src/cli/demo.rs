@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
-use controller::eval::{Returns, score};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
-use controller::{oracle, picture, report};
+use controller::{picture, report};
 use serde::Serialize;
 
-use super::eval::{OracleBudget, oracle_returns};
+use super::log_path;
 use super::run::LiveArm;
-use super::{default_jobs, log_path};
+use super::scores::{Scores, budget_text, lockstep_returns};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -37,14 +36,11 @@ pub(crate) struct Demo {
     out: PathBuf,
 }
 
+/// The last line that the demo prints.
 #[derive(Debug, Serialize)]
 struct Summary {
-    task: String,
-    agent: f32,
-    random: f32,
-    oracle: f32,
-    score: f32,
-    score_interval_95: [f32; 2],
+    #[serde(flatten)]
+    scores: Scores,
     episodes: usize,
     ticks: u32,
     deadline_misses: u32,
@@ -53,17 +49,7 @@ struct Summary {
     report: PathBuf,
     gif: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    beside: Option<Beside>,
-}
-
-#[derive(Debug, Serialize)]
-struct Beside {
-    task: String,
-    agent: f32,
-    random: f32,
-    oracle: f32,
-    score: f32,
-    score_interval_95: [f32; 2],
+    beside: Option<Scores>,
 }
 
 /// The bridge in a process of its own; ended with the demo.
@@ -92,9 +78,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let policy = PolicyChoice::Planner { noise: 0.0 };
     let session = Session::new(&arguments.robot, Some(&arguments.bundle), policy, None)?;
     let ticks = session.config.episode_ticks;
-    let seeds: Vec<u64> = (0..arguments.episodes)
-        .map(|index| EVALUATION_SEEDS + index)
-        .collect();
+    let seeds = evaluation_seeds(arguments.episodes);
     let out = fresh_folder(&arguments.out)?;
     println!(
         "{}: {} episodes of {:.0} s in real time, logs in {}",
@@ -135,8 +119,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
 
     println!("random actions and planning on the true simulator, same targets, in lockstep");
     let agent: Vec<f32> = outcomes.iter().map(|outcome| outcome.total_reward).collect();
-    let (random, oracle) = baselines(&arguments.robot, &session, &seeds, ticks, OracleBudget::Paper)?;
-    let (value, interval) = score(&agent, &random, &oracle);
+    let scores = Scores::of(&arguments.robot, &session, agent, &seeds, ticks)?;
     let logs: Vec<_> = outcomes
         .iter()
         .map(|outcome| episode::read_episode(&outcome.log))
@@ -162,19 +145,18 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     } else {
         Some(picture::strip(&panels, 6)?)
     };
-    let beside = beside(arguments)?;
-    let [a, r, o] = [&agent, &random, &oracle].map(|each| Returns::of(each.clone()));
-    let mut summary = Summary {
-        task: session
-            .config
-            .simulator
-            .as_ref()
-            .map_or_else(String::new, |s| s.task.clone()),
-        agent: a.mean,
-        random: r.mean,
-        oracle: o.mean,
-        score: value,
-        score_interval_95: interval,
+    let planner = &session.config.planner;
+    let mut facts = scores.facts();
+    facts.extend([
+        (
+            "control period".to_owned(),
+            format!("{} s", session.config.period_s),
+        ),
+        ("planner".to_owned(), budget_text(planner)),
+        ("bundle".to_owned(), bundle.sha256()),
+    ]);
+    let summary = Summary {
+        scores,
         episodes: seeds.len(),
         ticks: outcomes.iter().map(|outcome| outcome.ticks).sum(),
         deadline_misses: outcomes.iter().map(|outcome| outcome.deadline_misses).sum(),
@@ -182,129 +164,34 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         log: out.clone(),
         report: out.join("report.html"),
         gif,
-        beside: None,
+        beside: beside(arguments)?,
     };
-    let planner = &session.config.planner;
-    let facts = vec![
-        ("task".to_owned(), summary.task.clone()),
-        (
-            "agent, mean return".to_owned(),
-            format!("{:.1} +- {:.1}", a.mean, a.interval_95),
-        ),
-        (
-            "random actions".to_owned(),
-            format!("{:.1} +- {:.1}", r.mean, r.interval_95),
-        ),
-        (
-            "planning on the true simulator".to_owned(),
-            format!("{:.1} +- {:.1}", o.mean, o.interval_95),
-        ),
-        (
-            "score".to_owned(),
-            format!(
-                "{value:.3} (95 % interval {:.3} to {:.3})",
-                interval[0], interval[1]
-            ),
-        ),
-        (
-            "control period".to_owned(),
-            format!("{} s", session.config.period_s),
-        ),
-        (
-            "planner".to_owned(),
-            format!(
-                "I {} J {} H {} K {}",
-                planner.iterations, planner.candidates, planner.horizon, planner.elites
-            ),
-        ),
-        (
-            "oracle".to_owned(),
-            format!(
-                "I {} J {} H {} K {}",
-                oracle::PAPER.iterations,
-                oracle::PAPER.candidates,
-                oracle::PAPER.horizon,
-                oracle::PAPER.elites
-            ),
-        ),
-        ("bundle".to_owned(), bundle.sha256()),
-    ];
     report::write(&summary.report, "Armillary demo", &facts, &logs, strip.as_deref())?;
-    println!(
-        "agent {:.1}, random {:.1}, oracle {:.1}: score {value:.3}",
-        a.mean, r.mean, o.mean
-    );
-    if let Some(beside) = &beside {
-        println!(
-            "beside it, {} in lockstep: agent {:.1}, random {:.1}, oracle {:.1}: score {:.3}",
-            beside.task, beside.agent, beside.random, beside.oracle, beside.score
-        );
+    println!("{}", summary.scores);
+    if let Some(beside) = &summary.beside {
+        println!("beside it, in lockstep, {beside}");
     }
-    summary.beside = beside;
     println!("report {}", summary.report.display());
     println!("{}", serde_json::to_string(&summary)?);
     Ok(())
 }
 
-fn baselines(
-    robot: &Path,
-    session: &Session,
-    seeds: &[u64],
-    ticks: u32,
-    budget: OracleBudget,
-) -> anyhow::Result<(Vec<f32>, Vec<f32>)> {
-    let random = Session::new(robot, None, PolicyChoice::Random, None)?;
-    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let log = |seed: u64| scratch.path().join(format!("{seed}.mcap"));
-    let outcomes = random.run_simulated(seeds, ticks, default_jobs(), &log, &|_| {})?;
-    let oracle = oracle_returns(session, &budget.of(&session.config), seeds, ticks, default_jobs())?;
-    Ok((
-        outcomes.iter().map(|outcome| outcome.total_reward).collect(),
-        oracle,
-    ))
-}
-
-/// The harder arm, in lockstep, with the oracle at the robot file's budget: its physics costs a thousand times more.
-fn beside(arguments: &Demo) -> anyhow::Result<Option<Beside>> {
-    if !arguments.beside_bundle.exists() || arguments.beside_robot == arguments.robot {
+/// The other arm, in lockstep.
+fn beside(arguments: &Demo) -> anyhow::Result<Option<Scores>> {
+    let (robot, bundle) = (&arguments.beside_robot, &arguments.beside_bundle);
+    if !bundle.exists() || *robot == arguments.robot {
         return Ok(None);
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
-    let session = Session::new(
-        &arguments.beside_robot,
-        Some(&arguments.beside_bundle),
-        policy,
-        None,
-    )?;
-    let seeds: Vec<u64> = (0..arguments.episodes)
-        .map(|index| EVALUATION_SEEDS + index)
-        .collect();
+    let session = Session::new(robot, Some(bundle), policy, None)?;
+    let seeds = evaluation_seeds(arguments.episodes);
     let ticks = session.config.episode_ticks;
-    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let log = |seed: u64| scratch.path().join(format!("{seed}.mcap"));
-    let outcomes = session.run_simulated(&seeds, ticks, default_jobs(), &log, &|_| {})?;
-    let agent: Vec<f32> = outcomes.iter().map(|outcome| outcome.total_reward).collect();
-    let (random, oracle) = baselines(
-        &arguments.beside_robot,
-        &session,
-        &seeds,
-        ticks,
-        OracleBudget::Robot,
-    )?;
-    let (value, interval) = score(&agent, &random, &oracle);
-    let [a, r, o] = [agent, random, oracle].map(Returns::of);
-    Ok(Some(Beside {
-        task: session
-            .config
-            .simulator
-            .as_ref()
-            .map_or_else(String::new, |s| s.task.clone()),
-        agent: a.mean,
-        random: r.mean,
-        oracle: o.mean,
-        score: value,
-        score_interval_95: interval,
-    }))
+    let agent = lockstep_returns(&session, &seeds, ticks)?;
+    Scores::of(robot, &session, agent, &seeds, ticks).map(Some)
+}
+
+fn evaluation_seeds(count: u64) -> Vec<u64> {
+    (0..count).map(|index| EVALUATION_SEEDS + index).collect()
 }
 
 fn start_bridge(robot: &Path, port: &Path, frames: &Path) -> anyhow::Result<Bridge> {

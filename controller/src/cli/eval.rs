@@ -1,18 +1,14 @@
 //! `armillary eval`.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use clap::ValueEnum;
 use controller::eval::{Returns, score};
-use controller::oracle;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
-use robot::Config;
-use robot::config::Planner;
 use serde::Serialize;
 
+use super::scores::{OracleBudget, oracle_returns};
 use super::{PipelineName, default_jobs, log_path};
 
 /// Arguments.
@@ -62,24 +58,6 @@ enum Contender {
     Random,
     /// CEM on the true simulator.
     Oracle,
-}
-
-/// How long the oracle thinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OracleBudget {
-    /// I 10, J 1000, H 12, K 100.
-    Paper,
-    /// The robot file's planner.
-    Robot,
-}
-
-impl OracleBudget {
-    pub(crate) fn of(self, config: &Config) -> Planner {
-        match self {
-            Self::Paper => oracle::PAPER,
-            Self::Robot => config.planner.clone(),
-        }
-    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -143,47 +121,4 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string(&report)?);
     }
     Ok(())
-}
-
-/// The oracle's return on each seed, `jobs` episodes at a time.
-pub(crate) fn oracle_returns(
-    session: &Session,
-    budget: &Planner,
-    seeds: &[u64],
-    ticks: u32,
-    jobs: usize,
-) -> anyhow::Result<Vec<f32>> {
-    let task = session.task()?;
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(vec![0.0; seeds.len()]);
-    let work = || -> anyhow::Result<()> {
-        while let Some((index, &seed)) = {
-            let index = next.fetch_add(1, Ordering::SeqCst);
-            seeds.get(index).map(|seed| (index, seed))
-        } {
-            let value = oracle::run(&session.config, task, budget, seed, ticks)?;
-            results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[index] = value;
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| -> anyhow::Result<()> {
-        let threads: Vec<_> = (0..jobs.max(1))
-            .map(|job| {
-                std::thread::Builder::new()
-                    .name(format!("oracle {job}"))
-                    .spawn_scoped(scope, work)
-            })
-            .collect::<Result<_, _>>()
-            .context("cannot start a thread")?;
-        for thread in threads {
-            match thread.join() {
-                Ok(result) => result?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(())
-    })?;
-    Ok(results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner))
 }

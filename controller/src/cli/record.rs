@@ -1,41 +1,21 @@
 //! `armillary record`.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, bail};
 use controller::eval::Returns;
-use controller::session::{EVALUATION_SEEDS, Session};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{PipelineName, PolicyName, default_jobs, log_path};
+use super::{Episodes, PipelineName, PolicyName, default_jobs, log_path};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Record {
-    /// Robot file.
-    #[arg(long)]
-    robot: PathBuf,
+    #[command(flatten)]
+    episodes: Episodes,
     /// Who chooses the actions.
     #[arg(long, value_enum)]
     policy: PolicyName,
-    /// The model, for `--policy planner`.
-    #[arg(long)]
-    bundle: Option<PathBuf>,
     /// Standard deviation of the exploration noise added to planned actions.
     #[arg(long, default_value_t = 0.3)]
     noise: f32,
-    /// Episodes to record.
-    #[arg(long, default_value_t = 1)]
-    episodes: u64,
-    /// Control periods an episode; the robot file's if not given.
-    #[arg(long)]
-    ticks: Option<u32>,
-    /// Seed of the first episode; the others follow it. Names start pose, target and all noise.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Folder for the logs.
-    #[arg(long)]
-    out: PathBuf,
     /// Overrides the robot file's pipeline.
     #[arg(long, value_enum)]
     pipeline: Option<PipelineName>,
@@ -46,26 +26,17 @@ pub(crate) struct Record {
 
 /// Records.
 pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
-    let last = arguments.seed.saturating_add(arguments.episodes);
-    if last > EVALUATION_SEEDS {
-        bail!("--seed: seeds from {EVALUATION_SEEDS} on are kept for evaluation; choose a smaller one");
-    }
-    let session = Session::new(
-        &arguments.robot,
-        arguments.bundle.as_deref(),
-        arguments.policy.choice(arguments.noise),
-        arguments.pipeline.map(Into::into),
-    )?;
-    std::fs::create_dir_all(&arguments.out)
-        .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
+    let episodes = &arguments.episodes;
+    let session = episodes.open(arguments.policy.choice(arguments.noise), arguments.pipeline)?;
     // An interrupted recording goes on where it was: whole logs are not recorded again.
-    let seeds: Vec<u64> = (arguments.seed..last)
+    let seeds: Vec<u64> = episodes
+        .seeds()
         .filter(|seed| {
-            let path = arguments.out.join(format!("episode-{seed:06}.mcap"));
+            let path = episodes.out.join(format!("episode-{seed:06}.mcap"));
             !path.exists() || !episode::read_episode(&path).is_ok_and(|log| log.complete)
         })
         .collect();
-    let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);
+    let ticks = episodes.ticks(&session);
     let bar = ProgressBar::new(seeds.len() as u64).with_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} episodes, {eta} left  {msg}",
     )?);
@@ -73,7 +44,7 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         &seeds,
         ticks,
         arguments.jobs,
-        &|seed| log_path(&arguments.out, seed),
+        &|seed| log_path(&episodes.out, seed),
         &|outcome| {
             bar.inc(1);
             bar.set_message(format!("return {:.1}", outcome.total_reward));
@@ -88,7 +59,7 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
     println!(
         "{} episodes of {ticks} periods in {}: return {:.2} +- {:.2}, {stopped} stopped by the guard",
         outcomes.len(),
-        arguments.out.display(),
+        episodes.out.display(),
         returns.mean,
         returns.interval_95
     );

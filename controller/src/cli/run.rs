@@ -13,17 +13,13 @@ use controller::tick::Controller;
 use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
 use world_model::Encoder;
 
-use super::{PolicyName, log_path};
+use super::{Episodes, PolicyName, log_path};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// Robot file.
-    #[arg(long)]
-    robot: PathBuf,
-    /// The model.
-    #[arg(long)]
-    bundle: Option<PathBuf>,
+    #[command(flatten)]
+    episodes: Episodes,
     /// Serial port of the arm.
     #[arg(long)]
     port: PathBuf,
@@ -36,18 +32,6 @@ pub(crate) struct Run {
     /// Exploration noise added to planned actions.
     #[arg(long, default_value_t = 0.0)]
     noise: f32,
-    /// Episodes.
-    #[arg(long, default_value_t = 1)]
-    episodes: u64,
-    /// Control periods an episode; the robot file's if not given.
-    #[arg(long)]
-    ticks: Option<u32>,
-    /// Seed of the first episode.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Folder for the logs.
-    #[arg(long)]
-    out: PathBuf,
 }
 
 /// A live arm: open port, camera, and the controller that drives them.
@@ -139,14 +123,12 @@ impl LiveArm {
 
 /// Drives.
 pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
-    let policy = arguments.policy.choice(arguments.noise);
-    let session = Session::new(&arguments.robot, arguments.bundle.as_deref(), policy, None)?;
-    std::fs::create_dir_all(&arguments.out)
-        .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
+    let episodes = &arguments.episodes;
+    let session = episodes.open(arguments.policy.choice(arguments.noise), None)?;
     let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
-    let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);
-    for seed in arguments.seed..arguments.seed + arguments.episodes {
-        let outcome = arm.episode(&session, seed, ticks, &log_path(&arguments.out, seed))?;
+    let ticks = episodes.ticks(&session);
+    for seed in episodes.seeds() {
+        let outcome = arm.episode(&session, seed, ticks, &log_path(&episodes.out, seed))?;
         println!(
             "episode {seed}: return {:.2} in {} periods, {} deadlines missed ({} by the machine){}, log {}",
             outcome.total_reward,

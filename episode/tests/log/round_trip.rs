@@ -52,8 +52,8 @@ fn an_empty_episode() {
 fn every_source_and_reason() {
     use PlanSource::{Fresh, Hold, None, Oracle, Random, Stop, Tail, Teleop, TorqueOff};
     use Reason::{
-        EStop, EpisodeEnd, FrameGap, FrozenFrame, LinkLost, NoFreshFrame, NonFinite, Ok, Operator, PlanLate,
-        Surprise,
+        ArmStopped, CameraLost, EStop, EpisodeEnd, FrameGap, FrozenFrame, LinkLost, LogFailed, NoFreshFrame,
+        NonFinite, Ok, Operator, PlanLate, Surprise,
     };
     let reasons = [
         Ok,
@@ -64,6 +64,9 @@ fn every_source_and_reason() {
         Surprise,
         NonFinite,
         LinkLost,
+        CameraLost,
+        ArmStopped,
+        LogFailed,
         EStop,
         EpisodeEnd,
         Operator,
