@@ -62,3 +62,36 @@ fn actions_shifted_by_one_surprise_the_model() {
         );
     }
 }
+
+/// The controller's own filter pairs every frame with the action of the edge before it.
+#[test]
+fn the_controller_filters_as_the_log_says() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    let (mut encoder, mut filter) = (
+        bundle.encoder().expect("encoder"),
+        bundle.filter().expect("filter"),
+    );
+    let mut embedding = vec![0.0; bundle.dimensions().embedding];
+    for pipeline in [Pipeline::NextTick, Pipeline::Immediate] {
+        let session = session(PolicyChoice::Planner { noise: 0.3 }, pipeline);
+        let log = record(&session, &dir.path().join(format!("{pipeline:?}")), 1000, 12);
+        let log = episode::read_episode(&log).expect("log");
+        let mut belief = Belief::initial(&bundle.dimensions());
+        let mut action = vec![0.0; bundle.dimensions().action];
+        for (row, frame) in log.ticks.iter().zip(&log.frames) {
+            let frame = frame.as_ref().expect("a frame every tick");
+            encoder.encode(frame, &mut embedding).expect("encodes");
+            let innovation = filter
+                .posterior(&mut belief, &action, &embedding)
+                .expect("filters");
+            assert_eq!(
+                innovation.kl_nats.to_bits(),
+                row.filter.kl_nats.to_bits(),
+                "{pipeline:?}, tick {}",
+                row.tick
+            );
+            action.copy_from_slice(&row.actuate.action);
+        }
+    }
+}

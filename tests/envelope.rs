@@ -40,6 +40,13 @@ fn no_action_leaves_the_envelope() {
                     "{file}: {velocity}"
                 );
                 assert!(clamped.action[index].abs() <= 1.0);
+                // Only a position limit or the box may brake harder.
+                let change = (velocity - from.velocity_rad_s[index]).abs();
+                let harder = clamped.hits.0 & (LimitHits::POSITION | LimitHits::WORKSPACE) != 0;
+                assert!(
+                    harder || change <= joint.acceleration_max_rad_s2 * config.period_s * 1.000_01,
+                    "{file}, step {step}: {change}"
+                );
             }
             // The action scored is the action sent: clamping it again changes nothing.
             let again = envelope.clamp(&from, &clamped.action);
@@ -68,10 +75,30 @@ fn each_limit_reports_itself() {
         LimitHits::NOT_FINITE
     );
     assert_eq!(bits([2.0, 0.0]) & LimitHits::VELOCITY, LimitHits::VELOCITY);
+    let mut backwards = home.clone();
+    backwards.velocity_rad_s[0] = -0.6;
+    assert_eq!(
+        envelope.clamp(&backwards, &[1.0, 0.0]).hits.0 & LimitHits::ACCELERATION,
+        LimitHits::ACCELERATION
+    );
     let mut at_limit = home.clone();
     at_limit.position_rad[1] = 2.5;
     assert_eq!(
         envelope.clamp(&at_limit, &[0.0, 1.0]).hits.0 & LimitHits::POSITION,
         LimitHits::POSITION
     );
+}
+
+#[test]
+fn the_box_reports_itself() {
+    let config = Config::load(&root().join("configs/sim-arm.ron")).expect("robot file");
+    let envelope = &config.envelope;
+    let mut from = envelope.home();
+    // Downwards: the table is reached well before a joint's limit.
+    let hit = (0..60).any(|_| {
+        let clamped = envelope.clamp(&from, &[0.0, -1.0, 0.0]);
+        from = clamped.set_point;
+        clamped.hits.0 & LimitHits::WORKSPACE != 0
+    });
+    assert!(hit && envelope.in_workspace(&from.position_rad));
 }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use controller::live::{self, Rig};
-use controller::lockstep::Labels;
+use controller::lockstep::{EpisodeRunError, Labels};
 use controller::session::{PolicyChoice, Session};
 use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{
-    BridgeMode, BridgeOptions, DeviceInfo, Ended, FrameSocket, JointBus, LinkError, SerialLink,
-    SerialOptions, SimulatorBridge, Telemetry,
+    BridgeMode, BridgeOptions, DeviceInfo, Ended, FirmwareState, FrameSocket, JointBus, LinkError,
+    SerialLink, SerialOptions, SimulatorBridge, StopReason, Telemetry,
 };
 use robot::config::Pipeline;
 use simulator::Simulator;
@@ -72,18 +72,42 @@ fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
 
 fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode::Episode {
     let _bridge = bridge(session, dir);
-    let (bus, camera) = connect(session, dir);
-    drive(session, dir, bus, camera, ticks, interrupted)
+    let (mut bus, camera) = connect(session, dir);
+    let interrupt = Arc::new(AtomicBool::new(interrupted));
+    let log = drive(session, dir, &mut bus, camera, ticks, &interrupt).expect("the episode runs");
+    // An arm that was never commanded still holds where the episode placed it.
+    let reason = if interrupted {
+        StopReason::Placed
+    } else {
+        StopReason::HostStop
+    };
+    assert_holds(&mut bus, reason);
+    log
 }
 
-fn drive(
+/// The loop always ends with a controlled stop: the arm must be holding, for this reason.
+fn assert_holds(bus: &mut SerialLink, reason: StopReason) {
+    loop {
+        bus.sync(2_000_000).expect("the arm answers");
+        // What came before the answer is old.
+        let _ = bus.poll().expect("an open port");
+        let told = bus.telemetry_since(0, 2_000_000).expect("telemetry");
+        if told.state == FirmwareState::Held {
+            assert_eq!(told.stop_reason, reason);
+            return;
+        }
+        assert_eq!(told.state, FirmwareState::Stopping);
+    }
+}
+
+fn drive<B: JointBus>(
     session: &Session,
     dir: &Path,
-    mut bus: impl JointBus,
+    bus: &mut B,
     camera: FrameSocket,
     ticks: u32,
-    interrupted: bool,
-) -> episode::Episode {
+    interrupt: &Arc<AtomicBool>,
+) -> Result<episode::Episode, EpisodeRunError> {
     let (mut controller, encoder) = session.controller().expect("controller");
     let log = dir.join("episode.mcap");
     let attachments = session.attachments();
@@ -92,12 +116,7 @@ fn drive(
         info: session.info(&controller, 5, 1),
         attachments: &attachments,
     };
-    let rig = Rig {
-        bus: &mut bus,
-        camera,
-        encoder,
-    };
-    let interrupt = Arc::new(AtomicBool::new(interrupted));
+    let rig = Rig { bus, camera, encoder };
     live::run(
         &session.config,
         &mut controller,
@@ -105,12 +124,9 @@ fn drive(
         session.embedding(),
         ticks,
         &labels,
-        &interrupt,
-    )
-    .expect("the episode runs");
-    // The loop always ends with a controlled stop: the arm must not be waiting for more.
-    let _ = bus.poll();
-    episode::read_episode(&log).expect("the log is whole")
+        interrupt,
+    )?;
+    Ok(episode::read_episode(&log).expect("the log is whole"))
 }
 
 #[test]
@@ -153,8 +169,8 @@ fn an_interrupt_stops_the_arm_and_keeps_the_log() {
     assert!(last.guard.action.iter().all(|action| *action == 0.0));
 }
 
-/// What goes wrong behind the controller's back.
-#[derive(Debug, Clone, Copy)]
+/// What goes wrong, or is asked for, in the middle of an episode.
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Mishap {
     /// Somebody hits the emergency stop.
     EStop,
@@ -162,6 +178,10 @@ enum Mishap {
     Release,
     /// The arm falls silent, its port stays open.
     Silence,
+    /// A person asks for the end.
+    Interrupt,
+    /// Arm and camera vanish together.
+    Unplugged,
 }
 
 /// The real link, through which a mishap comes with the fifth command.
@@ -169,9 +189,15 @@ struct Mishappen {
     link: SerialLink,
     mishap: Mishap,
     commands: u32,
+    interrupt: Arc<AtomicBool>,
+    bridge: Option<Bridge>,
 }
 
 impl JointBus for Mishappen {
+    fn port(&self) -> &str {
+        self.link.port()
+    }
+
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
         self.link.handshake()
     }
@@ -183,6 +209,8 @@ impl JointBus for Mishappen {
                 Mishap::EStop => self.link.send_e_stop()?,
                 Mishap::Release => self.link.send_release()?,
                 Mishap::Silence => {}
+                Mishap::Interrupt => self.interrupt.store(true, Ordering::SeqCst),
+                Mishap::Unplugged => self.bridge = None,
             }
         }
         self.link.send_set_point(rad, move_us, valid_us)
@@ -206,38 +234,64 @@ impl JointBus for Mishappen {
 
     fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
         let heard = self.link.poll()?;
-        let silent = matches!(self.mishap, Mishap::Silence) && self.commands >= 5;
+        let silent = self.mishap == Mishap::Silence && self.commands >= 5;
         Ok(heard.filter(|_| !silent))
     }
 }
 
 #[test]
-fn an_arm_that_stops_lets_go_or_falls_silent_ends_the_episode_under_its_own_reason() {
-    for (mishap, reason) in [
-        (Mishap::EStop, Reason::EStop),
-        (Mishap::Release, Reason::ArmStopped),
-        (Mishap::Silence, Reason::LinkLost),
+fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
+    for (mishap, reasons) in [
+        (Mishap::EStop, &[Reason::EStop][..]),
+        (Mishap::Release, &[Reason::ArmStopped]),
+        (Mishap::Silence, &[Reason::LinkLost]),
+        (Mishap::Interrupt, &[Reason::Operator]),
+        (Mishap::Unplugged, &[Reason::LinkLost, Reason::CameraLost]),
     ] {
         let dir = tempfile::tempdir().expect("temporary folder");
         let session = session(PolicyChoice::Random, Pipeline::NextTick);
-        let _bridge = bridge(&session, dir.path());
+        let bridge = bridge(&session, dir.path());
         let (link, camera) = connect(&session, dir.path());
-        let bus = Mishappen {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let mut bus = Mishappen {
             link,
             mishap,
             commands: 0,
+            interrupt: Arc::clone(&interrupt),
+            bridge: Some(bridge),
         };
-        let log = drive(&session, dir.path(), bus, camera, 100, false);
+        let result = drive(&session, dir.path(), &mut bus, camera, 100, &interrupt);
+        // An arm that is gone is an error that names its port or socket; its log ends like any other.
+        match (&result, mishap) {
+            (Err(error), Mishap::Unplugged) => {
+                let dir = dir.path().display().to_string();
+                assert!(error.to_string().contains(&dir), "{error}");
+            }
+            (result, mishap) => assert!(
+                result.is_ok() && mishap != Mishap::Unplugged,
+                "{mishap:?}: {result:?}"
+            ),
+        }
+        let path = dir.path().join("episode.mcap");
+        let log = episode::read_episode(&path).expect("the log is whole");
         let last = log.ticks.last().expect("a tick");
-        assert_eq!(
-            (last.guard.reason, last.plan.source),
-            (reason, PlanSource::Stop),
-            "{mishap:?}"
+        assert!(
+            reasons.contains(&last.guard.reason),
+            "{mishap:?}: {:?}",
+            last.guard.reason
         );
+        assert_eq!(last.plan.source, PlanSource::Stop, "{mishap:?}");
         assert!((4..100).contains(&last.tick), "{mishap:?}: {}", last.tick);
         assert!(log.complete, "{mishap:?}");
+        if mishap == Mishap::Interrupt {
+            assert!(
+                !last.actuate.sent,
+                "a stop comes before the action decided earlier"
+            );
+            assert_holds(&mut bus.link, StopReason::HostStop);
+        }
         // The stop is decided from what the log holds: it replays.
-        let replayed = controller::replay::replay(&dir.path().join("episode.mcap"), None).expect("replays");
+        let replayed = controller::replay::replay(&path, None).expect("replays");
         assert_eq!(replayed as usize, log.ticks.len(), "{mishap:?}");
     }
 }

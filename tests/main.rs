@@ -3,6 +3,7 @@
 
 mod alignment;
 mod bad_bundle;
+mod deadline;
 mod determinism;
 mod envelope;
 mod guard;

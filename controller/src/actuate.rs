@@ -1,7 +1,7 @@
 //! Stage 6, actuate: what the tick may ask of the outside world. Real and simulated arms are the same to it.
 
-use episode::Reason;
-use firmware_bridge::LinkError;
+use episode::{ArmState, Reason};
+use firmware_bridge::{FirmwareState, LinkError};
 
 use crate::capture::Captured;
 
@@ -19,6 +19,18 @@ pub trait World {
     /// A link that does not take it.
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError>;
 
-    /// Why the arm can no longer be driven, if it cannot: link or camera gone, emergency stop, an arm that lets go.
+    /// Why the arm can no longer be driven, if the connection to it or to the camera is gone.
     fn fault(&self) -> Option<Reason>;
+}
+
+/// A firmware's state as logs have it.
+pub(crate) fn arm_state(state: FirmwareState) -> ArmState {
+    match state {
+        FirmwareState::Idle => ArmState::Idle,
+        FirmwareState::Active => ArmState::Active,
+        FirmwareState::Stopping => ArmState::Stopping,
+        FirmwareState::Held => ArmState::Held,
+        FirmwareState::Released => ArmState::Released,
+        FirmwareState::EStopped => ArmState::EStopped,
+    }
 }

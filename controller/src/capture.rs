@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
+use episode::ArmState;
 use firmware_bridge::{FrameError, FrameSource};
-use robot::{Clock, Frame, JointState, SystemClock};
+use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
 /// One observation: a frame, its embedding, and the joints as last reported.
@@ -28,6 +29,10 @@ pub struct Captured {
     pub reward: f32,
     /// Measured joints.
     pub joints: JointState,
+    /// What the arm says of itself, new with every tick.
+    pub arm: ArmState,
+    /// Where its firmware is leading it.
+    pub arm_set_point_rad: JointVec,
     /// Time encoding took.
     pub encode_ns: u64,
     /// Why there is no embedding, if encoding failed.
@@ -120,6 +125,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         };
         let old = std::mem::replace(held, newest);
         held.joints.clone_from(&old.joints);
+        held.arm_set_point_rad.clone_from(&old.arm_set_point_rad);
         // The pool has a place for every box in circulation.
         let _ = self.free.push(old);
         true

@@ -1,6 +1,7 @@
 //! The command line: a module a verb. Every failure prints what went wrong and what to do, and exits non-zero.
 
 mod demo;
+mod e_stop;
 mod eval;
 mod record;
 mod replay;
@@ -35,6 +36,10 @@ enum Command {
     Sim(sim::Sim),
     /// Drive an arm in real time.
     Run(run::Run),
+    /// Take torque off at once and latch it.
+    EStop(e_stop::EStop),
+    /// Unlatch an emergency stop; asks a person first.
+    ClearEStop(e_stop::EStop),
     /// Re-run the controller on a log and check every action, bit for bit.
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
@@ -56,6 +61,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::EStop(arguments) => e_stop::stop(&arguments),
+        Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
@@ -129,14 +136,16 @@ enum PolicyName {
     Hold,
 }
 
-impl PolicyName {
-    fn choice(self, noise: f32) -> PolicyChoice {
-        match self {
-            Self::Random => PolicyChoice::Random,
-            Self::Planner => PolicyChoice::Planner { noise },
-            Self::Hold => PolicyChoice::Hold,
-        }
+/// The policy asked for; `noise` is the standard deviation of exploration.
+fn policy(name: PolicyName, noise: f32) -> anyhow::Result<PolicyChoice> {
+    if !(noise.is_finite() && noise >= 0.0) {
+        bail!("--noise {noise}: a standard deviation is a number from 0 on");
     }
+    Ok(match name {
+        PolicyName::Random => PolicyChoice::Random,
+        PolicyName::Planner => PolicyChoice::Planner { noise },
+        PolicyName::Hold => PolicyChoice::Hold,
+    })
 }
 
 /// Pipelines by name.
@@ -161,13 +170,24 @@ fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The log of an episode seed in a folder. A whole log is kept; beside one that was cut off, a new name is found.
+/// Names that the log of an episode seed may have in a folder: one that was cut off is kept, and a new one found.
+fn log_names(dir: &Path, seed: u64) -> impl Iterator<Item = PathBuf> {
+    let again = move |attempt| format!("episode-{seed:06}-{attempt}.mcap");
+    std::iter::once(dir.join(format!("episode-{seed:06}.mcap")))
+        .chain((2..).map(move |attempt| dir.join(again(attempt))))
+}
+
+/// Where to write the log of an episode seed.
 fn log_path(dir: &Path, seed: u64) -> PathBuf {
-    let mut path = dir.join(format!("episode-{seed:06}.mcap"));
-    let mut attempt = 1;
-    while path.exists() {
-        attempt += 1;
-        path = dir.join(format!("episode-{seed:06}-{attempt}.mcap"));
-    }
-    path
+    // There are infinitely many names.
+    log_names(dir, seed)
+        .find(|path| !path.exists())
+        .unwrap_or_default()
+}
+
+/// Whether a folder holds a whole log of an episode seed.
+fn recorded(dir: &Path, seed: u64) -> bool {
+    log_names(dir, seed)
+        .take_while(|path| path.exists())
+        .any(|path| episode::read_episode(&path).is_ok_and(|log| log.complete))
 }

@@ -60,6 +60,11 @@ impl BeliefFilter {
         row
     }
 
+    /// Moves the belief on by a period that nothing was observed of.
+    pub fn advance(&mut self, caused_by: &[f32]) {
+        self.filter.predict(&mut self.belief, caused_by);
+    }
+
     /// The belief one period on, under `action`, without touching the present one.
     pub fn predict(&mut self, action: &[f32]) -> &Belief {
         self.ahead.copy_from(&self.belief);

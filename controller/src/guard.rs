@@ -4,8 +4,15 @@
 //! fallback ladder: fresh plan, tail of the last plan, hold, controlled stop, torque off. The last two the firmware
 //! also does by itself when the host falls silent.
 
-use episode::{CaptureRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason};
+use episode::{ArmState, CaptureRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason};
 use robot::{Clamped, Config, Envelope, SetPoint};
+
+/// Ticks in a row without telemetry after which the arm counts as lost: about as long as its own watchdog waits for us.
+const SILENT_TICKS: u32 = 3;
+
+/// Ticks in a row in which an arm may hold instead of following: after a pause of this machine its watchdog has stopped
+/// it, and it takes a moment to come to rest and go on.
+const NOT_FOLLOWING_TICKS: u32 = 10;
 
 /// Limits and thresholds, and how many ticks in a row each has been crossed.
 #[derive(Debug)]
@@ -18,6 +25,12 @@ pub struct Guard {
     without_frame: u32,
     surprised: u32,
     frozen: u32,
+    silent: u32,
+    not_following: u32,
+    off_track: u32,
+    track_max_rad: f32,
+    track_ticks: u32,
+    first: bool,
     last_hash: u64,
     stopped: Option<Reason>,
 }
@@ -45,6 +58,12 @@ impl Guard {
             without_frame: 0,
             surprised: 0,
             frozen: 0,
+            silent: 0,
+            not_following: 0,
+            off_track: 0,
+            track_max_rad: config.trust.track_max_rad,
+            track_ticks: config.trust.track_ticks,
+            first: true,
             last_hash: 0,
             stopped: None,
         }
@@ -53,7 +72,8 @@ impl Guard {
     /// A new episode: counts start again, a stop is no longer remembered.
     pub fn reset(&mut self) {
         (self.without_frame, self.surprised, self.frozen, self.last_hash) = (0, 0, 0, 0);
-        self.stopped = None;
+        (self.silent, self.not_following, self.off_track) = (0, 0, 0);
+        (self.first, self.stopped) = (true, None);
     }
 
     /// The envelope actions are clamped with.
@@ -64,6 +84,11 @@ impl Guard {
     /// Reports something outside the data that must stop the arm (a lost link, a person).
     pub fn demand_stop(&mut self, reason: Reason) {
         self.stopped.get_or_insert(reason);
+    }
+
+    /// Why the arm must stop, once it must.
+    pub fn stopped(&self) -> Option<Reason> {
+        self.stopped
     }
 
     /// Judges a tick: `plan` is what would be sent next, from `from`.
@@ -77,9 +102,7 @@ impl Guard {
     ) -> Verdict {
         let mut reason = self.watch(capture, filter, moving);
         if plan.action.iter().any(|value| !value.is_finite()) {
-            plan.source = PlanSource::Hold;
-            plan.action.iter_mut().for_each(|value| *value = 0.0);
-            reason = Reason::NonFinite;
+            self.demand_stop(Reason::NonFinite);
         }
         if let Some(stop) = self.stopped {
             // A stop decelerates within the envelope: action zero, clamped like any other.
@@ -105,7 +128,10 @@ impl Guard {
 
     fn watch(&mut self, capture: &CaptureRow, filter: &FilterRow, moving: bool) -> Reason {
         let count = |hit: bool, so_far: u32| if hit { so_far + 1 } else { 0 };
-        self.without_frame = count(!capture.fresh, self.without_frame);
+        self.watch_arm(capture);
+        // A frame that encoder or filter could not make use of is as good as none.
+        let seen = capture.fresh && !filter.prior_only;
+        self.without_frame = count(!seen, self.without_frame);
         self.surprised = count(!(filter.kl_nats <= self.kl_max_nats), self.surprised);
         let same = capture.fresh && capture.frame_hash == self.last_hash && moving;
         self.frozen = count(same, self.frozen);
@@ -121,10 +147,29 @@ impl Guard {
         if self.surprised > self.kl_ticks {
             self.demand_stop(Reason::Surprise);
         }
-        if capture.fresh {
-            Reason::Ok
-        } else {
-            Reason::NoFreshFrame
+        if seen { Reason::Ok } else { Reason::NoFreshFrame }
+    }
+
+    /// Judges what the arm says of itself, or that it says nothing.
+    fn watch_arm(&mut self, capture: &CaptureRow) {
+        let count = |hit: bool, so_far: u32| if hit { so_far + 1 } else { 0 };
+        let first = std::mem::replace(&mut self.first, false);
+        self.silent = count(capture.arm == ArmState::Unheard, self.silent);
+        if self.silent > SILENT_TICKS {
+            self.demand_stop(Reason::LinkLost);
+        }
+        match capture.arm {
+            ArmState::EStopped => self.demand_stop(Reason::EStop),
+            // Torque that went off stays off until the next session.
+            ArmState::Released => self.demand_stop(Reason::ArmStopped),
+            // It begins held, or without torque, and goes with the first command.
+            state => self.not_following = count(state.is_stopped() && !first, self.not_following),
+        }
+        let off = |(measured, led_to): (&f32, &f32)| !((measured - led_to).abs() <= self.track_max_rad);
+        let mut pairs = capture.position_rad.iter().zip(&capture.arm_set_point_rad);
+        self.off_track = count(pairs.any(off), self.off_track);
+        if self.not_following > NOT_FOLLOWING_TICKS || self.off_track > self.track_ticks {
+            self.demand_stop(Reason::ArmStopped);
         }
     }
 }

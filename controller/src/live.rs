@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use episode::{EpisodeWriter, Reason};
+use episode::{ArmState, EpisodeWriter, Reason};
 use firmware_bridge::{FirmwareState, FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
-use robot::{Clock, Config, Frame, JointState, SystemClock};
+use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
-use crate::actuate::World;
+use crate::actuate::{World, arm_state};
 use crate::capture::{CaptureThread, Captured};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
@@ -23,47 +23,11 @@ const FIRST_TELEMETRY_NS: u64 = 1_000_000_000;
 /// A send later than this share of the period after its edge is a missed deadline.
 const SEND_LATE_FRACTION: f64 = 0.2;
 
-/// Ticks in a row without telemetry after which the arm counts as lost: as long as its own watchdog waits for us.
-const SILENT_TICKS: u32 = 3;
-
-/// Ticks in a row in which an arm may hold instead of following: after a pause of this machine its watchdog has stopped
-/// it, and it takes a moment to come to rest and go on.
-const NOT_FOLLOWING_TICKS: u32 = 10;
-
 struct LiveWorld<'a, S> {
     bus: &'a mut dyn JointBus,
     capture: &'a CaptureThread<S>,
     period_us: u32,
-    commanded: bool,
-    silent: u32,
-    not_following: u32,
     fault: Option<Reason>,
-}
-
-impl<S> LiveWorld<'_, S> {
-    /// Judges what the arm says of itself, or that it says nothing.
-    fn watch(&mut self, state: Option<FirmwareState>) {
-        use FirmwareState::{Active, EStopped, Held, Idle, Released, Stopping};
-        self.silent = if state.is_some() { 0 } else { self.silent + 1 };
-        if self.silent > SILENT_TICKS {
-            self.fault.get_or_insert(Reason::LinkLost);
-        }
-        match state {
-            Some(EStopped) => {
-                self.fault.get_or_insert(Reason::EStop);
-            }
-            // Torque that went off stays off until the next session.
-            Some(Released) => {
-                self.fault.get_or_insert(Reason::ArmStopped);
-            }
-            Some(Active) => self.not_following = 0,
-            Some(Idle | Held | Stopping) if self.commanded => self.not_following += 1,
-            _ => {}
-        }
-        if self.not_following > NOT_FOLLOWING_TICKS {
-            self.fault.get_or_insert(Reason::ArmStopped);
-        }
-    }
 }
 
 impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
@@ -71,11 +35,12 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
         let new = self.capture.take_newest(held);
         match self.bus.poll() {
             Ok(Some(telemetry)) => {
-                self.watch(Some(telemetry.state));
+                held.arm = arm_state(telemetry.state);
+                held.arm_set_point_rad = telemetry.set_point_rad;
                 held.joints.position_rad = telemetry.position_rad;
                 held.joints.velocity_rad_s = telemetry.velocity_rad_s;
             }
-            Ok(None) => self.watch(None),
+            Ok(None) => held.arm = ArmState::Unheard,
             Err(_) => {
                 self.fault.get_or_insert(Reason::LinkLost);
             }
@@ -96,7 +61,6 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
         let sent =
             self.bus
                 .send_set_point(set_point_rad, self.period_us, self.period_us + self.period_us / 2);
-        self.commanded = true;
         if matches!(sent, Err(LinkError::Closed { .. })) {
             self.fault.get_or_insert(Reason::LinkLost);
         }
@@ -143,6 +107,7 @@ pub fn run<B: JointBus>(
     camera.reset(labels.info.episode_seed, &mut frame)?;
     bus.handshake()?;
     let first = first_telemetry(bus, &clock)?;
+    check_pose(&first, config.joint_count())?;
     controller.reset(&first.set_point_rad, labels.info.planner_seed);
     controller.set_joints(JointState {
         position_rad: first.position_rad,
@@ -205,9 +170,6 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         bus,
         capture,
         period_us: (period_ns / 1000) as u32,
-        commanded: false,
-        silent: 0,
-        not_following: 0,
         fault: None,
     };
     let origin_ns = clock.now_ns() + period_ns;
@@ -236,12 +198,13 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
             && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);
         // The time to record a row can only be known after it: each row carries its predecessor's.
         row.record.latency_ns[6] = record_ns;
-        recorder.push(&row, Some(controller.frame()), edge_ns - origin_ns, false);
+        let time_ns = labels.info.started_unix_ns + (edge_ns - origin_ns);
+        recorder.push(&row, Some(controller.frame()), time_ns, false);
         record_ns = clock.now_ns().saturating_sub(end_ns);
         outcome.deadline_misses += u32::from(row.record.deadline_missed);
         outcome.host_stalls += u32::from(row.record.host_stall);
         outcome.stopped = stop;
-        if recorder.failed() {
+        if recorder.failed() || recorder.dropped() > 0 {
             // What an arm does unrecorded cannot be trusted or learned from.
             controller.demand_stop(Reason::LogFailed);
         }
@@ -260,15 +223,31 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
     }
 }
 
+/// Refuses an arm that does not know where it is: every set point starts from there.
+fn check_pose(telemetry: &Telemetry, joints: usize) -> Result<(), EpisodeRunError> {
+    let sound = |rad: &JointVec| rad.len() == joints && rad.iter().all(|angle| angle.is_finite());
+    if sound(&telemetry.position_rad) && sound(&telemetry.set_point_rad) {
+        return Ok(());
+    }
+    Err(EpisodeRunError::NoPose {
+        joints,
+        position_rad: telemetry.position_rad.clone(),
+        set_point_rad: telemetry.set_point_rad.clone(),
+    })
+}
+
 fn first_telemetry(bus: &mut dyn JointBus, clock: &SystemClock) -> Result<Telemetry, LinkError> {
     let give_up_ns = clock.now_ns() + FIRST_TELEMETRY_NS;
     loop {
-        if let Some(telemetry) = bus.poll()? {
+        // Where an arm that is slowing down will come to rest, nobody knows yet.
+        if let Some(telemetry) = bus.poll()?
+            && telemetry.state != FirmwareState::Stopping
+        {
             return Ok(telemetry);
         }
         if clock.now_ns() > give_up_ns {
             return Err(LinkError::Silent {
-                port: "arm".to_owned(),
+                port: bus.port().to_owned(),
                 waited_ms: FIRST_TELEMETRY_NS / 1_000_000,
             });
         }

@@ -7,7 +7,7 @@ use firmware_bridge::{LinkError, Lockstep, RigError};
 use robot::{Frame, SystemClock};
 use world_model::Encoder;
 
-use crate::actuate::World;
+use crate::actuate::{World, arm_state};
 use crate::capture::Captured;
 use crate::encode::embed;
 use crate::plan::Limit;
@@ -23,6 +23,19 @@ pub enum EpisodeRunError {
     /// The link, outside a rig.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The arm does not know where its joints are.
+    #[error(
+        "the arm reports positions {position_rad:?} and set points {set_point_rad:?} for {joints} joints; check its \
+         encoders and their cables before it may move"
+    )]
+    NoPose {
+        /// Joints in the robot file.
+        joints: usize,
+        /// As reported.
+        position_rad: robot::JointVec,
+        /// As reported.
+        set_point_rad: robot::JointVec,
+    },
     /// The camera.
     #[error(transparent)]
     Frames(#[from] firmware_bridge::FrameError),
@@ -130,6 +143,8 @@ pub fn run(
             captured_ns: edge_ns,
             reward: observation.reward,
             joints: observation.joints.clone(),
+            arm: arm_state(observation.state),
+            arm_set_point_rad: observation.set_point_rad.clone(),
             ..Captured::default()
         });
         let mut world = WaitingWorld {

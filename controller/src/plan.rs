@@ -45,6 +45,13 @@ impl Policy {
         }
     }
 
+    /// A period passed without a plan.
+    pub fn skip(&mut self) {
+        if let Self::Planner(planner, _) = self {
+            planner.cem.begin();
+        }
+    }
+
     /// Forgets the last episode and takes its new seed.
     pub fn reset(&mut self, seed: u64) {
         match self {
@@ -82,7 +89,8 @@ impl Policy {
     }
 }
 
-fn hold(joints: usize) -> PlanRow {
+/// No motion.
+pub(crate) fn hold(joints: usize) -> PlanRow {
     PlanRow {
         source: PlanSource::Hold,
         action: joint::zeros(joints),
@@ -134,6 +142,7 @@ impl Planner {
 
     fn reset(&mut self, seed: u64) {
         self.seed = seed;
+        self.iteration_ns = 0;
         self.cem.reset();
     }
 
@@ -155,6 +164,10 @@ impl Planner {
                 Limit::Deadline(clock, deadline_ns) => {
                     let now = clock.now_ns();
                     if now + self.iteration_ns > deadline_ns {
+                        if iteration == 0 {
+                            // Or one stall would keep every later tick from trying.
+                            self.iteration_ns -= self.iteration_ns / 8;
+                        }
                         break;
                     }
                     Some((clock, now))
@@ -192,7 +205,8 @@ impl Planner {
 
     /// Adds exploration noise, then clips, as the paper's data collection does.
     fn explore(&self, tick: u32, std: f32, row: &mut PlanRow) {
-        if std == 0.0 {
+        // Only a plan is explored around: a tail or a hold is there for safety's sake.
+        if std == 0.0 || row.source != PlanSource::Fresh {
             return;
         }
         let key = NoiseKey {

@@ -69,6 +69,8 @@ impl World for LoggedWorld<'_> {
         held.frame_seq = capture.frame_seq;
         held.reward = capture.reward;
         held.captured_ns = edge_ns.saturating_sub(capture.age_ns);
+        held.arm = capture.arm;
+        held.arm_set_point_rad.clone_from(&capture.arm_set_point_rad);
         held.joints.position_rad.clone_from(&capture.position_rad);
         held.joints.velocity_rad_s.clone_from(&capture.velocity_rad_s);
         capture.fresh
@@ -89,8 +91,8 @@ impl World for LoggedWorld<'_> {
     }
 
     fn fault(&self) -> Option<Reason> {
-        use Reason::{ArmStopped, CameraLost, EStop, LinkLost, LogFailed, Operator};
-        let from_outside = [ArmStopped, CameraLost, EStop, LinkLost, LogFailed, Operator];
+        use Reason::{CameraLost, LinkLost, LogFailed, Operator};
+        let from_outside = [CameraLost, LinkLost, LogFailed, Operator];
         Some(self.row.guard.reason).filter(|reason| from_outside.contains(reason))
     }
 }

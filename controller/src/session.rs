@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use calibration::{Crop, JointMapping};
 use episode::{Attachment, EpisodeInfo};
 use firmware_bridge::Loopback;
 use firmware_bridge::arm::ArmOptions;
-use robot::Config;
 use robot::config::Pipeline;
+use robot::{Config, Plant};
 use simulator::{Simulator, Task};
 use world_model::{Bundle, Encoder};
 
@@ -59,6 +60,7 @@ impl Session {
         pipeline: Option<Pipeline>,
     ) -> anyhow::Result<Self> {
         let config = Config::load(robot)?;
+        check_simulator(robot, &config)?;
         let bundle = match (policy, bundle) {
             (PolicyChoice::Planner { .. }, None) => {
                 bail!("the planner needs a model; pass --bundle with the folder of one (see models/)")
@@ -66,6 +68,7 @@ impl Session {
             (PolicyChoice::Planner { .. }, Some(dir)) => {
                 let bundle = Bundle::load(dir)?;
                 bundle.check_robot(&config)?;
+                check_calibration(dir, &bundle, &config)?;
                 Some(bundle)
             }
             _ => None,
@@ -205,4 +208,48 @@ impl Session {
             },
         )
     }
+}
+
+/// A robot that is simulated has the joints of its task's arm.
+fn check_simulator(robot: &Path, config: &Config) -> anyhow::Result<()> {
+    let Some(simulator) = &config.simulator else {
+        return Ok(());
+    };
+    let field = || format!("{}: field `simulator.task`", robot.display());
+    let task: Task = simulator.task.parse().with_context(field)?;
+    let joints = Simulator::new(task)?.joint_count();
+    if joints != config.joint_count() {
+        bail!(
+            "{}: {task} has {joints} joints, `joints` lists {}; name the task that this arm is",
+            field(),
+            config.joint_count()
+        );
+    }
+    Ok(())
+}
+
+/// A model runs only behind the joint mapping and the crop that its logs were recorded with.
+fn check_calibration(dir: &Path, bundle: &Bundle, config: &Config) -> anyhow::Result<()> {
+    let manifest = bundle.manifest();
+    for (field, found, expected) in [
+        (
+            "joint_calibration_sha256",
+            &manifest.joint_calibration_sha256,
+            JointMapping::of(config).sha256(),
+        ),
+        (
+            "camera_calibration_sha256",
+            &manifest.camera_calibration_sha256,
+            Crop::FULL.sha256(),
+        ),
+    ] {
+        if *found != expected {
+            bail!(
+                "{}: field `{field}`: the model learned behind another calibration than this robot's; \
+                 use the robot file it was recorded with, or record and train anew",
+                dir.join("manifest.ron").display()
+            );
+        }
+    }
+    Ok(())
 }

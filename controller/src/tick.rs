@@ -44,6 +44,8 @@ pub struct Controller {
     sent: JointVec,
     /// Decided, not yet sent.
     decided: (JointVec, SetPoint),
+    /// The tick that comes next if none is skipped.
+    expected: u32,
     row: TickRecord,
 }
 
@@ -71,6 +73,7 @@ impl Controller {
             decided: (zero.clone(), home.clone()),
             set_point: home,
             sent: zero,
+            expected: 0,
             row: TickRecord::default(),
         }
     }
@@ -80,6 +83,7 @@ impl Controller {
         self.set_point = SetPoint::at_rest(start_rad.clone());
         self.sent = joint::zeros(start_rad.len());
         self.decided = (self.sent.clone(), self.set_point.clone());
+        self.expected = 0;
         self.guard.reset();
         self.policy.reset(planner_seed);
         if let Some(filter) = &mut self.filter {
@@ -126,13 +130,21 @@ impl Controller {
             at: clock.now_ns(),
         };
         self.row.record.lateness_ns = watch.at.saturating_sub(edge_ns);
+        self.skip_to(tick);
         let caused_by = self.sent.clone();
 
         if self.pipeline == Pipeline::NextTick && !last {
-            self.actuate(world);
+            // A stop that was demanded from outside comes before the action decided earlier.
+            match self.guard.stopped() {
+                None => self.actuate(world),
+                Some(_) => self.withhold(),
+            }
             self.row.record.latency_ns[5] = watch.lap();
         }
         self.capture(world, edge_ns);
+        if let Some(reason) = world.fault() {
+            self.guard.demand_stop(reason);
+        }
         self.row.record.latency_ns[0] = watch.lap();
 
         world.encode(&mut self.held);
@@ -149,18 +161,14 @@ impl Controller {
         self.row.record.latency_ns[2] = watch.lap();
         if last {
             self.row.guard.reason = Reason::EpisodeEnd;
-            self.row.actuate.action = joint::zeros(self.sent.len());
-            self.row.actuate.set_point_rad = self.set_point.position_rad.clone();
+            self.withhold();
             return (&self.row, None);
         }
 
         self.row.plan = self.plan(timing);
         self.row.record.latency_ns[3] = watch.lap();
 
-        if let Some(reason) = world.fault() {
-            self.guard.demand_stop(reason);
-        }
-        let stop = self.guard();
+        let stop = self.guard(&caused_by);
         self.row.record.latency_ns[4] = watch.lap();
 
         if self.pipeline == Pipeline::Immediate {
@@ -173,6 +181,12 @@ impl Controller {
     fn capture(&mut self, world: &mut dyn World, edge_ns: u64) {
         let new = world.capture(edge_ns, &mut self.held);
         let held = &self.held;
+        let led_to = &held.arm_set_point_rad;
+        if self.expected > 1 && held.arm.is_stopped() && sound(led_to, self.sent.len()) {
+            // Its own firmware has stopped the arm: go on from where it holds, not from where it was to be.
+            self.set_point = SetPoint::at_rest(led_to.clone());
+            self.sent = joint::zeros(self.sent.len());
+        }
         let age_ns = edge_ns.saturating_sub(held.captured_ns);
         self.row.capture = CaptureRow {
             frame_seq: held.frame_seq,
@@ -180,13 +194,37 @@ impl Controller {
             fresh: new && age_ns <= self.frame_max_age_ns,
             age_ns,
             reward: held.reward,
+            arm: held.arm,
+            arm_set_point_rad: held.arm_set_point_rad.clone(),
             position_rad: held.joints.position_rad.clone(),
             velocity_rad_s: held.joints.velocity_rad_s.clone(),
         };
     }
 
+    /// Takes account of edges that passed while the machine stood still: the arm finished its move and held.
+    fn skip_to(&mut self, tick: u32) {
+        let skipped = tick.saturating_sub(self.expected);
+        self.expected = tick + 1;
+        for _ in 0..skipped {
+            if let Some(filter) = &mut self.filter {
+                filter.advance(&self.sent);
+            }
+            self.policy.skip();
+            self.sent = joint::zeros(self.sent.len());
+        }
+        if skipped > 0 {
+            self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
+            // What was decided for an edge that has passed starts from rest now.
+            let again = self.guard.envelope().clamp(&self.set_point, &self.decided.0);
+            self.decided = (again.action, again.set_point);
+        }
+    }
+
     /// Proposes the first action not yet sent: with `next-tick`, from the belief one period ahead.
     fn plan(&mut self, timing: Timing<'_>) -> PlanRow {
+        if self.guard.stopped().is_some() {
+            return crate::plan::hold(self.sent.len());
+        }
         let belief = match (&mut self.filter, self.pipeline) {
             (Some(filter), Pipeline::NextTick) => Some(filter.predict(&self.sent)),
             (Some(filter), Pipeline::Immediate) => Some(filter.belief()),
@@ -201,8 +239,8 @@ impl Controller {
         )
     }
 
-    fn guard(&mut self) -> Option<Reason> {
-        let moving = self.sent.iter().any(|value| value.abs() > 0.2);
+    fn guard(&mut self, caused_by: &[f32]) -> Option<Reason> {
+        let moving = caused_by.iter().any(|value| value.abs() > 0.2);
         let row = &mut self.row;
         let verdict = self
             .guard
@@ -215,22 +253,35 @@ impl Controller {
     /// Sends what was decided. A command that does not leave asked for no motion.
     fn actuate(&mut self, world: &mut dyn World) {
         let (action, set_point) = &self.decided;
-        let result = world.actuate(&set_point.position_rad);
-        let sent = result.is_ok();
-        if sent {
-            self.set_point.clone_from(set_point);
-            self.sent.clone_from(action);
-        } else {
-            self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
-            self.sent = joint::zeros(action.len());
-        }
+        let Ok(command_seq) = world.actuate(&set_point.position_rad) else {
+            return self.withhold();
+        };
+        self.set_point.clone_from(set_point);
+        self.sent.clone_from(action);
         self.row.actuate = ActuateRow {
-            command_seq: result.unwrap_or(0),
+            command_seq,
             action: self.sent.clone(),
             set_point_rad: self.set_point.position_rad.clone(),
-            sent,
+            sent: true,
         };
     }
+
+    /// Sends nothing: the arm finishes the move it is in, and holds.
+    fn withhold(&mut self) {
+        self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
+        self.sent = joint::zeros(self.sent.len());
+        self.row.actuate = ActuateRow {
+            command_seq: 0,
+            action: self.sent.clone(),
+            set_point_rad: self.set_point.position_rad.clone(),
+            sent: false,
+        };
+    }
+}
+
+/// Whether a vector from outside has one finite number a joint.
+fn sound(rad: &[f32], joints: usize) -> bool {
+    rad.len() == joints && rad.iter().all(|angle| angle.is_finite())
 }
 
 struct Stopwatch<'a> {

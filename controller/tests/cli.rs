@@ -88,7 +88,19 @@ fn robot_files_are_refused_with_line_or_field() {
             "unknown task",
             "\"reach-planar\"",
             "\"juggle\"",
-            &["juggle", "reach-planar"][..],
+            &["robot.ron", "simulator.task", "juggle", "reach-planar"][..],
+        ),
+        (
+            "another arm's task",
+            "\"reach-planar\"",
+            "\"reach\"",
+            &["robot.ron", "simulator.task", "reach has 3 joints"][..],
+        ),
+        (
+            "no physics",
+            "substeps: 5",
+            "substeps: 0",
+            &["simulator.substeps", "outside 1 to 1000"][..],
         ),
     ] {
         assert!(text.contains(from), "{name}: the shipped file holds {from}");
@@ -154,6 +166,12 @@ fn missing_model_port_and_socket_say_what_to_do() {
         &[&no_camera[..], &["--frames", &path("camera")]].concat(),
         &["camera"],
     );
+    refused(
+        &[
+            "record", "--policy", "planner", "--robot", robot, "--out", &out, "--noise", "nan",
+        ],
+        &["--noise", "from 0 on"],
+    );
     // Reserved seeds cannot slip into training data.
     refused(
         &[
@@ -218,6 +236,11 @@ fn recording_again_keeps_whole_logs_and_cut_ones() {
         fs::read(&second).expect("log").len(),
         bytes.len() / 2,
         "a cut log is kept"
+    );
+    assert!(armillary(&arguments).status.success());
+    assert!(
+        !dir.path().join("episode-000001-3.mcap").exists(),
+        "what was recorded again is whole, and not recorded once more"
     );
     let again = dir.path().join("episode-000001-2.mcap");
     // Latencies differ from run to run; decisions do not.
@@ -339,4 +362,85 @@ fn a_log_that_can_no_longer_be_written_stops_the_arm_and_keeps_what_was_written(
     let log = episode::read_episode(&sim.dir.path().join("logs/episode-000000.mcap")).expect("readable");
     assert!(!log.complete);
     assert!(!log.ticks.is_empty(), "whole ticks are kept");
+}
+
+#[test]
+fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
+    let sim = Sim::start();
+    let missing = Command::new("./armillary")
+        .args([
+            "run",
+            "--policy",
+            "hold",
+            "--robot",
+            "robot.ron",
+            "--frames",
+            "camera",
+        ])
+        .args(["--out", "logs", "--port", "nowhere"])
+        .current_dir(sim.dir.path())
+        .output()
+        .expect("runs");
+    let message = String::from_utf8_lossy(&missing.stderr);
+    assert!(!missing.status.success(), "{message}");
+    assert!(message.contains("nowhere: no such port"), "{message}");
+    let robot = fs::read_to_string(sim.dir.path().join("robot.ron")).expect("robot file");
+    fs::write(
+        sim.dir.path().join("robot.ron"),
+        robot.replace("next_tick", "immediate"),
+    )
+    .expect("writes");
+    let output = sim.run("./armillary", &[], "5").output().expect("runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{message}");
+    assert!(message.contains("planner.pipeline"), "{message}");
+}
+
+#[test]
+fn an_emergency_stop_holds_until_a_person_types_yes() {
+    use std::io::Write;
+    let sim = Sim::start();
+    let verb = |verb: &str, typed: &str| {
+        let mut child = Command::new("./armillary")
+            .args([verb, "--robot", "robot.ron", "--port", "arm"])
+            .current_dir(sim.dir.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("starts");
+        child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(typed.as_bytes())
+            .expect("types");
+        let output = child.wait_with_output().expect("ends");
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let run = || {
+        let output = sim.run("./armillary", &[], "5").output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    assert!(run().0);
+    let (latched, said) = verb("e-stop", "");
+    assert!(latched && said.contains("torque is off"), "{said}");
+    let (drove, said) = run();
+    assert!(
+        !drove && said.contains("emergency stop") && said.contains("clear-e-stop"),
+        "{said}"
+    );
+    let (cleared, said) = verb("clear-e-stop", "y\n");
+    assert!(!cleared && said.contains("stays latched"), "{said}");
+    assert!(!run().0);
+    let (cleared, said) = verb("clear-e-stop", "yes\n");
+    assert!(cleared && said.contains("torque stays off"), "{said}");
+    let (drove, said) = run();
+    assert!(drove, "{said}");
+    assert!(sim.dir.path().join("logs/report.html").exists());
 }

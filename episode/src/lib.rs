@@ -34,8 +34,8 @@ pub use error::EpisodeError;
 pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
 pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
 pub use row::{
-    ActuateRow, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow, STAGES,
-    TickRecord,
+    ActuateRow, ArmState, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow,
+    STAGES, TickRecord,
 };
 pub use runs::list_runs;
 pub use training::TrainingEpisode;

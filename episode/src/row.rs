@@ -54,12 +54,46 @@ pub struct CaptureRow {
     /// Reward of the state that this frame shows.
     #[serde(with = "number::float")]
     pub reward: f32,
+    /// What the arm last said of itself.
+    #[serde(default)]
+    pub arm: ArmState,
+    /// Where the arm's own firmware was leading its joints when it said so; empty if it said nothing.
+    #[serde(default, with = "number::joints")]
+    pub arm_set_point_rad: JointVec,
     /// Measured joint positions; stored in `/capture/joints`.
     #[serde(skip)]
     pub position_rad: JointVec,
     /// Measured joint velocities; stored in `/capture/joints`.
     #[serde(skip)]
     pub velocity_rad_s: JointVec,
+}
+
+/// The state of the arm's firmware, as its telemetry of this tick tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArmState {
+    /// No telemetry came since the tick before.
+    #[default]
+    Unheard,
+    /// Torque off, waiting for a first command.
+    Idle,
+    /// Following commands.
+    Active,
+    /// Slowing down by itself.
+    Stopping,
+    /// At rest, with torque.
+    Held,
+    /// Torque off after a stop.
+    Released,
+    /// Torque off, latched.
+    EStopped,
+}
+
+impl ArmState {
+    /// Whether the arm has said that it is not following commands.
+    pub fn is_stopped(self) -> bool {
+        !matches!(self, Self::Unheard | Self::Active)
+    }
 }
 
 /// The encoder's part.
@@ -161,6 +195,37 @@ pub enum Reason {
     EpisodeEnd,
     /// A person asked for it.
     Operator,
+}
+
+impl Reason {
+    /// What happened and what to do about it, for messages.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Ok => "nothing was wrong",
+            Self::PlanLate => "the planner was late; lower `planner.candidates` or `planner.iterations`",
+            Self::NoFreshFrame | Self::FrameGap => {
+                "no usable frame came; check the camera and its light, or raise `capture.max_age_s`"
+            }
+            Self::FrozenFrame => "the camera repeats one picture while the arm moves; restart the camera",
+            Self::Surprise => {
+                "what the camera sees is not what the model expects; look for what changed in the scene, or retrain"
+            }
+            Self::NonFinite => {
+                "the planner proposed something that is no number; check the bundle with `cargo xtask crosscheck`"
+            }
+            Self::LinkLost => "the arm's port closed or fell silent; check the cable and the arm's power",
+            Self::CameraLost => "the camera's connection closed; start the camera again",
+            Self::ArmStopped => {
+                "the arm let go, or does not go where it is led; look for what holds it before you start again"
+            }
+            Self::LogFailed => "the log can no longer be written; free space on its disk",
+            Self::EStop => {
+                "the emergency stop is latched; make the scene safe, then `armillary clear-e-stop --port PORT`"
+            }
+            Self::EpisodeEnd => "the episode is over",
+            Self::Operator => "you asked for it",
+        }
+    }
 }
 
 /// The guard's decision.

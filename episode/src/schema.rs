@@ -105,6 +105,17 @@ fn capture() -> Fields {
             "reward",
             field("number", "reward of the state that the frame shows"),
         ),
+        (
+            "arm",
+            field(
+                "string",
+                "state of the arm's firmware: unheard, idle, active, stopping, held, released or e_stopped",
+            ),
+        ),
+        (
+            "arm_set_point_rad",
+            joints("where the arm's firmware was leading its joints, in radians"),
+        ),
     ]
 }
 

@@ -195,6 +195,10 @@ impl<P: Plant> SimulatorBridge<P> {
                 return Ok(Ended::ParentGone);
             }
             self.sleep()?;
+            if self.mode == BridgeMode::RealTime {
+                // Before anything that arrived meanwhile is given a time.
+                self.pause_with_the_machine();
+            }
             self.read_serial()?;
             // In this order: a client that closes and connects again must find its place free.
             if self.read_client() {
@@ -372,8 +376,8 @@ impl<P: Plant> SimulatorBridge<P> {
         self.send_frame(FrameCause::Step);
     }
 
-    /// Runs the physics steps that are due.
-    fn follow_schedule(&mut self) {
+    /// Simulated time stands still for as long as the machine did.
+    fn pause_with_the_machine(&mut self) {
         let behind_us = self.elapsed_us().saturating_sub(self.arm.next_step_us());
         if behind_us > CATCH_UP_MAX_US {
             log::warn!(
@@ -382,6 +386,10 @@ impl<P: Plant> SimulatorBridge<P> {
             );
             self.origin += Duration::from_micros(behind_us);
         }
+    }
+
+    /// Runs the physics steps that are due.
+    fn follow_schedule(&mut self) {
         let mut stepped = false;
         // Bounded, so that a plant slower than its own time still leaves turns for the wire. Drawing every frame of a
         // backlog would lengthen it: only the last one is drawn.

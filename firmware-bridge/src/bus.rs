@@ -7,6 +7,9 @@ use crate::wire::Telemetry;
 /// Implementations never block for longer than a few milliseconds except in [`JointBus::handshake`], which happens
 /// outside the tick.
 pub trait JointBus: Send {
+    /// What to call it in messages: the port's path.
+    fn port(&self) -> &str;
+
     /// Opens a session: checks protocol version and joint count, estimates the clock offset. Bounded wait.
     ///
     /// # Errors
@@ -77,16 +80,15 @@ pub struct DeviceInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// There is no such port.
-    #[error("{port}: no such port; plug the arm in, check its power, and run `armillary find-port`")]
+    #[error(
+        "{port}: no such port; plug the arm in and check its power; /dev/serial/by-id lists what is there"
+    )]
     PortMissing {
         /// The port.
         port: String,
     },
     /// The user may not open the port.
-    #[error(
-        "{port}: permission denied; add yourself to the port's group (often `dialout`) and log in again, or install \
-         the udev rule"
-    )]
+    #[error("{port}: permission denied; add yourself to the port's group (often `dialout`) and log in again")]
     Permission {
         /// The port.
         port: String,
@@ -173,7 +175,7 @@ pub enum LinkError {
         waited_ms: u64,
     },
     /// Anything else the operating system reports.
-    #[error("{port}: {source}; check the cable, then `armillary doctor`")]
+    #[error("{port}: {source}; check the cable and the arm's power, then start again")]
     Io {
         /// The port.
         port: String,

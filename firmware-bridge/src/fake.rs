@@ -52,13 +52,13 @@ impl FakeBus {
         }
         self.fresh = true;
     }
-
-    fn port(&self) -> String {
-        "fake arm".to_owned()
-    }
 }
 
 impl JointBus for FakeBus {
+    fn port(&self) -> &str {
+        "fake arm"
+    }
+
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
         self.session = true;
         self.fresh = true;
@@ -78,14 +78,16 @@ impl JointBus for FakeBus {
         _valid_for_us: u32,
     ) -> Result<u32, LinkError> {
         if !self.session {
-            return Err(LinkError::NoSession { port: self.port() });
+            return Err(LinkError::NoSession {
+                port: self.port().to_owned(),
+            });
         }
         let joints = self.telemetry.position_rad.len();
         let set_point_rad = JointVec::from_slice(set_point_rad)
             .ok()
             .filter(|vec| vec.len() == joints)
             .ok_or_else(|| LinkError::JointCountMismatch {
-                port: self.port(),
+                port: self.port().to_owned(),
                 expected: set_point_rad.len(),
                 reported: joints,
             })?;

@@ -380,7 +380,8 @@ impl FirmwareCore {
         let asked = &command.set_point_rad;
         let sound = asked.len() == limits.joint_count() && asked.iter().all(|rad| rad.is_finite());
         let resuming = self.state != FirmwareState::Active;
-        let jump = |(asked, from): (&f32, &f32)| (asked - from).abs() > self.options.jump_max_rad;
+        // Also true of a pose that is no number: from there nobody knows how far it is.
+        let jump = |(asked, from): (&f32, &f32)| !((asked - from).abs() <= self.options.jump_max_rad);
         if !sound || (resuming && asked.iter().zip(from).any(jump)) {
             self.counters.content = self.counters.content.wrapping_add(1);
             return;

@@ -13,6 +13,10 @@ pub const IN_FLIGHT_MAX: usize = 2;
 /// Time between Hellos while nobody answers.
 const HELLO_AGAIN_US: u64 = 100_000;
 
+/// Telemetry this much later than the best so far, and so many times in a row, is no delay: the device's clock jumped.
+const CLOCK_JUMP_US: i64 = 50_000;
+const CLOCK_JUMP_SAMPLES: u32 = 10;
+
 /// 16 KB: more than a second of telemetry.
 const READS_A_DRAIN: usize = 32;
 
@@ -53,6 +57,9 @@ pub struct HostLink<S> {
     session: bool,
     /// Device clock minus host clock, at least.
     clock_offset_us: i64,
+    /// Samples in a row that lie far below that, and the best of them.
+    behind: u32,
+    behind_best_us: i64,
     next_seq: u32,
     /// Sequence number and host time of expiry of commands that telemetry has not acknowledged.
     in_flight: heapless::Vec<(u32, u64), IN_FLIGHT_MAX>,
@@ -72,6 +79,8 @@ impl<S: ByteStream> HostLink<S> {
             decoder: Decoder::default(),
             session: false,
             clock_offset_us: 0,
+            behind: 0,
+            behind_best_us: i64::MIN,
             next_seq: 1,
             in_flight: heapless::Vec::new(),
             hello_ack: None,
@@ -139,21 +148,21 @@ impl<S: ByteStream> HostLink<S> {
         let waited = self.stream.now_us().saturating_sub(start_us);
         if waited >= timeout_us {
             return Err(LinkError::Silent {
-                port: self.port(),
+                port: self.port_name(),
                 waited_ms: waited / 1_000,
             });
         }
         self.stream.wait(timeout_us - waited)
     }
 
-    fn port(&self) -> String {
+    fn port_name(&self) -> String {
         self.stream.name().to_owned()
     }
 
     fn send(&mut self, message: &HostToArm) -> Result<(), LinkError> {
         let mut buffer = [0; MAX_FRAME_BYTES];
         let frame = encode(message, &mut buffer).map_err(|error| LinkError::Io {
-            port: self.port(),
+            port: self.port_name(),
             source: std::io::Error::other(error.to_string()),
         })?;
         self.stream.write(frame)
@@ -189,10 +198,28 @@ impl<S: ByteStream> HostLink<S> {
                 // microsecond a sample lets the estimate follow clocks that drift apart (50 ppm at 50 Hz).
                 let sample = signed(telemetry.device_time_us) - signed(now_us);
                 self.clock_offset_us = (self.clock_offset_us - 1).max(sample);
+                self.follow_a_clock_that_stood_still(sample);
                 self.in_flight
                     .retain(|(seq, _)| seq_after(*seq, telemetry.received_seq));
                 self.fresh = Some(telemetry);
             }
+        }
+    }
+}
+
+impl<S> HostLink<S> {
+    /// A board that was reset, or a simulator that was paused, has a clock that jumped back. With the old offset, commands
+    /// would stay valid for as long as the jump.
+    fn follow_a_clock_that_stood_still(&mut self, sample_us: i64) {
+        if self.clock_offset_us - sample_us <= CLOCK_JUMP_US {
+            (self.behind, self.behind_best_us) = (0, i64::MIN);
+            return;
+        }
+        self.behind += 1;
+        self.behind_best_us = self.behind_best_us.max(sample_us);
+        if self.behind >= CLOCK_JUMP_SAMPLES {
+            self.clock_offset_us = self.behind_best_us;
+            (self.behind, self.behind_best_us) = (0, i64::MIN);
         }
     }
 }
@@ -202,6 +229,10 @@ fn signed(us: u64) -> i64 {
 }
 
 impl<S: ByteStream> JointBus for HostLink<S> {
+    fn port(&self) -> &str {
+        self.stream.name()
+    }
+
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
         self.session = false;
         // What an earlier session left in the buffers says nothing about this one.
@@ -230,7 +261,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
             let waited = now.saturating_sub(start);
             if waited >= self.handshake_timeout_us {
                 return Err(LinkError::NoHandshake {
-                    port: self.port(),
+                    port: self.port_name(),
                     waited_ms: waited / 1_000,
                     received_bytes: self.received_bytes - bytes_before,
                     bad_frames: self.decoder.bad_frames().wrapping_sub(bad_before),
@@ -241,14 +272,14 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         };
         if ack.protocol_version != PROTOCOL_VERSION {
             return Err(LinkError::VersionMismatch {
-                port: self.port(),
+                port: self.port_name(),
                 ours: PROTOCOL_VERSION,
                 theirs: ack.protocol_version,
             });
         }
         if usize::from(ack.joints) != self.joints {
             return Err(LinkError::JointCountMismatch {
-                port: self.port(),
+                port: self.port_name(),
                 expected: self.joints,
                 reported: usize::from(ack.joints),
             });
@@ -274,13 +305,15 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         valid_for_us: u32,
     ) -> Result<u32, LinkError> {
         if !self.session {
-            return Err(LinkError::NoSession { port: self.port() });
+            return Err(LinkError::NoSession {
+                port: self.port_name(),
+            });
         }
         let set_point_rad = match JointVec::from_slice(set_point_rad) {
             Ok(vec) if vec.len() == self.joints => vec,
             _ => {
                 return Err(LinkError::JointCountMismatch {
-                    port: self.port(),
+                    port: self.port_name(),
                     expected: set_point_rad.len(),
                     reported: self.joints,
                 });
@@ -293,7 +326,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         let expires_us = now.saturating_add(u64::from(valid_for_us));
         if self.in_flight.push((seq, expires_us)).is_err() {
             return Err(LinkError::InFlight {
-                port: self.port(),
+                port: self.port_name(),
                 unacknowledged: self.in_flight.len(),
             });
         }

@@ -15,7 +15,7 @@ pub use raw::{Latents, Pipeline, RolloutBackend};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("{path}: cannot read the robot file: {source}")]
+    #[error("{path}: cannot read the robot file: {source}; name an existing one, such as those in configs/")]
     Read {
         /// The file.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Not RON, an unknown field, or a value of the wrong type.
-    #[error("{path}:{line}:{column}: {message}")]
+    #[error("{path}:{line}:{column}: {message}; configs/sim-planar.ron shows every field")]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -260,6 +260,10 @@ impl Checker<'_> {
         self.count("link.baud", raw.link.baud as usize, 1_200, 10_000_000)?;
         self.count("episode_ticks", raw.episode_ticks as usize, 1, 1_000_000)?;
         self.within("trust.kl_max_nats", raw.trust.kl_max_nats, 0.0, f32::MAX)?;
+        self.within("trust.track_max_rad", raw.trust.track_max_rad, 1e-3, 10.0)?;
+        if let Some(simulator) = &raw.simulator {
+            self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
+        }
         let sha256 = Sha256::digest(text.as_bytes())
             .iter()
             .map(|byte| format!("{byte:02x}"))

@@ -114,6 +114,10 @@ pub fn export(
     bundle.check_robot(config)?;
     if out.exists() {
         let old = out.with_file_name(format!(".{name}.old"));
+        if old.exists() {
+            // Left by an export that was killed between its last two steps.
+            std::fs::remove_dir_all(&old).map_err(io(&old, "cannot remove the older bundle"))?;
+        }
         std::fs::rename(out, &old).map_err(io(out, "cannot move the older bundle aside"))?;
         std::fs::rename(&partial, out).map_err(io(out, "cannot put the bundle in place"))?;
         std::fs::remove_dir_all(&old).map_err(io(&old, "cannot remove the older bundle"))?;

@@ -2,6 +2,7 @@
 
 mod crosscheck;
 mod curve;
+mod deny;
 mod learn;
 mod libtorch;
 mod python;
@@ -35,6 +36,12 @@ enum Task {
     /// Learn a task from nothing: record, train, export, evaluate in turn (PlaNet's Algorithm 1). Interrupt and repeat
     /// the command at will.
     Learn(learn::Learn),
+    /// Check licences and sources of every dependency with cargo-deny, built into `.tools` when first needed.
+    Deny {
+        /// Known vulnerabilities too: fetches the advisory database from GitHub.
+        #[arg(long)]
+        advisories: bool,
+    },
     /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
     /// own.
     Crosscheck(crosscheck::Crosscheck),
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
         Task::Setup => libtorch::ensure(&root()),
         Task::Test { rest } => test(&rest),
         Task::Learn(arguments) => learn::run(&arguments),
+        Task::Deny { advisories } => deny::run(advisories),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
     };
     match result {

@@ -1,6 +1,7 @@
 //! `armillary demo`: a simulated arm behind a real serial port, driven in real time by the shipped model.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -104,7 +105,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
             outcome.host_stalls,
             outcome
                 .stopped
-                .map_or_else(String::new, |reason| format!(", stopped: {reason:?}"))
+                .map_or_else(String::new, |reason| format!(", stopped: {}", reason.advice()))
         );
         outcomes.push(outcome);
         if arm.interrupted() {
@@ -205,6 +206,8 @@ fn start_bridge(robot: &Path, port: &Path, frames: &Path) -> anyhow::Result<Brid
         .arg("--frames")
         .arg(frames)
         .arg("--watch-parent")
+        // Ctrl-C is for the controller, which stops the arm; the arm must be there for it.
+        .process_group(0)
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start the simulator bridge")?;

@@ -3,7 +3,7 @@
 use controller::eval::Returns;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Episodes, PipelineName, PolicyName, default_jobs, log_path};
+use super::{Episodes, PipelineName, PolicyName, default_jobs, log_path, policy, recorded};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -27,14 +27,11 @@ pub(crate) struct Record {
 /// Records.
 pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
-    let session = episodes.open(arguments.policy.choice(arguments.noise), arguments.pipeline)?;
+    let session = episodes.open(policy(arguments.policy, arguments.noise)?, arguments.pipeline)?;
     // An interrupted recording goes on where it was: whole logs are not recorded again.
     let seeds: Vec<u64> = episodes
         .seeds()
-        .filter(|seed| {
-            let path = episodes.out.join(format!("episode-{seed:06}.mcap"));
-            !path.exists() || !episode::read_episode(&path).is_ok_and(|log| log.complete)
-        })
+        .filter(|seed| !recorded(&episodes.out, *seed))
         .collect();
     let ticks = episodes.ticks(&session);
     let bar = ProgressBar::new(seeds.len() as u64).with_style(ProgressStyle::with_template(

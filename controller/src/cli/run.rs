@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use controller::live::{self, Rig};
 use controller::lockstep::{Labels, Outcome};
+use controller::report;
 use controller::session::Session;
 use controller::tick::Controller;
 use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
+use robot::config::Pipeline;
 use world_model::Encoder;
 
-use super::{Episodes, PolicyName, log_path};
+use super::{Episodes, PolicyName, log_path, policy};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -45,6 +47,12 @@ pub(crate) struct LiveArm {
 impl LiveArm {
     /// Opens everything before anything moves.
     pub(crate) fn open(session: &Session, port: &Path, frames: &Path) -> anyhow::Result<Self> {
+        if session.pipeline == Pipeline::Immediate {
+            bail!(
+                "field `planner.pipeline` of robot `{}`: a world that does not wait needs `next_tick`",
+                session.config.name
+            );
+        }
         let (controller, encoder) = session.controller()?;
         let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
         let bus = SerialLink::open(&SerialOptions {
@@ -121,32 +129,63 @@ impl LiveArm {
     }
 }
 
-/// Drives.
+/// Drives, and reports, however it ended.
 pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
-    let session = episodes.open(arguments.policy.choice(arguments.noise), None)?;
+    let session = episodes.open(policy(arguments.policy, arguments.noise)?, None)?;
     let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
-    let ticks = episodes.ticks(&session);
+    let mut outcomes = Vec::new();
+    let result = drive(arguments, &session, &mut arm, &mut outcomes);
+    if !outcomes.is_empty() {
+        let logs: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| episode::read_episode(&outcome.log))
+            .collect::<Result<_, _>>()?;
+        let path = episodes.out.join("report.html");
+        let facts = [
+            ("robot".to_owned(), session.config.name.clone()),
+            ("policy".to_owned(), format!("{:?}", arguments.policy)),
+            (
+                "control period".to_owned(),
+                format!("{} s", session.config.period_s),
+            ),
+        ];
+        report::write(&path, "Armillary run", &facts, &logs, None)?;
+        println!("report {}", path.display());
+    }
+    result
+}
+
+fn drive(
+    arguments: &Run,
+    session: &Session,
+    arm: &mut LiveArm,
+    outcomes: &mut Vec<Outcome>,
+) -> anyhow::Result<()> {
+    let episodes = &arguments.episodes;
+    let ticks = episodes.ticks(session);
     for seed in episodes.seeds() {
-        let outcome = arm.episode(&session, seed, ticks, &log_path(&episodes.out, seed))?;
+        let outcome = arm.episode(session, seed, ticks, &log_path(&episodes.out, seed))?;
         println!(
-            "episode {seed}: return {:.2} in {} periods, {} deadlines missed ({} by the machine){}, log {}",
+            "episode {seed}: return {:.2} in {} periods, {} deadlines missed ({} by the machine), log {}",
             outcome.total_reward,
             outcome.ticks,
             outcome.deadline_misses,
             outcome.host_stalls,
-            outcome
-                .stopped
-                .map_or_else(String::new, |reason| format!(", stopped: {reason:?}")),
             outcome.log.display()
         );
+        let stopped = outcome.stopped;
+        let log = outcome.log.clone();
+        outcomes.push(outcome);
         if arm.interrupted() {
-            anyhow::bail!("interrupted; the arm was stopped, the logs are whole");
+            bail!("interrupted; the arm was stopped, the logs are whole");
         }
-        if let Some(reason) = outcome.stopped {
-            anyhow::bail!(
-                "the guard stopped the arm ({reason:?}); see the last ticks of {}",
-                outcome.log.display()
+        if let Some(reason) = stopped {
+            bail!(
+                "{}: the guard stopped the arm: {}; the last ticks of {} tell more",
+                arguments.port.display(),
+                reason.advice(),
+                log.display()
             );
         }
     }

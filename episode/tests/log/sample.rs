@@ -6,8 +6,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use episode::{
-    ActuateRow, Attachment, CaptureRow, EncodeRow, Episode, EpisodeInfo, EpisodeWriter, FilterRow, GuardRow,
-    PlanRow, PlanSource, Reason, RecordRow, TickRecord, read_episode_from,
+    ActuateRow, ArmState, Attachment, CaptureRow, EncodeRow, Episode, EpisodeInfo, EpisodeWriter, FilterRow,
+    GuardRow, PlanRow, PlanSource, Reason, RecordRow, TickRecord, read_episode_from,
 };
 use robot::philox::Stream;
 use robot::{Frame, JointVec};
@@ -50,6 +50,8 @@ pub(crate) fn tick(number: u32) -> TickRecord {
             fresh: true,
             age_ns: wide(5),
             reward: number as f32 / 3.0,
+            arm: ArmState::Active,
+            arm_set_point_rad: joints(),
             position_rad: joints(),
             velocity_rad_s: joints(),
         },

@@ -227,6 +227,19 @@ fn a_jump_from_the_pose_is_rejected() {
 }
 
 #[test]
+fn an_arm_whose_pose_is_no_number_takes_no_command() {
+    let mut bench = Bench::new();
+    bench.position_rad[1] = f32::NAN;
+    bench.tick();
+    bench.hello();
+    bench.command(&[0.0, 0.0]);
+    bench.tick();
+    assert_eq!(bench.core.state(), FirmwareState::Idle);
+    assert_eq!(bench.telemetry().rejected_content, 1);
+    assert!(!bench.tick().torque_on);
+}
+
+#[test]
 fn old_and_late_commands_are_rejected() {
     let mut bench = Bench::active();
     let valid = bench.now_us + PERIOD_US;

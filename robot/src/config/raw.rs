@@ -154,6 +154,11 @@ pub struct RawTrust {
     pub kl_ticks: u32,
     /// Consecutive ticks with the very same image, while the arm is moving, before a controlled stop.
     pub frozen_ticks: u32,
+    /// Distance between where the arm is and where its own firmware is leading it, in radians a joint, above which it is
+    /// off track: something holds it.
+    pub track_max_rad: f32,
+    /// Consecutive ticks off track before a controlled stop.
+    pub track_ticks: u32,
 }
 
 /// The simulated task.

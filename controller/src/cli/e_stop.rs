@@ -1,0 +1,86 @@
+//! `armillary e-stop` and `armillary clear-e-stop`: torque off at once, latched, and the way out of it.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use firmware_bridge::{FirmwareState, JointBus, SerialLink, SerialOptions, Telemetry};
+use robot::Config;
+
+/// Longest wait for the arm's answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EStop {
+    /// Robot file.
+    #[arg(long)]
+    robot: PathBuf,
+    /// Serial port of the arm.
+    #[arg(long)]
+    port: PathBuf,
+}
+
+impl EStop {
+    fn open(&self) -> anyhow::Result<SerialLink> {
+        let config = Config::load(&self.robot)?;
+        Ok(SerialLink::open(&SerialOptions {
+            port: self.port.display().to_string(),
+            baud: config.baud,
+            joints: config.joint_count(),
+            handshake_timeout: ANSWER,
+        })?)
+    }
+}
+
+/// Stops. Says nothing of the kind unless the arm confirms it.
+pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
+    let mut link = arguments.open()?;
+    link.send_e_stop()?;
+    let telemetry = answer(&mut link)?;
+    if telemetry.state != FirmwareState::EStopped {
+        bail!(
+            "{}: the arm did not take the emergency stop ({:?}); cut its power",
+            arguments.port.display(),
+            telemetry.state
+        );
+    }
+    println!("emergency stop latched: torque is off");
+    Ok(())
+}
+
+/// Unlatches, for a person who says so now.
+pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
+    print!("Is the arm supported, and nobody within its reach? Type yes to clear the emergency stop: ");
+    std::io::stdout().flush()?;
+    let mut typed = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut typed)
+        .context("cannot read the answer")?;
+    if typed.trim() != "yes" {
+        bail!("not cleared; the emergency stop stays latched");
+    }
+    let mut link = arguments.open()?;
+    link.send_clear_e_stop()?;
+    link.handshake()?;
+    let telemetry = answer(&mut link)?;
+    if telemetry.state == FirmwareState::EStopped {
+        bail!(
+            "{}: the emergency stop is still latched; release the button on the arm, then try again",
+            arguments.port.display()
+        );
+    }
+    println!("cleared: torque stays off until the arm is commanded again");
+    Ok(())
+}
+
+/// Telemetry from after everything sent so far was read.
+fn answer(link: &mut SerialLink) -> anyhow::Result<Telemetry> {
+    let timeout_us = ANSWER.as_micros() as u64;
+    link.sync(timeout_us)?;
+    // What came before the answer to the ping is old.
+    let _ = link.poll()?;
+    Ok(link.telemetry_since(0, timeout_us)?)
+}

@@ -1,0 +1,49 @@
+//! Licences, sources and bans of every dependency, by `cargo deny`, which is built into the repository's own folder.
+
+use std::process::Command;
+
+use anyhow::bail;
+
+/// Known to read `deny.toml`.
+const VERSION: &str = "0.20.2";
+
+/// Checks. The advisory database is fetched from GitHub: with `advisories`, also known vulnerabilities.
+pub(crate) fn run(advisories: bool) -> anyhow::Result<()> {
+    let root = crate::root();
+    let tools = root.join(".tools");
+    let program = tools.join("bin/cargo-deny");
+    let current = Command::new(&program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains(VERSION));
+    if !current {
+        println!(
+            "building cargo-deny {VERSION} in {} (minutes, once)",
+            tools.display()
+        );
+        crate::run(
+            Command::new(crate::cargo())
+                .args([
+                    "install",
+                    "cargo-deny",
+                    "--locked",
+                    "--quiet",
+                    "--version",
+                    VERSION,
+                    "--root",
+                ])
+                .arg(&tools)
+                .current_dir(&root),
+        )?;
+    }
+    let mut command = Command::new(&program);
+    command.args(["--log-level", "error", "check", "licenses", "bans", "sources"]);
+    if advisories {
+        command.arg("advisories");
+    }
+    let status = command.current_dir(&root).status()?;
+    if !status.success() {
+        bail!("a dependency breaks a rule of deny.toml; see above");
+    }
+    Ok(())
+}
