@@ -158,6 +158,7 @@ impl Session {
                 .collect(),
             reward_source: "simulator".to_owned(),
             config_sha256: self.config.sha256.clone(),
+            joint_calibration_sha256: Some(JointMapping::of(&self.config).sha256()),
             bundle_sha256: self.bundle.as_ref().map(Bundle::sha256),
             started_unix_ns,
             software: concat!("armillary ", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -38,6 +38,8 @@ pub struct EpisodeInfo {
     pub reward_source: String,
     /// SHA-256 of the robot file, in hexadecimal.
     pub config_sha256: String,
+    /// SHA-256 of the joint mapping: order, names and action scale. Logs of one training set share it.
+    pub joint_calibration_sha256: Option<String>,
     /// SHA-256 of the model bundle's manifest, if a model took part.
     pub bundle_sha256: Option<String>,
     /// Wall clock at the first edge, in nanoseconds since 1970; 0 in lockstep, so that files are reproducible.
@@ -61,6 +63,7 @@ impl Default for EpisodeInfo {
             joint_names: Vec::new(),
             reward_source: String::new(),
             config_sha256: String::new(),
+            joint_calibration_sha256: None,
             bundle_sha256: None,
             started_unix_ns: 0,
             software: String::new(),
@@ -89,8 +92,13 @@ impl EpisodeInfo {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
-        if let Some(sha256) = &self.bundle_sha256 {
-            map.insert("bundle_sha256".to_owned(), sha256.clone());
+        for (key, value) in [
+            ("bundle_sha256", &self.bundle_sha256),
+            ("joint_calibration_sha256", &self.joint_calibration_sha256),
+        ] {
+            if let Some(sha256) = value {
+                map.insert(key.to_owned(), sha256.clone());
+            }
         }
         map
     }
@@ -122,6 +130,7 @@ impl EpisodeInfo {
             joint_names,
             reward_source: fields.text("reward_source")?,
             config_sha256: fields.text("config_sha256")?,
+            joint_calibration_sha256: map.get("joint_calibration_sha256").cloned(),
             bundle_sha256: map.get("bundle_sha256").cloned(),
             started_unix_ns: fields.number("started_unix_ns")?,
             software: fields.text("software")?,

@@ -11,7 +11,7 @@ pub struct Adam {
     pub v: Vec<Tensor>,
     /// Steps taken.
     pub step: u64,
-    epsilon: f64,
+    pub(crate) epsilon: f64,
 }
 
 const BETA_1: f64 = 0.9;
@@ -29,7 +29,8 @@ impl Adam {
         }
     }
 
-    /// One update from the gradients held by `params`, clipped to a global norm. Returns the norm before clipping.
+    /// One update from the gradients held by `params`, clipped to a global norm. Returns the norm before clipping; one that
+    /// is not finite changes nothing.
     pub fn step(&mut self, params: &[(String, Tensor)], rate: f64, clip: f64) -> f64 {
         no_grad(|| {
             let grads: Vec<Tensor> = params.iter().map(|(_, p)| p.grad()).collect();
@@ -39,6 +40,9 @@ impl Adam {
                 .map(|g| g.square().sum(Kind::Float))
                 .collect();
             let norm = Tensor::stack(&norms, 0).sum(Kind::Float).sqrt().double_value(&[]);
+            if !norm.is_finite() {
+                return norm;
+            }
             let scale = if norm > clip { clip / norm } else { 1.0 };
             self.step += 1;
             let correction_1 = 1.0 - BETA_1.powi(self.step.min(i32::MAX as u64) as i32);

@@ -72,6 +72,9 @@ pub struct RobotOfLogs {
     pub joint_names: Vec<String>,
     /// Control period in seconds.
     pub period_s: f32,
+    /// SHA-256 of the joint mapping, if the logs say it.
+    #[serde(default)]
+    pub joint_calibration_sha256: Option<String>,
 }
 
 /// Saves `learner` to `path`: temporary file, fsync, rename.

@@ -181,9 +181,9 @@ impl Dataset {
         self.action as i64
     }
 
-    /// Agent steps in the index.
+    /// Agent steps in the index: transitions, one less than frames a stretch.
     pub fn steps(&self) -> usize {
-        self.stretches.iter().map(|s| s.length).sum()
+        self.stretches.iter().map(|s| s.length - 1).sum()
     }
 
     /// Logs read.
@@ -296,6 +296,29 @@ fn same_robot(
             "robot",
             format!("{:?}", found.robot),
             format!("{:?}", expected.robot),
+        ),
+        (
+            "task",
+            format!("{:?}", found.task),
+            format!("{:?}", expected.task),
+        ),
+        (
+            "joint_calibration_sha256",
+            // A log that does not say is believed.
+            format!(
+                "{:?}",
+                found
+                    .joint_calibration_sha256
+                    .as_ref()
+                    .or(expected.joint_calibration_sha256.as_ref())
+            ),
+            format!(
+                "{:?}",
+                expected
+                    .joint_calibration_sha256
+                    .as_ref()
+                    .or(found.joint_calibration_sha256.as_ref())
+            ),
         ),
         (
             "joint_names",

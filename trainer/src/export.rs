@@ -35,6 +35,15 @@ pub enum ExportError {
     /// The export does not reproduce LibTorch, or does not fit the robot.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The robot file is not that of the logs.
+    #[error(
+        "the logs were recorded behind another joint mapping (order, names, action scale) than robot `{robot}` has; \
+         pass the robot file they were recorded with as --robot"
+    )]
+    Calibration {
+        /// The robot file's robot.
+        robot: String,
+    },
     /// A serialiser failed.
     #[error("{path}: cannot serialise: {problem}")]
     Serialise {
@@ -110,6 +119,14 @@ pub fn export(
     })?;
     std::fs::write(&path, text + "\n").map_err(io(&path, "cannot write"))?;
 
+    let mapping = calibration::JointMapping::of(config).sha256();
+    if let Some(recorded) = &provenance.robot.joint_calibration_sha256
+        && *recorded != mapping
+    {
+        return Err(ExportError::Calibration {
+            robot: config.name.clone(),
+        });
+    }
     let bundle = Bundle::load(&partial)?;
     bundle.check_robot(config)?;
     if out.exists() {

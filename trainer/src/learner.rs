@@ -57,6 +57,14 @@ impl Learner {
         }
     }
 
+    /// Goes on under another preset; the model's sizes must be the same.
+    #[must_use]
+    pub fn with_preset(mut self, preset: Preset) -> Self {
+        self.adam.epsilon = preset.optimiser.epsilon;
+        self.preset = preset;
+        self
+    }
+
     /// One gradient step.
     ///
     /// # Errors
@@ -75,11 +83,16 @@ impl Learner {
         }
         terms.total.backward();
         let rate = self.preset.learning_rate(update);
-        let norm = self.adam.step(
-            self.model.params.entries(),
-            rate,
-            self.preset.optimiser.gradient_clip,
-        );
+        let clip = self.preset.optimiser.gradient_clip;
+        let norm = self.adam.step(self.model.params.entries(), rate, clip);
+        if !norm.is_finite() {
+            let term = "gradient_norm";
+            return Err(Diverged {
+                update,
+                term,
+                value: norm,
+            });
+        }
         self.update = update;
         scalars.extend([("gradient_norm", norm), ("learning_rate", rate)]);
         Ok(Report { update, scalars })

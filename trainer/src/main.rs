@@ -126,6 +126,7 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
         task: info.task.clone(),
         joint_names: info.joint_names.clone(),
         period_s: info.period_s,
+        joint_calibration_sha256: info.joint_calibration_sha256.clone(),
     };
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
@@ -143,7 +144,7 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
                 log::info!("the logs are not those of the checkpoint: going on with the new set");
             }
             log::info!("resuming at update {}", learner.update);
-            Learner { preset, ..learner }
+            learner.with_preset(preset)
         }
         None => Learner::new(preset, dataset.action(), arguments.seed),
     };

@@ -178,6 +178,24 @@ impl Preset {
                 return refuse(field, format!("{value} must be above 0"));
             }
         }
+        for (field, value) in [
+            ("loss.free_nats", l.free_nats),
+            ("loss.reward_scale", l.reward_scale),
+            ("loss.overshooting_scale", l.overshooting_scale),
+            ("loss.overshooting_reward_scale", l.overshooting_reward_scale),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return refuse(field, format!("{value} must be 0 or above"));
+            }
+        }
+        for (field, value) in [
+            ("loss.overshooting_starts", l.overshooting_starts),
+            ("loss.decoded_frames", l.decoded_frames),
+        ] {
+            if value < 1 {
+                return refuse(field, format!("{value} must be 1 or above"));
+            }
+        }
         if !(0.0..=1.0).contains(&o.planned_fraction) {
             return refuse(
                 "optimiser.planned_fraction",

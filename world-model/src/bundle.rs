@@ -120,6 +120,17 @@ impl Bundle {
             let source = GraphSource { path: &path, bytes };
             worst = worst.max(parity::check(&source, name, (&parity_path, &self.files[PARITY]))?);
         }
+        // The scalar back end reads weights, not graphs: one wired otherwise would pass the check above.
+        for name in ["transition", "reward"] {
+            let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], name)?;
+            let path = self.dir.join(format!("{name}.onnx"));
+            worst = worst.max(parity::check_scalar(
+                self.scalar_rollout(),
+                &path,
+                &inputs,
+                &outputs,
+            )?);
+        }
         Ok(worst)
     }
 

@@ -6,6 +6,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
 use crate::error::BundleError;
+use crate::filter::Belief;
+use crate::scalar::ScalarRollout;
 use crate::tract::{Graph, GraphSource};
 
 /// Largest error allowed between any back end and LibTorch, relative to the larger of 1 and the expected value.
@@ -116,6 +118,69 @@ pub fn check(source: &GraphSource<'_>, name: &str, parity: (&Path, &[u8])) -> Re
             });
         }
         worst = worst.max(error);
+    }
+    Ok(worst)
+}
+
+/// Runs the scalar back end on the parity inputs of `transition` (h, s, action) or `reward` (h, s), and compares its
+/// outputs, in the order (h, mean, standard deviation) or (reward).
+///
+/// # Errors
+/// [`BundleError::Parity`] naming the output.
+pub fn check_scalar(
+    mut scalar: ScalarRollout,
+    path: &Path,
+    inputs: &[Vector],
+    outputs: &[Vector],
+) -> Result<f32, BundleError> {
+    let width = |vector: &Vector| vector.shape.last().copied().unwrap_or(1).max(1);
+    let rows = inputs.first().map_or(0, |h| h.values.len() / width(h));
+    let row = |vector: &Vector, index: usize| -> Vec<f32> {
+        let width = width(vector);
+        vector
+            .values
+            .get(index * width..(index + 1) * width)
+            .map_or_else(Vec::new, <[f32]>::to_vec)
+    };
+    let mut worst = 0.0f32;
+    for index in 0..rows {
+        let given: Vec<Vec<f32>> = inputs.iter().map(|vector| row(vector, index)).collect();
+        let found = match given.as_slice() {
+            [h, s, action] => {
+                let (mut belief, mut std) = (
+                    Belief {
+                        h: h.clone(),
+                        s: s.clone(),
+                    },
+                    vec![0.0; s.len()],
+                );
+                scalar.predict(&mut belief, action, &mut std);
+                vec![belief.h, belief.s, std]
+            }
+            [h, s] => {
+                let belief = Belief {
+                    h: h.clone(),
+                    s: s.clone(),
+                };
+                vec![vec![scalar.reward(&belief)]]
+            }
+            _ => Vec::new(),
+        };
+        for (position, expected) in outputs.iter().enumerate() {
+            let error = found
+                .get(position)
+                .map_or(f32::INFINITY, |values| error(values, &row(expected, index)));
+            // Negated so that NaN fails.
+            if !(error <= TOLERANCE) {
+                return Err(BundleError::Parity {
+                    path: path.to_owned(),
+                    output: format!("{} (scalar)", expected.name),
+                    error,
+                    tolerance: TOLERANCE,
+                });
+            }
+            worst = worst.max(error);
+        }
     }
     Ok(worst)
 }

@@ -74,6 +74,9 @@ enum Step {
 /// What has been done, and what the evaluations gave.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Progress {
+    /// The preset's three files as they were: steps done under others are not these steps.
+    #[serde(default)]
+    inputs: Vec<String>,
     steps_done: usize,
     seconds: f64,
     points: Vec<curve::Point>,
@@ -165,6 +168,18 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?,
         Err(_) => Progress::default(),
     };
+    let inputs = [&path, &plan.robot, &plan.train]
+        .map(fs::read_to_string)
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("{}: names a file that cannot be read", path.display()))?;
+    if progress.steps_done > 0 && !progress.inputs.is_empty() && progress.inputs != inputs {
+        bail!(
+            "{}: begun with another learning preset, robot file or training preset; undo the change, or name another --out",
+            notes.display()
+        );
+    }
+    progress.inputs = inputs;
     let steps = plan.steps();
     let bar = ProgressBar::new(steps.len() as u64)
         .with_position(progress.steps_done as u64)

@@ -22,6 +22,7 @@ fn exported(out: &Path) -> (Learner, f32) {
         task: "reach-planar".to_owned(),
         joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
         period_s: config.period_s,
+        joint_calibration_sha256: Some(calibration::JointMapping::of(&config).sha256()),
     };
     let provenance = Provenance::of(&learner, robot, "none", 0);
     let error = export(&learner.model, &provenance, &config, true, out).expect("exports");
@@ -45,11 +46,37 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
         task: String::new(),
         joint_names: vec![],
         period_s: 0.1,
+        joint_calibration_sha256: None,
     };
     let provenance = Provenance::of(&learner, robot, "none", 0);
     let refused = export(&learner.model, &provenance, &config, true, &occupied);
     assert!(matches!(refused, Err(ExportError::Occupied { .. })));
     assert!(occupied.join("chapter-1.txt").exists());
+}
+
+#[test]
+fn another_robot_than_the_logs_is_refused() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let faster = ROBOT.replacen("velocity_max_rad_s: 0.", "velocity_max_rad_s: 1.", 1);
+    assert_ne!(faster, ROBOT);
+    let [recorded, other] = [ROBOT.to_owned(), faster]
+        .map(|text| Config::parse(Path::new("robot.ron"), text).expect("robot file"));
+    let learner = Learner::new(small(), 2, 9);
+    let robot = RobotOfLogs {
+        name: recorded.name.clone(),
+        task: "reach-planar".to_owned(),
+        joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
+        period_s: recorded.period_s,
+        joint_calibration_sha256: Some(calibration::JointMapping::of(&recorded).sha256()),
+    };
+    let provenance = Provenance::of(&learner, robot, "none", 0);
+    let out = dir.path().join("bundle");
+    let refused = export(&learner.model, &provenance, &other, true, &out);
+    assert!(
+        matches!(refused, Err(ExportError::Calibration { .. })),
+        "{refused:?}"
+    );
+    assert!(!out.exists());
 }
 
 /// The reference rollout against the same recursion in LibTorch, following the prior's mean.
