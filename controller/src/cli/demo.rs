@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
 use controller::{picture, report};
+use episode::Episode;
 use serde::Serialize;
+use world_model::Bundle;
 
 use super::log_path;
 use super::run::LiveArm;
@@ -18,16 +20,16 @@ use super::scores::{Scores, budget_text, lockstep_returns};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
     /// Robot file.
-    #[arg(long, default_value = "configs/sim-planar.ron")]
+    #[arg(long, default_value = "configs/sim-arm.ron")]
     robot: PathBuf,
     /// The model.
-    #[arg(long, default_value = "models/reach-planar")]
+    #[arg(long, default_value = "models/reach")]
     bundle: PathBuf,
-    /// A second, harder arm shown beside the first, in lockstep; skipped if its bundle is not there.
-    #[arg(long, default_value = "configs/sim-arm.ron")]
+    /// A second arm scored beside the first, in lockstep; skipped if it is the first, or its bundle is not there.
+    #[arg(long, default_value = "configs/sim-planar.ron")]
     beside_robot: PathBuf,
     /// Its model.
-    #[arg(long, default_value = "models/reach")]
+    #[arg(long, default_value = "models/reach-planar")]
     beside_bundle: PathBuf,
     /// Episodes, a fresh target each, drawn from seeds never trained on.
     #[arg(long, default_value_t = 10)]
@@ -125,27 +127,9 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         .iter()
         .map(|outcome| episode::read_episode(&outcome.log))
         .collect::<Result<_, _>>()?;
-    let Some(bundle) = &session.bundle else {
-        bail!("no bundle")
-    };
-    let panels = match logs.first() {
-        Some(log) => picture::panels(log, bundle)?,
-        None => Vec::new(),
-    };
-    let gif = if panels.is_empty() {
-        None
-    } else {
-        Some(picture::write_gif(
-            &out.join("seen-believed-imagined.gif"),
-            &panels,
-            session.config.period_s,
-        )?)
-    };
-    let strip = if panels.is_empty() {
-        None
-    } else {
-        Some(picture::strip(&panels, 6)?)
-    };
+    let bundle = session.bundle.as_ref().context("the demo runs a bundle")?;
+    let pictures = pictures(&session, bundle, &logs, &out)?;
+    let (gif, strip) = pictures.unzip();
     let planner = &session.config.planner;
     let mut facts = scores.facts();
     facts.extend([
@@ -189,6 +173,27 @@ fn beside(arguments: &Demo) -> anyhow::Result<Option<Scores>> {
     let ticks = session.config.episode_ticks;
     let agent = lockstep_returns(&session, &seeds, ticks)?;
     Scores::of(robot, &session, agent, &seeds, ticks).map(Some)
+}
+
+/// The first episode as an animation and as a strip, in files beside its log; none for a bundle without decoder.
+fn pictures(
+    session: &Session,
+    bundle: &Bundle,
+    logs: &[Episode],
+    out: &Path,
+) -> anyhow::Result<Option<(PathBuf, Vec<u8>)>> {
+    let panels = match logs.first() {
+        Some(log) => picture::panels(log, bundle)?,
+        None => Vec::new(),
+    };
+    if panels.is_empty() {
+        return Ok(None);
+    }
+    let stem = out.join("seen-believed-imagined");
+    let gif = picture::write_gif(&stem.with_extension("gif"), &panels, session.config.period_s)?;
+    let (strip, png) = (picture::strip(&panels, 6)?, stem.with_extension("png"));
+    std::fs::write(&png, &strip).with_context(|| format!("{}: cannot write the strip", png.display()))?;
+    Ok(Some((gif, strip)))
 }
 
 fn evaluation_seeds(count: u64) -> Vec<u64> {

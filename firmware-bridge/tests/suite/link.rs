@@ -345,3 +345,37 @@ fn the_fake_mirrors_commands() {
     );
     assert_eq!(bus.sent_rad.len(), 1);
 }
+
+/// After the device's clock stood still for two seconds, commands would stay valid two seconds longer, were the host to
+/// keep the offset it knew.
+#[test]
+fn a_device_clock_that_stood_still_does_not_keep_old_commands_valid() {
+    for paused_us in [0, 2_000_000] {
+        let faulty = FaultInjector::new(line(), FaultRates::default(), 0);
+        let mut link = HostLink::new(faulty, JOINTS, 1_000_000);
+        link.handshake().unwrap();
+        let _ = link.poll().unwrap();
+        // The host's clock goes on, the device's does not.
+        link.wait(paused_us).unwrap();
+        for _ in 0..15 {
+            link.stream_mut().inner_mut().advance_period();
+            assert!(link.poll().unwrap().is_some());
+        }
+        link.stream_mut().set_rates(FaultRates {
+            delay: 1.0,
+            delay_us: 3 * PERIOD_US,
+            ..FaultRates::default()
+        });
+        link.send_set_point(&[0.0; 2], PERIOD_US as u32, PERIOD_US as u32)
+            .unwrap();
+        let mut rejected = 0;
+        for _ in 0..5 {
+            link.stream_mut().inner_mut().advance_period();
+            if let Some(telemetry) = link.poll().unwrap() {
+                assert_eq!(telemetry.last_command_seq, 0, "pause {paused_us} us");
+                rejected = telemetry.rejected_age;
+            }
+        }
+        assert_eq!(rejected, 1, "pause {paused_us} us");
+    }
+}
