@@ -188,13 +188,13 @@ impl Preset {
                 return refuse(field, format!("{value} must be 0 or above"));
             }
         }
-        for (field, value) in [
-            ("loss.overshooting_starts", l.overshooting_starts),
-            ("loss.decoded_frames", l.decoded_frames),
-        ] {
-            if value < 1 {
-                return refuse(field, format!("{value} must be 1 or above"));
-            }
+        if l.overshooting_distance > 0 && l.overshooting_starts < 1 {
+            let problem = format!("{} must be 1 or above", l.overshooting_starts);
+            return refuse("loss.overshooting_starts", problem);
+        }
+        if l.decoded_frames < 0 {
+            let problem = format!("{} must be 0 (all) or above", l.decoded_frames);
+            return refuse("loss.decoded_frames", problem);
         }
         if !(0.0..=1.0).contains(&o.planned_fraction) {
             return refuse(

@@ -2,7 +2,6 @@
 
 mod data;
 mod export;
-mod loss;
 mod resume;
 
 use std::path::Path;
@@ -13,13 +12,7 @@ use robot::{FRAME_SIDE, Frame};
 use trainer::preset::Preset;
 
 /// A preset small enough for tests.
-const SMALL: &str = "(
-    model: (depth: 2, belief: 12, stochastic: 4, hidden: 12, reward_layers: 2, reward_units: 10, min_std: 0.1),
-    loss: (free_nats: 1.0, reward_scale: 10.0, overshooting_distance: 2, overshooting_starts: 2,
-           overshooting_scale: 1.0, overshooting_reward_scale: 1.0, decoded_frames: 8),
-    optimiser: (batch: 4, length: 6, learning_rate: 1.0e-3, final_learning_rate: 1.0e-4, decay_from: 4, updates: 12,
-                epsilon: 1.0e-4, gradient_clip: 100.0, planned_fraction: 0.5, memory_mib: 64),
-)";
+const SMALL: &str = include_str!("../small.ron");
 
 fn small() -> Preset {
     ron::from_str(SMALL).expect("the test preset is valid")

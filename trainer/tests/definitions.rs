@@ -1,0 +1,181 @@
+//! Terms of the loss against their definitions. In a process of their own: LibTorch's generator is the process's, and
+//! the definition must draw what the loss drew.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tch::{Device, Kind, Tensor};
+use trainer::loss::{Batch, bin_centre, dequantise, loss};
+use trainer::model::{Gaussian, WorldModel};
+use trainer::preset::Preset;
+
+fn small() -> Preset {
+    ron::from_str(include_str!("small.ron")).expect("the test preset is valid")
+}
+
+/// Only one test at a time draws.
+fn generator() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn images_are_reduced_to_five_bits() {
+    let _drawing = generator();
+    let pixels = Tensor::arange(256, (Kind::Uint8, Device::Cpu));
+    let centre = bin_centre(&pixels);
+    let noisy = dequantise(&pixels);
+    for x in 0..256i64 {
+        let low = (x / 8) as f64 / 32.0 - 0.5;
+        let (centre, noisy) = (centre.double_value(&[x]), noisy.double_value(&[x]));
+        assert!((centre - (low + 1.0 / 64.0)).abs() < 1e-6);
+        assert!(
+            noisy >= low - 1e-6 && noisy <= low + 1.0 / 32.0 + 1e-6,
+            "{x}: {noisy} from {low}"
+        );
+    }
+}
+
+#[test]
+fn kl_is_that_of_diagonal_gaussians() {
+    let _drawing = generator();
+    let gaussian = |mean: [f32; 2], std: [f32; 2]| Gaussian {
+        mean: Tensor::from_slice(&mean),
+        std: Tensor::from_slice(&std),
+    };
+    let (p, q) = (
+        gaussian([0.3, -1.0], [0.5, 2.0]),
+        gaussian([-0.2, 0.4], [1.5, 0.7]),
+    );
+    let expected: f64 = [(0.3, 0.5, -0.2, 1.5), (-1.0, 2.0, 0.4, 0.7)]
+        .iter()
+        .map(|(m, s, n, t): &(f64, f64, f64, f64)| {
+            (t / s).ln() + (s * s + (m - n).powi(2)) / (2.0 * t * t) - 0.5
+        })
+        .sum();
+    assert!((p.kl(&q).double_value(&[]) - expected).abs() < 1e-5);
+    assert!(p.kl(&p).double_value(&[]).abs() < 1e-6);
+}
+
+#[test]
+fn shapes_are_the_papers() {
+    let _drawing = generator();
+    let model = WorldModel::new(&small().model, 2, 0);
+    let image = Tensor::zeros([3, 3, 64, 64], (Kind::Float, Device::Cpu));
+    let embedding = model.encode(&image);
+    assert_eq!(embedding.size(), [3, 64]);
+    let latent = model.initial(3);
+    assert_eq!(model.decode(&latent.features()).size(), [3, 3, 64, 64]);
+    assert_eq!(model.reward(&latent.features()).size(), [3]);
+}
+
+fn batch(length: i64, size: i64) -> Batch {
+    tch::manual_seed(3);
+    let options = (Kind::Float, Device::Cpu);
+    Batch {
+        frames: Tensor::randint(256, [length, size, 3, 64, 64], (Kind::Uint8, Device::Cpu)),
+        action: Tensor::rand([length, size, 2], options) * 2.0 - 1.0,
+        reward: Tensor::rand([length, size], options),
+    }
+}
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.flatten(0, -1).to_kind(Kind::Double)).expect("a dense tensor")
+}
+
+/// KL of q from p a time step and sequence, number by number.
+fn kl(p: &Gaussian, q: &Gaussian, width: usize) -> Vec<f64> {
+    let [m, s, n, t] = [&p.mean, &p.std, &q.mean, &q.std].map(values);
+    let element =
+        |i: usize| (t[i] / s[i]).ln() + (s[i] * s[i] + (m[i] - n[i]).powi(2)) / (2.0 * t[i] * t[i]) - 0.5;
+    (0..m.len() / width)
+        .map(|row| (row * width..(row + 1) * width).map(element).sum())
+        .collect()
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    values.sum::<f64>() / count
+}
+
+/// Equation 3, term by term: the posterior's divergence from the prior, each at least the free nats, the squared image
+/// error a frame, the scaled squared reward error.
+#[test]
+fn the_loss_is_its_definition() {
+    let _drawing = generator();
+    let preset = small();
+    let model = WorldModel::new(&preset.model, 2, 1);
+    let batch = batch(5, 3);
+    for free_nats in [0.0, 0.3, 1.0e3] {
+        let mut switches = preset.loss.clone();
+        (switches.free_nats, switches.reward_scale) = (free_nats, 7.0);
+        (switches.overshooting_distance, switches.decoded_frames) = (0, 0);
+        tch::manual_seed(11);
+        let terms = loss(&model, &switches, &batch);
+
+        tch::manual_seed(11);
+        let frames = dequantise(&batch.frames.flatten(0, 1));
+        let filtered = model.filter(&model.encode(&frames).reshape([5, 3, -1]), &batch.action);
+        let features = filtered.latent.features();
+        let kls = kl(
+            &filtered.posterior,
+            &filtered.prior,
+            preset.model.stochastic as usize,
+        );
+        assert_eq!(kls.len(), 15);
+        let (decoded, seen) = (values(&model.decode(&features.flatten(0, 1))), values(&frames));
+        let image = decoded
+            .iter()
+            .zip(&seen)
+            .map(|(d, s)| (d - s).powi(2))
+            .sum::<f64>()
+            / 2.0
+            / 15.0;
+        let (predicted, logged) = (values(&model.reward(&features)), values(&batch.reward));
+        let reward = mean(predicted.iter().zip(&logged).map(|(p, l)| (p - l).powi(2)));
+        let expected = [
+            ("kl", &terms.kl, mean(kls.iter().copied())),
+            ("image", &terms.image, image),
+            ("reward", &terms.reward, reward),
+            (
+                "total",
+                &terms.total,
+                image + 7.0 / 2.0 * reward + mean(kls.iter().map(|kl| kl.max(free_nats))),
+            ),
+        ];
+        for (name, found, expected) in expected {
+            let found = found.double_value(&[]);
+            assert!(
+                (found - expected).abs() <= 1e-4 * expected.abs().max(1e-2),
+                "{name} with {free_nats} free nats: {found}, by hand {expected}"
+            );
+        }
+    }
+}
+
+/// Overshooting starts from the posterior: at distance 1 its prior is the filter's own one-step prior.
+#[test]
+fn overshooting_by_one_step_is_the_one_step_divergence() {
+    let _drawing = generator();
+    let preset = small();
+    let model = WorldModel::new(&preset.model, 2, 1);
+    // Two steps leave one start, whatever is drawn.
+    let batch = batch(2, 4);
+    let mut switches = preset.loss.clone();
+    (switches.overshooting_distance, switches.overshooting_starts) = (1, 1);
+    tch::manual_seed(12);
+    let terms = loss(&model, &switches, &batch);
+    tch::manual_seed(12);
+    let frames = dequantise(&batch.frames.flatten(0, 1));
+    let filtered = model.filter(&model.encode(&frames).reshape([2, 4, -1]), &batch.action);
+    let kls = kl(
+        &filtered.posterior,
+        &filtered.prior,
+        preset.model.stochastic as usize,
+    );
+    let expected = mean(kls[4..].iter().copied());
+    let found = terms.overshooting.double_value(&[]);
+    assert!(
+        (found - expected).abs() <= 1e-4 * expected,
+        "{found}, by hand {expected}"
+    );
+}
