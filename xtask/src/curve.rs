@@ -1,4 +1,4 @@
-//! The learning curve: return against environment steps and against minutes, as PNG and CSV.
+//! Learning curves: return against environment steps and against minutes, as PNG and CSV.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::Context;
 use plotters::prelude::{
     BitMapBackend, ChartBuilder, Circle, DrawingArea, FontStyle, IntoDrawingArea, LineSeries, PathElement,
-    RGBColor, WHITE,
+    RGBColor, Text, WHITE,
 };
-use plotters::style::{Color, register_font};
+use plotters::style::{Color, IntoFont, register_font};
 use serde::{Deserialize, Serialize};
 
 /// One evaluation.
@@ -28,44 +28,59 @@ pub(crate) struct Point {
     pub(crate) interval_95: f64,
 }
 
-const BLUE: RGBColor = RGBColor(31, 90, 160);
+/// A run of the learning loop.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    /// What the picture calls it.
+    pub(crate) name: &'a str,
+    /// Its evaluations.
+    pub(crate) points: &'a [Point],
+    /// The final evaluation, if there was one: its random and oracle returns are drawn as lines.
+    pub(crate) score: Option<&'a serde_json::Value>,
+}
+
+const COLOURS: [RGBColor; 4] = [
+    RGBColor(31, 90, 160),
+    RGBColor(200, 90, 30),
+    RGBColor(40, 130, 70),
+    RGBColor(130, 60, 140),
+];
 const GREY: RGBColor = RGBColor(120, 120, 120);
 
-/// Writes `stem.png` and `stem.csv`. `score` is the final evaluation, if there was one: its random and oracle returns
-/// are drawn as lines.
-pub(crate) fn write(
-    stem: &Path,
-    name: &str,
-    points: &[Point],
-    score: Option<&serde_json::Value>,
-) -> anyhow::Result<()> {
-    let mut csv = "minutes,agent_steps,updates,return,interval_95\n".to_owned();
-    for p in points {
-        let _ = writeln!(
-            csv,
-            "{:.2},{},{},{:.3},{:.3}",
-            p.minutes, p.agent_steps, p.updates, p.agent_return, p.interval_95
-        );
+/// Writes `stem.png` and `stem.csv`.
+pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
+    let mut csv = "run,minutes,agent_steps,updates,return,interval_95\n".to_owned();
+    for run in runs {
+        for p in run.points {
+            let _ = writeln!(
+                csv,
+                "{},{:.2},{},{},{:.3},{:.3}",
+                run.name, p.minutes, p.agent_steps, p.updates, p.agent_return, p.interval_95
+            );
+        }
     }
     fs::write(stem.with_extension("csv"), csv)
         .with_context(|| format!("{}.csv: cannot write", stem.display()))?;
     let png = stem.with_extension("png");
-    draw(&png, name, points, score).with_context(|| format!("{}: cannot draw", png.display()))
+    draw(&png, title, runs).with_context(|| format!("{}: cannot draw", png.display()))
 }
 
-fn draw(png: &Path, name: &str, points: &[Point], score: Option<&serde_json::Value>) -> anyhow::Result<()> {
+fn draw(png: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
     // The plotting library is built without system fonts, so that no font configuration is needed on the machine.
     let font = epaint_default_fonts::UBUNTU_LIGHT;
     register_font("sans-serif", FontStyle::Normal, font)
         .map_err(|_| anyhow::anyhow!("the built-in font is unreadable"))?;
     let area = BitMapBackend::new(png, (1000, 380)).into_drawing_area();
     area.fill(&WHITE)?;
+    // Every run is scored on the same targets: any of them gives the lines.
+    let score = runs.iter().find_map(|run| run.score);
     let lines: Vec<(&str, f64)> = ["random", "oracle"]
         .into_iter()
         .filter_map(|agent| Some((agent, score?[agent]["mean"].as_f64()?)))
         .collect();
-    let top = points
+    let top = runs
         .iter()
+        .flat_map(|run| run.points)
         .map(|p| p.agent_return)
         .chain(lines.iter().map(|(_, y)| *y))
         .fold(50.0, f64::max)
@@ -73,22 +88,16 @@ fn draw(png: &Path, name: &str, points: &[Point], score: Option<&serde_json::Val
     let (left, right) = area.split_horizontally(500);
     panel(
         &left,
-        &format!("{name}: return by recorded steps"),
-        "control periods recorded",
-        points,
+        &format!("{title}: return by recorded steps"),
+        "thousand control periods recorded",
+        runs,
         &lines,
         top,
-        |p| p.agent_steps as f64,
+        |p| p.agent_steps as f64 / 1000.0,
     )?;
-    panel(
-        &right,
-        "return by wall time",
-        "minutes",
-        points,
-        &lines,
-        top,
-        |p| p.minutes,
-    )?;
+    panel(&right, "return by wall time", "minutes", runs, &lines, top, |p| {
+        p.minutes
+    })?;
     area.present()?;
     Ok(())
 }
@@ -97,12 +106,12 @@ fn panel(
     area: &DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>,
     title: &str,
     axis: &str,
-    points: &[Point],
+    runs: &[Run<'_>],
     lines: &[(&str, f64)],
     top: f64,
     x: impl Fn(&Point) -> f64,
 ) -> anyhow::Result<()> {
-    let last = points.iter().map(&x).fold(1.0, f64::max) * 1.05;
+    let last = runs.iter().flat_map(|run| run.points).map(&x).fold(1.0, f64::max) * 1.05;
     let ranges: (Range<f64>, Range<f64>) = (0.0..last, 0.0..top);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
@@ -115,32 +124,42 @@ fn panel(
         .x_desc(axis)
         .y_desc("mean return")
         .x_labels(6)
+        .x_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(WHITE)
         .draw()?;
+    let style = ("sans-serif", 14);
     for (agent, y) in lines {
         chart.draw_series(LineSeries::new([(0.0, *y), (last, *y)], GREY.stroke_width(1)))?;
-        let style = ("sans-serif", 14);
-        chart.draw_series([plotters::element::Text::new(
-            (*agent).to_owned(),
-            (last * 0.02, *y + top * 0.06),
-            style,
-        )])?;
+        let at = (last * 0.02, *y + top * 0.06);
+        chart.draw_series([Text::new((*agent).to_owned(), at, style)])?;
     }
-    for p in points {
-        let ends = vec![
-            (x(p), p.agent_return - p.interval_95),
-            (x(p), p.agent_return + p.interval_95),
-        ];
-        chart.draw_series([PathElement::new(ends, BLUE.mix(0.5))])?;
+    for (index, run) in runs.iter().enumerate() {
+        let colour = COLOURS[index % COLOURS.len()];
+        for p in run.points {
+            let ends = vec![
+                (x(p), p.agent_return - p.interval_95),
+                (x(p), p.agent_return + p.interval_95),
+            ];
+            chart.draw_series([PathElement::new(ends, colour.mix(0.5))])?;
+        }
+        chart.draw_series(LineSeries::new(
+            run.points.iter().map(|p| (x(p), p.agent_return)),
+            colour.stroke_width(2),
+        ))?;
+        chart.draw_series(
+            run.points
+                .iter()
+                .map(|p| Circle::new((x(p), p.agent_return), 3, colour.filled())),
+        )?;
+        if runs.len() > 1 {
+            let at = (last * 0.7, top * (0.45 - 0.07 * index as f64));
+            chart.draw_series([Text::new(
+                run.name.to_owned(),
+                at,
+                style.into_font().color(&colour),
+            )])?;
+        }
     }
-    chart.draw_series(LineSeries::new(
-        points.iter().map(|p| (x(p), p.agent_return)),
-        BLUE.stroke_width(2),
-    ))?;
-    chart.draw_series(
-        points
-            .iter()
-            .map(|p| Circle::new((x(p), p.agent_return), 3, BLUE.filled())),
-    )?;
     Ok(())
 }

@@ -127,6 +127,48 @@ struct Tools {
     train: PathBuf,
 }
 
+/// Arguments of `curves`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Curves {
+    /// What the picture is called.
+    #[arg(long)]
+    title: String,
+    /// Where to write, without extension: a PNG and a CSV.
+    #[arg(long)]
+    out: PathBuf,
+    /// Folders of runs, finished or not: `out/learn-PRESET-SEED`.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+}
+
+/// Draws several runs into one picture.
+pub(crate) fn curves(arguments: &Curves) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    for run in &arguments.runs {
+        let notes = run.join("progress.json");
+        let text = fs::read_to_string(&notes).with_context(|| {
+            format!(
+                "{}: cannot read; name the folder of a learning run",
+                notes.display()
+            )
+        })?;
+        let progress: Progress =
+            serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?;
+        let name = run.file_name().unwrap_or_default().to_string_lossy();
+        let seed = name.rsplit('-').next().unwrap_or_default();
+        found.push((format!("seed {seed}"), progress));
+    }
+    let runs: Vec<_> = found
+        .iter()
+        .map(|(name, progress)| curve::Run {
+            name,
+            points: &progress.points,
+            score: progress.score.as_ref(),
+        })
+        .collect();
+    curve::write(&arguments.out, &arguments.title, &runs)
+}
+
 /// Learns.
 pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let root = crate::root();
@@ -218,12 +260,12 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
             if *last {
                 progress.score = Some(report);
             }
-            curve::write(
-                &out.join("learning-curve"),
-                &arguments.preset,
-                &progress.points,
-                progress.score.as_ref(),
-            )?;
+            let run = curve::Run {
+                name: &format!("seed {}", arguments.seed),
+                points: &progress.points,
+                score: progress.score.as_ref(),
+            };
+            curve::write(&out.join("learning-curve"), &arguments.preset, &[run])?;
         }
         progress.steps_done = index + 1;
         let partial = notes.with_extension("partial");

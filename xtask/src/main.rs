@@ -42,6 +42,8 @@ enum Task {
         #[arg(long)]
         advisories: bool,
     },
+    /// Draw the learning curves of several runs into one picture.
+    Curves(learn::Curves),
     /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
     /// own.
     Crosscheck(crosscheck::Crosscheck),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test { rest } => test(&rest),
         Task::Learn(arguments) => learn::run(&arguments),
         Task::Deny { advisories } => deny::run(advisories),
+        Task::Curves(arguments) => learn::curves(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
     };
     match result {
