@@ -66,6 +66,10 @@ fn persistent_trouble_stops_the_arm_and_passing_trouble_does_not() {
         arm_set_point_rad: [0.1, 0.7].into_iter().collect(),
         ..seen()
     };
+    let refusing = CaptureRow {
+        arm_refused: true,
+        ..arm(ArmState::Active)
+    };
     let lost_count = CaptureRow {
         position_rad: [0.1, f32::NAN].into_iter().collect(),
         ..arm(ArmState::Active)
@@ -97,6 +101,7 @@ fn persistent_trouble_stops_the_arm_and_passing_trouble_does_not() {
         ),
         ("silence", &arm(ArmState::Unheard), fine(), 3, Reason::LinkLost),
         ("held", &arm(ArmState::Held), fine(), 11, Reason::ArmStopped),
+        ("refusing", &refusing, fine(), 11, Reason::ArmStopped),
         (
             "released",
             &arm(ArmState::Released),
@@ -124,4 +129,31 @@ fn an_action_that_is_no_number_stops_the_arm() {
         first_stop(&seen(), FilterRow::default(), f32::NAN, 5),
         Some((1, Reason::NonFinite))
     );
+}
+
+/// Ticks that tell nothing must not hide what the others tell.
+#[test]
+fn silence_in_between_does_not_reset_a_count() {
+    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let mut guard = Guard::new(&config);
+    let stop = (0..60).find_map(|tick: u32| {
+        let capture = CaptureRow {
+            arm: if tick.is_multiple_of(2) {
+                ArmState::Held
+            } else {
+                ArmState::Unheard
+            },
+            frame_hash: u64::from(tick),
+            ..seen()
+        };
+        let mut plan = PlanRow {
+            action: [0.5; 2].into_iter().collect(),
+            ..PlanRow::default()
+        };
+        let home = config.envelope.home();
+        guard
+            .decide(&capture, &FilterRow::default(), &mut plan, &home, true)
+            .stop
+    });
+    assert_eq!(stop, Some(Reason::ArmStopped));
 }

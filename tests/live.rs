@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use controller::live::{self, Rig};
+use controller::live::{self, Rig, Signals};
 use controller::lockstep::{EpisodeRunError, Labels};
 use controller::session::{PolicyChoice, Session};
 use episode::{PlanSource, Reason};
@@ -73,8 +73,9 @@ fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
 fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode::Episode {
     let _bridge = bridge(session, dir);
     let (mut bus, camera) = connect(session, dir);
-    let interrupt = Arc::new(AtomicBool::new(interrupted));
-    let log = drive(session, dir, &mut bus, camera, ticks, &interrupt).expect("the episode runs");
+    let signals = Signals::default();
+    signals.stop.store(interrupted, Ordering::SeqCst);
+    let log = drive(session, dir, &mut bus, camera, ticks, &signals).expect("the episode runs");
     // An arm that was never commanded still holds where the episode placed it.
     let reason = if interrupted {
         StopReason::Placed
@@ -106,7 +107,7 @@ fn drive<B: JointBus>(
     bus: &mut B,
     camera: FrameSocket,
     ticks: u32,
-    interrupt: &Arc<AtomicBool>,
+    signals: &Signals,
 ) -> Result<episode::Episode, EpisodeRunError> {
     let (mut controller, encoder) = session.controller().expect("controller");
     let log = dir.join("episode.mcap");
@@ -124,7 +125,7 @@ fn drive<B: JointBus>(
         session.embedding(),
         ticks,
         &labels,
-        interrupt,
+        signals,
     )?;
     Ok(episode::read_episode(&log).expect("the log is whole"))
 }
@@ -180,6 +181,8 @@ enum Mishap {
     Silence,
     /// A person asks for the end.
     Interrupt,
+    /// A person presses the emergency stop of the program that drives the arm.
+    EStopKey,
     /// Arm and camera vanish together.
     Unplugged,
 }
@@ -189,7 +192,7 @@ struct Mishappen {
     link: SerialLink,
     mishap: Mishap,
     commands: u32,
-    interrupt: Arc<AtomicBool>,
+    signals: Signals,
     bridge: Option<Bridge>,
 }
 
@@ -209,7 +212,8 @@ impl JointBus for Mishappen {
                 Mishap::EStop => self.link.send_e_stop()?,
                 Mishap::Release => self.link.send_release()?,
                 Mishap::Silence => {}
-                Mishap::Interrupt => self.interrupt.store(true, Ordering::SeqCst),
+                Mishap::Interrupt => self.signals.stop.store(true, Ordering::SeqCst),
+                Mishap::EStopKey => self.signals.e_stop.store(true, Ordering::SeqCst),
                 Mishap::Unplugged => self.bridge = None,
             }
         }
@@ -246,21 +250,22 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         (Mishap::Release, &[Reason::ArmStopped]),
         (Mishap::Silence, &[Reason::LinkLost]),
         (Mishap::Interrupt, &[Reason::Operator]),
+        (Mishap::EStopKey, &[Reason::EStop]),
         (Mishap::Unplugged, &[Reason::LinkLost, Reason::CameraLost]),
     ] {
         let dir = tempfile::tempdir().expect("temporary folder");
         let session = session(PolicyChoice::Random, Pipeline::NextTick);
         let bridge = bridge(&session, dir.path());
         let (link, camera) = connect(&session, dir.path());
-        let interrupt = Arc::new(AtomicBool::new(false));
+        let signals = Signals::default();
         let mut bus = Mishappen {
             link,
             mishap,
             commands: 0,
-            interrupt: Arc::clone(&interrupt),
+            signals: signals.clone(),
             bridge: Some(bridge),
         };
-        let result = drive(&session, dir.path(), &mut bus, camera, 100, &interrupt);
+        let result = drive(&session, dir.path(), &mut bus, camera, 100, &signals);
         // An arm that is gone is an error that names its port or socket; its log ends like any other.
         match (&result, mishap) {
             (Err(error), Mishap::Unplugged) => {
@@ -289,6 +294,13 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
                 "a stop comes before the action decided earlier"
             );
             assert_holds(&mut bus.link, StopReason::HostStop);
+        }
+        if mishap == Mishap::EStopKey {
+            assert!(!last.actuate.sent);
+            bus.link.sync(2_000_000).expect("the arm answers");
+            let _ = bus.link.poll().expect("an open port");
+            let told = bus.link.telemetry_since(0, 2_000_000).expect("telemetry");
+            assert_eq!(told.state, FirmwareState::EStopped);
         }
         // The stop is decided from what the log holds: it replays.
         let replayed = controller::replay::replay(&path, None).expect("replays");

@@ -7,7 +7,10 @@ use crate::capture::Captured;
 
 /// The world as one tick sees it.
 pub trait World {
-    /// Copies the newest observation into `held`: `true` if its frame is new. Never waits.
+    /// Copies what the arm last said of itself into `held`. Never waits.
+    fn listen(&mut self, held: &mut Captured);
+
+    /// Copies the newest frame into `held`: `true` if it is new. Never waits.
     fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool;
 
     /// Makes sure that `held` has its embedding.

@@ -31,6 +31,8 @@ pub struct Captured {
     pub joints: JointState,
     /// What the arm says of itself, new with every tick.
     pub arm: ArmState,
+    /// Whether it refused the newest command that had reached it.
+    pub arm_refused: bool,
     /// Where its firmware is leading it.
     pub arm_set_point_rad: JointVec,
     /// Time encoding took.
@@ -125,6 +127,8 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         };
         let old = std::mem::replace(held, newest);
         held.joints.clone_from(&old.joints);
+        // The arm speaks for itself, and has already been heard in this tick.
+        (held.arm, held.arm_refused) = (old.arm, old.arm_refused);
         held.arm_set_point_rad.clone_from(&old.arm_set_point_rad);
         // The pool has a place for every box in circulation.
         let _ = self.free.push(old);

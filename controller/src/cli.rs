@@ -170,24 +170,30 @@ fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Names that the log of an episode seed may have in a folder: one that was cut off is kept, and a new one found.
-fn log_names(dir: &Path, seed: u64) -> impl Iterator<Item = PathBuf> {
-    let again = move |attempt| format!("episode-{seed:06}-{attempt}.mcap");
-    std::iter::once(dir.join(format!("episode-{seed:06}.mcap")))
-        .chain((2..).map(move |attempt| dir.join(again(attempt))))
-}
-
-/// Where to write the log of an episode seed.
+/// Where to write the log of an episode seed: a name that is not taken, since a log that was cut off is kept.
 fn log_path(dir: &Path, seed: u64) -> PathBuf {
-    // There are infinitely many names.
-    log_names(dir, seed)
+    let again = |attempt| format!("episode-{seed:06}-{attempt}.mcap");
+    std::iter::once(format!("episode-{seed:06}.mcap"))
+        .chain((2..).map(again))
+        .map(|name| dir.join(name))
         .find(|path| !path.exists())
+        // There are infinitely many names.
         .unwrap_or_default()
 }
 
-/// Whether a folder holds a whole log of an episode seed.
+/// Whether a folder holds a whole log of an episode seed, under whatever attempt's name.
 fn recorded(dir: &Path, seed: u64) -> bool {
-    log_names(dir, seed)
-        .take_while(|path| path.exists())
+    let stem = format!("episode-{seed:06}");
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(&stem)
+            .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.ends_with(".mcap"))
+    };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return false;
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(ours)
         .any(|path| episode::read_episode(&path).is_ok_and(|log| log.complete))
 }

@@ -132,10 +132,13 @@ impl Guard {
         // A frame that encoder or filter could not make use of is as good as none.
         let seen = capture.fresh && !filter.prior_only;
         self.without_frame = count(!seen, self.without_frame);
-        self.surprised = count(!(filter.kl_nats <= self.kl_max_nats), self.surprised);
-        let same = capture.fresh && capture.frame_hash == self.last_hash && moving;
-        self.frozen = count(same, self.frozen);
+        // Ticks that tell nothing leave a count as it was.
+        if seen {
+            self.surprised = count(!(filter.kl_nats <= self.kl_max_nats), self.surprised);
+        }
         if capture.fresh {
+            let same = capture.frame_hash == self.last_hash && moving;
+            self.frozen = count(same, self.frozen);
             self.last_hash = capture.frame_hash;
         }
         if self.without_frame > self.gap_ticks {
@@ -162,9 +165,12 @@ impl Guard {
             ArmState::EStopped => self.demand_stop(Reason::EStop),
             // Torque that went off stays off until the next session.
             ArmState::Released => self.demand_stop(Reason::ArmStopped),
-            // It begins held, or without torque, and goes with the first command.
-            state => self.not_following = count(state.is_stopped() && !first, self.not_following),
+            // That tells nothing of the rest.
+            ArmState::Unheard => return,
+            _ => {}
         }
+        // It begins held, or without torque, and goes with the first command.
+        self.not_following = count(capture.arm_disobeyed() && !first, self.not_following);
         let off = |(measured, led_to): (&f32, &f32)| !((measured - led_to).abs() <= self.track_max_rad);
         let mut pairs = capture.position_rad.iter().zip(&capture.arm_set_point_rad);
         self.off_track = count(pairs.any(off), self.off_track);

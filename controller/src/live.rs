@@ -31,20 +31,24 @@ struct LiveWorld<'a, S> {
 }
 
 impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
-    fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
-        let new = self.capture.take_newest(held);
+    fn listen(&mut self, held: &mut Captured) {
         match self.bus.poll() {
             Ok(Some(telemetry)) => {
                 held.arm = arm_state(telemetry.state);
+                held.arm_refused = telemetry.received_seq != telemetry.last_command_seq;
                 held.arm_set_point_rad = telemetry.set_point_rad;
                 held.joints.position_rad = telemetry.position_rad;
                 held.joints.velocity_rad_s = telemetry.velocity_rad_s;
             }
-            Ok(None) => held.arm = ArmState::Unheard,
+            Ok(None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
             Err(_) => {
                 self.fault.get_or_insert(Reason::LinkLost);
             }
         }
+    }
+
+    fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
+        let new = self.capture.take_newest(held);
         if self.capture.failed() {
             self.fault.get_or_insert(Reason::CameraLost);
         }
@@ -83,6 +87,15 @@ pub struct Rig<'a, B> {
     pub encoder: Option<Encoder>,
 }
 
+/// What a person asks for while an episode runs; looked at once a tick.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// A controlled stop.
+    pub stop: Arc<AtomicBool>,
+    /// Torque off at once, latched.
+    pub e_stop: Arc<AtomicBool>,
+}
+
 /// Runs one episode in real time. Always ends with a controlled stop, whatever happened. Gives camera and encoder
 /// back unless they were lost.
 ///
@@ -95,7 +108,7 @@ pub fn run<B: JointBus>(
     embedding: usize,
     ticks: u32,
     labels: &Labels<'_>,
-    interrupt: &Arc<AtomicBool>,
+    signals: &Signals,
 ) -> Result<(Outcome, FrameSocket, Option<Encoder>), EpisodeRunError> {
     let Rig {
         bus,
@@ -131,7 +144,7 @@ pub fn run<B: JointBus>(
         &mut recorder,
         &sentinel,
         &clock,
-        interrupt,
+        signals,
     );
     let stopped = bus.send_stop();
     let ended = capture.stop();
@@ -154,7 +167,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
     recorder: &mut Recorder,
     sentinel: &Sentinel,
     clock: &SystemClock,
-    interrupt: &AtomicBool,
+    signals: &Signals,
 ) -> Outcome {
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
     let planning_ns = (period_ns as f64 * f64::from(config.planner.deadline_fraction)) as u64;
@@ -175,10 +188,21 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
     let origin_ns = clock.now_ns() + period_ns;
     let mut tick = 0;
     let mut record_ns = 0;
+    let mut reward = 0.0;
     loop {
+        clock.sleep_until_ns(origin_ns + u64::from(tick) * period_ns);
+        // Edges that passed meanwhile are skipped, not made up for: the arm held. Their states were as good as the last.
+        let passed = (clock.now_ns().saturating_sub(origin_ns) / period_ns) as u32;
+        let skipped = passed.min(ticks).saturating_sub(tick);
+        outcome.total_reward += reward * skipped as f32;
+        tick += skipped;
         let edge_ns = origin_ns + u64::from(tick) * period_ns;
-        clock.sleep_until_ns(edge_ns);
-        if interrupt.load(Ordering::SeqCst) {
+        if signals.e_stop.load(Ordering::SeqCst) {
+            // Confirmed or not, nothing more is sent; without the arm's ear its watchdog is next.
+            let _ = world.bus.send_e_stop();
+            controller.demand_stop(Reason::EStop);
+        }
+        if signals.stop.load(Ordering::SeqCst) {
             controller.demand_stop(Reason::Operator);
         }
         let last = tick >= ticks;
@@ -208,18 +232,15 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
             // What an arm does unrecorded cannot be trusted or learned from.
             controller.demand_stop(Reason::LogFailed);
         }
-        // Edges that passed while this tick overran are skipped, not made up for: the arm held meanwhile.
-        let passed = (clock.now_ns().saturating_sub(origin_ns) / period_ns) as u32;
-        let next = (tick + 1).max(passed);
+        reward = row.capture.reward;
         if tick > 0 {
-            outcome.total_reward += row.capture.reward;
+            outcome.total_reward += reward;
         }
-        outcome.total_reward += row.capture.reward * (next.min(ticks).saturating_sub(tick + 1)) as f32;
         outcome.ticks = tick;
         if last || stop.is_some() {
             return outcome;
         }
-        tick = next.min(ticks);
+        tick += 1;
     }
 }
 
@@ -239,9 +260,9 @@ fn check_pose(telemetry: &Telemetry, joints: usize) -> Result<(), EpisodeRunErro
 fn first_telemetry(bus: &mut dyn JointBus, clock: &SystemClock) -> Result<Telemetry, LinkError> {
     let give_up_ns = clock.now_ns() + FIRST_TELEMETRY_NS;
     loop {
-        // Where an arm that is slowing down will come to rest, nobody knows yet.
+        // Where an arm in motion will come to rest, nobody knows yet; after a handshake it is none of ours.
         if let Some(telemetry) = bus.poll()?
-            && telemetry.state != FirmwareState::Stopping
+            && !matches!(telemetry.state, FirmwareState::Active | FirmwareState::Stopping)
         {
             return Ok(telemetry);
         }

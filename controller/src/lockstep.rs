@@ -84,6 +84,13 @@ struct WaitingWorld<'a> {
 }
 
 impl World for WaitingWorld<'_> {
+    fn listen(&mut self, held: &mut Captured) {
+        if let Some(now) = &self.now {
+            held.arm = now.arm;
+            held.arm_set_point_rad.clone_from(&now.arm_set_point_rad);
+        }
+    }
+
     fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
         let Some(mut captured) = self.now.take() else {
             return false;

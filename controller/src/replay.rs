@@ -61,6 +61,14 @@ struct LoggedWorld<'a> {
 }
 
 impl World for LoggedWorld<'_> {
+    fn listen(&mut self, held: &mut Captured) {
+        let capture = &self.row.capture;
+        (held.arm, held.arm_refused) = (capture.arm, capture.arm_refused);
+        held.arm_set_point_rad.clone_from(&capture.arm_set_point_rad);
+        held.joints.position_rad.clone_from(&capture.position_rad);
+        held.joints.velocity_rad_s.clone_from(&capture.velocity_rad_s);
+    }
+
     fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool {
         if let Some(frame) = self.frame {
             held.frame.copy_from(frame);
@@ -69,10 +77,6 @@ impl World for LoggedWorld<'_> {
         held.frame_seq = capture.frame_seq;
         held.reward = capture.reward;
         held.captured_ns = edge_ns.saturating_sub(capture.age_ns);
-        held.arm = capture.arm;
-        held.arm_set_point_rad.clone_from(&capture.arm_set_point_rad);
-        held.joints.position_rad.clone_from(&capture.position_rad);
-        held.joints.velocity_rad_s.clone_from(&capture.velocity_rad_s);
         capture.fresh
     }
 
@@ -91,8 +95,8 @@ impl World for LoggedWorld<'_> {
     }
 
     fn fault(&self) -> Option<Reason> {
-        use Reason::{CameraLost, LinkLost, LogFailed, Operator};
-        let from_outside = [CameraLost, LinkLost, LogFailed, Operator];
+        use Reason::{CameraLost, EStop, LinkLost, LogFailed, Operator};
+        let from_outside = [CameraLost, EStop, LinkLost, LogFailed, Operator];
         Some(self.row.guard.reason).filter(|reason| from_outside.contains(reason))
     }
 }

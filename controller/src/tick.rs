@@ -131,6 +131,8 @@ impl Controller {
         };
         self.row.record.lateness_ns = watch.at.saturating_sub(edge_ns);
         self.skip_to(tick);
+        world.listen(&mut self.held);
+        self.resume(tick);
         let caused_by = self.sent.clone();
 
         if self.pipeline == Pipeline::NextTick && !last {
@@ -181,12 +183,6 @@ impl Controller {
     fn capture(&mut self, world: &mut dyn World, edge_ns: u64) {
         let new = world.capture(edge_ns, &mut self.held);
         let held = &self.held;
-        let led_to = &held.arm_set_point_rad;
-        if self.expected > 1 && held.arm.is_stopped() && sound(led_to, self.sent.len()) {
-            // Its own firmware has stopped the arm: go on from where it holds, not from where it was to be.
-            self.set_point = SetPoint::at_rest(led_to.clone());
-            self.sent = joint::zeros(self.sent.len());
-        }
         let age_ns = edge_ns.saturating_sub(held.captured_ns);
         self.row.capture = CaptureRow {
             frame_seq: held.frame_seq,
@@ -195,6 +191,7 @@ impl Controller {
             age_ns,
             reward: held.reward,
             arm: held.arm,
+            arm_refused: held.arm_refused,
             arm_set_point_rad: held.arm_set_point_rad.clone(),
             position_rad: held.joints.position_rad.clone(),
             velocity_rad_s: held.joints.velocity_rad_s.clone(),
@@ -213,11 +210,25 @@ impl Controller {
             self.sent = joint::zeros(self.sent.len());
         }
         if skipped > 0 {
-            self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
-            // What was decided for an edge that has passed starts from rest now.
-            let again = self.guard.envelope().clamp(&self.set_point, &self.decided.0);
-            self.decided = (again.action, again.set_point);
+            self.start_from(self.set_point.position_rad.clone());
         }
+    }
+
+    /// An arm whose own firmware has stopped it, or refused a command, is picked up where it holds.
+    fn resume(&mut self, tick: u32) {
+        let held = &self.held;
+        let disobeyed = held.arm.is_stopped() || held.arm_refused;
+        if tick > 0 && disobeyed && sound(&held.arm_set_point_rad, self.sent.len()) {
+            self.sent = joint::zeros(self.sent.len());
+            self.start_from(held.arm_set_point_rad.clone());
+        }
+    }
+
+    /// At rest there; what was decided in motion is asked for from rest.
+    fn start_from(&mut self, position_rad: JointVec) {
+        self.set_point = SetPoint::at_rest(position_rad);
+        let again = self.guard.envelope().clamp(&self.set_point, &self.decided.0);
+        self.decided = (again.action, again.set_point);
     }
 
     /// Proposes the first action not yet sent: with `next-tick`, from the belief one period ahead.

@@ -57,6 +57,9 @@ pub struct CaptureRow {
     /// What the arm last said of itself.
     #[serde(default)]
     pub arm: ArmState,
+    /// Whether the arm refused the newest command that had reached it.
+    #[serde(default)]
+    pub arm_refused: bool,
     /// Where the arm's own firmware was leading its joints when it said so; empty if it said nothing.
     #[serde(default, with = "number::joints")]
     pub arm_set_point_rad: JointVec,
@@ -87,6 +90,13 @@ pub enum ArmState {
     Released,
     /// Torque off, latched.
     EStopped,
+}
+
+impl CaptureRow {
+    /// Whether the arm did something else than it was last told.
+    pub fn arm_disobeyed(&self) -> bool {
+        self.arm.is_stopped() || self.arm_refused
+    }
 }
 
 impl ArmState {
@@ -220,7 +230,7 @@ impl Reason {
             }
             Self::LogFailed => "the log can no longer be written; free space on its disk",
             Self::EStop => {
-                "the emergency stop is latched; make the scene safe, then `armillary clear-e-stop --port PORT`"
+                "the emergency stop is latched; make the scene safe, then `armillary clear-e-stop --robot FILE --port PORT`"
             }
             Self::EpisodeEnd => "the episode is over",
             Self::Operator => "you asked for it",

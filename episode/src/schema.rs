@@ -113,6 +113,13 @@ fn capture() -> Fields {
             ),
         ),
         (
+            "arm_refused",
+            field(
+                "boolean",
+                "whether the arm refused the newest command that had reached it",
+            ),
+        ),
+        (
             "arm_set_point_rad",
             joints("where the arm's firmware was leading its joints, in radians"),
         ),

@@ -31,8 +31,8 @@ impl Episode {
     /// or decided. A command that did not leave (`sent` is false) asked for no motion and counts as zero.
     ///
     /// A stretch ends where the next tick is missing from the log, has no fresh frame, has a reward or an action that is
-    /// not finite, or finds the arm stopped by its own firmware, which then has carried out something else than was
-    /// sent; the next one starts at the next usable tick. Repeating the last frame instead would teach
+    /// not finite, or finds that the arm has stopped by itself or refused a command, and so has done something
+    /// else than was sent; the next one starts at the next usable tick. Repeating the last frame instead would teach
     /// the model that actions have no effect. Stretches of one frame have no transition and are left out, so that a clean episode
     /// gives one element, and a hopeless one none. A log that was cut off gives what was saved of it.
     ///
@@ -48,8 +48,8 @@ impl Episode {
         let mut previous: Option<&TickRecord> = None;
         for (tick, frame) in self.ticks.iter().zip(&self.frames) {
             // An episode begins with the arm held; after the first command it must follow.
-            let stopped = tick.tick > 0 && tick.capture.arm.is_stopped();
-            let usable = tick.capture.fresh && tick.capture.reward.is_finite() && !stopped;
+            let disobeyed = tick.tick > 0 && tick.capture.arm_disobeyed();
+            let usable = tick.capture.fresh && tick.capture.reward.is_finite() && !disobeyed;
             let follows = previous.is_some_and(|previous| {
                 tick.tick.checked_sub(1) == Some(previous.tick)
                     && previous.actuate.action.iter().all(|value| value.is_finite())

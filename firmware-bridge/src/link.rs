@@ -288,6 +288,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         self.clock_offset_us = signed(ack.device_time_us) - signed(echo + round_trip_us / 2);
         self.next_seq = 1;
         self.in_flight.clear();
+        (self.behind, self.behind_best_us) = (0, i64::MIN);
         self.session = true;
         Ok(DeviceInfo {
             protocol_version: ack.protocol_version,

@@ -4,7 +4,7 @@
 //! the log when they do not. Which chunks make up batch `n` depends on the seed and `n` alone: a resumed run draws
 //! what the run never interrupted would have drawn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use episode::{EpisodeError, EpisodeInfo, TrainingEpisode};
@@ -106,7 +106,7 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`], naming the log and what is wrong with it.
     pub fn open(dir: &Path, optimiser: &Optimiser) -> Result<Self, DatasetError> {
-        let paths = episode::list_runs(dir)?;
+        let paths = one_an_episode(episode::list_runs(dir)?)?;
         let mut first: Option<(PathBuf, EpisodeInfo)> = None;
         let mut dataset: Option<Self> = None;
         let mut hasher = Sha256::new();
@@ -285,6 +285,45 @@ impl Dataset {
     }
 }
 
+/// Of several attempts at an episode (`episode-N.mcap`, `episode-N-2.mcap`, ...) the whole one, or else the longest: what
+/// was cut off and recorded again is not trained on twice.
+fn one_an_episode(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut attempts: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for path in paths {
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let first = match stem
+            .strip_prefix("episode-")
+            .and_then(|rest| rest.split_once('-'))
+        {
+            Some((number, _)) => path.with_file_name(format!("episode-{number}.mcap")),
+            None => path.clone(),
+        };
+        attempts.entry(first).or_default().push(path);
+    }
+    let mut chosen = Vec::with_capacity(attempts.len());
+    for paths in attempts.into_values() {
+        let mut best: Option<((bool, usize), PathBuf)> = None;
+        let alone = paths.len() == 1;
+        for path in paths {
+            let worth = if alone {
+                (false, 0)
+            } else {
+                let log = episode::read_episode(&path)?;
+                (log.complete, log.ticks.len())
+            };
+            if best.as_ref().is_none_or(|(most, _)| worth > *most) {
+                best = Some((worth, path));
+            }
+        }
+        chosen.extend(best.map(|(_, path)| path));
+    }
+    Ok(chosen)
+}
+
 fn same_robot(
     first: &Path,
     expected: &EpisodeInfo,
@@ -304,21 +343,8 @@ fn same_robot(
         ),
         (
             "joint_calibration_sha256",
-            // A log that does not say is believed.
-            format!(
-                "{:?}",
-                found
-                    .joint_calibration_sha256
-                    .as_ref()
-                    .or(expected.joint_calibration_sha256.as_ref())
-            ),
-            format!(
-                "{:?}",
-                expected
-                    .joint_calibration_sha256
-                    .as_ref()
-                    .or(found.joint_calibration_sha256.as_ref())
-            ),
+            format!("{:?}", found.joint_calibration_sha256),
+            format!("{:?}", expected.joint_calibration_sha256),
         ),
         (
             "joint_names",

@@ -291,8 +291,11 @@ fn finish(arguments: &Learn, out: &Path, progress: &Progress) -> anyhow::Result<
         out.join("learning-curve.png").display()
     );
     if let Some(publish) = &arguments.publish {
-        if publish.exists() {
-            fs::remove_dir_all(publish).with_context(|| format!("{}: cannot replace", publish.display()))?;
+        if publish.exists() && !publish.join("manifest.ron").exists() {
+            bail!(
+                "{}: exists and is not a bundle; name another --publish",
+                publish.display()
+            );
         }
         fs::create_dir_all(publish)?;
         for entry in fs::read_dir(out.join("bundle"))? {

@@ -36,16 +36,18 @@ impl EStop {
 
 /// Stops. Says nothing of the kind unless the arm confirms it.
 pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
-    let mut link = arguments.open()?;
-    link.send_e_stop()?;
-    let telemetry = answer(&mut link)?;
-    if telemetry.state != FirmwareState::EStopped {
-        bail!(
-            "{}: the arm did not take the emergency stop ({:?}); cut its power",
-            arguments.port.display(),
-            telemetry.state
-        );
-    }
+    let confirmed = || -> anyhow::Result<()> {
+        let mut link = arguments.open()?;
+        link.send_e_stop()?;
+        let state = answer(&mut link)?.state;
+        if state != FirmwareState::EStopped {
+            bail!("{}: the arm is {state:?}", arguments.port.display());
+        }
+        Ok(())
+    };
+    confirmed().context(
+        "emergency stop NOT confirmed: cut the arm's power (where `armillary run` drives it, press Ctrl-\\ there)",
+    )?;
     println!("emergency stop latched: torque is off");
     Ok(())
 }

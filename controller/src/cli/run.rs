@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use controller::live::{self, Rig};
+use controller::live::{self, Rig, Signals};
 use controller::lockstep::{Labels, Outcome};
 use controller::report;
 use controller::session::Session;
 use controller::tick::Controller;
 use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
 use robot::config::Pipeline;
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag;
 use world_model::Encoder;
 
 use super::{Episodes, PolicyName, log_path, policy};
@@ -41,7 +43,7 @@ pub(crate) struct LiveArm {
     bus: SerialLink,
     camera: Option<(FrameSocket, Option<Encoder>)>,
     controller: Controller,
-    interrupt: Arc<AtomicBool>,
+    signals: Signals,
 }
 
 impl LiveArm {
@@ -61,27 +63,19 @@ impl LiveArm {
             joints: session.config.joint_count(),
             handshake_timeout: Duration::from_secs(2),
         })?;
-        let interrupt = Arc::new(AtomicBool::new(false));
-        let on_signal = Arc::clone(&interrupt);
-        // A second Ctrl-C ends the program; the firmware's watchdog then stops the arm.
-        ctrlc::set_handler(move || {
-            if on_signal.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        })
-        .or_else(|error| {
-            if matches!(error, ctrlc::Error::MultipleHandlers) {
-                Ok(())
-            } else {
-                Err(error)
-            }
-        })
-        .context("cannot catch Ctrl-C")?;
+        let signals = Signals::default();
+        for signal in [SIGINT, SIGTERM] {
+            // A second one ends the program; the firmware's watchdog then stops the arm.
+            flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))
+                .and_then(|_| flag::register(signal, Arc::clone(&signals.stop)))
+                .context("cannot catch Ctrl-C")?;
+        }
+        flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
         Ok(Self {
             bus,
             camera: Some((camera, encoder)),
             controller,
-            interrupt,
+            signals,
         })
     }
 
@@ -117,7 +111,7 @@ impl LiveArm {
             session.embedding(),
             ticks,
             &labels,
-            &self.interrupt,
+            &self.signals,
         )?;
         self.camera = Some((camera, encoder));
         Ok(outcome)
@@ -125,7 +119,7 @@ impl LiveArm {
 
     /// Whether a person asked to end.
     pub(crate) fn interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::SeqCst)
+        self.signals.stop.load(Ordering::SeqCst)
     }
 }
 
@@ -134,53 +128,63 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
     let session = episodes.open(policy(arguments.policy, arguments.noise)?, None)?;
     let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
-    let mut outcomes = Vec::new();
-    let result = drive(arguments, &session, &mut arm, &mut outcomes);
-    if !outcomes.is_empty() {
-        let logs: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| episode::read_episode(&outcome.log))
-            .collect::<Result<_, _>>()?;
-        let path = episodes.out.join("report.html");
-        let facts = [
-            ("robot".to_owned(), session.config.name.clone()),
-            ("policy".to_owned(), format!("{:?}", arguments.policy)),
-            (
-                "control period".to_owned(),
-                format!("{} s", session.config.period_s),
-            ),
-        ];
-        report::write(&path, "Armillary run", &facts, &logs, None)?;
-        println!("report {}", path.display());
+    println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
+    let mut logs = Vec::new();
+    let result = drive(arguments, &session, &mut arm, &mut logs);
+    match (result, report(arguments, &session, &logs)) {
+        (Err(error), Err(second)) => Err(error.context(format!("and no report: {second:#}"))),
+        (Err(error), Ok(())) => Err(error),
+        (Ok(()), reported) => reported,
     }
-    result
+}
+
+fn report(arguments: &Run, session: &Session, logs: &[PathBuf]) -> anyhow::Result<()> {
+    let logs: Vec<_> = logs
+        .iter()
+        .filter(|log| log.exists())
+        .map(|log| episode::read_episode(log))
+        .collect::<Result<_, _>>()?;
+    if logs.is_empty() {
+        return Ok(());
+    }
+    let path = arguments.episodes.out.join("report.html");
+    let facts = [
+        ("robot".to_owned(), session.config.name.clone()),
+        ("policy".to_owned(), format!("{:?}", arguments.policy)),
+        (
+            "control period".to_owned(),
+            format!("{} s", session.config.period_s),
+        ),
+    ];
+    report::write(&path, "Armillary run", &facts, &logs, None)?;
+    println!("report {}", path.display());
+    Ok(())
 }
 
 fn drive(
     arguments: &Run,
     session: &Session,
     arm: &mut LiveArm,
-    outcomes: &mut Vec<Outcome>,
+    logs: &mut Vec<PathBuf>,
 ) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
     let ticks = episodes.ticks(session);
     for seed in episodes.seeds() {
-        let outcome = arm.episode(session, seed, ticks, &log_path(&episodes.out, seed))?;
+        let log = log_path(&episodes.out, seed);
+        logs.push(log.clone());
+        let outcome = arm.episode(session, seed, ticks, &log)?;
         println!(
             "episode {seed}: return {:.2} in {} periods, {} deadlines missed ({} by the machine), log {}",
             outcome.total_reward,
             outcome.ticks,
             outcome.deadline_misses,
             outcome.host_stalls,
-            outcome.log.display()
+            log.display()
         );
-        let stopped = outcome.stopped;
-        let log = outcome.log.clone();
-        outcomes.push(outcome);
         if arm.interrupted() {
             bail!("interrupted; the arm was stopped, the logs are whole");
         }
-        if let Some(reason) = stopped {
+        if let Some(reason) = outcome.stopped {
             bail!(
                 "{}: the guard stopped the arm: {}; the last ticks of {} tell more",
                 arguments.port.display(),

@@ -51,6 +51,7 @@ pub(crate) fn tick(number: u32) -> TickRecord {
             age_ns: wide(5),
             reward: number as f32 / 3.0,
             arm: ArmState::Active,
+            arm_refused: number == 30,
             arm_set_point_rad: joints(),
             position_rad: joints(),
             velocity_rad_s: joints(),

@@ -124,3 +124,21 @@ fn presets_are_refused_with_line_or_field() {
         );
     }
 }
+
+#[test]
+fn an_episode_that_was_cut_off_and_recorded_again_counts_once() {
+    let dir = logs(4, 12);
+    let open = || Dataset::open(dir.path(), &small().optimiser).expect("logs");
+    let before = open();
+    let whole = dir.path().join("episode-002.mcap");
+    let bytes = std::fs::read(&whole).expect("log");
+    std::fs::write(dir.path().join("episode-002-2.mcap"), &bytes).expect("writes");
+    std::fs::write(&whole, &bytes[..bytes.len() / 2]).expect("cuts");
+    std::fs::write(dir.path().join("episode-002-3.mcap"), &bytes[..bytes.len() / 3]).expect("cuts");
+    let after = open();
+    assert_eq!(
+        (after.logs(), after.steps()),
+        (before.logs(), before.steps()),
+        "the whole attempt stands for all three"
+    );
+}
