@@ -10,7 +10,7 @@ use episode::{Episode, PlanSource, Reason, STAGES};
 /// A headline and its text, for the table at the top.
 pub type Fact = (String, String);
 
-/// Writes the report of `logs`; `strip` is a PNG of the first.
+/// Writes the report of `logs`; `strip` is a PNG of the one with the lowest return.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -35,7 +35,7 @@ pub fn write(
         let data = base64::engine::general_purpose::STANDARD.encode(png);
         let _ = write!(
             page,
-            "<h2>Camera</h2><p>Top: what the camera saw. Middle: what the model believed. Bottom: what it had imagined \
+            "<h2>Camera</h2><p>The episode with the lowest return. Top: what the camera saw. Middle: what the model believed. Bottom: what it had imagined \
              {} periods before, from the actions alone.</p><img class=strip alt=\"camera strip\" \
              src=\"data:image/png;base64,{data}\">",
             crate::picture::AHEAD

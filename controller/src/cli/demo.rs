@@ -39,6 +39,9 @@ pub(crate) struct Demo {
     out: PathBuf,
 }
 
+/// Ticks between two pictures of the strip.
+const STRIP_EVERY: usize = 6;
+
 /// The last line that the demo prints.
 #[derive(Debug, Serialize)]
 struct Summary {
@@ -128,7 +131,15 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         .map(|outcome| episode::read_episode(&outcome.log))
         .collect::<Result<_, _>>()?;
     let bundle = session.bundle.as_ref().context("the demo runs a bundle")?;
-    let pictures = pictures(&session, bundle, &logs, &out)?;
+    // The episode that went worst has the most to tell.
+    let worst = (0..logs.len()).min_by(|a, b| {
+        let return_of = |index: &usize| outcomes[*index].total_reward;
+        return_of(a).total_cmp(&return_of(b))
+    });
+    let pictures = match worst {
+        Some(worst) => pictures(&session, bundle, &logs[worst], &out)?,
+        None => None,
+    };
     let (gif, strip) = pictures.unzip();
     let planner = &session.config.planner;
     let mut facts = scores.facts();
@@ -175,23 +186,20 @@ fn beside(arguments: &Demo) -> anyhow::Result<Option<Scores>> {
     Scores::of(robot, &session, agent, &seeds, ticks).map(Some)
 }
 
-/// The first episode as an animation and as a strip, in files beside its log; none for a bundle without decoder.
+/// An episode as an animation and as a strip, in files beside its log; none for a bundle without decoder.
 fn pictures(
     session: &Session,
     bundle: &Bundle,
-    logs: &[Episode],
+    log: &Episode,
     out: &Path,
 ) -> anyhow::Result<Option<(PathBuf, Vec<u8>)>> {
-    let panels = match logs.first() {
-        Some(log) => picture::panels(log, bundle)?,
-        None => Vec::new(),
-    };
+    let panels = picture::panels(log, bundle)?;
     if panels.is_empty() {
         return Ok(None);
     }
     let stem = out.join("seen-believed-imagined");
     let gif = picture::write_gif(&stem.with_extension("gif"), &panels, session.config.period_s)?;
-    let (strip, png) = (picture::strip(&panels, 6)?, stem.with_extension("png"));
+    let (strip, png) = (picture::strip(&panels, STRIP_EVERY)?, stem.with_extension("png"));
     std::fs::write(&png, &strip).with_context(|| format!("{}: cannot write the strip", png.display()))?;
     Ok(Some((gif, strip)))
 }
