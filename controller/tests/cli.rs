@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -12,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 fn armillary(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_armillary"))
+    Command::new(PROGRAM)
         .args(arguments)
         .current_dir(root())
         .output()
@@ -261,15 +263,14 @@ struct Sim {
 impl Sim {
     fn start() -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
-        // Someone else is to come here: with the program and the robot file they need.
+        // Someone else is to come here.
         set_mode(dir.path(), 0o777);
-        fs::copy(env!("CARGO_BIN_EXE_armillary"), dir.path().join("armillary")).expect("copies the program");
         fs::copy(
             root().join("configs/sim-planar.ron"),
             dir.path().join("robot.ron"),
         )
         .expect("copies");
-        let mut child = Command::new("./armillary")
+        let mut child = Command::new(PROGRAM)
             .args([
                 "sim",
                 "--robot",
@@ -333,12 +334,20 @@ fn a_port_one_may_not_open_names_the_group_to_join() {
     let sim = Sim::start();
     set_mode(&sim.dir.path().join("arm"), 0o000);
     set_mode(&sim.dir.path().join("camera"), 0o777);
+    // Nobody may come where the program was built.
+    fs::copy(PROGRAM, sim.dir.path().join("armillary")).expect("copies the program");
     let mut command = sim.run("./armillary", &[], "5");
     // Permissions do not hold for root: be nobody.
     if fs::metadata("/proc/self").expect("procfs").uid() == 0 {
         command.uid(65534).gid(65534);
     }
-    let output = command.output().expect("runs");
+    let output = loop {
+        match command.output() {
+            // A test beside this one was starting a process while the copy was being written, and has it open still.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            result => break result.expect("runs"),
+        }
+    };
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{message}");
     assert!(message.contains("permission denied"), "{message}");
@@ -349,9 +358,9 @@ fn a_port_one_may_not_open_names_the_group_to_join() {
 fn a_log_that_can_no_longer_be_written_stops_the_arm_and_keeps_what_was_written() {
     let sim = Sim::start();
     // A file of at most 16 KB stands for a disk that fills up within a few seconds of a run of hours.
-    let limited = "trap '' XFSZ; ulimit -f 16; exec ./armillary \"$@\"";
+    let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
     let output = sim
-        .run("bash", &["-c", limited, "armillary"], "100000")
+        .run("bash", &["-c", limited, PROGRAM], "100000")
         .output()
         .expect("runs");
     let message = String::from_utf8_lossy(&output.stderr);
@@ -367,7 +376,7 @@ fn a_log_that_can_no_longer_be_written_stops_the_arm_and_keeps_what_was_written(
 #[test]
 fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
     let sim = Sim::start();
-    let missing = Command::new("./armillary")
+    let missing = Command::new(PROGRAM)
         .args([
             "run",
             "--policy",
@@ -390,7 +399,7 @@ fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
         robot.replace("next_tick", "immediate"),
     )
     .expect("writes");
-    let output = sim.run("./armillary", &[], "5").output().expect("runs");
+    let output = sim.run(PROGRAM, &[], "5").output().expect("runs");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{message}");
     assert!(message.contains("planner.pipeline"), "{message}");
@@ -401,7 +410,7 @@ fn an_emergency_stop_holds_until_a_person_types_yes() {
     use std::io::Write;
     let sim = Sim::start();
     let verb = |verb: &str, typed: &str| {
-        let mut child = Command::new("./armillary")
+        let mut child = Command::new(PROGRAM)
             .args([verb, "--robot", "robot.ron", "--port", "arm"])
             .current_dir(sim.dir.path())
             .stdin(std::process::Stdio::piped())
@@ -423,7 +432,7 @@ fn an_emergency_stop_holds_until_a_person_types_yes() {
         )
     };
     let run = || {
-        let output = sim.run("./armillary", &[], "5").output().expect("runs");
+        let output = sim.run(PROGRAM, &[], "5").output().expect("runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), said)
     };
