@@ -11,6 +11,7 @@ use controller::lockstep::{Labels, Outcome};
 use controller::report;
 use controller::session::Session;
 use controller::tick::Controller;
+use episode::Reason;
 use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
 use robot::config::Pipeline;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
@@ -119,7 +120,8 @@ impl LiveArm {
 
     /// Whether a person asked to end.
     pub(crate) fn interrupted(&self) -> bool {
-        self.signals.stop.load(Ordering::SeqCst)
+        let asked = [&self.signals.stop, &self.signals.e_stop];
+        asked.iter().any(|signal| signal.load(Ordering::SeqCst))
     }
 }
 
@@ -181,16 +183,16 @@ fn drive(
             outcome.host_stalls,
             log.display()
         );
-        if arm.interrupted() {
-            bail!("interrupted; the arm was stopped, the logs are whole");
-        }
-        if let Some(reason) = outcome.stopped {
+        if let Some(reason) = outcome.stopped.filter(|reason| *reason != Reason::Operator) {
             bail!(
                 "{}: the guard stopped the arm: {}; the last ticks of {} tell more",
                 arguments.port.display(),
                 reason.advice(),
                 log.display()
             );
+        }
+        if arm.interrupted() {
+            bail!("interrupted; the arm was stopped, the logs are whole");
         }
     }
     Ok(())
