@@ -131,6 +131,22 @@ fn an_action_that_is_no_number_stops_the_arm() {
     );
 }
 
+#[test]
+fn no_proposal_at_all_stops_the_arm() {
+    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let mut guard = Guard::new(&config);
+    // What a planner gives when every candidate's return is no number.
+    let mut plan = PlanRow {
+        source: PlanSource::None,
+        action: [0.5; 2].into_iter().collect(),
+        ..PlanRow::default()
+    };
+    let home = config.envelope.home();
+    let verdict = guard.decide(&seen(), &FilterRow::default(), &mut plan, &home, true);
+    assert_eq!(verdict.stop, Some(Reason::NonFinite));
+    assert!(verdict.clamped.action.iter().all(|action| *action == 0.0));
+}
+
 /// Ticks that tell nothing must not hide what the others tell.
 #[test]
 fn silence_in_between_does_not_reset_a_count() {
@@ -148,6 +164,7 @@ fn silence_in_between_does_not_reset_a_count() {
         };
         let mut plan = PlanRow {
             action: [0.5; 2].into_iter().collect(),
+            source: PlanSource::Fresh,
             ..PlanRow::default()
         };
         let home = config.envelope.home();

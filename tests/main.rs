@@ -6,8 +6,10 @@ mod bad_bundle;
 mod deadline;
 mod determinism;
 mod envelope;
+mod executors;
 mod guard;
 mod live;
+mod planning;
 mod rollouts;
 
 use std::path::{Path, PathBuf};

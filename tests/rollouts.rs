@@ -1,7 +1,8 @@
 //! One suite, every back end: imagined returns agree with the reference.
 
 use robot::philox::Stream;
-use world_model::{Belief, Bundle, NoiseKey, Rollout};
+use world_model::kernel::{INSTRUCTIONS, Instructions};
+use world_model::{Belief, Bundle, KernelRollout, NoiseKey, Rollout};
 
 use crate::bundle;
 
@@ -26,8 +27,9 @@ fn returns(
 ) -> Vec<f32> {
     let width = 2;
     let mut returns = vec![0.0; actions.len() / horizon / width];
+    rollout.begin(belief);
     rollout
-        .returns(belief, actions, horizon, key, 0, &mut returns)
+        .returns(actions, horizon, key, 0, &mut returns)
         .expect("imagines");
     returns
 }
@@ -56,6 +58,97 @@ fn tract_agrees_with_scalar_on_random_beliefs() {
     }
 }
 
+/// Every kernel that this CPU can run, in `f32`.
+fn exact_kernels(bundle: &Bundle) -> Vec<KernelRollout> {
+    INSTRUCTIONS
+        .into_iter()
+        .filter(|instructions| *instructions != Instructions::Bf16 && instructions.supported())
+        .map(|instructions| KernelRollout::new(&bundle.weights(), instructions).expect("supported"))
+        .collect()
+}
+
+#[test]
+fn single_precision_kernels_have_the_bits_of_scalar() {
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    for (seed, candidates, horizon, sampled) in [(1, 5, 3, false), (2, 32, 1, true), (3, 75, 8, true)] {
+        let (belief, actions) = case(&bundle, seed, candidates, horizon);
+        let key = NoiseKey {
+            seed,
+            tick: 3,
+            iteration: 1,
+            sampled,
+        };
+        let scalar = returns(&mut bundle.scalar_rollout(), &belief, &actions, horizon, key);
+        for mut kernel in exact_kernels(&bundle) {
+            let found = returns(&mut kernel, &belief, &actions, horizon, key);
+            assert_eq!(bits(&scalar), bits(&found), "{kernel:?}: {scalar:?} {found:?}");
+        }
+    }
+}
+
+#[test]
+fn sixteen_bit_kernels_stay_close() {
+    if !Instructions::Bf16.supported() {
+        return;
+    }
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    let mut kernel = KernelRollout::new(&bundle.weights(), Instructions::Bf16).expect("supported");
+    for (seed, candidates, horizon) in [(5, 64, 8), (6, 33, 12)] {
+        let (belief, actions) = case(&bundle, seed, candidates, horizon);
+        let key = NoiseKey {
+            seed,
+            tick: 3,
+            iteration: 1,
+            sampled: true,
+        };
+        let scalar = returns(&mut bundle.scalar_rollout(), &belief, &actions, horizon, key);
+        let found = returns(&mut kernel, &belief, &actions, horizon, key);
+        let error = world_model::parity::error(&found, &scalar);
+        assert!(
+            error < world_model::parity::BF16_TOLERANCE,
+            "relative error {error}"
+        );
+        assert!(error > 0.0, "as if it computed with 32 bits");
+    }
+}
+
+#[test]
+fn a_candidate_that_is_no_number_stays_none() {
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    let (mut belief, mut actions) = case(&bundle, 7, 40, 4);
+    let key = NoiseKey {
+        seed: 7,
+        tick: 0,
+        iteration: 0,
+        sampled: true,
+    };
+    actions[4 * 2 * 3] = f32::NAN;
+    let mut all: Vec<Box<dyn Rollout>> = vec![Box::new(bundle.scalar_rollout())];
+    for kernel in exact_kernels(&bundle) {
+        all.push(Box::new(kernel));
+    }
+    for rollout in &mut all {
+        let found = returns(rollout.as_mut(), &belief, &actions, 4, key);
+        for (index, value) in found.iter().enumerate() {
+            assert_eq!(
+                value.is_nan(),
+                index == 3,
+                "candidate {index} of {}: {value}",
+                rollout.name()
+            );
+        }
+    }
+    belief.h[5] = f32::NAN;
+    for rollout in &mut all {
+        let found = returns(rollout.as_mut(), &belief, &actions, 4, key);
+        assert!(found.iter().all(|value| value.is_nan()), "{}", rollout.name());
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
 #[test]
 fn splitting_a_budget_over_calls_changes_no_bit() {
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
@@ -73,17 +166,9 @@ fn splitting_a_budget_over_calls_changes_no_bit() {
     for (first, count) in [(0, 7), (7, 40), (47, 23)] {
         let part = &actions[first * stride..(first + count) * stride];
         rollout
-            .returns(
-                &belief,
-                part,
-                5,
-                key,
-                first as u32,
-                &mut parts[first..first + count],
-            )
+            .returns(part, 5, key, first as u32, &mut parts[first..first + count])
             .expect("imagines");
     }
-    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&whole), bits(&parts));
     // The noise matters: without it the returns are others.
     let mean = returns(

@@ -37,8 +37,6 @@ pub struct Captured {
     pub arm_set_point_rad: JointVec,
     /// Time encoding took.
     pub encode_ns: u64,
-    /// Why there is no embedding, if encoding failed.
-    pub encode_failed: bool,
 }
 
 /// Frames in circulation: one offered, one at each end, one spare.

@@ -1,5 +1,6 @@
 //! The command line: a module a verb. Every failure prints what went wrong and what to do, and exits non-zero.
 
+mod bench;
 mod demo;
 mod e_stop;
 mod eval;
@@ -44,6 +45,9 @@ enum Command {
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
     Record(record::Record),
+    /// Measure what a plan costs on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Score a model against random actions and against planning on the true simulator.
     Eval(eval::Eval),
 }
@@ -65,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Bench(command) => bench::run(&command),
         Command::Eval(arguments) => eval::run(&arguments),
     };
     match result {

@@ -8,9 +8,8 @@ use crate::capture::Captured;
 /// Embeds `slot.frame`, if a model takes part, and notes how long it took.
 pub fn embed(encoder: Option<&mut Encoder>, slot: &mut Captured, clock: &dyn Clock) {
     let start = clock.now_ns();
-    slot.encode_failed = match encoder {
-        Some(encoder) => encoder.encode(&slot.frame, &mut slot.embedding).is_err(),
-        None => false,
-    };
+    if let Some(encoder) = encoder {
+        encoder.encode(&slot.frame, &mut slot.embedding);
+    }
     slot.encode_ns = clock.now_ns().saturating_sub(start);
 }

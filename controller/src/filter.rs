@@ -38,23 +38,18 @@ impl BeliefFilter {
         &self.belief
     }
 
-    /// Takes an observation into account: `caused_by` is the action that led to it. Without a fresh frame, or if the
-    /// graph fails, the prior stands in for the posterior.
+    /// Takes an observation into account: `caused_by` is the action that led to it. Without a fresh frame the prior
+    /// stands in for the posterior.
     pub fn update(&mut self, caused_by: &[f32], captured: &Captured, fresh: bool) -> FilterRow {
         let mut row = FilterRow::default();
-        let posterior = if fresh && !captured.encode_failed {
-            self.filter
-                .posterior(&mut self.belief, caused_by, &captured.embedding)
-                .ok()
+        if fresh {
+            let innovation = self
+                .filter
+                .posterior(&mut self.belief, caused_by, &captured.embedding);
+            row.kl_nats = innovation.kl_nats;
         } else {
-            None
-        };
-        match posterior {
-            Some(innovation) => row.kl_nats = innovation.kl_nats,
-            None => {
-                self.filter.predict(&mut self.belief, caused_by);
-                row.prior_only = true;
-            }
+            self.filter.predict(&mut self.belief, caused_by);
+            row.prior_only = true;
         }
         row.reward_predicted = self.filter.reward(&self.belief);
         row

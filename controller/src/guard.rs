@@ -101,7 +101,7 @@ impl Guard {
         moving: bool,
     ) -> Verdict {
         let mut reason = self.watch(capture, filter, moving);
-        if plan.action.iter().any(|value| !value.is_finite()) {
+        if plan.source == PlanSource::None || plan.action.iter().any(|value| !value.is_finite()) {
             self.demand_stop(Reason::NonFinite);
         }
         if let Some(stop) = self.stopped {

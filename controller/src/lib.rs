@@ -2,6 +2,7 @@
 //! [`capture`], [`encode`], [`filter`], [`plan`], [`guard`], [`actuate`], [`record`]. [`tick`] is where they meet.
 
 pub mod actuate;
+pub mod bench;
 pub mod capture;
 pub mod encode;
 pub mod eval;

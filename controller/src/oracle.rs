@@ -1,11 +1,11 @@
 //! CEM on the true simulator: the paper's upper bound. It sees the state, not the camera, and the world waits for it.
 
-use robot::config::{Latents, Pipeline, Planner as Budget, RolloutBackend};
+use robot::config::{Latents, Method, Pipeline, Planner as Budget, RolloutBackend};
 use robot::{Config, Plant, SetPoint};
 use simulator::{Simulator, SimulatorError, Task};
 use world_model::NoiseKey;
 
-use crate::plan::{Cem, Evaluate};
+use crate::plan::{Cem, Evaluate, Proposals};
 
 /// The paper's budget: H 12, I 10, J 1000, K 100, no warm start.
 pub const PAPER: Budget = Budget {
@@ -15,6 +15,8 @@ pub const PAPER: Budget = Budget {
     elites: 100,
     initial_std: 1.0,
     warm_start: false,
+    method: Method::Planet,
+    threads: 1,
     latents: Latents::Mean,
     backend: RolloutBackend::Scalar,
     pipeline: Pipeline::Immediate,
@@ -44,8 +46,6 @@ pub fn run(
     let mut imagined = TrueFuture {
         present: world.clone(),
         world: world.clone(),
-        from: config.envelope.home(),
-        config,
         period,
     };
     world.reset(seed);
@@ -54,7 +54,6 @@ pub fn run(
     let mut total = 0.0;
     for tick in 0..ticks {
         imagined.present.copy_state_from(&world);
-        imagined.from = set_point.clone();
         cem.begin();
         for iteration in 0..budget.iterations as u32 {
             let key = NoiseKey {
@@ -94,24 +93,22 @@ impl Period {
     }
 }
 
-struct TrueFuture<'a> {
+struct TrueFuture {
     present: Simulator,
     world: Simulator,
-    from: SetPoint,
-    config: &'a Config,
     period: Period,
 }
 
-impl Evaluate for TrueFuture<'_> {
-    fn returns(&mut self, actions: &[f32], horizon: usize, _key: NoiseKey, returns: &mut [f32]) -> bool {
-        let width = self.config.joint_count();
-        for (sequence, total) in actions.chunks_exact(horizon * width).zip(returns) {
+impl Evaluate for TrueFuture {
+    fn returns(&mut self, proposals: &Proposals<'_>, actions: &mut [f32], returns: &mut [f32]) -> bool {
+        proposals.write(0, actions);
+        for (sequence, total) in actions.chunks_exact(proposals.stride()).zip(returns) {
             self.world.copy_state_from(&self.present);
-            let mut set_point = self.from.clone();
+            let mut set_point = proposals.from.clone();
             *total = 0.0;
-            for action in sequence.chunks_exact(width) {
+            for action in sequence.chunks_exact(proposals.width) {
                 // Clamped already: this only turns the action into where it leads.
-                let next = self.config.envelope.clamp(&set_point, action).set_point;
+                let next = proposals.envelope.clamp(&set_point, action).set_point;
                 self.period.run(&mut self.world, &set_point, &next);
                 *total += self.world.reward();
                 set_point = next;

@@ -51,9 +51,7 @@ pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
     for (tick, row) in log.ticks.iter().enumerate() {
         if let Some(frame) = &log.frames[tick] {
             held.frame.copy_from(frame);
-            encoder
-                .encode(frame, &mut held.embedding)
-                .map_err(anyhow::Error::msg)?;
+            encoder.encode(frame, &mut held.embedding);
         }
         filter.update(action(tick), &held, row.capture.fresh);
         beliefs.push(filter.belief().clone());

@@ -4,16 +4,22 @@
 //! is one bounded quantum, and one is started only if its predicted time fits before the deadline.
 
 mod cem;
+mod imagine;
+mod proposals;
 mod random;
+mod team;
 
 use episode::{PlanRow, PlanSource};
-use robot::config::{Latents, Planner as Budget, RolloutBackend};
+use robot::config::{Latents, Planner as Budget};
 use robot::{Clock, Envelope, SetPoint, joint};
-use world_model::rollout::Purpose;
-use world_model::{Belief, Bundle, BundleError, NoiseKey, Rollout};
+use world_model::noise::Purpose;
+use world_model::{Belief, Bundle, NoiseKey};
 
 pub use cem::{Cem, Evaluate, IterationStatistics};
+pub use imagine::{Imagination, PlannerError};
+pub use proposals::Proposals;
 pub use random::ColouredNoise;
+pub use team::Team;
 
 /// Start of the name of a planner that explores; its noise's standard deviation follows.
 pub const NOISY: &str = "planner+noise ";
@@ -112,7 +118,7 @@ pub enum Limit<'a> {
 /// CEM on the learned model.
 pub struct Planner {
     cem: Cem,
-    rollout: Box<dyn Rollout>,
+    imagination: Imagination,
     iterations: u32,
     seed: u64,
     sampled: bool,
@@ -121,32 +127,36 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// Sizes every buffer for `budget`.
+    /// Sizes every buffer and starts the threads of `budget`.
     ///
     /// # Errors
-    /// A graph that does not run.
-    pub fn new(bundle: &Bundle, budget: &Budget) -> Result<Self, BundleError> {
-        let rollout: Box<dyn Rollout> = match budget.backend {
-            RolloutBackend::Scalar => Box::new(bundle.scalar_rollout()),
-            RolloutBackend::Tract => Box::new(bundle.tract_rollout(budget.candidates)?),
-        };
-        Ok(Self {
-            cem: Cem::new(budget, bundle.dimensions().action),
-            rollout,
+    /// [`PlannerError`].
+    pub fn new(bundle: &Bundle, budget: &Budget) -> Result<Self, PlannerError> {
+        let imagination = Imagination::new(bundle, budget)?;
+        Ok(Self::with(imagination, bundle.dimensions().action, budget))
+    }
+
+    /// A planner over an imagination that is there already.
+    pub fn with(imagination: Imagination, action: usize, budget: &Budget) -> Self {
+        Self {
+            cem: Cem::new(budget, action),
+            imagination,
             iterations: budget.iterations as u32,
             seed: 0,
             sampled: budget.latents == Latents::Sampled,
             iteration_ns: 0,
-        })
+        }
     }
 
-    fn reset(&mut self, seed: u64) {
+    /// Forgets the last episode and takes its new seed.
+    pub fn reset(&mut self, seed: u64) {
         self.seed = seed;
         self.iteration_ns = 0;
         self.cem.reset();
     }
 
-    fn plan(
+    /// Plans the action of the period that starts at `from`, where the belief is `belief`.
+    pub fn plan(
         &mut self,
         tick: u32,
         from: &SetPoint,
@@ -155,6 +165,7 @@ impl Planner {
         limit: Limit<'_>,
     ) -> PlanRow {
         self.cem.begin();
+        self.imagination.begin(belief);
         let mut row = PlanRow {
             source: PlanSource::Tail,
             ..PlanRow::default()
@@ -181,12 +192,10 @@ impl Planner {
                 iteration,
                 sampled: self.sampled,
             };
-            let mut imagined = Imagined {
-                rollout: self.rollout.as_mut(),
-                belief,
-            };
-            let Some(statistics) = self.cem.refine(key, from, envelope, &mut imagined) else {
-                // No finite return: the mean is what it was before this iteration.
+            let refined = self.cem.refine(key, from, envelope, &mut self.imagination);
+            let Some(statistics) = refined else {
+                // No finite return: the model has lost its mind, and nothing it said before is a plan.
+                row.source = PlanSource::None;
                 break;
             };
             row.source = PlanSource::Fresh;
@@ -220,18 +229,5 @@ impl Planner {
         for (action, noise) in row.action.iter_mut().zip(noise) {
             *action = (*action + std * noise).clamp(-1.0, 1.0);
         }
-    }
-}
-
-struct Imagined<'a> {
-    rollout: &'a mut dyn Rollout,
-    belief: &'a Belief,
-}
-
-impl Evaluate for Imagined<'_> {
-    fn returns(&mut self, actions: &[f32], horizon: usize, key: NoiseKey, returns: &mut [f32]) -> bool {
-        self.rollout
-            .returns(self.belief, actions, horizon, key, 0, returns)
-            .is_ok()
     }
 }

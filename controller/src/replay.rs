@@ -12,7 +12,7 @@ use crate::actuate::World;
 use crate::capture::Captured;
 use crate::encode::embed;
 use crate::filter::BeliefFilter;
-use crate::plan::{ColouredNoise, Limit, NOISY, Planner, Policy};
+use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy};
 use crate::tick::{Controller, Timing};
 
 /// Why a log could not be replayed, or did not come out the same.
@@ -27,6 +27,9 @@ pub enum ReplayError {
     /// The bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The planner.
+    #[error(transparent)]
+    Planner(#[from] PlannerError),
     /// Something the log should hold is missing.
     #[error("{path}: {problem}")]
     Unusable {

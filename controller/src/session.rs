@@ -87,9 +87,18 @@ impl Session {
     /// # Errors
     /// A graph that does not run.
     pub fn controller(&self) -> anyhow::Result<(Controller, Option<Encoder>)> {
+        self.controller_on(self.config.planner.threads)
+    }
+
+    /// The same with another number of planning threads, which changes no bit.
+    fn controller_on(&self, threads: usize) -> anyhow::Result<(Controller, Option<Encoder>)> {
+        let budget = robot::config::Planner {
+            threads,
+            ..self.config.planner.clone()
+        };
         let policy = match (&self.bundle, self.policy) {
             (Some(bundle), PolicyChoice::Planner { noise }) => {
-                Policy::Planner(Box::new(Planner::new(bundle, &self.config.planner)?), noise)
+                Policy::Planner(Box::new(Planner::new(bundle, &budget)?), noise)
             }
             (_, PolicyChoice::Random) => Policy::Random(ColouredNoise::default()),
             _ => Policy::Hold,
@@ -190,10 +199,12 @@ impl Session {
         done: &(dyn Fn(&Outcome) + Sync),
     ) -> anyhow::Result<Vec<Outcome>> {
         let attachments = self.attachments();
+        // Episodes side by side fill the machine by themselves.
+        let threads = if jobs > 1 { 1 } else { self.config.planner.threads };
         jobs::over(
             seeds,
             jobs,
-            || Ok((self.controller()?, self.simulated_rig()?)),
+            || Ok((self.controller_on(threads)?, self.simulated_rig()?)),
             |((controller, encoder), rig), &seed| {
                 let path = log(seed);
                 let info = self.info(controller, seed, 0);

@@ -9,7 +9,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::{Chain, Envelope, Joint, MAX_JOINTS};
-pub use raw::{Latents, Pipeline, RolloutBackend};
+pub use raw::{Latents, Method, Pipeline, RolloutBackend};
+
+/// The longest horizon a planner may have; its buffers are sized by it.
+pub const HORIZON_MAX: usize = 64;
+
+/// The most threads a planner may have.
+pub const PLANNER_THREADS_MAX: usize = 64;
 
 /// Why a robot file was refused. Every variant names the file and, where one is at fault, the field.
 #[derive(Debug, thiserror::Error)]
@@ -63,10 +69,14 @@ pub struct Planner {
     pub initial_std: f32,
     /// Start from the previous plan shifted by one step instead of zero.
     pub warm_start: bool,
+    /// What is made of candidates and their returns.
+    pub method: Method,
     /// Whether rollouts sample the stochastic state or follow its mean.
     pub latents: Latents,
     /// Which rollout implementation plans.
     pub backend: RolloutBackend,
+    /// Threads that plan; the result does not depend on how many.
+    pub threads: usize,
     /// Plan for the next edge, or send in the same tick.
     pub pipeline: Pipeline,
     /// Share of the period the planner may use; the rest is for the other stages and the machine.
@@ -245,7 +255,17 @@ impl Checker<'_> {
         self.within("period_s", raw.period_s, 0.005, 1.0)?;
         let envelope = self.envelope(&raw)?;
         let plan = &raw.planner;
-        self.count("planner.horizon", plan.horizon, 1, 64)?;
+        self.count("planner.horizon", plan.horizon, 1, HORIZON_MAX)?;
+        self.count("planner.threads", plan.threads, 1, PLANNER_THREADS_MAX)?;
+        match plan.method {
+            Method::Planet => {}
+            Method::Icem { beta } => {
+                self.within("planner.method.beta", beta, 0.0, 10.0)?;
+            }
+            Method::Mppi { temperature } => {
+                self.within("planner.method.temperature", temperature, 1e-6, 1e6)?;
+            }
+        }
         self.count("planner.iterations", plan.iterations, 1, 100)?;
         self.count("planner.candidates", plan.candidates, 2, 100_000)?;
         if plan.elites < 1 || plan.elites > plan.candidates {
@@ -284,8 +304,10 @@ impl Checker<'_> {
                 elites: plan.elites,
                 initial_std: plan.initial_std,
                 warm_start: plan.warm_start,
+                method: plan.method,
                 latents: plan.latents,
                 backend: plan.backend,
+                threads: plan.threads,
                 pipeline: plan.pipeline,
                 deadline_fraction: plan.deadline_fraction,
             },

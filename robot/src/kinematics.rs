@@ -1,7 +1,9 @@
 //! Forward kinematics of a serial chain.
 
-use nalgebra::{Isometry3, Point3, Translation3, Unit, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Point3, Quaternion, Translation3, Unit, UnitQuaternion, Vector3};
 use serde::{Deserialize, Serialize};
+
+use crate::trig::sin_cos;
 
 /// A fixed offset from the parent frame followed by a rotation about `axis` by the joint's angle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,10 +46,16 @@ impl Chain {
         let mut pose = Isometry3::identity();
         for (index, (offset, axis)) in self.links.iter().enumerate() {
             let angle = position_rad.get(index).copied().unwrap_or(0.0);
-            pose = pose * offset * UnitQuaternion::from_axis_angle(axis, angle);
+            pose = pose * offset * rotation(axis, angle);
         }
         pose * self.tip
     }
+}
+
+/// A turn by `angle` about `axis`, with our own sine and cosine.
+fn rotation(axis: &Unit<Vector3<f32>>, angle: f32) -> UnitQuaternion<f32> {
+    let (sin, cos) = sin_cos(0.5 * angle);
+    UnitQuaternion::new_unchecked(Quaternion::from_parts(cos, axis.into_inner() * sin))
 }
 
 #[cfg(test)]

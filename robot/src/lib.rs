@@ -12,6 +12,7 @@ pub mod joint;
 pub mod kinematics;
 pub mod philox;
 pub mod plant;
+pub mod trig;
 
 pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
 pub use config::{Config, ConfigError};

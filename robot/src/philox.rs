@@ -3,8 +3,10 @@
 //! A draw is a pure function of a key and a counter, so that the noise of candidate 37 at step 5 is the same whatever
 //! thread computes it, in whatever order, now or in a replay.
 
-const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// Multipliers of a round.
+pub const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+/// What is added to the key between rounds.
+pub const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// One block: four 32-bit words for a counter under a key, ten rounds.
 #[inline]

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use robot::Config;
 use sha2::{Digest, Sha256};
 
+use crate::encoder::Encoder;
 use crate::error::BundleError;
 use crate::filter::Filter;
 use crate::image::PREPROCESSING;
+use crate::kernel::{Instructions, KernelRollout};
 use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
 use crate::parity;
 use crate::scalar::ScalarRollout;
-use crate::tract::{Decoder, Encoder, GraphSource, TractRollout};
-use crate::weights::LatentWeights;
+use crate::tract::{Decoder, GraphSource, TractRollout};
+use crate::weights::{self, Convolution, Dense, LatentWeights};
 
 /// Name of the manifest's file.
 pub const MANIFEST: &str = "manifest.ron";
@@ -36,6 +38,8 @@ pub struct Bundle {
     manifest_text: String,
     files: BTreeMap<String, Vec<u8>>,
     weights: Arc<LatentWeights>,
+    encoder: Arc<[Convolution]>,
+    posterior: Arc<[Dense; 2]>,
     parity_error: f32,
 }
 
@@ -96,7 +100,13 @@ impl Bundle {
             (&transition, &files["transition.onnx"]),
             (&reward, &files["reward.onnx"]),
         )?);
+        let (encoder, filter) = (dir.join("encoder.onnx"), dir.join("filter.onnx"));
+        let dimensions = manifest.dimensions;
+        let encoder = weights::encoder((&encoder, &files["encoder.onnx"]), dimensions.embedding)?;
+        let posterior = weights::posterior((&filter, &files["filter.onnx"]), dimensions)?;
         let mut bundle = Self {
+            encoder: encoder.into(),
+            posterior: Arc::new(posterior),
             dir: dir.to_owned(),
             manifest,
             manifest_text,
@@ -120,7 +130,13 @@ impl Bundle {
             let source = GraphSource { path: &path, bytes };
             worst = worst.max(parity::check(&source, name, (&parity_path, &self.files[PARITY]))?);
         }
-        // The scalar back end reads weights, not graphs: one wired otherwise would pass the check above.
+        // What runs in the loop reads weights, not graphs: one wired otherwise would pass the check above.
+        let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "encoder")?;
+        let path = self.dir.join("encoder.onnx");
+        worst = worst.max(parity::check_encoder(self.encoder()?, &path, &inputs, &outputs)?);
+        let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "filter")?;
+        let path = self.dir.join("filter.onnx");
+        worst = worst.max(parity::check_filter(self.filter()?, &path, &inputs, &outputs)?);
         for name in ["transition", "reward"] {
             let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], name)?;
             let path = self.dir.join(format!("{name}.onnx"));
@@ -230,22 +246,47 @@ impl Bundle {
     /// Its encoder.
     ///
     /// # Errors
-    /// [`BundleError::Graph`].
+    /// None that loading has not ruled out.
     pub fn encoder(&self) -> Result<Encoder, BundleError> {
-        self.with_source("encoder.onnx", Encoder::new)
+        self.encoder_with(Instructions::best_single())
+    }
+
+    /// The same with given instructions; the bits are the same.
+    ///
+    /// # Errors
+    /// [`BundleError::Unsupported`] on a CPU without them.
+    pub fn encoder_with(&self, instructions: Instructions) -> Result<Encoder, BundleError> {
+        Ok(Encoder::new(&self.encoder, instructions)?)
     }
 
     /// Its filter.
     ///
     /// # Errors
-    /// [`BundleError::Graph`].
+    /// None that loading has not ruled out.
     pub fn filter(&self) -> Result<Filter, BundleError> {
-        self.with_source("filter.onnx", |source| Filter::new(source, self.weights()))
+        self.filter_with(Instructions::best_single())
+    }
+
+    /// The same with given instructions; the bits are the same.
+    ///
+    /// # Errors
+    /// [`BundleError::Unsupported`] on a CPU without them.
+    pub fn filter_with(&self, instructions: Instructions) -> Result<Filter, BundleError> {
+        Ok(Filter::new(&self.weights, &self.posterior, instructions)?)
     }
 
     /// The reference rollout.
     pub fn scalar_rollout(&self) -> ScalarRollout {
         ScalarRollout::new(self.weights())
+    }
+
+    /// The rollout by fused kernels, after a check that they reproduce the reference on this machine.
+    ///
+    /// # Errors
+    /// [`BundleError::Unsupported`] or [`BundleError::Parity`].
+    pub fn kernel_rollout(&self, instructions: Instructions) -> Result<KernelRollout, BundleError> {
+        let kernel = KernelRollout::new(&self.weights, instructions)?;
+        parity::check_kernel(kernel, self.scalar_rollout(), &self.dir.join("transition.onnx"))
     }
 
     /// Its decoder; `None` if it was exported without.

@@ -93,4 +93,7 @@ pub enum BundleError {
         /// In the robot file.
         expected: String,
     },
+    /// This CPU cannot run the chosen back end.
+    #[error(transparent)]
+    Unsupported(#[from] crate::kernel::Unsupported),
 }

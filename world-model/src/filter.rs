@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::error::BundleError;
+use crate::kernel::{Beliefs, Gaussian, Instructions, Unsupported, beliefs};
 use crate::manifest::Dimensions;
-use crate::scalar::ScalarRollout;
-use crate::tract::{Graph, GraphSource};
-use crate::weights::LatentWeights;
+use crate::weights::{Dense, LatentWeights};
 
 /// What the model knows: deterministic `h` and stochastic `s`.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,72 +49,72 @@ pub struct Innovation {
     pub kl_nats: f32,
 }
 
-/// Updates beliefs.
-#[derive(Debug)]
+/// Updates beliefs. Allocates nothing once it is made; the same bits on every CPU.
 pub struct Filter {
-    graph: Graph,
-    prior: ScalarRollout,
-    std: Vec<f32>,
+    beliefs: Box<dyn Beliefs>,
+    prior: Gaussian,
+    posterior: Gaussian,
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Filter")
+    }
 }
 
 impl Filter {
-    /// Prepares `filter.onnx`; the prior-only update uses the transition's weights directly.
+    /// Packs the transition's and the posterior's weights, and sizes all buffers.
     ///
     /// # Errors
-    /// [`BundleError::Graph`].
-    pub fn new(source: &GraphSource<'_>, weights: Arc<LatentWeights>) -> Result<Self, BundleError> {
-        let d = weights.dimensions;
-        let shapes = [
-            vec![1, d.belief],
-            vec![1, d.stochastic],
-            vec![1, d.action],
-            vec![1, d.embedding],
-        ];
+    /// [`Unsupported`] on a CPU without these instructions, and for `bf16`.
+    pub fn new(
+        weights: &Arc<LatentWeights>,
+        posterior: &[Dense; 2],
+        instructions: Instructions,
+    ) -> Result<Self, Unsupported> {
+        let stochastic = weights.dimensions.stochastic;
+        let gaussian = Gaussian {
+            mean: vec![0.0; stochastic],
+            std: vec![0.0; stochastic],
+        };
         Ok(Self {
-            graph: Graph::new(source, &shapes)?,
-            std: vec![0.0; d.stochastic],
-            prior: ScalarRollout::new(weights),
+            beliefs: beliefs(weights, posterior, instructions)?,
+            posterior: gaussian.clone(),
+            prior: gaussian,
         })
     }
 
     /// Takes a frame into account. `action` is the one that caused it.
-    ///
-    /// # Errors
-    /// What the graph executor says; the belief is then unchanged.
-    pub fn posterior(
-        &mut self,
-        belief: &mut Belief,
-        action: &[f32],
-        embedding: &[f32],
-    ) -> Result<Innovation, String> {
-        let outputs = self.graph.run(&[&belief.h, &belief.s, action, embedding])?;
-        let part = |index: usize| {
-            outputs
-                .get(index)
-                .map(Vec::as_slice)
-                .ok_or("filter.onnx lacks an output")
-        };
-        let (h, mean, std) = (part(0)?, part(1)?, part(2)?);
-        let (prior_mean, prior_std) = (part(3)?, part(4)?);
-        belief.h.copy_from_slice(h);
-        belief.s.copy_from_slice(mean);
-        let kl_nats = (0..mean.len())
+    pub fn posterior(&mut self, belief: &mut Belief, action: &[f32], embedding: &[f32]) -> Innovation {
+        let Self {
+            beliefs,
+            prior,
+            posterior,
+        } = self;
+        beliefs.observe(belief, action, embedding, prior, posterior);
+        let kl_nats = (0..prior.mean.len())
             .map(|i| {
-                let ratio = (std[i] / prior_std[i]).powi(2);
-                let distance = ((mean[i] - prior_mean[i]) / prior_std[i]).powi(2);
+                let ratio = (posterior.std[i] / prior.std[i]).powi(2);
+                let distance = ((posterior.mean[i] - prior.mean[i]) / prior.std[i]).powi(2);
                 0.5 * (ratio + distance - 1.0 - crate::math::ln(ratio))
             })
             .sum();
-        Ok(Innovation { kl_nats })
+        Innovation { kl_nats }
     }
 
     /// No frame: the prior's mean stands in for the posterior.
     pub fn predict(&mut self, belief: &mut Belief, action: &[f32]) {
-        self.prior.predict(belief, action, &mut self.std);
+        self.beliefs.predict(belief, action, &mut self.prior);
     }
 
     /// The reward the model believes the present state has.
     pub fn reward(&mut self, belief: &Belief) -> f32 {
-        self.prior.reward(belief)
+        self.beliefs.reward(belief)
+    }
+
+    /// The Gaussians of the last update, for the parity check: posterior mean and standard deviation, then the prior's.
+    pub(crate) fn gaussians(&self) -> [&[f32]; 4] {
+        let (q, p) = (&self.posterior, &self.prior);
+        [&q.mean, &q.std, &p.mean, &p.std]
     }
 }

@@ -3,11 +3,15 @@
 //! Nothing here learns; the trainer writes bundles, this crate checks and runs them.
 
 pub mod bundle;
+pub mod encoder;
 pub mod error;
 pub mod filter;
 pub mod image;
+pub mod kernel;
+mod lanes;
 pub mod manifest;
-pub mod math;
+mod math;
+pub mod noise;
 pub mod parity;
 pub mod rollout;
 pub mod scalar;
@@ -15,9 +19,22 @@ pub mod tract;
 pub mod weights;
 
 pub use bundle::Bundle;
+pub use encoder::Encoder;
 pub use error::BundleError;
 pub use filter::{Belief, Filter, Innovation};
+pub use kernel::KernelRollout;
 pub use manifest::{Dimensions, MANIFEST_VERSION, Manifest, Provenance};
-pub use rollout::{NoiseKey, Rollout};
+pub use noise::NoiseKey;
+pub use rollout::Rollout;
 pub use scalar::ScalarRollout;
-pub use tract::{Decoder, Encoder, TractRollout};
+pub use tract::{Decoder, TractRollout};
+
+/// e^x, the same bits on every CPU, relative error below 2e-7.
+pub fn exp(x: f32) -> f32 {
+    math::exp(x)
+}
+
+/// The natural logarithm of a positive normal number, the same bits on every CPU, relative error below 3e-7 away from 1.
+pub fn ln(x: f32) -> f32 {
+    math::ln(x)
+}

@@ -5,13 +5,20 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
+use crate::encoder::Encoder;
 use crate::error::BundleError;
-use crate::filter::Belief;
+use crate::filter::{Belief, Filter};
+use crate::kernel::{Instructions, KernelRollout};
+use crate::noise::NoiseKey;
+use crate::rollout::Rollout;
 use crate::scalar::ScalarRollout;
 use crate::tract::{Graph, GraphSource};
 
 /// Largest error allowed between any back end and LibTorch, relative to the larger of 1 and the expected value.
 pub const TOLERANCE: f32 = 1e-4;
+
+/// Largest error allowed between the returns of a kernel with 16-bit inputs and the reference's, relative likewise.
+pub const BF16_TOLERANCE: f32 = 5e-2;
 
 /// One tensor of the file.
 #[derive(Debug)]
@@ -122,6 +129,65 @@ pub fn check(source: &GraphSource<'_>, name: &str, parity: (&Path, &[u8])) -> Re
     Ok(worst)
 }
 
+/// Row `index` of a vector whose last dimension is a row; empty past the end.
+fn row(vector: &Vector, index: usize, length: usize) -> &[f32] {
+    vector
+        .values
+        .get(index * length..(index + 1) * length)
+        .unwrap_or(&[])
+}
+
+/// One row of each input to one row of each output.
+type Compute<'a> = dyn FnMut(&[&[f32]]) -> Vec<Vec<f32>> + 'a;
+
+/// Compares what `compute` gives for every row of the inputs with the same row of each output.
+///
+/// # Errors
+/// [`BundleError::Parity`] naming the output and who computed it.
+fn check_rows(
+    name: &str,
+    path: &Path,
+    inputs: &[Vector],
+    outputs: &[Vector],
+    compute: &mut Compute<'_>,
+) -> Result<f32, BundleError> {
+    let rows = inputs
+        .first()
+        .and_then(|first| first.shape.first())
+        .copied()
+        .unwrap_or(0);
+    let length = |vector: &Vector| vector.values.len() / rows.max(1);
+    let mut worst = if rows == 0 { f32::INFINITY } else { 0.0 };
+    let fault = |output: &str, error: f32| BundleError::Parity {
+        path: path.to_owned(),
+        output: format!("{output} ({name})"),
+        error,
+        tolerance: TOLERANCE,
+    };
+    for index in 0..rows {
+        let given: Vec<&[f32]> = inputs
+            .iter()
+            .map(|vector| row(vector, index, length(vector)))
+            .collect();
+        let found = compute(&given);
+        for (position, expected) in outputs.iter().enumerate() {
+            let error = found.get(position).map_or(f32::INFINITY, |values| {
+                error(values, row(expected, index, length(expected)))
+            });
+            worst = worst.max(error);
+            // Negated so that NaN fails.
+            if !(error <= TOLERANCE) {
+                return Err(fault(&expected.name, error));
+            }
+        }
+    }
+    if worst.is_finite() {
+        Ok(worst)
+    } else {
+        Err(fault("every output", worst))
+    }
+}
+
 /// Runs the scalar back end on the parity inputs of `transition` (h, s, action) or `reward` (h, s), and compares its
 /// outputs, in the order (h, mean, standard deviation) or (reward).
 ///
@@ -133,54 +199,115 @@ pub fn check_scalar(
     inputs: &[Vector],
     outputs: &[Vector],
 ) -> Result<f32, BundleError> {
-    let width = |vector: &Vector| vector.shape.last().copied().unwrap_or(1).max(1);
-    let rows = inputs.first().map_or(0, |h| h.values.len() / width(h));
-    let row = |vector: &Vector, index: usize| -> Vec<f32> {
-        let width = width(vector);
-        vector
-            .values
-            .get(index * width..(index + 1) * width)
-            .map_or_else(Vec::new, <[f32]>::to_vec)
-    };
-    let mut worst = 0.0f32;
-    for index in 0..rows {
-        let given: Vec<Vec<f32>> = inputs.iter().map(|vector| row(vector, index)).collect();
-        let found = match given.as_slice() {
-            [h, s, action] => {
-                let (mut belief, mut std) = (
-                    Belief {
-                        h: h.clone(),
-                        s: s.clone(),
-                    },
-                    vec![0.0; s.len()],
-                );
-                scalar.predict(&mut belief, action, &mut std);
-                vec![belief.h, belief.s, std]
-            }
-            [h, s] => {
-                let belief = Belief {
-                    h: h.clone(),
-                    s: s.clone(),
-                };
-                vec![vec![scalar.reward(&belief)]]
-            }
-            _ => Vec::new(),
-        };
-        for (position, expected) in outputs.iter().enumerate() {
-            let error = found
-                .get(position)
-                .map_or(f32::INFINITY, |values| error(values, &row(expected, index)));
-            // Negated so that NaN fails.
-            if !(error <= TOLERANCE) {
-                return Err(BundleError::Parity {
-                    path: path.to_owned(),
-                    output: format!("{} (scalar)", expected.name),
-                    error,
-                    tolerance: TOLERANCE,
-                });
-            }
-            worst = worst.max(error);
+    check_rows("scalar", path, inputs, outputs, &mut |given| match *given {
+        [h, s, action] => {
+            let (mut belief, mut std) = (belief(h, s), vec![0.0; s.len()]);
+            scalar.predict(&mut belief, action, &mut std);
+            vec![belief.h, belief.s, std]
         }
+        [h, s] => vec![vec![scalar.reward(&belief(h, s))]],
+        _ => Vec::new(),
+    })
+}
+
+fn belief(h: &[f32], s: &[f32]) -> Belief {
+    Belief {
+        h: h.to_vec(),
+        s: s.to_vec(),
     }
-    Ok(worst)
+}
+
+/// Runs the encoder on the parity images.
+///
+/// # Errors
+/// [`BundleError::Parity`] naming the output.
+pub fn check_encoder(
+    mut encoder: Encoder,
+    path: &Path,
+    inputs: &[Vector],
+    outputs: &[Vector],
+) -> Result<f32, BundleError> {
+    let rows = inputs.first().and_then(|image| image.shape.first()).copied();
+    let length = outputs
+        .first()
+        .map_or(0, |embedding| embedding.values.len() / rows.unwrap_or(1).max(1));
+    check_rows("kernel", path, inputs, outputs, &mut |given| {
+        let mut embedding = vec![0.0; length];
+        encoder.encode_planes(given[0], &mut embedding);
+        vec![embedding]
+    })
+}
+
+/// Runs the filter on the parity inputs (h, s, action, embedding) and compares h, then mean and standard deviation of
+/// posterior and prior.
+///
+/// # Errors
+/// [`BundleError::Parity`] naming the output.
+pub fn check_filter(
+    mut filter: Filter,
+    path: &Path,
+    inputs: &[Vector],
+    outputs: &[Vector],
+) -> Result<f32, BundleError> {
+    check_rows("kernel", path, inputs, outputs, &mut |given| {
+        let &[h, s, action, embedding] = given else {
+            return Vec::new();
+        };
+        let mut belief = belief(h, s);
+        filter.posterior(&mut belief, action, embedding);
+        let mut found = vec![belief.h];
+        found.extend(filter.gaussians().map(<[f32]>::to_vec));
+        found
+    })
+}
+
+/// Lets a kernel imagine a few random sequences from a random belief, and compares it with the reference: bit by bit,
+/// or within [`BF16_TOLERANCE`] if it computes with 16 bits.
+///
+/// # Errors
+/// [`BundleError::Parity`].
+pub fn check_kernel(
+    mut kernel: KernelRollout,
+    mut scalar: ScalarRollout,
+    path: &Path,
+) -> Result<KernelRollout, BundleError> {
+    const CANDIDATES: usize = 37;
+    const HORIZON: usize = 3;
+    let d = scalar.dimensions();
+    let mut stream = robot::philox::Stream::new(1, 0x9A);
+    let start = Belief {
+        h: (0..d.belief).map(|_| stream.range(-1.0, 1.0)).collect(),
+        s: (0..d.stochastic).map(|_| stream.range(-2.0, 2.0)).collect(),
+    };
+    let actions: Vec<f32> = (0..CANDIDATES * HORIZON * d.action)
+        .map(|_| stream.range(-1.0, 1.0))
+        .collect();
+    let key = NoiseKey {
+        seed: 1,
+        tick: 0,
+        iteration: 0,
+        sampled: true,
+    };
+    let imagine = |rollout: &mut dyn Rollout| {
+        let mut returns = vec![f32::NAN; CANDIDATES];
+        rollout.begin(&start);
+        let done = rollout.returns(&actions, HORIZON, key, 0, &mut returns);
+        done.map(|()| returns).unwrap_or_default()
+    };
+    let (expected, found) = (imagine(&mut scalar), imagine(&mut kernel));
+    let error = error(&found, &expected);
+    let tolerance = match kernel.instructions() {
+        Instructions::Bf16 => BF16_TOLERANCE,
+        Instructions::Portable | Instructions::Avx2 | Instructions::Avx512 => 0.0,
+    };
+    // Negated so that NaN fails.
+    if !(error <= tolerance) {
+        return Err(BundleError::Parity {
+            path: path.to_owned(),
+            output: format!("return ({})", kernel.name()),
+            error,
+            tolerance,
+        });
+    }
+    Ok(kernel)
 }

@@ -8,8 +8,10 @@
 use std::sync::Arc;
 
 use crate::filter::Belief;
+use crate::manifest::Dimensions;
 use crate::math;
-use crate::rollout::{NoiseKey, Purpose, Rollout};
+use crate::noise::{NoiseKey, Purpose};
+use crate::rollout::Rollout;
 use crate::weights::{Dense, LatentWeights};
 
 /// Candidates computed side by side.
@@ -24,6 +26,7 @@ type Lane = [f32; TILE];
 #[derive(Debug, Clone)]
 pub struct ScalarRollout {
     weights: Arc<LatentWeights>,
+    start: Belief,
     scratch: Scratch,
 }
 
@@ -59,7 +62,17 @@ impl ScalarRollout {
             reward: [lanes(widest), lanes(widest)],
             noise: vec![0.0; d.stochastic],
         };
-        Self { weights, scratch }
+        let start = Belief::initial(&d);
+        Self {
+            weights,
+            start,
+            scratch,
+        }
+    }
+
+    /// Sizes of the model's vectors.
+    pub fn dimensions(&self) -> Dimensions {
+        self.weights.dimensions
     }
 
     /// Advances a single belief by one action through the prior's mean, in place, and writes the prior's standard
@@ -105,9 +118,12 @@ impl Rollout for ScalarRollout {
         "scalar"
     }
 
+    fn begin(&mut self, start: &Belief) {
+        self.start.copy_from(start);
+    }
+
     fn returns(
         &mut self,
-        start: &Belief,
         actions: &[f32],
         horizon: usize,
         noise: NoiseKey,
@@ -120,7 +136,7 @@ impl Rollout for ScalarRollout {
             let mut job = Returns {
                 scratch: &mut self.scratch,
                 weights: &self.weights,
-                start,
+                start: &self.start,
                 actions: &actions[first * stride..(first + chunk.len()) * stride],
                 horizon,
                 noise,
@@ -213,23 +229,32 @@ impl Scratch {
     #[inline(always)]
     fn step(&mut self, weights: &LatentWeights) {
         let (stochastic, belief) = (weights.dimensions.stochastic, weights.dimensions.belief);
+        let (state, input) = (&weights.gru_state, &weights.gru_input);
         dense(&weights.input, &self.input, &mut self.hidden, true);
-        dense(&weights.gru_input, &self.hidden, &mut self.gates_input, false);
-        dense(
-            &weights.gru_state,
-            &self.features[stochastic..],
-            &mut self.gates_state,
-            false,
-        );
+        // Reset and update gates are one sum over state, then input; the new state's two parts stay apart.
+        for (o, row) in self.gates_state.iter_mut().enumerate() {
+            let both = o < 2 * belief;
+            *row = [if both {
+                state.bias[o] + input.bias[o]
+            } else {
+                state.bias[o]
+            }; TILE];
+        }
+        accumulate(state, &self.features[stochastic..], &mut self.gates_state);
+        self.gates_input.copy_from_slice(&self.gates_state);
+        for (row, &bias) in self.gates_input.iter_mut().zip(&input.bias).skip(2 * belief) {
+            *row = [bias; TILE];
+        }
+        accumulate(input, &self.hidden, &mut self.gates_input);
         for i in 0..belief {
             let h = &mut self.features[stochastic + i];
             for lane in 0..TILE {
-                let gate = |index: usize| (self.gates_input[index][lane], self.gates_state[index][lane]);
-                let (xr, hr) = gate(i);
-                let (xz, hz) = gate(belief + i);
-                let (xn, hn) = gate(2 * belief + i);
-                let r = math::sigmoid(xr + hr);
-                let z = math::sigmoid(xz + hz);
+                let r = math::sigmoid(self.gates_input[i][lane]);
+                let z = math::sigmoid(self.gates_input[belief + i][lane]);
+                let (xn, hn) = (
+                    self.gates_input[2 * belief + i][lane],
+                    self.gates_state[2 * belief + i][lane],
+                );
                 let n = math::tanh(r.mul_add(hn, xn));
                 h[lane] = z.mul_add(h[lane] - n, n);
             }
@@ -287,23 +312,31 @@ impl Scratch {
     }
 }
 
-/// `y = W x + b`, optionally with ReLU; inputs in ascending order for every output.
+/// `y = W x + b`, optionally with ReLU.
 #[inline(always)]
 fn dense(layer: &Dense, x: &[Lane], y: &mut [Lane], relu: bool) {
-    let input = layer.input;
-    let x = &x[..input];
-    let finish = |mut value: Lane, out: &mut Lane| {
-        if relu {
-            for v in &mut value {
-                *v = v.max(0.0);
+    for (row, &bias) in y.iter_mut().zip(&layer.bias) {
+        *row = [bias; TILE];
+    }
+    accumulate(layer, x, y);
+    if relu {
+        for row in &mut y[..layer.output] {
+            for value in row {
+                *value = math::relu(*value);
             }
         }
-        *out = value;
-    };
+    }
+}
+
+/// `y += W x`; inputs in ascending order for every output.
+#[inline(always)]
+fn accumulate(layer: &Dense, x: &[Lane], y: &mut [Lane]) {
+    let input = layer.input;
+    let x = &x[..input];
     let whole = layer.output - layer.output % BLOCK;
     for first in (0..whole).step_by(BLOCK) {
         let rows: [&[f32]; BLOCK] = std::array::from_fn(|k| &layer.weight[(first + k) * input..][..input]);
-        let mut sums: [Lane; BLOCK] = std::array::from_fn(|k| [layer.bias[first + k]; TILE]);
+        let mut sums: [Lane; BLOCK] = std::array::from_fn(|k| y[first + k]);
         for (i, lane) in x.iter().enumerate() {
             for (sum, row) in sums.iter_mut().zip(rows) {
                 let w = row[i];
@@ -312,19 +345,15 @@ fn dense(layer: &Dense, x: &[Lane], y: &mut [Lane], relu: bool) {
                 }
             }
         }
-        for (k, sum) in sums.into_iter().enumerate() {
-            finish(sum, &mut y[first + k]);
-        }
+        y[first..first + BLOCK].copy_from_slice(&sums);
     }
     for output in whole..layer.output {
         let row = &layer.weight[output * input..][..input];
-        let mut sum = [layer.bias[output]; TILE];
         for (&w, lane) in row.iter().zip(x) {
-            for (s, &v) in sum.iter_mut().zip(lane) {
+            for (s, &v) in y[output].iter_mut().zip(lane) {
                 *s = w.mul_add(v, *s);
             }
         }
-        finish(sum, &mut y[output]);
     }
 }
 

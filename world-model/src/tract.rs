@@ -1,9 +1,9 @@
-//! Exported graphs run by tract: the encoder, the filter's graph, and rollouts by another route.
+//! Exported graphs run by tract: the decoder, the parity check, and rollouts by another route.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use robot::{FRAME_SIDE, Frame};
+use robot::Frame;
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, TVec, Tensor, TractResult,
     TypedRunnableModel,
@@ -11,9 +11,10 @@ use tract_onnx::prelude::{
 
 use crate::error::BundleError;
 use crate::filter::Belief;
-use crate::image::{from_planes, to_planes};
+use crate::image::from_planes;
 use crate::manifest::Dimensions;
-use crate::rollout::{NoiseKey, Purpose, Rollout};
+use crate::noise::{NoiseKey, Purpose};
+use crate::rollout::Rollout;
 
 /// A graph's file and bytes.
 #[derive(Debug, Clone, Copy)]
@@ -79,49 +80,6 @@ impl Graph {
     }
 }
 
-/// Frames to embeddings.
-#[derive(Debug)]
-pub struct Encoder {
-    graph: Graph,
-    planes: Vec<f32>,
-}
-
-impl Encoder {
-    /// Prepares `encoder.onnx` for one image at a time.
-    ///
-    /// # Errors
-    /// [`BundleError::Graph`].
-    pub fn new(source: &GraphSource<'_>) -> Result<Self, BundleError> {
-        let shape = vec![1, 3, FRAME_SIDE, FRAME_SIDE];
-        Ok(Self {
-            graph: Graph::new(source, &[shape])?,
-            planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE],
-        })
-    }
-
-    /// Writes the embedding of `frame`.
-    ///
-    /// # Errors
-    /// What the graph executor says, or an embedding of another length.
-    pub fn encode(&mut self, frame: &Frame, embedding: &mut [f32]) -> Result<(), String> {
-        to_planes(frame, &mut self.planes);
-        let outputs = self.graph.run(&[&self.planes])?;
-        match outputs.first() {
-            Some(output) if output.len() == embedding.len() => {
-                embedding.copy_from_slice(output);
-                Ok(())
-            }
-            other => {
-                let found = other.map_or(0, Vec::len);
-                Err(format!(
-                    "encoder.onnx gives {found} numbers, the manifest says {}",
-                    embedding.len()
-                ))
-            }
-        }
-    }
-}
-
 /// Beliefs to images, for people to look at.
 #[derive(Debug)]
 pub struct Decoder {
@@ -157,6 +115,7 @@ impl Decoder {
 pub struct TractRollout {
     dimensions: Dimensions,
     batch: usize,
+    start: Belief,
     transition: Graph,
     reward: Graph,
 }
@@ -182,6 +141,7 @@ impl TractRollout {
         Ok(Self {
             dimensions,
             batch,
+            start: Belief::initial(&dimensions),
             transition: Graph::new(transition, &shapes)?,
             reward: Graph::new(reward, &[vec![batch, belief], vec![batch, stochastic]])?,
         })
@@ -193,9 +153,12 @@ impl Rollout for TractRollout {
         "tract"
     }
 
+    fn begin(&mut self, start: &Belief) {
+        self.start.copy_from(start);
+    }
+
     fn returns(
         &mut self,
-        start: &Belief,
         actions: &[f32],
         horizon: usize,
         noise: NoiseKey,
@@ -208,8 +171,8 @@ impl Rollout for TractRollout {
         let mut eps = vec![0.0; stochastic];
         for (chunk_index, chunk) in returns.chunks_mut(self.batch).enumerate() {
             let first = chunk_index * self.batch;
-            let mut h = start.h.repeat(self.batch);
-            let mut s = start.s.repeat(self.batch);
+            let mut h = self.start.h.repeat(self.batch);
+            let mut s = self.start.s.repeat(self.batch);
             let mut a = vec![0.0; self.batch * action];
             chunk.fill(0.0);
             for step in 0..horizon {

@@ -40,6 +40,32 @@ pub struct LatentWeights {
     pub min_std: f32,
 }
 
+/// A convolution over square planes, without padding, followed by ReLU.
+#[derive(Debug, Clone)]
+pub struct Convolution {
+    /// Channels it reads.
+    pub input: usize,
+    /// Channels it gives.
+    pub output: usize,
+    /// Height and width of its kernel.
+    pub kernel: usize,
+    /// Positions between two patches.
+    pub stride: usize,
+    /// Height and width of what it reads.
+    pub side: usize,
+    /// `[output][input][kernel][kernel]`.
+    pub weight: Vec<f32>,
+    /// `[output]`.
+    pub bias: Vec<f32>,
+}
+
+impl Convolution {
+    /// Height and width of what it gives.
+    pub fn side_out(&self) -> usize {
+        (self.side - self.kernel) / self.stride + 1
+    }
+}
+
 /// Parses an ONNX file's bytes.
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<ModelProto, BundleError> {
     let parsed: TractResult<ModelProto> = tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]);
@@ -111,13 +137,77 @@ impl Initialisers<'_> {
         self.dense(&format!("{name}.weight"), &format!("{name}.bias"), input, output)
     }
 
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let graph = self.model.graph.as_ref()?;
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+        Some(tensor.dims.iter().map(|&n| n as usize).collect())
+    }
+
     fn required_length(&self, name: &str) -> Result<usize, BundleError> {
         self.length(name)
             .ok_or_else(|| self.fault(format!("no initialiser `{name}`")))
     }
 }
 
+/// Sizes that a bundle's graphs have beside its manifest's [`Dimensions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// Width of the layers around the GRU.
+    pub width: usize,
+    /// Widths of the reward head's hidden layers.
+    pub reward: Vec<usize>,
+}
+
 impl LatentWeights {
+    /// Random weights of the usual initialisation's size, for timing networks of other sizes than the bundle's.
+    pub fn random(dimensions: Dimensions, hidden: &Hidden, seed: u64) -> Self {
+        let mut stream = robot::philox::Stream::new(seed, 0x77);
+        let mut dense = |input: usize, output: usize| {
+            let limit = (6.0 / (input + output) as f32).sqrt();
+            Dense {
+                input,
+                output,
+                weight: (0..input * output).map(|_| stream.range(-limit, limit)).collect(),
+                bias: vec![0.0; output],
+            }
+        };
+        let Dimensions {
+            belief,
+            stochastic,
+            action,
+            ..
+        } = dimensions;
+        let mut reward = Vec::new();
+        let mut width = stochastic + belief;
+        for output in hidden.reward.iter().copied().chain([1]) {
+            reward.push(dense(width, output));
+            width = output;
+        }
+        Self {
+            dimensions,
+            input: dense(stochastic + action, hidden.width),
+            gru_input: dense(hidden.width, 3 * belief),
+            gru_state: dense(belief, 3 * belief),
+            prior: [dense(belief, hidden.width), dense(hidden.width, 2 * stochastic)],
+            reward,
+            min_std: 0.1,
+        }
+    }
+
+    /// Multiply-adds of one latent step of one candidate; and how many of them all candidates share at step 0.
+    pub fn multiply_adds(&self) -> (usize, usize) {
+        let size = |layer: &Dense| layer.input * layer.output;
+        let step = [&self.input, &self.gru_input, &self.gru_state];
+        let all = step
+            .into_iter()
+            .chain(&self.prior)
+            .chain(&self.reward)
+            .map(size)
+            .sum();
+        let shared = self.dimensions.stochastic * self.input.output + size(&self.gru_state);
+        (all, shared)
+    }
+
     /// Reads `transition.onnx` and `reward.onnx`.
     ///
     /// # Errors
@@ -168,4 +258,72 @@ impl LatentWeights {
             min_std: t.tensor("min_std", &[1])?[0],
         })
     }
+}
+
+/// Stride of the encoder's convolutions (PlaNet, appendix A).
+const STRIDE: usize = 2;
+
+/// Reads `encoder.onnx`: convolutions from a frame down to an embedding of `embedding` numbers.
+///
+/// # Errors
+/// [`BundleError::Graph`], naming the initialiser.
+pub fn encoder(graph: (&Path, &[u8]), embedding: usize) -> Result<Vec<Convolution>, BundleError> {
+    let model = parse(graph.0, graph.1)?;
+    let e = Initialisers {
+        path: graph.0,
+        model: &model,
+    };
+    let mut layers: Vec<Convolution> = Vec::new();
+    let (mut channels, mut side) = (3, robot::FRAME_SIDE);
+    while let Some(shape) = e.shape(&format!("encoder.{}.weight", layers.len())) {
+        let name = format!("encoder.{}.weight", layers.len());
+        let &[output, input, kernel, width] = shape.as_slice() else {
+            return Err(e.fault(format!(
+                "initialiser `{name}` has shape {shape:?}, expected four numbers"
+            )));
+        };
+        if input != channels || width != kernel || kernel == 0 || kernel > side {
+            return Err(e.fault(format!(
+                "initialiser `{name}` has shape {shape:?}, which does not fit {channels} planes of {side} x {side}"
+            )));
+        }
+        let layer = Convolution {
+            input,
+            output,
+            kernel,
+            stride: STRIDE,
+            side,
+            weight: e.tensor(&name, &shape)?,
+            bias: e.tensor(&format!("encoder.{}.bias", layers.len()), &[output])?,
+        };
+        (channels, side) = (output, layer.side_out());
+        layers.push(layer);
+    }
+    if layers.is_empty() {
+        return Err(e.fault("no initialiser `encoder.0.weight`".to_owned()));
+    }
+    if channels * side * side != embedding {
+        return Err(e.fault(format!(
+            "gives {} numbers, the manifest says {embedding}",
+            channels * side * side
+        )));
+    }
+    Ok(layers)
+}
+
+/// Reads the posterior's layers, over `[h, embedding]`, from `filter.onnx`.
+///
+/// # Errors
+/// [`BundleError::Graph`], naming the initialiser.
+pub fn posterior(graph: (&Path, &[u8]), dimensions: Dimensions) -> Result<[Dense; 2], BundleError> {
+    let model = parse(graph.0, graph.1)?;
+    let f = Initialisers {
+        path: graph.0,
+        model: &model,
+    };
+    let hidden = f.required_length("posterior.0.bias")?;
+    Ok([
+        f.layer("posterior.0", dimensions.belief + dimensions.embedding, hidden)?,
+        f.layer("posterior.1", hidden, 2 * dimensions.stochastic)?,
+    ])
 }

@@ -1,14 +1,33 @@
-//! The cross-entropy method: PlaNet's Algorithm 2, with an optional warm start.
+//! The cross-entropy method: PlaNet's Algorithm 2, and two later ones as options of the same loop.
+//!
+//! | | `planet` | `icem` (Pinneri et al. 2020) | `mppi` (as in TD-MPC, Hansen et al. 2022) |
+//! |---|---|---|---|
+//! | noise | white | coloured, 1 / f^beta | white |
+//! | candidates | J | J, then fewer by 1.25 an iteration, at least 2 K | J |
+//! | first candidates | - | 0.3 of the last elites; the mean | - |
+//! | refit | mean of the elites | with a tenth of the old mean | elites weighted by return |
+//! | executes | the mean | the best candidate | the mean |
 
-use robot::config::Planner as Budget;
+use robot::config::{Method, Planner as Budget};
 use robot::{Envelope, JointVec, SetPoint};
 use world_model::NoiseKey;
-use world_model::rollout::Purpose;
+
+use super::proposals::{Proposals, colour};
+
+/// Share of the elites that iCEM keeps for the next iteration and the next plan.
+const KEPT: f32 = 0.3;
+
+/// Factor by which iCEM's candidates become fewer.
+const DECAY: f32 = 1.25;
+
+/// Share of the old mean and standard deviation in iCEM's new ones.
+const MOMENTUM: f32 = 0.1;
 
 /// Scores candidate action sequences.
 pub trait Evaluate {
-    /// Writes the return of each candidate; `actions` is `[candidates][horizon][action]`. `false` if it could not.
-    fn returns(&mut self, actions: &[f32], horizon: usize, key: NoiseKey, returns: &mut [f32]) -> bool;
+    /// Writes the candidates (`[candidates][horizon][action]`, from [`Proposals::write`]) and the return of each.
+    /// `false` if it could not.
+    fn returns(&mut self, proposals: &Proposals<'_>, actions: &mut [f32], returns: &mut [f32]) -> bool;
 }
 
 /// What one iteration found.
@@ -25,6 +44,7 @@ pub struct IterationStatistics {
 /// A diagonal Gaussian over action sequences, refitted to the elites of its own samples. Every buffer is sized once.
 #[derive(Debug)]
 pub struct Cem {
+    method: Method,
     horizon: usize,
     width: usize,
     elites: usize,
@@ -33,17 +53,34 @@ pub struct Cem {
     /// `[horizon][action]`.
     mean: Vec<f32>,
     std: Vec<f32>,
+    /// `[horizon][horizon]` or nothing.
+    colour: Vec<f32>,
+    /// `[kept][horizon][action]`: the first candidates of the next iteration, and how many of them there are.
+    kept: Vec<f32>,
+    kept_count: usize,
+    /// The best candidate of the last iteration, where that is what is executed.
+    best: Option<Vec<f32>>,
     /// `[candidates][horizon][action]`, after the envelope.
     actions: Vec<f32>,
     returns: Vec<f32>,
     order: Vec<u32>,
+    weights: Vec<f32>,
 }
 
 impl Cem {
     /// Sizes all buffers.
     pub fn new(budget: &Budget, width: usize) -> Self {
         let sequence = budget.horizon * width;
+        let (colour, kept, best) = match budget.method {
+            Method::Icem { beta } => (
+                colour(budget.horizon, beta),
+                (KEPT * budget.elites as f32) as usize + 1,
+                Some(vec![0.0; sequence]),
+            ),
+            Method::Planet | Method::Mppi { .. } => (Vec::new(), 0, None),
+        };
         Self {
+            method: budget.method,
             horizon: budget.horizon,
             width,
             elites: budget.elites,
@@ -51,35 +88,66 @@ impl Cem {
             warm_start: budget.warm_start,
             mean: vec![0.0; sequence],
             std: vec![0.0; sequence],
+            colour,
+            kept: vec![0.0; kept.min(budget.candidates) * sequence],
+            kept_count: 0,
+            best,
             actions: vec![0.0; budget.candidates * sequence],
             returns: vec![0.0; budget.candidates],
-            order: (0..budget.candidates as u32).collect(),
+            order: vec![0; budget.candidates],
+            weights: vec![0.0; budget.elites],
         }
     }
 
     /// Forgets the previous plan.
     pub fn reset(&mut self) {
         self.mean.fill(0.0);
+        self.kept_count = 0;
+        if let Some(best) = &mut self.best {
+            best.fill(0.0);
+        }
     }
 
     /// Starts a plan: the previous one shifted by a step (its last action repeated as zero), or zero.
     pub fn begin(&mut self) {
-        if self.warm_start {
-            self.mean.copy_within(self.width.., 0);
-            let last = self.mean.len() - self.width;
-            self.mean[last..].fill(0.0);
-        } else {
-            self.mean.fill(0.0);
-        }
         self.std.fill(self.initial_std);
+        if !self.warm_start {
+            return self.reset();
+        }
+        let width = self.width;
+        let shift = |sequence: &mut [f32]| {
+            let last = sequence.len() - width;
+            sequence.copy_within(width.., 0);
+            sequence[last..].fill(0.0);
+        };
+        shift(&mut self.mean);
+        self.kept
+            .chunks_exact_mut(self.horizon * width)
+            .take(self.kept_count)
+            .for_each(shift);
+        if let Some(best) = &mut self.best {
+            shift(best);
+        }
     }
 
-    /// The mean's first action: the plan's proposal at any time.
+    /// The plan's proposal at any time: the first action of what the method executes.
     pub fn first_action(&self) -> JointVec {
-        self.mean[..self.width]
+        self.best.as_ref().unwrap_or(&self.mean)[..self.width]
             .iter()
             .map(|value| value.clamp(-1.0, 1.0))
             .collect()
+    }
+
+    /// Candidates of an iteration.
+    pub fn candidates(&self, iteration: u32) -> usize {
+        let most = self.returns.len();
+        match self.method {
+            Method::Planet | Method::Mppi { .. } => most,
+            Method::Icem { .. } => {
+                let fewer = most as f32 / DECAY.powi(iteration as i32);
+                (fewer as usize).max(2 * self.elites).min(most)
+            }
+        }
     }
 
     /// One iteration: sample, clip, clamp by the envelope, score, refit to the best K. `None`, and the mean as it
@@ -91,44 +159,36 @@ impl Cem {
         envelope: &Envelope,
         evaluate: &mut dyn Evaluate,
     ) -> Option<IterationStatistics> {
-        self.sample(key, from, envelope);
-        if !evaluate.returns(&self.actions, self.horizon, key, &mut self.returns) {
-            return None;
-        }
-        let returns = &self.returns;
-        // NaN and infinities rank last; equal returns rank by index, so that the choice is the same everywhere.
-        let score = |index: u32| {
-            let value = returns[index as usize];
-            if value.is_finite() {
-                value
-            } else {
-                f32::NEG_INFINITY
-            }
-        };
-        let better = |a: &u32, b: &u32| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
-        if self.elites < self.order.len() {
-            self.order.select_nth_unstable_by(self.elites - 1, better);
-        }
-        self.order[..self.elites].sort_unstable_by(better);
-        let finite = self.order[..self.elites]
-            .iter()
-            .take_while(|i| score(**i).is_finite())
-            .count();
-        if finite == 0 {
-            return None;
-        }
-        let best_return = score(self.order[0]);
-        let elites = &self.order[..finite];
-        let elite_mean_return = elites.iter().map(|i| score(*i)).sum::<f32>() / finite as f32;
         let sequence = self.horizon * self.width;
-        for element in 0..sequence {
-            let value = |i: &u32| self.actions[*i as usize * sequence + element];
-            let mean = elites.iter().map(value).sum::<f32>() / finite as f32;
-            let variance = elites.iter().map(|i| (value(i) - mean).powi(2)).sum::<f32>() / finite as f32;
-            self.mean[element] = mean;
-            // PlaNet's planner keeps a little variance: std = sqrt(var + 1e-6).
-            self.std[element] = (variance + 1e-6).sqrt();
+        let count = self.candidates(key.iteration);
+        let proposals = Proposals {
+            key,
+            horizon: self.horizon,
+            width: self.width,
+            mean: &self.mean,
+            std: &self.std,
+            kept: &self.kept[..self.kept_count.min(count) * sequence],
+            colour: &self.colour,
+            from,
+            envelope,
+        };
+        let (actions, returns) = (&mut self.actions[..count * sequence], &mut self.returns[..count]);
+        if !evaluate.returns(&proposals, actions, returns) {
+            return None;
         }
+        let finite = select(&self.returns[..count], &mut self.order[..count], self.elites);
+        let elites = &self.order[..finite];
+        let first = *elites.first()?;
+        let best_return = self.returns[first as usize];
+        let scores = || elites.iter().map(|index| self.returns[*index as usize]);
+        let elite_mean_return = scores().sum::<f32>() / finite as f32;
+        for (weight, score) in self.weights.iter_mut().zip(scores()) {
+            *weight = match self.method {
+                Method::Planet | Method::Icem { .. } => 1.0,
+                Method::Mppi { temperature } => world_model::exp((score - best_return) / temperature),
+            };
+        }
+        self.refit(finite);
         let elite_std = self.std[..self.width].iter().sum::<f32>() / self.width as f32;
         Some(IterationStatistics {
             best_return,
@@ -137,30 +197,66 @@ impl Cem {
         })
     }
 
-    fn sample(&mut self, key: NoiseKey, from: &SetPoint, envelope: &Envelope) {
-        let mut noise = [0.0; robot::MAX_JOINTS];
-        for (candidate, sequence) in self
-            .actions
-            .chunks_exact_mut(self.horizon * self.width)
-            .enumerate()
-        {
-            let mut set_point = from.clone();
-            for (step, action) in sequence.chunks_exact_mut(self.width).enumerate() {
-                key.normals(
-                    Purpose::Action,
-                    candidate as u32,
-                    step as u32,
-                    &mut noise[..self.width],
-                );
-                for joint in 0..self.width {
-                    let at = step * self.width + joint;
-                    // Clipped before it is scored, and clamped by what the guard would make of it.
-                    action[joint] = self.std[at].mul_add(noise[joint], self.mean[at]).clamp(-1.0, 1.0);
-                }
-                let clamped = envelope.clamp(&set_point, action);
-                action.copy_from_slice(&clamped.action);
-                set_point = clamped.set_point;
+    /// The Gaussian of the first `count` elites with their weights; what iCEM keeps of them.
+    fn refit(&mut self, count: usize) {
+        let sequence = self.horizon * self.width;
+        let elites = &self.order[..count];
+        let weights = &self.weights[..count];
+        let total = weights.iter().sum::<f32>();
+        let momentum = match self.method {
+            Method::Icem { .. } => MOMENTUM,
+            Method::Planet | Method::Mppi { .. } => 0.0,
+        };
+        for element in 0..sequence {
+            let values = || {
+                elites
+                    .iter()
+                    .map(|i| self.actions[*i as usize * sequence + element])
+            };
+            let weighted = || values().zip(weights);
+            let mean = weighted().map(|(value, weight)| value * weight).sum::<f32>() / total;
+            let spread = weighted().map(|(value, weight)| (value - mean).powi(2) * weight);
+            // PlaNet's planner keeps a little variance: std = sqrt(var + 1e-6).
+            let std = (spread.sum::<f32>() / total + 1e-6).sqrt();
+            self.mean[element] = momentum * self.mean[element] + (1.0 - momentum) * mean;
+            self.std[element] = momentum * self.std[element] + (1.0 - momentum) * std;
+        }
+        if let Some(best) = &mut self.best {
+            let candidate = |index: u32| &self.actions[index as usize * sequence..][..sequence];
+            best.copy_from_slice(candidate(elites[0]));
+            let mut slots = self.kept.chunks_exact_mut(sequence);
+            if let Some(slot) = slots.next() {
+                slot.copy_from_slice(&self.mean);
+            }
+            self.kept_count = 1;
+            for (slot, index) in slots.zip(elites) {
+                slot.copy_from_slice(candidate(*index));
+                self.kept_count += 1;
             }
         }
     }
+}
+
+/// Puts the indices of the best `elites` returns first in `order`, best before worse, in O(J), and says how many of them
+/// are finite. NaN and infinities rank last; equal returns rank by index, so that the choice is the same everywhere.
+fn select(returns: &[f32], order: &mut [u32], elites: usize) -> usize {
+    let elites = elites.min(order.len());
+    let score = |index: u32| {
+        let value = returns[index as usize];
+        if value.is_finite() {
+            value
+        } else {
+            f32::NEG_INFINITY
+        }
+    };
+    let better = |a: &u32, b: &u32| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
+    for (index, place) in order.iter_mut().enumerate() {
+        *place = index as u32;
+    }
+    if elites < order.len() {
+        order.select_nth_unstable_by(elites - 1, better);
+    }
+    let best = &mut order[..elites];
+    best.sort_unstable_by(better);
+    best.iter().take_while(|index| score(**index).is_finite()).count()
 }

@@ -2,7 +2,7 @@
 
 use robot::JointVec;
 use world_model::NoiseKey;
-use world_model::rollout::Purpose;
+use world_model::noise::Purpose;
 
 /// Correlations an episode draws from.
 const CORRELATION: [f32; 4] = [0.0, 0.7, 0.9, 0.97];

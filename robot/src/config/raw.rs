@@ -104,10 +104,14 @@ pub struct RawPlanner {
     pub initial_std: f32,
     /// Shifted previous plan as the first mean.
     pub warm_start: bool,
+    /// What is made of candidates and their returns.
+    pub method: Method,
     /// Sampled or mean latents.
     pub latents: Latents,
     /// Rollout back end.
     pub backend: RolloutBackend,
+    /// Threads that plan.
+    pub threads: usize,
     /// Pipeline.
     pub pipeline: Pipeline,
     /// Share of the period the planner may use.
@@ -124,12 +128,40 @@ pub enum Latents {
     Mean,
 }
 
-/// Which rollout implementation plans.
+/// What is made of candidates and their returns.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Method {
+    /// The paper's Algorithm 2.
+    Planet,
+    /// iCEM: coloured noise, kept elites, ever fewer candidates, the best of which is executed.
+    Icem {
+        /// The noise's power falls with its frequency to this power; 0 is white.
+        beta: f32,
+    },
+    /// Elites weighted by the exponential of their return.
+    Mppi {
+        /// Difference in return at which a weight falls to 1/e.
+        temperature: f32,
+    },
+}
+
+/// Which rollout implementation plans. All but `tract` and `bf16` compute the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RolloutBackend {
     /// The readable reference.
     Scalar,
+    /// The fastest kernel in `f32` that this CPU has.
+    Simd,
+    /// The kernel in plain Rust.
+    Portable,
+    /// The kernel for AVX2 and FMA.
+    Avx2,
+    /// The kernel for AVX-512 F.
+    Avx512,
+    /// The kernel for AVX-512 BF16: twice as fast, at 16 bits.
+    Bf16,
     /// The exported ONNX graphs, run by tract.
     Tract,
 }

@@ -100,9 +100,10 @@ fn scalar_rollouts_agree_with_libtorch() {
         iteration: 0,
         sampled: false,
     };
-    bundle
-        .scalar_rollout()
-        .returns(&belief, &actions, horizon, key, 0, &mut returns)
+    let mut rollout = bundle.scalar_rollout();
+    rollout.begin(&belief);
+    rollout
+        .returns(&actions, horizon, key, 0, &mut returns)
         .expect("imagines");
 
     let expected = no_grad(|| {

@@ -1,0 +1,248 @@
+//! What a plan costs on this machine: time, share of the multiply-add peak, and where the rest goes.
+//!
+//! Every figure of one [`measure`] comes from the same minute of the same run, so that their ratios hold on a machine
+//! that is shared.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use robot::config::{Latents, Planner as Budget, RolloutBackend};
+use robot::{Envelope, SetPoint};
+use serde::Serialize;
+use world_model::kernel::{Instructions, KernelRollout, Unsupported, peak_flops};
+use world_model::weights::LatentWeights;
+use world_model::{Belief, NoiseKey, Rollout, ScalarRollout};
+
+use crate::plan::{Cem, Evaluate, Imagination, Limit, Planner, Proposals, Team};
+
+/// What is planned for: a network, an arm, a place to start.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The network; its values do not matter to its speed.
+    pub weights: &'a Arc<LatentWeights>,
+    /// The arm whose envelope clamps candidates.
+    pub envelope: &'a Envelope,
+}
+
+/// The peak of one kind of multiply-adds on some threads at once.
+#[derive(Debug, Clone, Serialize)]
+pub struct Peak {
+    /// `f32` or `bf16`.
+    pub arithmetic: &'static str,
+    /// Instructions that reached it.
+    pub instructions: &'static str,
+    /// Threads that worked at once.
+    pub threads: usize,
+    /// Sum over threads.
+    pub gflops: f64,
+}
+
+/// What one plan cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cost {
+    /// Back end.
+    pub backend: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// I, J, H, K.
+    pub budget: [usize; 4],
+    /// Plans measured.
+    pub plans: usize,
+    /// Median time of a whole plan.
+    pub plan_ms: f64,
+    /// Fastest and slowest.
+    pub range_ms: [f64; 2],
+    /// Of the median: drawing candidates and clamping them by the envelope.
+    pub sample_ms: f64,
+    /// Of the median: imagining them (matrix products, activations, latent noise, reward head).
+    pub rollout_ms: f64,
+    /// Of the median: choosing elites and refitting.
+    pub select_ms: f64,
+    /// Matrix products carried out (what step 0 shares counted once), a multiply-add as two.
+    pub gflop: f64,
+    /// Matrix products a second of whole plan, at the median.
+    pub gflops: f64,
+    /// Of the peak of the same arithmetic on as many threads, measured in the same run.
+    pub percent_of_peak: Option<f64>,
+}
+
+/// Which arithmetic a kernel's speed is a share of.
+fn arithmetic(instructions: Instructions) -> &'static str {
+    match instructions {
+        Instructions::Bf16 => "bf16",
+        Instructions::Portable | Instructions::Avx2 | Instructions::Avx512 => "f32",
+    }
+}
+
+/// The peak on `threads` threads.
+///
+/// # Errors
+/// If the CPU lacks the instructions, or the system gives no thread.
+pub fn peak(instructions: Instructions, threads: usize) -> anyhow::Result<Peak> {
+    if !instructions.supported() {
+        return Err(Unsupported(instructions).into());
+    }
+    let mut team = Team::start(threads)?;
+    let total = Mutex::new(0.0);
+    team.run(&|_| {
+        // Supported, as was just asked.
+        let flops = peak_flops(instructions, Duration::from_millis(250)).unwrap_or(0.0);
+        *total.lock().unwrap_or_else(PoisonError::into_inner) += flops;
+    });
+    Ok(Peak {
+        arithmetic: arithmetic(instructions),
+        instructions: instructions.name(),
+        threads,
+        gflops: total.into_inner().unwrap_or_else(PoisonError::into_inner) / 1e9,
+    })
+}
+
+/// A back end for one thread; `None` for one that needs a bundle's graphs or instructions this CPU lacks.
+fn rollout(weights: &Arc<LatentWeights>, backend: RolloutBackend) -> Option<Box<dyn Rollout>> {
+    let instructions = match backend {
+        RolloutBackend::Scalar => return Some(Box::new(ScalarRollout::new(Arc::clone(weights)))),
+        RolloutBackend::Tract => return None,
+        RolloutBackend::Simd => Instructions::best_single(),
+        RolloutBackend::Portable => Instructions::Portable,
+        RolloutBackend::Avx2 => Instructions::Avx2,
+        RolloutBackend::Avx512 => Instructions::Avx512,
+        RolloutBackend::Bf16 => Instructions::Bf16,
+    };
+    let kernel = KernelRollout::new(weights, instructions).ok()?;
+    Some(Box::new(kernel))
+}
+
+/// Candidates without imagining: the part of a plan that is not the model's.
+struct Unimagined {
+    draws: bool,
+}
+
+impl Evaluate for Unimagined {
+    fn returns(&mut self, proposals: &Proposals<'_>, actions: &mut [f32], returns: &mut [f32]) -> bool {
+        if self.draws {
+            proposals.write(0, actions);
+        }
+        for (index, value) in returns.iter_mut().enumerate() {
+            // Any order does; this one is not sorted yet.
+            *value = (index as u32).wrapping_mul(2_654_435_769) as f32;
+        }
+        true
+    }
+}
+
+/// Median time in milliseconds of one CEM search with `evaluate`, on the calling thread.
+fn search_ms(subject: Subject<'_>, budget: &Budget, evaluate: &mut dyn Evaluate, rounds: usize) -> f64 {
+    let home = subject.envelope.home();
+    let mut cem = Cem::new(budget, subject.weights.dimensions.action);
+    let mut times = Vec::new();
+    for tick in 0..rounds {
+        let begun = Instant::now();
+        cem.begin();
+        for iteration in 0..budget.iterations as u32 {
+            let key = NoiseKey {
+                seed: 1,
+                tick: tick as u32,
+                iteration,
+                sampled: false,
+            };
+            let _ = cem.refine(key, &home, subject.envelope, evaluate);
+        }
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    median(&mut times)
+}
+
+/// The middle of `values`, which it sorts.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Plans `rounds` times with one back end; `None` if it cannot run here.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn measure(
+    subject: Subject<'_>,
+    backend: RolloutBackend,
+    budget: &Budget,
+    rounds: usize,
+    peaks: &[Peak],
+) -> anyhow::Result<Option<Cost>> {
+    let weights = subject.weights;
+    let mut rollouts = Vec::new();
+    for _ in 0..budget.threads {
+        let Some(rollout) = rollout(weights, backend) else {
+            return Ok(None);
+        };
+        rollouts.push(rollout);
+    }
+    let name = rollouts.first().map_or("none", |rollout| rollout.name());
+    let d = weights.dimensions;
+    let mut planner = Planner::with(Imagination::of(rollouts)?, d.action, budget);
+    planner.reset(1);
+    let mut belief = Belief::initial(&d);
+    let mut stream = robot::philox::Stream::new(1, 0xBE);
+    belief.h.fill_with(|| stream.range(-1.0, 1.0));
+    belief.s.fill_with(|| stream.range(-1.0, 1.0));
+    let home: SetPoint = subject.envelope.home();
+    let mut times = Vec::with_capacity(rounds);
+    // One more than counts: the first meets cold caches and parked threads.
+    for tick in 0..=rounds as u32 {
+        let begun = Instant::now();
+        let row = planner.plan(tick, &home, &belief, subject.envelope, Limit::None);
+        let took = begun.elapsed().as_secs_f64() * 1e3;
+        anyhow::ensure!(
+            row.iterations == budget.iterations as u32,
+            "{name}: stopped after {} iterations",
+            row.iterations
+        );
+        if tick > 0 {
+            times.push(took);
+        }
+    }
+    let plan_ms = median(&mut times);
+    let select_ms = search_ms(subject, budget, &mut Unimagined { draws: false }, rounds.min(5));
+    let drawn = search_ms(subject, budget, &mut Unimagined { draws: true }, rounds.min(5));
+    let sample_ms = (drawn - select_ms).max(0.0) / budget.threads as f64;
+    let (step, shared) = weights.multiply_adds();
+    let cem = Cem::new(budget, d.action);
+    let candidates: usize = (0..budget.iterations as u32).map(|i| cem.candidates(i)).sum();
+    let gflop = 2e-9 * (candidates as f64 * (budget.horizon * step - shared) as f64 + shared as f64);
+    let gflops = gflop / plan_ms * 1e3;
+    let arithmetic = if name == "bf16" { "bf16" } else { "f32" };
+    let of_peak = peaks
+        .iter()
+        .filter(|peak| peak.arithmetic == arithmetic && peak.threads == budget.threads)
+        .map(|peak| peak.gflops)
+        .fold(0.0, f64::max);
+    Ok(Some(Cost {
+        backend: name,
+        threads: budget.threads,
+        budget: [
+            budget.iterations,
+            budget.candidates,
+            budget.horizon,
+            budget.elites,
+        ],
+        plans: times.len(),
+        plan_ms,
+        range_ms: [times[0], times[times.len() - 1]],
+        sample_ms,
+        rollout_ms: plan_ms - sample_ms - select_ms,
+        select_ms,
+        gflop,
+        gflops,
+        percent_of_peak: (of_peak > 0.0).then(|| 100.0 * gflops / of_peak),
+    }))
+}
+
+/// The paper's budget on the fused kernels.
+pub fn paper_budget(threads: usize) -> Budget {
+    Budget {
+        backend: RolloutBackend::Simd,
+        latents: Latents::Sampled,
+        threads,
+        ..crate::oracle::PAPER
+    }
+}

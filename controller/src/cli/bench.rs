@@ -1,0 +1,277 @@
+//! `armillary bench`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Subcommand, ValueEnum};
+use controller::bench::{Cost, Peak, Subject, measure, paper_budget, peak};
+use robot::Config;
+use robot::config::{Planner as Budget, RolloutBackend};
+use serde::Serialize;
+use world_model::kernel::Instructions;
+use world_model::weights::{Hidden, LatentWeights};
+use world_model::{Bundle, Dimensions};
+
+use super::default_jobs;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Time of a plan: each back end, by phase, and as a share of this machine's multiply-add peak.
+    Plan(Plan),
+}
+
+/// Arguments of `bench plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// Robot file: its joints and limits.
+    #[arg(long, default_value = "configs/sim-arm.ron")]
+    robot: PathBuf,
+    /// The model; random weights of the paper's sizes if not given.
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Back ends.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["avx2", "avx512", "bf16"])]
+    backend: Vec<BackendName>,
+    /// Numbers of threads.
+    #[arg(long, value_delimiter = ',')]
+    threads: Vec<usize>,
+    /// Budgets: iterations x candidates x horizon x elites, such as 10x1000x12x100, the paper's.
+    #[arg(long, value_delimiter = ',', default_values = ["10x1000x12x100"])]
+    budget: Vec<String>,
+    /// Plans timed of each.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Also what a plan costs against J, H and I.
+    #[arg(long)]
+    sweep: bool,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Back ends by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BackendName {
+    Scalar,
+    Portable,
+    Avx2,
+    Avx512,
+    Bf16,
+}
+
+impl From<BackendName> for RolloutBackend {
+    fn from(name: BackendName) -> Self {
+        match name {
+            BackendName::Scalar => Self::Scalar,
+            BackendName::Portable => Self::Portable,
+            BackendName::Avx2 => Self::Avx2,
+            BackendName::Avx512 => Self::Avx512,
+            BackendName::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    network: String,
+    multiply_adds_a_step: usize,
+    peaks: Vec<Peak>,
+    plans: Vec<Cost>,
+    not_on_this_cpu: Vec<String>,
+}
+
+/// Measures.
+pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
+    let Bench::Plan(arguments) = command;
+    if arguments.rounds == 0 {
+        bail!("--rounds 0: time at least one plan");
+    }
+    let config = Config::load(&arguments.robot)?;
+    let (weights, network) = match &arguments.bundle {
+        Some(dir) => {
+            let bundle = Bundle::load(dir)?;
+            bundle.check_robot(&config)?;
+            (bundle.weights(), dir.display().to_string())
+        }
+        None => (paper_network(config.joint_count()), PAPER_NETWORK.to_owned()),
+    };
+    let threads = if arguments.threads.is_empty() {
+        (1..=default_jobs()).collect()
+    } else {
+        arguments.threads.clone()
+    };
+    if threads.contains(&0) {
+        bail!("--threads 0: plan on at least one");
+    }
+    let mut report = Report {
+        multiply_adds_a_step: weights.multiply_adds().0,
+        network,
+        ..Report::default()
+    };
+    for &threads in &threads {
+        report.peaks.push(peak(Instructions::best_single(), threads)?);
+        if Instructions::Bf16.supported() {
+            report.peaks.push(peak(Instructions::Bf16, threads)?);
+        }
+    }
+    let subject = Subject {
+        weights: &weights,
+        envelope: &config.envelope,
+    };
+    let budgets: Vec<Budget> = arguments
+        .budget
+        .iter()
+        .map(|text| budget(text))
+        .collect::<anyhow::Result<_>>()?;
+    for &backend in &arguments.backend {
+        for budget in &budgets {
+            for &threads in &threads {
+                let budget = Budget {
+                    threads,
+                    ..budget.clone()
+                };
+                let name = format!("{backend:?}").to_lowercase();
+                match measure(subject, backend.into(), &budget, arguments.rounds, &report.peaks)? {
+                    Some(cost) => report.plans.push(cost),
+                    None if report.not_on_this_cpu.contains(&name) => {}
+                    None => report.not_on_this_cpu.push(name),
+                }
+            }
+        }
+    }
+    if arguments.sweep {
+        let most = threads.iter().copied().max().unwrap_or(1);
+        for budget in sweep(most) {
+            let cost = measure(
+                subject,
+                RolloutBackend::Simd,
+                &budget,
+                arguments.rounds,
+                &report.peaks,
+            )?;
+            report.plans.extend(cost);
+        }
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+const PAPER_NETWORK: &str =
+    "random weights of the paper's sizes (belief 200, stochastic 30, reward head 3 x 300)";
+
+fn paper_network(joints: usize) -> Arc<LatentWeights> {
+    let dimensions = Dimensions {
+        belief: 200,
+        stochastic: 30,
+        action: joints,
+        embedding: 1024,
+    };
+    let hidden = Hidden {
+        width: 200,
+        reward: vec![300; 3],
+    };
+    Arc::new(LatentWeights::random(dimensions, &hidden, 1))
+}
+
+/// One budget at a time around the paper's.
+fn sweep(threads: usize) -> Vec<Budget> {
+    let paper = paper_budget(threads);
+    let candidates = [64, 128, 250, 500, 2000].map(|candidates| Budget {
+        candidates,
+        elites: candidates / 10,
+        ..paper.clone()
+    });
+    let horizons = [4, 8, 16, 24].map(|horizon| Budget {
+        horizon,
+        ..paper.clone()
+    });
+    let iterations = [1, 2, 5].map(|iterations| Budget {
+        iterations,
+        ..paper.clone()
+    });
+    candidates.into_iter().chain(horizons).chain(iterations).collect()
+}
+
+/// Reads `10x1000x12x100`.
+fn budget(text: &str) -> anyhow::Result<Budget> {
+    let parts: Vec<usize> = text
+        .split('x')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("--budget {text}: write iterations x candidates x horizon x elites"))?;
+    let &[iterations, candidates, horizon, elites] = parts.as_slice() else {
+        bail!("--budget {text}: write four numbers, such as 10x1000x12x100");
+    };
+    if iterations == 0 || candidates == 0 || horizon == 0 || elites == 0 {
+        bail!("--budget {text}: none of the four may be zero");
+    }
+    if elites > candidates {
+        bail!("--budget {text}: {elites} elites of {candidates} candidates; choose fewer elites");
+    }
+    if horizon > robot::config::HORIZON_MAX {
+        bail!(
+            "--budget {text}: a horizon is at most {}",
+            robot::config::HORIZON_MAX
+        );
+    }
+    Ok(Budget {
+        iterations,
+        candidates,
+        horizon,
+        elites,
+        ..paper_budget(1)
+    })
+}
+
+fn print(report: &Report) {
+    println!("{}", report.network);
+    println!(
+        "{} multiply-adds a latent step of a candidate\n",
+        report.multiply_adds_a_step
+    );
+    for peak in &report.peaks {
+        println!(
+            "peak {:5} on {} thread(s): {:7.1} GFLOP/s ({})",
+            peak.arithmetic, peak.threads, peak.gflops, peak.instructions
+        );
+    }
+    println!(
+        "\n{:9} {:>7} {:>17} {:>9} {:>17} {:>8} {:>8} {:>8} {:>9} {:>8}",
+        "back end",
+        "threads",
+        "I x J x H x K",
+        "plan ms",
+        "range",
+        "sample",
+        "rollout",
+        "select",
+        "GFLOP/s",
+        "of peak"
+    );
+    for cost in &report.plans {
+        let [i, j, h, k] = cost.budget;
+        println!(
+            "{:9} {:>7} {:>17} {:>9.2} {:>17} {:>8.2} {:>8.2} {:>8.2} {:>9.1} {:>8}",
+            cost.backend,
+            cost.threads,
+            format!("{i}x{j}x{h}x{k}"),
+            cost.plan_ms,
+            format!("{:.1} - {:.1}", cost.range_ms[0], cost.range_ms[1]),
+            cost.sample_ms,
+            cost.rollout_ms,
+            cost.select_ms,
+            cost.gflops,
+            cost.percent_of_peak
+                .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
+        );
+    }
+    for name in &report.not_on_this_cpu {
+        println!("{name}: not on this CPU");
+    }
+}

@@ -1,0 +1,201 @@
+//! The tick allocates nothing, on any thread that takes part in it, once the episode has begun.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use controller::actuate::World;
+use controller::capture::Captured;
+use controller::plan::Limit;
+use controller::record::Recorder;
+use controller::session::{PolicyChoice, Session};
+use controller::tick::Timing;
+use episode::{ArmState, EpisodeWriter, Reason};
+use firmware_bridge::LinkError;
+use robot::config::{Method, Pipeline};
+use robot::philox::Stream;
+use robot::{Frame, SystemClock};
+use world_model::Encoder;
+
+/// The system's allocator, with a count of what is asked of it.
+struct Counting;
+
+/// By all threads.
+static EVERYWHERE: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// By this one.
+    static HERE: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    EVERYWHERE.fetch_add(1, Ordering::Relaxed);
+    // A thread that is being torn down has no count any more.
+    let _ = HERE.try_with(|here| here.set(here.get() + 1));
+}
+
+// SAFETY: every call goes on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A camera with a few frames to show, some of which come late, and an arm that goes where it is told.
+struct Stage {
+    frames: Vec<Frame>,
+    encoder: Encoder,
+    clock: SystemClock,
+    seq: u32,
+    set_point_rad: robot::JointVec,
+}
+
+impl World for Stage {
+    fn listen(&mut self, held: &mut Captured) {
+        held.arm = ArmState::Active;
+        held.arm_set_point_rad.clone_from(&self.set_point_rad);
+        held.joints.position_rad.clone_from(&self.set_point_rad);
+    }
+
+    fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool {
+        self.seq += 1;
+        if self.seq.is_multiple_of(7) {
+            return false;
+        }
+        held.frame
+            .copy_from(&self.frames[self.seq as usize % self.frames.len()]);
+        held.captured_ns = edge_ns;
+        true
+    }
+
+    fn encode(&mut self, held: &mut Captured) {
+        controller::encode::embed(Some(&mut self.encoder), held, &self.clock);
+    }
+
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+        self.set_point_rad.clear();
+        // As many joints as before.
+        let _ = self.set_point_rad.extend_from_slice(set_point_rad);
+        Ok(self.seq)
+    }
+
+    fn fault(&self) -> Option<Reason> {
+        None
+    }
+}
+
+/// Allocations of all threads and of this one, while `ticks` ticks ran; `log` records them, too.
+fn allocations(
+    method: Method,
+    threads: usize,
+    pipeline: Pipeline,
+    ticks: u32,
+    log: Option<&Path>,
+) -> [u64; 2] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate has a parent");
+    let mut session = Session::new(
+        &root.join("configs/sim-arm.ron"),
+        Some(&root.join("models/reach")),
+        PolicyChoice::Planner { noise: 0.3 },
+        Some(pipeline),
+    )
+    .expect("the shipped bundle fits the shipped robot file");
+    session.config.planner = robot::config::Planner {
+        method,
+        threads,
+        iterations: 2,
+        candidates: 40,
+        elites: 5,
+        horizon: 4,
+        ..session.config.planner.clone()
+    };
+    // Pictures of noise surprise any model; here it is to go on.
+    session.config.trust.kl_max_nats = f32::MAX;
+    let (mut controller, encoder) = session.controller().expect("a controller");
+    let home = session.config.envelope.home().position_rad;
+    let mut stream = Stream::new(1, 1);
+    let mut frames = vec![Frame::default(); 5];
+    for byte in frames.iter_mut().flat_map(|frame| frame.rgb_mut().iter_mut()) {
+        *byte = stream.next_u32() as u8;
+    }
+    let clock = SystemClock::default();
+    let mut stage = Stage {
+        frames,
+        encoder: encoder.expect("a model takes part"),
+        clock: clock.clone(),
+        seq: 0,
+        set_point_rad: home.clone(),
+    };
+    let mut recorder = log.map(|path| {
+        let info = session.info(&controller, 0, 0);
+        let writer = EpisodeWriter::create(path, &info, &session.attachments()).expect("a log");
+        Recorder::start(writer).expect("a thread")
+    });
+    controller.reset(&home, 0);
+    let mut begun = [0; 2];
+    for tick in 0..ticks {
+        if tick == 3 {
+            begun = [EVERYWHERE.load(Ordering::Relaxed), HERE.get()];
+        }
+        let edge_ns = u64::from(tick) * 100_000_000;
+        let timing = Timing {
+            tick,
+            edge_ns,
+            clock: &clock,
+            limit: Limit::None,
+            last: false,
+        };
+        let (row, stop) = controller.tick(&mut stage, timing);
+        assert_eq!(stop, None, "tick {tick}");
+        assert_eq!(row.plan.iterations, 2, "tick {tick}");
+        if let Some(recorder) = &mut recorder {
+            let row = row.clone();
+            recorder.push(&row, Some(controller.frame()), edge_ns, true);
+        }
+    }
+    let ended = [EVERYWHERE.load(Ordering::Relaxed), HERE.get()];
+    if let Some(recorder) = recorder {
+        recorder.finish().expect("the log is whole");
+    }
+    [ended[0] - begun[0], ended[1] - begun[1]]
+}
+
+#[test]
+fn the_tick_allocates_nothing_once_the_episode_has_begun() {
+    // One test after the other: the count is of the whole program.
+    for (method, threads, pipeline) in [
+        (Method::Planet, 1, Pipeline::NextTick),
+        (Method::Icem { beta: 2.0 }, 3, Pipeline::NextTick),
+        (Method::Mppi { temperature: 1.0 }, 2, Pipeline::Immediate),
+    ] {
+        let [everywhere, _] = allocations(method, threads, pipeline, 400, None);
+        assert_eq!(everywhere, 0, "{method:?} on {threads} threads");
+    }
+    // The recording thread compresses and writes, and may allocate; the tick that hands it a row may not.
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let log = dir.path().join("episode.mcap");
+    let [_, here] = allocations(Method::Planet, 2, Pipeline::NextTick, 400, Some(&log));
+    assert_eq!(here, 0, "with a log");
+    let before = HERE.get();
+    drop(Box::new([0_u8; 32]));
+    assert_eq!(HERE.get() - before, 1, "the count counts");
+}

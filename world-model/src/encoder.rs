@@ -1,0 +1,50 @@
+//! Frames to embeddings.
+
+use robot::{FRAME_SIDE, Frame};
+
+use crate::image::to_planes;
+use crate::kernel::{Convolve, Instructions, Unsupported, convolve};
+use crate::weights::Convolution;
+
+/// The convolutional encoder (PlaNet, appendix A). Allocates nothing once it is made; the same bits on every CPU.
+pub struct Encoder {
+    convolutions: Box<dyn Convolve>,
+    planes: Vec<f32>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+impl Encoder {
+    /// Packs the weights and sizes all buffers.
+    ///
+    /// # Errors
+    /// [`Unsupported`] on a CPU without these instructions, and for `bf16`.
+    pub fn new(layers: &[Convolution], instructions: Instructions) -> Result<Self, Unsupported> {
+        Ok(Self {
+            convolutions: convolve(layers, instructions)?,
+            planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE],
+        })
+    }
+
+    /// Writes the embedding of `frame`.
+    ///
+    /// # Panics
+    /// If `embedding` is not as long as the manifest says.
+    pub fn encode(&mut self, frame: &Frame, embedding: &mut [f32]) {
+        to_planes(frame, &mut self.planes);
+        self.convolutions.run(&self.planes, embedding);
+    }
+
+    /// The same for planes `[3][64][64]` that are there already.
+    ///
+    /// # Panics
+    /// If a slice has another length.
+    pub fn encode_planes(&mut self, planes: &[f32], embedding: &mut [f32]) {
+        assert_eq!(planes.len(), self.planes.len(), "planes hold one image");
+        self.convolutions.run(planes, embedding);
+    }
+}
