@@ -34,7 +34,7 @@ fn a_stall_costs_a_few_plans_and_not_all_that_follow() {
     let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
     let planner = Planner::new(&bundle, &config.planner).expect("planner");
-    let mut policy = Policy::Planner(Box::new(planner), 0.3);
+    let mut policy = Policy::planner(planner, 0.3);
     policy.reset(1);
     let belief = Belief::initial(&bundle.dimensions());
     let home = config.envelope.home();

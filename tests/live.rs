@@ -109,7 +109,7 @@ fn drive<B: JointBus>(
     ticks: u32,
     signals: &Signals,
 ) -> Result<episode::Episode, EpisodeRunError> {
-    let (mut controller, encoder) = session.controller().expect("controller");
+    let (mut controller, encoder) = session.live_controller().expect("controller");
     let log = dir.join("episode.mcap");
     let attachments = session.attachments();
     let labels = Labels {

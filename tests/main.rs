@@ -2,6 +2,7 @@
 //! rollout parity, and an arm on a real pty in real time.
 
 mod alignment;
+mod background;
 mod bad_bundle;
 mod deadline;
 mod determinism;

@@ -1,7 +1,7 @@
 //! Plans: the same whatever back end of the `f32` family, number of threads, or split of the work; and none where there
 //! can be none.
 
-use controller::plan::{Limit, Planner};
+use controller::plan::{Limit, Plan, Planner};
 use episode::{PlanRow, PlanSource};
 use robot::config::{Latents, Method, Planner as Budget, RolloutBackend};
 use robot::philox::Stream;

@@ -13,7 +13,7 @@ use world_model::kernel::{Instructions, KernelRollout, Unsupported, peak_flops};
 use world_model::weights::LatentWeights;
 use world_model::{Belief, NoiseKey, Rollout, ScalarRollout};
 
-use crate::plan::{Cem, Evaluate, Imagination, Limit, Planner, Proposals, Team};
+use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, Proposals, Team};
 
 /// What is planned for: a network, an arm, a place to start.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 //! Planning is anytime: a valid proposal (the shifted previous plan) exists before the first iteration, each iteration
 //! is one bounded quantum, and one is started only if its predicted time fits before the deadline.
 
+mod background;
 mod cem;
 mod imagine;
 mod proposals;
@@ -15,6 +16,7 @@ use robot::{Clock, Envelope, SetPoint, joint};
 use world_model::noise::Purpose;
 use world_model::{Belief, Bundle, NoiseKey};
 
+pub use background::Background;
 pub use cem::{Cem, Evaluate, IterationStatistics};
 pub use imagine::{Imagination, PlannerError};
 pub use proposals::Proposals;
@@ -24,14 +26,41 @@ pub use team::Team;
 /// Start of the name of a planner that explores; its noise's standard deviation follows.
 pub const NOISY: &str = "planner+noise ";
 
+/// Something that plans: [`Planner`] on the thread that asks, [`Background`] on threads of its own.
+pub trait Plan: Send + std::fmt::Debug {
+    /// Forgets the last episode and takes its new seed.
+    fn reset(&mut self, seed: u64);
+
+    /// A period passed without a plan.
+    fn skip(&mut self);
+
+    /// Plans the action of the period that starts at `from`, where the belief is `belief`.
+    fn plan(
+        &mut self,
+        tick: u32,
+        from: &SetPoint,
+        belief: &Belief,
+        envelope: &Envelope,
+        limit: Limit<'_>,
+    ) -> PlanRow;
+}
+
 /// Who chooses actions.
 pub enum Policy {
-    /// CEM on the learned model, with exploration noise of this standard deviation added to its actions.
-    Planner(Box<Planner>, f32),
+    /// CEM on the learned model.
+    Planner(Explorer),
     /// Random actions, correlated over time.
     Random(ColouredNoise),
     /// Stay.
     Hold,
+}
+
+/// A planner, and the noise added to its actions.
+#[derive(Debug)]
+pub struct Explorer {
+    planner: Box<dyn Plan>,
+    std: f32,
+    seed: u64,
 }
 
 impl std::fmt::Debug for Policy {
@@ -41,11 +70,20 @@ impl std::fmt::Debug for Policy {
 }
 
 impl Policy {
+    /// A planner with exploration noise of this standard deviation added to its actions.
+    pub fn planner(planner: impl Plan + 'static, std: f32) -> Self {
+        Self::Planner(Explorer {
+            planner: Box::new(planner),
+            std,
+            seed: 0,
+        })
+    }
+
     /// Name in logs; the trainer tells planned from random episodes by it.
     pub fn name(&self) -> String {
         match self {
-            Self::Planner(_, 0.0) => "planner".to_owned(),
-            Self::Planner(_, noise) => format!("{NOISY}{noise}"),
+            Self::Planner(Explorer { std: 0.0, .. }) => "planner".to_owned(),
+            Self::Planner(Explorer { std, .. }) => format!("{NOISY}{std}"),
             Self::Random(_) => "random".to_owned(),
             Self::Hold => "hold".to_owned(),
         }
@@ -53,15 +91,18 @@ impl Policy {
 
     /// A period passed without a plan.
     pub fn skip(&mut self) {
-        if let Self::Planner(planner, _) = self {
-            planner.cem.begin();
+        if let Self::Planner(explorer) = self {
+            explorer.planner.skip();
         }
     }
 
     /// Forgets the last episode and takes its new seed.
     pub fn reset(&mut self, seed: u64) {
         match self {
-            Self::Planner(planner, _) => planner.reset(seed),
+            Self::Planner(explorer) => {
+                explorer.seed = seed;
+                explorer.planner.reset(seed);
+            }
             Self::Random(noise) => noise.reset(seed),
             Self::Hold => {}
         }
@@ -79,10 +120,10 @@ impl Policy {
     ) -> PlanRow {
         let joints = envelope.joints().len();
         match self {
-            Self::Planner(planner, noise) => {
+            Self::Planner(explorer) => {
                 let Some(belief) = belief else { return hold(joints) };
-                let mut row = planner.plan(tick, from, belief, envelope, limit);
-                planner.explore(tick, *noise, &mut row);
+                let mut row = explorer.planner.plan(tick, from, belief, envelope, limit);
+                explorer.explore(tick, &mut row);
                 row
             }
             Self::Random(noise) => PlanRow {
@@ -91,6 +132,27 @@ impl Policy {
                 ..PlanRow::default()
             },
             Self::Hold => hold(joints),
+        }
+    }
+}
+
+impl Explorer {
+    /// Adds exploration noise, then clips, as the paper's data collection does.
+    fn explore(&self, tick: u32, row: &mut PlanRow) {
+        // Only a plan is explored around: a tail or a hold is there for safety's sake.
+        if self.std == 0.0 || row.source != PlanSource::Fresh {
+            return;
+        }
+        let key = NoiseKey {
+            seed: self.seed,
+            tick,
+            iteration: 0,
+            sampled: true,
+        };
+        let mut noise = [0.0; robot::MAX_JOINTS];
+        key.normals(Purpose::Exploration, 0, 0, &mut noise);
+        for (action, noise) in row.action.iter_mut().zip(noise) {
+            *action = (*action + self.std * noise).clamp(-1.0, 1.0);
         }
     }
 }
@@ -116,6 +178,7 @@ pub enum Limit<'a> {
 }
 
 /// CEM on the learned model.
+#[derive(Debug)]
 pub struct Planner {
     cem: Cem,
     imagination: Imagination,
@@ -148,21 +211,25 @@ impl Planner {
         }
     }
 
-    /// Forgets the last episode and takes its new seed.
-    pub fn reset(&mut self, seed: u64) {
-        self.seed = seed;
-        self.iteration_ns = 0;
-        self.cem.reset();
+    /// The search.
+    pub fn cem(&self) -> &Cem {
+        &self.cem
     }
 
-    /// Plans the action of the period that starts at `from`, where the belief is `belief`.
-    pub fn plan(
+    /// Takes the last iteration back.
+    fn undo(&mut self) {
+        self.cem.undo();
+    }
+
+    /// Plans; `found` hears of every iteration as soon as it is done.
+    fn refine(
         &mut self,
         tick: u32,
         from: &SetPoint,
         belief: &Belief,
         envelope: &Envelope,
         limit: Limit<'_>,
+        found: &mut dyn FnMut(&PlanRow, &Cem),
     ) -> PlanRow {
         self.cem.begin();
         self.imagination.begin(belief);
@@ -203,31 +270,37 @@ impl Planner {
             row.best_return = statistics.best_return;
             row.elite_mean_return = statistics.elite_mean_return;
             row.elite_std = statistics.elite_std;
+            row.action = self.cem.first_action();
             if let Some((clock, before)) = started {
                 let took = clock.now_ns().saturating_sub(before);
                 self.iteration_ns = took.max(self.iteration_ns - self.iteration_ns / 16);
             }
+            found(&row, &self.cem);
         }
         row.action = self.cem.first_action();
         row
     }
+}
 
-    /// Adds exploration noise, then clips, as the paper's data collection does.
-    fn explore(&self, tick: u32, std: f32, row: &mut PlanRow) {
-        // Only a plan is explored around: a tail or a hold is there for safety's sake.
-        if std == 0.0 || row.source != PlanSource::Fresh {
-            return;
-        }
-        let key = NoiseKey {
-            seed: self.seed,
-            tick,
-            iteration: 0,
-            sampled: true,
-        };
-        let mut noise = [0.0; robot::MAX_JOINTS];
-        key.normals(Purpose::Exploration, 0, 0, &mut noise);
-        for (action, noise) in row.action.iter_mut().zip(noise) {
-            *action = (*action + std * noise).clamp(-1.0, 1.0);
-        }
+impl Plan for Planner {
+    fn reset(&mut self, seed: u64) {
+        self.seed = seed;
+        self.iteration_ns = 0;
+        self.cem.reset();
+    }
+
+    fn skip(&mut self) {
+        self.cem.begin();
+    }
+
+    fn plan(
+        &mut self,
+        tick: u32,
+        from: &SetPoint,
+        belief: &Belief,
+        envelope: &Envelope,
+        limit: Limit<'_>,
+    ) -> PlanRow {
+        self.refine(tick, from, belief, envelope, limit, &mut |_, _| {})
     }
 }

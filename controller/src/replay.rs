@@ -144,7 +144,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
                 .strip_prefix(NOISY)
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0.0);
-            Policy::Planner(Box::new(Planner::new(bundle, &config.planner)?), noise)
+            Policy::planner(Planner::new(bundle, &config.planner)?, noise)
         }
         None if log.info.policy == "random" => Policy::Random(ColouredNoise::default()),
         None => Policy::Hold,

@@ -10,12 +10,12 @@ use firmware_bridge::arm::ArmOptions;
 use robot::config::Pipeline;
 use robot::{Config, Plant};
 use simulator::{Simulator, Task};
-use world_model::{Bundle, Encoder};
+use world_model::{Belief, Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
 use crate::jobs;
 use crate::lockstep::{self, Labels, Outcome};
-use crate::plan::{ColouredNoise, Planner, Policy};
+use crate::plan::{Background, ColouredNoise, Planner, Policy};
 use crate::tick::Controller;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.
@@ -87,18 +87,33 @@ impl Session {
     /// # Errors
     /// A graph that does not run.
     pub fn controller(&self) -> anyhow::Result<(Controller, Option<Encoder>)> {
-        self.controller_on(self.config.planner.threads)
+        self.assemble(self.config.planner.threads, false)
     }
 
-    /// The same with another number of planning threads, which changes no bit.
-    fn controller_on(&self, threads: usize) -> anyhow::Result<(Controller, Option<Encoder>)> {
+    /// The same for a world that does not wait: planning has threads of its own, and cannot make a send late.
+    ///
+    /// # Errors
+    /// A graph that does not run, or no thread.
+    pub fn live_controller(&self) -> anyhow::Result<(Controller, Option<Encoder>)> {
+        self.assemble(self.config.planner.threads, true)
+    }
+
+    /// The number of planning threads, and whether the tick's is one of them, changes no bit.
+    fn assemble(&self, threads: usize, background: bool) -> anyhow::Result<(Controller, Option<Encoder>)> {
         let budget = robot::config::Planner {
             threads,
             ..self.config.planner.clone()
         };
         let policy = match (&self.bundle, self.policy) {
             (Some(bundle), PolicyChoice::Planner { noise }) => {
-                Policy::Planner(Box::new(Planner::new(bundle, &budget)?), noise)
+                let planner = Planner::new(bundle, &budget)?;
+                if background {
+                    let belief = Belief::initial(&bundle.dimensions());
+                    let envelope = self.config.envelope.clone();
+                    Policy::planner(Background::start(planner, envelope, belief)?, noise)
+                } else {
+                    Policy::planner(planner, noise)
+                }
             }
             (_, PolicyChoice::Random) => Policy::Random(ColouredNoise::default()),
             _ => Policy::Hold,
@@ -204,7 +219,7 @@ impl Session {
         jobs::over(
             seeds,
             jobs,
-            || Ok((self.controller_on(threads)?, self.simulated_rig()?)),
+            || Ok((self.assemble(threads, false)?, self.simulated_rig()?)),
             |((controller, encoder), rig), &seed| {
                 let path = log(seed);
                 let info = self.info(controller, seed, 0);

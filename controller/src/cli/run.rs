@@ -56,7 +56,7 @@ impl LiveArm {
                 session.config.name
             );
         }
-        let (controller, encoder) = session.controller()?;
+        let (controller, encoder) = session.live_controller()?;
         let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
         let bus = SerialLink::open(&SerialOptions {
             port: port.display().to_string(),

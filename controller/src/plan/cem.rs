@@ -58,8 +58,10 @@ pub struct Cem {
     /// `[kept][horizon][action]`: the first candidates of the next iteration, and how many of them there are.
     kept: Vec<f32>,
     kept_count: usize,
-    /// The best candidate of the last iteration, where that is what is executed.
-    best: Option<Vec<f32>>,
+    /// What is carried out, `[horizon][action]`: the mean, or the best candidate of the last iteration.
+    executed: Vec<f32>,
+    /// What a search was before its last iteration; see [`Self::undo`].
+    before: Before,
     /// `[candidates][horizon][action]`, after the envelope.
     actions: Vec<f32>,
     returns: Vec<f32>,
@@ -67,17 +69,26 @@ pub struct Cem {
     weights: Vec<f32>,
 }
 
+/// The state of a search.
+#[derive(Debug, Default)]
+struct Before {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    kept: Vec<f32>,
+    kept_count: usize,
+    executed: Vec<f32>,
+}
+
 impl Cem {
     /// Sizes all buffers.
     pub fn new(budget: &Budget, width: usize) -> Self {
         let sequence = budget.horizon * width;
-        let (colour, kept, best) = match budget.method {
+        let (colour, kept) = match budget.method {
             Method::Icem { beta } => (
                 colour(budget.horizon, beta),
-                (KEPT * budget.elites as f32) as usize + 1,
-                Some(vec![0.0; sequence]),
+                ((KEPT * budget.elites as f32) as usize + 1).min(budget.candidates),
             ),
-            Method::Planet | Method::Mppi { .. } => (Vec::new(), 0, None),
+            Method::Planet | Method::Mppi { .. } => (Vec::new(), 0),
         };
         Self {
             method: budget.method,
@@ -89,9 +100,16 @@ impl Cem {
             mean: vec![0.0; sequence],
             std: vec![0.0; sequence],
             colour,
-            kept: vec![0.0; kept.min(budget.candidates) * sequence],
+            kept: vec![0.0; kept * sequence],
             kept_count: 0,
-            best,
+            executed: vec![0.0; sequence],
+            before: Before {
+                mean: vec![0.0; sequence],
+                std: vec![0.0; sequence],
+                kept: vec![0.0; kept * sequence],
+                kept_count: 0,
+                executed: vec![0.0; sequence],
+            },
             actions: vec![0.0; budget.candidates * sequence],
             returns: vec![0.0; budget.candidates],
             order: vec![0; budget.candidates],
@@ -102,40 +120,57 @@ impl Cem {
     /// Forgets the previous plan.
     pub fn reset(&mut self) {
         self.mean.fill(0.0);
+        self.executed.fill(0.0);
         self.kept_count = 0;
-        if let Some(best) = &mut self.best {
-            best.fill(0.0);
-        }
     }
 
-    /// Starts a plan: the previous one shifted by a step (its last action repeated as zero), or zero.
+    /// Starts a plan. What is carried out is the previous plan, shifted by a step (its last action repeated as zero); the
+    /// search starts from that, too, or from zero.
     pub fn begin(&mut self) {
         self.std.fill(self.initial_std);
+        shift(&mut self.executed, self.width);
         if !self.warm_start {
-            return self.reset();
+            self.mean.fill(0.0);
+            self.kept_count = 0;
+            return;
         }
-        let width = self.width;
-        let shift = |sequence: &mut [f32]| {
-            let last = sequence.len() - width;
-            sequence.copy_within(width.., 0);
-            sequence[last..].fill(0.0);
-        };
-        shift(&mut self.mean);
-        self.kept
-            .chunks_exact_mut(self.horizon * width)
+        shift(&mut self.mean, self.width);
+        for kept in self
+            .kept
+            .chunks_exact_mut(self.horizon * self.width)
             .take(self.kept_count)
-            .for_each(shift);
-        if let Some(best) = &mut self.best {
-            shift(best);
+        {
+            shift(kept, self.width);
         }
     }
 
-    /// The plan's proposal at any time: the first action of what the method executes.
+    /// What is carried out at any time, `[horizon][action]`.
+    pub fn executed(&self) -> &[f32] {
+        &self.executed
+    }
+
+    /// The plan's proposal at any time: the first action of what is carried out.
     pub fn first_action(&self) -> JointVec {
-        self.best.as_ref().unwrap_or(&self.mean)[..self.width]
-            .iter()
-            .map(|value| value.clamp(-1.0, 1.0))
-            .collect()
+        first_action(&self.executed, self.width)
+    }
+
+    /// Takes the last iteration back: the search is what it was when [`Self::refine`] was called last.
+    pub fn undo(&mut self) {
+        let before = &self.before;
+        self.mean.copy_from_slice(&before.mean);
+        self.std.copy_from_slice(&before.std);
+        self.kept.copy_from_slice(&before.kept);
+        self.kept_count = before.kept_count;
+        self.executed.copy_from_slice(&before.executed);
+    }
+
+    fn remember(&mut self) {
+        let before = &mut self.before;
+        before.mean.copy_from_slice(&self.mean);
+        before.std.copy_from_slice(&self.std);
+        before.kept.copy_from_slice(&self.kept);
+        before.kept_count = self.kept_count;
+        before.executed.copy_from_slice(&self.executed);
     }
 
     /// Candidates of an iteration.
@@ -159,6 +194,7 @@ impl Cem {
         envelope: &Envelope,
         evaluate: &mut dyn Evaluate,
     ) -> Option<IterationStatistics> {
+        self.remember();
         let sequence = self.horizon * self.width;
         let count = self.candidates(key.iteration);
         let proposals = Proposals {
@@ -221,20 +257,38 @@ impl Cem {
             self.mean[element] = momentum * self.mean[element] + (1.0 - momentum) * mean;
             self.std[element] = momentum * self.std[element] + (1.0 - momentum) * std;
         }
-        if let Some(best) = &mut self.best {
-            let candidate = |index: u32| &self.actions[index as usize * sequence..][..sequence];
-            best.copy_from_slice(candidate(elites[0]));
-            let mut slots = self.kept.chunks_exact_mut(sequence);
-            if let Some(slot) = slots.next() {
-                slot.copy_from_slice(&self.mean);
-            }
-            self.kept_count = 1;
-            for (slot, index) in slots.zip(elites) {
-                slot.copy_from_slice(candidate(*index));
-                self.kept_count += 1;
+        match self.method {
+            Method::Planet | Method::Mppi { .. } => self.executed.copy_from_slice(&self.mean),
+            Method::Icem { .. } => {
+                let candidate = |index: u32| &self.actions[index as usize * sequence..][..sequence];
+                self.executed.copy_from_slice(candidate(elites[0]));
+                let mut slots = self.kept.chunks_exact_mut(sequence);
+                if let Some(slot) = slots.next() {
+                    slot.copy_from_slice(&self.mean);
+                }
+                self.kept_count = 1;
+                for (slot, index) in slots.zip(elites) {
+                    slot.copy_from_slice(candidate(*index));
+                    self.kept_count += 1;
+                }
             }
         }
     }
+}
+
+/// A sequence a step later: its first action falls off, zero comes in at the end.
+pub(super) fn shift(sequence: &mut [f32], width: usize) {
+    let last = sequence.len() - width;
+    sequence.copy_within(width.., 0);
+    sequence[last..].fill(0.0);
+}
+
+/// The first action of a sequence, within [-1, 1].
+pub(super) fn first_action(sequence: &[f32], width: usize) -> JointVec {
+    sequence[..width]
+        .iter()
+        .map(|value| value.clamp(-1.0, 1.0))
+        .collect()
 }
 
 /// Puts the indices of the best `elites` returns first in `order`, best before worse, in O(J), and says how many of them

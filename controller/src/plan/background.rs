@@ -1,0 +1,316 @@
+//! Planning on threads of its own, so that a planner that stalls costs its tick a plan and never its send.
+//!
+//! The tick hands over a question and waits until the answer is whole, or until its deadline, whichever comes first; then
+//! it takes the newest iteration that was finished, or the tail of the last plan. While the planner is still at an old
+//! question, ticks go on without it. Everything goes through queues of boxes that circulate: nobody waits for a lock, and
+//! nothing is allocated.
+//!
+//! Which iterations count is the tick's decision, and the log's: an iteration that was finished after the tick had given
+//! up is taken back before the next plan, so that a replay, which knows the count only, searches from the same state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use episode::{PlanRow, PlanSource};
+use robot::{Clock, Envelope, SetPoint, SystemClock};
+use world_model::Belief;
+
+use super::cem::{first_action, shift};
+use super::{Limit, Plan, Planner, PlannerError};
+
+/// What the tick asks.
+#[derive(Debug)]
+struct Question {
+    number: u64,
+    /// A new episode with this seed comes first.
+    reset: Option<u64>,
+    /// Periods since the last question, this one's included.
+    periods: u32,
+    /// Iterations of the last answer that the tick took.
+    taken: u32,
+    tick: u32,
+    from: SetPoint,
+    belief: Belief,
+    bound: Bound,
+    /// Whom to wake.
+    asking: Thread,
+}
+
+/// A [`Limit`] that can be handed over.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    None,
+    /// On the planner's clock.
+    Deadline(u64),
+    Iterations(u32),
+}
+
+/// What it gets, once after every iteration and once at the end.
+#[derive(Debug, Default)]
+struct Answer {
+    number: u64,
+    row: PlanRow,
+    /// `[horizon][action]`.
+    executed: Vec<f32>,
+    whole: bool,
+}
+
+/// Answers in circulation: one offered, one at each end, one spare.
+const POOL: usize = 4;
+
+#[derive(Debug)]
+struct Shared {
+    asked: ArrayQueue<Box<Question>>,
+    /// Questions that are done with: the planner is idle if it is here.
+    returned: ArrayQueue<Box<Question>>,
+    answered: ArrayQueue<Box<Answer>>,
+    free: ArrayQueue<Box<Answer>>,
+    quit: AtomicBool,
+}
+
+/// A [`Planner`] on a thread of its own, with its team.
+#[derive(Debug)]
+pub struct Background {
+    shared: Arc<Shared>,
+    clock: SystemClock,
+    thread: Option<JoinHandle<()>>,
+    number: u64,
+    reset: Option<u64>,
+    periods: u32,
+    taken: u32,
+    width: usize,
+    /// The plan in force.
+    executed: Vec<f32>,
+}
+
+impl Background {
+    /// Moves `planner` to a thread of its own. `envelope` is the robot's; `belief` has the size of its beliefs.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start(planner: Planner, envelope: Envelope, belief: Belief) -> Result<Self, PlannerError> {
+        let clock = SystemClock::default();
+        let length = planner.cem().executed().len();
+        let question = Question {
+            number: 0,
+            reset: None,
+            periods: 0,
+            taken: 0,
+            tick: 0,
+            from: envelope.home(),
+            belief,
+            bound: Bound::None,
+            asking: std::thread::current(),
+        };
+        let shared = Arc::new(Shared {
+            asked: ArrayQueue::new(1),
+            returned: ArrayQueue::new(1),
+            answered: ArrayQueue::new(1),
+            free: ArrayQueue::new(POOL),
+            quit: AtomicBool::new(false),
+        });
+        // Fresh queues take what they have places for.
+        let _ = shared.returned.push(Box::new(question));
+        for _ in 0..POOL {
+            let _ = shared.free.push(Box::new(Answer {
+                executed: vec![0.0; length],
+                ..Answer::default()
+            }));
+        }
+        let width = envelope.joints().len();
+        let (its, its_clock) = (Arc::clone(&shared), clock.clone());
+        let thread = std::thread::Builder::new()
+            .name("plan".to_owned())
+            .spawn(move || answer(planner, &its, &its_clock, &envelope))?;
+        Ok(Self {
+            shared,
+            clock,
+            thread: Some(thread),
+            number: 0,
+            reset: None,
+            periods: 0,
+            taken: 0,
+            width,
+            executed: vec![0.0; length],
+        })
+    }
+
+    /// Whether its thread has ended, as it does only by a panic.
+    fn lost(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Puts the newest answer to this question in force, if there is one; `true` if no other will follow.
+    fn look(&mut self, row: &mut PlanRow) -> bool {
+        let Some(answer) = self.shared.answered.pop() else {
+            return false;
+        };
+        let ours = answer.number == self.number;
+        if ours {
+            row.clone_from(&answer.row);
+            self.executed.copy_from_slice(&answer.executed);
+        }
+        let whole = ours && answer.whole;
+        // It has a place for every box in circulation.
+        let _ = self.shared.free.push(answer);
+        whole
+    }
+}
+
+impl Plan for Background {
+    fn reset(&mut self, seed: u64) {
+        self.reset = Some(seed);
+        (self.periods, self.taken) = (0, 0);
+        self.executed.fill(0.0);
+        // Between episodes there is time for the planner to finish what it is at.
+        while self.shared.returned.is_empty() && !self.lost() {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    fn skip(&mut self) {
+        self.periods += 1;
+        shift(&mut self.executed, self.width);
+    }
+
+    /// The deadline of `limit` is kept however long the planner takes. Without one it is waited for.
+    fn plan(
+        &mut self,
+        tick: u32,
+        from: &SetPoint,
+        belief: &Belief,
+        _envelope: &Envelope,
+        limit: Limit<'_>,
+    ) -> PlanRow {
+        self.skip();
+        let mut row = PlanRow {
+            source: PlanSource::Tail,
+            action: first_action(&self.executed, self.width),
+            ..PlanRow::default()
+        };
+        if self.lost() {
+            row.source = PlanSource::None;
+            return row;
+        }
+        let Some(mut question) = self.shared.returned.pop() else {
+            return row;
+        };
+        let now_ns = self.clock.now_ns();
+        let bound = match limit {
+            Limit::Deadline(clock, deadline_ns) => {
+                Bound::Deadline(now_ns + deadline_ns.saturating_sub(clock.now_ns()))
+            }
+            Limit::Iterations(count) => Bound::Iterations(count),
+            Limit::None => Bound::None,
+        };
+        let deadline_ns = match bound {
+            Bound::Deadline(deadline_ns) => deadline_ns,
+            Bound::Iterations(_) | Bound::None => u64::MAX,
+        };
+        self.number += 1;
+        question.number = self.number;
+        question.reset = self.reset.take();
+        question.periods = std::mem::take(&mut self.periods);
+        question.taken = std::mem::take(&mut self.taken);
+        question.tick = tick;
+        question.from.clone_from(from);
+        question.belief.copy_from(belief);
+        question.bound = bound;
+        question.asking = std::thread::current();
+        // Empty: there is one question.
+        let _ = self.shared.asked.push(question);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+        while !self.look(&mut row) {
+            let now_ns = self.clock.now_ns();
+            if now_ns >= deadline_ns {
+                // What was finished just before.
+                self.look(&mut row);
+                break;
+            }
+            if self.lost() {
+                row.source = PlanSource::None;
+                break;
+            }
+            std::thread::park_timeout(Duration::from_nanos(deadline_ns - now_ns).min(LOOK));
+        }
+        self.taken = row.iterations;
+        row
+    }
+}
+
+/// Longest sleep between two looks at whether the planner still lives.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.shared.quit.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A planner that panicked has been reported as lost.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The planner's thread.
+fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: &Envelope) {
+    let mut spare = shared.free.pop();
+    let mut done = 0;
+    loop {
+        let Some(question) = shared.asked.pop() else {
+            if shared.quit.load(Ordering::Acquire) {
+                return;
+            }
+            std::thread::park();
+            continue;
+        };
+        if let Some(seed) = question.reset {
+            planner.reset(seed);
+        } else if done > question.taken {
+            // At most one: no iteration begins after the deadline at which the tick stopped looking.
+            planner.undo();
+        }
+        for _ in 1..question.periods {
+            planner.skip();
+        }
+        let mut publish = |row: &PlanRow, executed: &[f32], whole: bool| {
+            // A pool of four leaves one.
+            let Some(mut answer) = spare.take().or_else(|| shared.free.pop()) else {
+                return;
+            };
+            answer.number = question.number;
+            answer.row.clone_from(row);
+            answer.executed.copy_from_slice(executed);
+            answer.whole = whole;
+            spare = shared.answered.force_push(answer);
+        };
+        let limit = match question.bound {
+            Bound::Deadline(deadline_ns) => Limit::Deadline(clock, deadline_ns),
+            Bound::Iterations(count) => Limit::Iterations(count),
+            Bound::None => Limit::None,
+        };
+        let mut finished = 0;
+        let row = planner.refine(
+            question.tick,
+            &question.from,
+            &question.belief,
+            envelope,
+            limit,
+            &mut |row, cem| {
+                finished = row.iterations;
+                publish(row, cem.executed(), false);
+            },
+        );
+        publish(&row, planner.cem().executed(), true);
+        done = finished;
+        let asking = question.asking.clone();
+        // Empty: there is one question.
+        let _ = shared.returned.push(question);
+        asking.unpark();
+    }
+}
