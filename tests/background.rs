@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use controller::plan::{Background, Imagination, Limit, Plan, Planner};
+use controller::plan::{Background, Imagination, Limit, Plan, Planner, UNIT};
 use episode::{PlanRow, PlanSource};
 use robot::config::{Method, Planner as Budget};
 use robot::{Clock, Config, SystemClock};
@@ -108,7 +108,7 @@ fn a_stalled_planner_costs_plans_and_never_the_deadline_and_replays() {
             rollout: Box::new(bundle.scalar_rollout()),
             gate: Arc::clone(&gate),
         };
-        let imagination = Imagination::of(vec![Box::new(stalling)]).expect("no thread is needed");
+        let imagination = Imagination::of(vec![Box::new(stalling)], UNIT).expect("no thread is needed");
         let planner = Planner::with(imagination, bundle.dimensions().action, &budget);
         let blank = Belief::initial(&bundle.dimensions());
         let mut background = Background::start(planner, config.envelope.clone(), blank).expect("a thread");
@@ -196,7 +196,7 @@ impl Rollout for Broken {
 fn a_planner_that_dies_gives_no_plan() {
     let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
-    let imagination = Imagination::of(vec![Box::new(Broken)]).expect("no thread is needed");
+    let imagination = Imagination::of(vec![Box::new(Broken)], UNIT).expect("no thread is needed");
     let budget = budget(&config, Method::Planet);
     let planner = Planner::with(imagination, bundle.dimensions().action, &budget);
     let blank = Belief::initial(&bundle.dimensions());

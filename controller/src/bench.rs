@@ -11,15 +11,17 @@ use robot::{Envelope, SetPoint};
 use serde::Serialize;
 use world_model::kernel::{Instructions, KernelRollout, Unsupported, peak_flops};
 use world_model::weights::LatentWeights;
-use world_model::{Belief, NoiseKey, Rollout, ScalarRollout};
+use world_model::{Belief, Bundle, NoiseKey, Rollout, ScalarRollout};
 
-use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, Proposals, Team};
+use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, Proposals, Team, UNIT};
 
 /// What is planned for: a network, an arm, a place to start.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The network; its values do not matter to its speed.
     pub weights: &'a Arc<LatentWeights>,
+    /// The bundle it comes from; back ends that run graphs need one.
+    pub bundle: Option<&'a Bundle>,
     /// The arm whose envelope clamps candidates.
     pub envelope: &'a Envelope,
 }
@@ -97,19 +99,32 @@ pub fn peak(instructions: Instructions, threads: usize) -> anyhow::Result<Peak> 
     })
 }
 
-/// A back end for one thread; `None` for one that needs a bundle's graphs or instructions this CPU lacks.
-fn rollout(weights: &Arc<LatentWeights>, backend: RolloutBackend) -> Option<Box<dyn Rollout>> {
+/// A back end for one thread that takes `unit` candidates at a time; `None` for one that needs a bundle where there is
+/// none, or instructions this CPU lacks.
+fn rollout(
+    subject: Subject<'_>,
+    backend: RolloutBackend,
+    unit: usize,
+) -> anyhow::Result<Option<Box<dyn Rollout>>> {
+    let weights = subject.weights;
     let instructions = match backend {
-        RolloutBackend::Scalar => return Some(Box::new(ScalarRollout::new(Arc::clone(weights)))),
-        RolloutBackend::Tract => return None,
+        RolloutBackend::Scalar => return Ok(Some(Box::new(ScalarRollout::new(Arc::clone(weights))))),
+        RolloutBackend::Tract => {
+            return Ok(match subject.bundle {
+                Some(bundle) => Some(Box::new(bundle.tract_rollout(unit)?)),
+                None => None,
+            });
+        }
         RolloutBackend::Simd => Instructions::best_single(),
         RolloutBackend::Portable => Instructions::Portable,
         RolloutBackend::Avx2 => Instructions::Avx2,
         RolloutBackend::Avx512 => Instructions::Avx512,
         RolloutBackend::Bf16 => Instructions::Bf16,
     };
-    let kernel = KernelRollout::new(weights, instructions).ok()?;
-    Some(Box::new(kernel))
+    Ok(match KernelRollout::new(weights, instructions) {
+        Ok(kernel) => Some(Box::new(kernel)),
+        Err(Unsupported(_)) => None,
+    })
 }
 
 /// Candidates without imagining: the part of a plan that is not the model's.
@@ -170,16 +185,21 @@ pub fn measure(
     peaks: &[Peak],
 ) -> anyhow::Result<Option<Cost>> {
     let weights = subject.weights;
+    // A graph is at its best with as many candidates at a time as there are.
+    let unit = match backend {
+        RolloutBackend::Tract => budget.candidates.div_ceil(budget.threads),
+        _ => UNIT,
+    };
     let mut rollouts = Vec::new();
     for _ in 0..budget.threads {
-        let Some(rollout) = rollout(weights, backend) else {
+        let Some(rollout) = rollout(subject, backend, unit)? else {
             return Ok(None);
         };
         rollouts.push(rollout);
     }
     let name = rollouts.first().map_or("none", |rollout| rollout.name());
     let d = weights.dimensions;
-    let mut planner = Planner::with(Imagination::of(rollouts)?, d.action, budget);
+    let mut planner = Planner::with(Imagination::of(rollouts, unit)?, d.action, budget);
     planner.reset(1);
     let mut belief = Belief::initial(&d);
     let mut stream = robot::philox::Stream::new(1, 0xBE);

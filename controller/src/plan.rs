@@ -18,7 +18,7 @@ use world_model::{Belief, Bundle, NoiseKey};
 
 pub use background::Background;
 pub use cem::{Cem, Evaluate, IterationStatistics};
-pub use imagine::{Imagination, PlannerError};
+pub use imagine::{Imagination, PlannerError, UNIT};
 pub use proposals::Proposals;
 pub use random::ColouredNoise;
 pub use team::Team;

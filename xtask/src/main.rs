@@ -1,5 +1,6 @@
 //! Set-up, tests, cross-checks and the learning loop: `cargo xtask --help`.
 
+mod bench_peers;
 mod crosscheck;
 mod curve;
 mod deny;
@@ -44,6 +45,9 @@ enum Task {
     },
     /// Draw the learning curves of several runs into one picture.
     Curves(learn::Curves),
+    /// Time our planner beside PyTorch's, onnxruntime's and tract's on the same weights, in a Python environment of its own
+    /// (5 GB: PyTorch comes with everything it could need).
+    BenchPeers(bench_peers::BenchPeers),
     /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
     /// own.
     Crosscheck(crosscheck::Crosscheck),
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Task::Learn(arguments) => learn::run(&arguments),
         Task::Deny { advisories } => deny::run(advisories),
         Task::Curves(arguments) => learn::curves(&arguments),
+        Task::BenchPeers(arguments) => bench_peers::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
     };
     match result {

@@ -23,9 +23,13 @@ pub(crate) fn find() -> anyhow::Result<PathBuf> {
     )
 }
 
-/// A virtual environment under `root` with `packages`, made once.
+/// The virtual environment under `root` with `packages`, made once.
 pub(crate) fn environment(root: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
-    let dir = root.join(".venv");
+    environment_in(&root.join(".venv"), packages)
+}
+
+/// A virtual environment in `dir` with `packages`, made once.
+pub(crate) fn environment_in(dir: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let python = dir.join("bin/python");
     let stamp = dir.join("packages.txt");
     let wanted = packages.join("\n");
@@ -37,7 +41,7 @@ pub(crate) fn environment(root: &Path, packages: &[&str]) -> anyhow::Result<Path
         dir.display(),
         packages.join(", ")
     );
-    crate::run(Command::new(find()?).args(["-m", "venv"]).arg(&dir))?;
+    crate::run(Command::new(find()?).args(["-m", "venv"]).arg(dir))?;
     crate::run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet"])

@@ -59,6 +59,8 @@ enum BackendName {
     Avx2,
     Avx512,
     Bf16,
+    /// The bundle's graphs, run by tract.
+    Tract,
 }
 
 impl From<BackendName> for RolloutBackend {
@@ -69,6 +71,7 @@ impl From<BackendName> for RolloutBackend {
             BackendName::Avx2 => Self::Avx2,
             BackendName::Avx512 => Self::Avx512,
             BackendName::Bf16 => Self::Bf16,
+            BackendName::Tract => Self::Tract,
         }
     }
 }
@@ -79,7 +82,7 @@ struct Report {
     multiply_adds_a_step: usize,
     peaks: Vec<Peak>,
     plans: Vec<Cost>,
-    not_on_this_cpu: Vec<String>,
+    not_here: Vec<String>,
 }
 
 /// Measures.
@@ -89,11 +92,11 @@ pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
         bail!("--rounds 0: time at least one plan");
     }
     let config = Config::load(&arguments.robot)?;
-    let (weights, network) = match &arguments.bundle {
-        Some(dir) => {
-            let bundle = Bundle::load(dir)?;
+    let bundle = arguments.bundle.as_deref().map(Bundle::load).transpose()?;
+    let (weights, network) = match &bundle {
+        Some(bundle) => {
             bundle.check_robot(&config)?;
-            (bundle.weights(), dir.display().to_string())
+            (bundle.weights(), format!("bundle {}", bundle.sha256()))
         }
         None => (paper_network(config.joint_count()), PAPER_NETWORK.to_owned()),
     };
@@ -118,6 +121,7 @@ pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
     }
     let subject = Subject {
         weights: &weights,
+        bundle: bundle.as_ref(),
         envelope: &config.envelope,
     };
     let budgets: Vec<Budget> = arguments
@@ -135,8 +139,8 @@ pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
                 let name = format!("{backend:?}").to_lowercase();
                 match measure(subject, backend.into(), &budget, arguments.rounds, &report.peaks)? {
                     Some(cost) => report.plans.push(cost),
-                    None if report.not_on_this_cpu.contains(&name) => {}
-                    None => report.not_on_this_cpu.push(name),
+                    None if report.not_here.contains(&name) => {}
+                    None => report.not_here.push(name),
                 }
             }
         }
@@ -271,7 +275,7 @@ fn print(report: &Report) {
                 .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
         );
     }
-    for name in &report.not_on_this_cpu {
-        println!("{name}: not on this CPU");
+    for name in &report.not_here {
+        println!("{name}: not on this CPU, or not without --bundle");
     }
 }

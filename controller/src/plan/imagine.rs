@@ -11,7 +11,7 @@ use super::proposals::Proposals;
 use super::team::Team;
 
 /// Candidates a thread takes at a time: the widest tile of any kernel.
-const UNIT: usize = 32;
+pub const UNIT: usize = 32;
 
 /// Why a planner cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,7 @@ pub enum PlannerError {
 #[derive(Debug)]
 pub struct Imagination {
     team: Team,
+    unit: usize,
     /// One a member, which alone takes its lock.
     rollouts: Vec<Mutex<Box<dyn Rollout>>>,
 }
@@ -56,16 +57,17 @@ impl Imagination {
         for _ in 0..budget.threads {
             rollouts.push(rollout(bundle, budget.backend)?);
         }
-        Ok(Self::of(rollouts)?)
+        Ok(Self::of(rollouts, UNIT)?)
     }
 
-    /// Of back ends that are there already, one a thread.
+    /// Of back ends that are there already, one a thread, each of which takes `unit` candidates at a time.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn of(rollouts: Vec<Box<dyn Rollout>>) -> std::io::Result<Self> {
+    pub fn of(rollouts: Vec<Box<dyn Rollout>>, unit: usize) -> std::io::Result<Self> {
         Ok(Self {
             team: Team::start(rollouts.len())?,
+            unit: unit.max(1),
             rollouts: rollouts.into_iter().map(Mutex::new).collect(),
         })
     }
@@ -84,9 +86,10 @@ impl Imagination {
 
 impl Evaluate for Imagination {
     fn returns(&mut self, proposals: &Proposals<'_>, actions: &mut [f32], returns: &mut [f32]) -> bool {
+        let size = self.unit;
         let units = actions
-            .chunks_mut(UNIT * proposals.stride())
-            .zip(returns.chunks_mut(UNIT))
+            .chunks_mut(size * proposals.stride())
+            .zip(returns.chunks_mut(size))
             .enumerate();
         // Taken for as long as it takes to cut off the next unit; whoever is faster does more of them.
         let units = Mutex::new((units, true));
@@ -98,7 +101,7 @@ impl Evaluate for Imagination {
                 let Some((unit, (actions, returns))) = next else {
                     return;
                 };
-                let first = unit * UNIT;
+                let first = unit * size;
                 proposals.write(first, actions);
                 let Proposals { horizon, key, .. } = *proposals;
                 if rollout
