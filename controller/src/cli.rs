@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod e_stop;
 mod eval;
+mod planner;
 mod record;
 mod replay;
 mod run;

@@ -1,10 +1,11 @@
 //! Episodes in a world that waits: simulation as fast as the machine goes, the same every time.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Reason};
 use firmware_bridge::{LinkError, Lockstep, RigError};
-use robot::{Frame, SystemClock};
+use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
 use crate::actuate::{World, arm_state};
@@ -114,7 +115,8 @@ impl World for WaitingWorld<'_> {
     }
 }
 
-/// Runs one episode of `ticks` control periods and writes its log.
+/// Runs one episode of `ticks` control periods and writes its log. The world waits, but with a `deadline` it does so for no
+/// longer than that for a plan.
 ///
 /// # Errors
 /// [`EpisodeRunError`]; the log then holds what happened until then.
@@ -123,6 +125,7 @@ pub fn run(
     encoder: Option<&mut Encoder>,
     rig: &mut dyn Lockstep,
     ticks: u32,
+    deadline: Option<Duration>,
     labels: &Labels<'_>,
 ) -> Result<Outcome, EpisodeRunError> {
     let info = &labels.info;
@@ -166,7 +169,9 @@ pub fn run(
             tick,
             edge_ns,
             clock: &clock,
-            limit: Limit::None,
+            limit: deadline.map_or(Limit::None, |deadline| {
+                Limit::Deadline(&clock, clock.now_ns() + deadline.as_nanos() as u64)
+            }),
             last,
         };
         let (row, stop) = controller.tick(&mut world, timing);

@@ -1,6 +1,7 @@
 //! Puts a robot file, a bundle and a policy together into something that can run episodes.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use calibration::{Crop, JointMapping};
@@ -46,6 +47,9 @@ pub struct Session {
     pub policy: PolicyChoice,
     /// The pipeline; the robot file's unless overridden.
     pub pipeline: Pipeline,
+    /// In lockstep, how long the world waits for a plan; for as long as it takes if not given. With one, what is planned
+    /// depends on the machine, and episodes do not run side by side.
+    pub deadline: Option<Duration>,
 }
 
 impl Session {
@@ -79,6 +83,7 @@ impl Session {
             bundle,
             policy,
             pipeline,
+            deadline: None,
         })
     }
 
@@ -215,6 +220,7 @@ impl Session {
     ) -> anyhow::Result<Vec<Outcome>> {
         let attachments = self.attachments();
         // Episodes side by side fill the machine by themselves.
+        let jobs = if self.deadline.is_some() { 1 } else { jobs };
         let threads = if jobs > 1 { 1 } else { self.config.planner.threads };
         jobs::over(
             seeds,
@@ -228,7 +234,7 @@ impl Session {
                     info,
                     attachments: &attachments,
                 };
-                let outcome = lockstep::run(controller, encoder.as_mut(), rig, ticks, &labels)
+                let outcome = lockstep::run(controller, encoder.as_mut(), rig, ticks, self.deadline, &labels)
                     .with_context(|| format!("episode {seed}"))?;
                 done(&outcome);
                 Ok(outcome)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use clap::{Subcommand, ValueEnum};
+use anyhow::bail;
+use clap::Subcommand;
 use controller::bench::{Cost, Peak, Subject, measure, paper_budget, peak};
 use robot::Config;
 use robot::config::{Planner as Budget, RolloutBackend};
@@ -14,6 +14,7 @@ use world_model::weights::{Hidden, LatentWeights};
 use world_model::{Bundle, Dimensions};
 
 use super::default_jobs;
+use super::planner::{BackendName, parse_budget};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -49,31 +50,6 @@ pub(crate) struct Plan {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
-}
-
-/// Back ends by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BackendName {
-    Scalar,
-    Portable,
-    Avx2,
-    Avx512,
-    Bf16,
-    /// The bundle's graphs, run by tract.
-    Tract,
-}
-
-impl From<BackendName> for RolloutBackend {
-    fn from(name: BackendName) -> Self {
-        match name {
-            BackendName::Scalar => Self::Scalar,
-            BackendName::Portable => Self::Portable,
-            BackendName::Avx2 => Self::Avx2,
-            BackendName::Avx512 => Self::Avx512,
-            BackendName::Bf16 => Self::Bf16,
-            BackendName::Tract => Self::Tract,
-        }
-    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -202,28 +178,9 @@ fn sweep(threads: usize) -> Vec<Budget> {
     candidates.into_iter().chain(horizons).chain(iterations).collect()
 }
 
-/// Reads `10x1000x12x100`.
+/// The paper's planner with another budget.
 fn budget(text: &str) -> anyhow::Result<Budget> {
-    let parts: Vec<usize> = text
-        .split('x')
-        .map(str::parse)
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("--budget {text}: write iterations x candidates x horizon x elites"))?;
-    let &[iterations, candidates, horizon, elites] = parts.as_slice() else {
-        bail!("--budget {text}: write four numbers, such as 10x1000x12x100");
-    };
-    if iterations == 0 || candidates == 0 || horizon == 0 || elites == 0 {
-        bail!("--budget {text}: none of the four may be zero");
-    }
-    if elites > candidates {
-        bail!("--budget {text}: {elites} elites of {candidates} candidates; choose fewer elites");
-    }
-    if horizon > robot::config::HORIZON_MAX {
-        bail!(
-            "--budget {text}: a horizon is at most {}",
-            robot::config::HORIZON_MAX
-        );
-    }
+    let [iterations, candidates, horizon, elites] = parse_budget(text)?;
     Ok(Budget {
         iterations,
         candidates,

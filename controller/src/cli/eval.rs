@@ -1,13 +1,17 @@
 //! `armillary eval`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use controller::eval::{Returns, score};
+use controller::lockstep::Outcome;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
+use episode::PlanSource;
 use serde::Serialize;
 
+use super::planner::PlannerOptions;
 use super::scores::{OracleBudget, oracle_returns};
 use super::{PipelineName, default_jobs, log_path};
 
@@ -41,6 +45,12 @@ pub(crate) struct Eval {
     /// Overrides the robot file's pipeline.
     #[arg(long, value_enum)]
     pipeline: Option<PipelineName>,
+    #[command(flatten)]
+    planner: PlannerOptions,
+    /// How long the agent may take for a plan, in milliseconds; as long as it likes if not given. The result then depends
+    /// on the machine, and episodes run one at a time.
+    #[arg(long)]
+    deadline_ms: Option<f64>,
     /// Episodes run at a time.
     #[arg(long, default_value_t = default_jobs())]
     jobs: usize,
@@ -67,6 +77,28 @@ struct Report {
     oracle: Option<Returns>,
     score: Option<f32>,
     score_interval_95: Option<[f32; 2]>,
+    /// Mean iterations of the agent's plans.
+    iterations: Option<f64>,
+    /// Its periods without a plan.
+    late: Option<u64>,
+}
+
+/// Mean iterations of the plans in these logs, and periods without one.
+fn effort(outcomes: &[Outcome]) -> anyhow::Result<(f64, u64)> {
+    let (mut iterations, mut plans, mut late) = (0_u64, 0_u64, 0_u64);
+    for outcome in outcomes {
+        for row in &episode::read_episode(&outcome.log)?.ticks {
+            match row.plan.source {
+                PlanSource::Fresh => {
+                    iterations += u64::from(row.plan.iterations);
+                    plans += 1;
+                }
+                PlanSource::Tail => late += 1,
+                _ => {}
+            }
+        }
+    }
+    Ok((iterations as f64 / plans.max(1) as f64, late))
 }
 
 /// Evaluates.
@@ -75,6 +107,17 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         .map(|index| EVALUATION_SEEDS + arguments.first + index)
         .collect();
     let mut report = Report::default();
+    let overridden = arguments.planner.any() || arguments.deadline_ms.is_some();
+    if overridden && arguments.out.is_some() {
+        bail!(
+            "--out: a log kept of a planner that is not the robot file's would not replay; write it into the robot file"
+        );
+    }
+    let deadline = arguments
+        .deadline_ms
+        .map(|ms| Duration::try_from_secs_f64(ms / 1e3))
+        .transpose()
+        .context("--deadline-ms: write a number of milliseconds from 0 on")?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     for agent in &arguments.agents {
         let policy = match agent {
@@ -82,11 +125,13 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
             _ => PolicyChoice::Random,
         };
         let pipeline = arguments.pipeline.map(Into::into);
-        let session = Session::new(&arguments.robot, arguments.bundle.as_deref(), policy, pipeline)?;
+        let mut session = Session::new(&arguments.robot, arguments.bundle.as_deref(), policy, pipeline)?;
+        let oracle_budget = arguments.oracle_budget.of(&session.config);
+        session.config.planner = arguments.planner.apply(&session.config.planner)?;
+        session.deadline = deadline;
         let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);
         let returns = if *agent == Contender::Oracle {
-            let budget = arguments.oracle_budget.of(&session.config);
-            oracle_returns(&session, &budget, &seeds, ticks, arguments.jobs)?
+            oracle_returns(&session, &oracle_budget, &seeds, ticks, arguments.jobs)?
         } else {
             let kept = arguments.out.as_deref().filter(|_| *agent == Contender::Agent);
             let dir = kept.map_or_else(|| scratch.path().join(format!("{agent:?}")), PathBuf::from);
@@ -94,11 +139,20 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
                 .with_context(|| format!("{}: cannot make the folder", dir.display()))?;
             let log = |seed: u64| log_path(&dir, seed);
             let outcomes = session.run_simulated(&seeds, ticks, arguments.jobs, &log, &|_| {})?;
+            if *agent == Contender::Agent {
+                let (iterations, late) = effort(&outcomes)?;
+                (report.iterations, report.late) = (Some(iterations), Some(late));
+            }
             outcomes.iter().map(|outcome| outcome.total_reward).collect()
         };
         let returns = Returns::of(returns);
         if !arguments.json {
             println!("{agent:?}: {:.2} +- {:.2}", returns.mean, returns.interval_95);
+        }
+        if let (Contender::Agent, Some(iterations), Some(late), false) =
+            (agent, report.iterations, report.late, arguments.json)
+        {
+            println!("  {iterations:.2} iterations a plan, {late} periods without one");
         }
         match agent {
             Contender::Agent => report.agent = Some(returns),
