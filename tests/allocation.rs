@@ -1,9 +1,9 @@
 //! The tick allocates nothing, on any thread that takes part in it, once the episode has begun.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use controller::actuate::World;
 use controller::capture::Captured;
@@ -18,45 +18,7 @@ use robot::philox::Stream;
 use robot::{Frame, SystemClock};
 use world_model::Encoder;
 
-/// The system's allocator, with a count of what is asked of it.
-struct Counting;
-
-/// By all threads.
-static EVERYWHERE: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    /// By this one.
-    static HERE: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    EVERYWHERE.fetch_add(1, Ordering::Relaxed);
-    // A thread that is being torn down has no count any more.
-    let _ = HERE.try_with(|here| here.set(here.get() + 1));
-}
-
-// SAFETY: every call goes on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::counting::{EVERYWHERE, HERE};
 
 /// A camera with a few frames to show, some of which come late, and an arm that goes where it is told.
 struct Stage {

@@ -11,8 +11,11 @@ use std::time::Duration;
 use crossbeam::queue::ArrayQueue;
 use episode::ArmState;
 use firmware_bridge::{FrameError, FrameSource};
+use robot::config::raw::RawRealtime;
 use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
+
+use crate::realtime::Raised;
 
 /// One observation: a frame, its embedding, and the joints as last reported.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +68,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         mut encoder: Option<Encoder>,
         embedding: usize,
         clock: SystemClock,
+        realtime: RawRealtime,
     ) -> std::io::Result<Self> {
         let offered = Arc::new(ArrayQueue::new(1));
         let free: Arc<ArrayQueue<Box<Captured>>> = Arc::new(ArrayQueue::new(POOL));
@@ -86,6 +90,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
             .name("capture".to_owned())
             .spawn(move || {
                 let (offered, free, stop, failed) = shared;
+                let _raised = Raised::new("realtime.capture_priority", realtime.capture_priority, &[]);
                 let mut error = None;
                 let mut slot = free.pop().unwrap_or_default();
                 while !stop.load(Ordering::Relaxed) {

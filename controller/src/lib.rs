@@ -14,6 +14,7 @@ pub mod lockstep;
 pub mod oracle;
 pub mod picture;
 pub mod plan;
+pub mod realtime;
 pub mod record;
 pub mod replay;
 pub mod report;

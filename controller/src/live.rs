@@ -13,6 +13,7 @@ use crate::actuate::{World, arm_state};
 use crate::capture::{CaptureThread, Captured};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
+use crate::realtime::{self, Raised};
 use crate::record::Recorder;
 use crate::stall::Sentinel;
 use crate::tick::{Controller, Timing};
@@ -20,8 +21,10 @@ use crate::tick::{Controller, Timing};
 /// Longest wait for the first telemetry of an episode.
 const FIRST_TELEMETRY_NS: u64 = 1_000_000_000;
 
-/// A send later than this share of the period after its edge is a missed deadline.
-const SEND_LATE_FRACTION: f64 = 0.2;
+/// A send later than this after its edge is a missed deadline: a fifth of the period.
+fn late_send_ns(period_ns: u64) -> u64 {
+    period_ns / 5
+}
 
 struct LiveWorld<'a, S> {
     bus: &'a mut dyn JointBus,
@@ -131,8 +134,13 @@ pub fn run<B: JointBus>(
         &labels.info,
         labels.attachments,
     )?)?;
-    let capture = CaptureThread::start(camera, encoder, embedding, clock.clone())?;
-    let sentinel = Sentinel::start(clock.clone())?;
+    let capture = CaptureThread::start(camera, encoder, embedding, clock.clone(), config.realtime.clone())?;
+    let period_ns = (f64::from(config.period_s) * 1e9) as u64;
+    let sentinel = Sentinel::start(clock.clone(), late_send_ns(period_ns) / 2)?;
+    realtime::lock_memory(&config.realtime);
+    // After the other threads were started: they would inherit it.
+    let cpus = config.realtime.tick_cpu.as_slice();
+    let raised = Raised::new("realtime.tick_priority", config.realtime.tick_priority, cpus);
 
     let outcome = ticks_in_real_time(
         config,
@@ -146,6 +154,7 @@ pub fn run<B: JointBus>(
         &clock,
         signals,
     );
+    drop(raised);
     let stopped = bus.send_stop();
     let ended = capture.stop();
     recorder.finish()?;
@@ -216,7 +225,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         let (row, stop) = controller.tick(&mut world, timing);
         let mut row = row.clone();
         let end_ns = clock.now_ns();
-        let late_send = row.record.lateness_ns as f64 > SEND_LATE_FRACTION * period_ns as f64;
+        let late_send = row.record.lateness_ns > late_send_ns(period_ns);
         row.record.deadline_missed = late_send || end_ns > edge_ns + period_ns;
         row.record.host_stall = row.record.deadline_missed
             && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);

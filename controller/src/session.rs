@@ -17,6 +17,7 @@ use crate::filter::BeliefFilter;
 use crate::jobs;
 use crate::lockstep::{self, Labels, Outcome};
 use crate::plan::{Background, ColouredNoise, Planner, Policy};
+use crate::realtime::Raised;
 use crate::tick::Controller;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.
@@ -111,6 +112,15 @@ impl Session {
         };
         let policy = match (&self.bundle, self.policy) {
             (Some(bundle), PolicyChoice::Planner { noise }) => {
+                let realtime = &self.config.realtime;
+                let asked = if background { realtime.plan_priority } else { 0 };
+                let cpus = if background {
+                    realtime.plan_cpus.as_slice()
+                } else {
+                    &[]
+                };
+                // For the planner's threads, which are started meanwhile.
+                let _raised = Raised::new("realtime.plan_priority", asked, cpus);
                 let planner = Planner::new(bundle, &budget)?;
                 if background {
                     let belief = Belief::initial(&bundle.dimensions());

@@ -9,9 +9,6 @@ use std::thread::JoinHandle;
 
 use robot::{Clock, SystemClock};
 
-/// A wake-up this late is a stall of the machine.
-const STALL_NS: u64 = 10_000_000;
-
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
@@ -24,16 +21,17 @@ struct Shared {
 /// The sentinel.
 #[derive(Debug)]
 pub struct Sentinel {
+    stall_ns: u64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Sentinel {
-    /// Starts it.
+    /// Starts it. A wake-up that is `stall_ns` late is a stall of the machine.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(clock: SystemClock) -> std::io::Result<Self> {
+    pub fn start(clock: SystemClock, stall_ns: u64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
         let its = Arc::clone(&shared);
@@ -46,7 +44,7 @@ impl Sentinel {
                     let now = clock.now_ns();
                     let late = now.saturating_sub(before + 1_000_000);
                     its.worst_ns.fetch_max(late, Ordering::SeqCst);
-                    if late > STALL_NS {
+                    if late > stall_ns {
                         its.count.fetch_add(1, Ordering::SeqCst);
                         its.last_stall_end_ns.store(now, Ordering::SeqCst);
                     }
@@ -55,6 +53,7 @@ impl Sentinel {
                 }
             })?;
         Ok(Self {
+            stall_ns,
             shared,
             thread: Some(thread),
         })
@@ -63,7 +62,7 @@ impl Sentinel {
     /// Whether the machine stalled at some time since `since_ns`, or is only now coming back.
     pub fn stalled_since(&self, since_ns: u64, now_ns: u64) -> bool {
         self.shared.last_stall_end_ns.load(Ordering::SeqCst) >= since_ns
-            || now_ns.saturating_sub(self.shared.beat_ns.load(Ordering::SeqCst)) > STALL_NS
+            || now_ns.saturating_sub(self.shared.beat_ns.load(Ordering::SeqCst)) > self.stall_ns
     }
 
     /// Stalls seen, and the worst lateness in nanoseconds.

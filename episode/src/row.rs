@@ -221,7 +221,7 @@ impl Reason {
                 "what the camera sees is not what the model expects; look for what changed in the scene, or retrain"
             }
             Self::NonFinite => {
-                "the planner proposed something that is no number; check the bundle with `cargo xtask crosscheck`"
+                "the planner gave nothing, or something that is no number; check the bundle with `cargo xtask crosscheck`"
             }
             Self::LinkLost => "the arm's port closed or fell silent; check the cable and the arm's power",
             Self::CameraLost => "the camera's connection closed; start the camera again",

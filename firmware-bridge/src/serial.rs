@@ -68,19 +68,19 @@ impl SerialStream {
         })
     }
 
-    /// Reads with the given patience; 0 bytes when nothing came.
-    fn read_for(&mut self, into: &mut [u8], patience: Duration) -> Result<usize, LinkError> {
-        if let Err(error) = self.port.set_timeout(patience) {
-            return Err(self.fault(error.into()));
-        }
-        match self.port.read(into) {
-            // End of file is how some drivers say that the device is gone.
-            Ok(0) => Err(LinkError::Closed {
-                port: self.name.clone(),
-            }),
-            Ok(count) => Ok(count),
-            Err(error) if quiet(&error) => Ok(0),
-            Err(error) => Err(self.fault(error)),
+    /// Whether something can be read, a hang-up included, within `timeout_ms`. Unlike the port's own wait it does not
+    /// allocate to say no.
+    fn readable(&self, timeout_ms: u64) -> Result<bool, LinkError> {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::{AsRawFd, BorrowedFd};
+
+        // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.port.as_raw_fd()) };
+        let timeout = PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(nix::errno::Errno::EINTR) => Ok(false),
+            Err(errno) => Err(self.fault(errno.into())),
         }
     }
 
@@ -142,21 +142,26 @@ impl ByteStream for SerialStream {
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
-        self.read_for(into, Duration::ZERO)
+        if !self.readable(0)? {
+            return Ok(0);
+        }
+        if let Err(error) = self.port.set_timeout(Duration::ZERO) {
+            return Err(self.fault(error.into()));
+        }
+        match self.port.read(into) {
+            // End of file is how some drivers say that the device is gone.
+            Ok(0) => Err(LinkError::Closed {
+                port: self.name.clone(),
+            }),
+            Ok(count) => Ok(count),
+            Err(error) if quiet(&error) => Ok(0),
+            Err(error) => Err(self.fault(error)),
+        }
     }
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::{AsRawFd, BorrowedFd};
-
-        // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.port.as_raw_fd()) };
-        let timeout = PollTimeout::try_from(timeout_us.div_ceil(1_000)).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
-            // What has happened, a hang-up for one, the next read reports.
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(errno) => Err(self.fault(errno.into())),
-        }
+        // What has happened, a hang-up for one, the next read reports.
+        self.readable(timeout_us.div_ceil(1_000)).map(|_| ())
     }
 }
 

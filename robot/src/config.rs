@@ -106,6 +106,8 @@ pub struct Config {
     pub planner: Planner,
     /// Trust monitor thresholds.
     pub trust: raw::RawTrust,
+    /// What is asked of the operating system.
+    pub realtime: raw::RawRealtime,
     /// The simulated task that stands in for the arm, if any.
     pub simulator: Option<raw::RawSimulator>,
     /// Control periods in an episode.
@@ -281,6 +283,21 @@ impl Checker<'_> {
         self.count("episode_ticks", raw.episode_ticks as usize, 1, 1_000_000)?;
         self.within("trust.kl_max_nats", raw.trust.kl_max_nats, 0.0, f32::MAX)?;
         self.within("trust.track_max_rad", raw.trust.track_max_rad, 1e-3, 10.0)?;
+        for (field, priority) in [
+            ("realtime.tick_priority", raw.realtime.tick_priority),
+            ("realtime.capture_priority", raw.realtime.capture_priority),
+            ("realtime.plan_priority", raw.realtime.plan_priority),
+        ] {
+            self.count(field, priority.into(), 0, 99)?;
+        }
+        if raw.realtime.plan_priority > 0 && raw.realtime.plan_priority >= raw.realtime.tick_priority {
+            let problem = format!(
+                "{} is not below the tick's {}",
+                raw.realtime.plan_priority, raw.realtime.tick_priority
+            );
+            let remedy = "planning fills its cores: give `realtime.tick_priority` a higher number";
+            return Err(self.refuse("realtime.plan_priority", problem, remedy));
+        }
         if let Some(simulator) = &raw.simulator {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
         }
@@ -312,6 +329,7 @@ impl Checker<'_> {
                 deadline_fraction: plan.deadline_fraction,
             },
             trust: raw.trust,
+            realtime: raw.realtime,
             simulator: raw.simulator,
             episode_ticks: raw.episode_ticks,
             text,

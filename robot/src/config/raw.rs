@@ -35,6 +35,8 @@ pub struct RawConfig {
     pub planner: RawPlanner,
     /// When to stop trusting the model.
     pub trust: RawTrust,
+    /// What is asked of the operating system.
+    pub realtime: RawRealtime,
     /// The simulated task, for robots that are one.
     #[serde(default)]
     pub simulator: Option<RawSimulator>,
@@ -191,6 +193,24 @@ pub struct RawTrust {
     pub track_max_rad: f32,
     /// Consecutive ticks off track before a controlled stop.
     pub track_ticks: u32,
+}
+
+/// What a live loop asks of the operating system. What it refuses is said once, loudly, and done without.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRealtime {
+    /// Priority of the tick's thread, 1 (low) to 99 (high) of the first-in-first-out class; 0 leaves it as it is.
+    pub tick_priority: u8,
+    /// Likewise of the thread that captures and encodes.
+    pub capture_priority: u8,
+    /// Likewise of the threads that plan. They fill their cores: keep it below the others'.
+    pub plan_priority: u8,
+    /// The CPU that the tick's thread stays on; any if not given.
+    pub tick_cpu: Option<usize>,
+    /// The CPUs that planning threads may use; any if empty.
+    pub plan_cpus: Vec<usize>,
+    /// Keeps the program's memory from being paged out.
+    pub lock_memory: bool,
 }
 
 /// The simulated task.

@@ -1,0 +1,119 @@
+//! What a live loop asks of the operating system, and says loudly when it is refused: priorities, places, locked memory.
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::unistd::Pid;
+use robot::config::raw::RawRealtime;
+
+/// Locks the program's memory, present and future, if the robot file asks for it.
+pub fn lock_memory(wanted: &RawRealtime) {
+    if !wanted.lock_memory {
+        return;
+    }
+    if let Err(problem) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        log::warn!(
+            "`realtime.lock_memory`: {problem}; a page that is fetched from disk may make a tick late. \
+             Raise the limit (`ulimit -l`), or set it to false"
+        );
+    }
+}
+
+/// A real-time priority and a place for the calling thread, and for those it starts meanwhile: they inherit both. The
+/// calling thread is what it was before when this is dropped.
+#[derive(Debug)]
+pub struct Raised {
+    priority: bool,
+    place: Option<CpuSet>,
+}
+
+impl Raised {
+    /// `field` is the one of the robot file that `priority` comes from.
+    pub fn new(field: &str, priority: u8, cpus: &[usize]) -> Self {
+        let mut raised = Self {
+            priority: false,
+            place: None,
+        };
+        if !cpus.is_empty() {
+            match place(cpus) {
+                Ok(before) => raised.place = Some(before),
+                Err(problem) => {
+                    log::warn!("`{field}`: CPUs {cpus:?}: {problem}; the thread stays where it is");
+                }
+            }
+        }
+        if priority > 0 {
+            match schedule(libc::SCHED_FIFO, priority) {
+                Ok(()) => raised.priority = true,
+                Err(problem) => log::warn!(
+                    "`{field}`: priority {priority}: {problem}; other programs may make ticks late. \
+                     Allow it (`ulimit -r`), or set it to 0"
+                ),
+            }
+        }
+        raised
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        // Both were allowed before.
+        if self.priority {
+            let _ = schedule(libc::SCHED_OTHER, 0);
+        }
+        if let Some(before) = &self.place {
+            let _ = sched_setaffinity(Pid::from_raw(0), before);
+        }
+    }
+}
+
+/// Moves the calling thread to `cpus`; gives where it was.
+fn place(cpus: &[usize]) -> nix::Result<CpuSet> {
+    let before = sched_getaffinity(Pid::from_raw(0))?;
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set)?;
+    Ok(before)
+}
+
+/// Sets the calling thread's scheduling class.
+fn schedule(class: libc::c_int, priority: u8) -> std::io::Result<()> {
+    let parameters = libc::sched_param {
+        sched_priority: priority.into(),
+    };
+    // SAFETY: 0 is the calling thread, and the structure lives for the call.
+    let refused = unsafe { libc::sched_setscheduler(0, class, &raw const parameters) } != 0;
+    if refused {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_started_meanwhile_inherit_the_place_and_the_caller_gets_its_own_back() {
+        let of_this_thread = || sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let before = of_this_thread();
+        let first = (0..CpuSet::count())
+            .find(|&cpu| before.is_set(cpu).unwrap())
+            .unwrap();
+        let raised = Raised::new("realtime.plan_cpus", 0, &[first]);
+        let inside = std::thread::scope(|scope| scope.spawn(of_this_thread).join().unwrap());
+        drop(raised);
+        assert!((0..CpuSet::count()).all(|cpu| inside.is_set(cpu).unwrap() == (cpu == first)));
+        assert_eq!(of_this_thread(), before);
+    }
+
+    #[test]
+    fn what_is_refused_leaves_things_as_they_were() {
+        let before = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        // No machine has this CPU, and the class ends at 99.
+        drop(Raised::new("realtime.tick_cpu", 100, &[CpuSet::count() - 1]));
+        assert_eq!(sched_getaffinity(Pid::from_raw(0)).unwrap(), before);
+    }
+}
