@@ -1,8 +1,8 @@
 //! record A == record B, and record A == replay(A).
 
-use controller::replay::{ReplayError, replay};
+use controller::replay::{Computed, ReplayError, replay};
 use controller::session::PolicyChoice;
-use robot::config::Pipeline;
+use robot::config::{Pipeline, RolloutBackend};
 
 use crate::{bundle, record, session};
 
@@ -48,15 +48,62 @@ fn replay_reproduces_every_action_bit_for_bit() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let log = record(&session(policy, pipeline), dir.path(), 11, 20);
         let model = matches!(policy, PolicyChoice::Planner { .. }).then(bundle);
-        assert_eq!(replay(&log, model.as_deref()).expect("replays"), 20);
+        assert_eq!(
+            replay(&log, model.as_deref(), Computed::default()).expect("replays"),
+            20
+        );
     }
+}
+
+/// Records twice, compares, and replays with every back end of the `f32` family on several numbers of threads.
+fn same_everywhere(ticks: u32, backends: &[RolloutBackend]) {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(NOISY, Pipeline::NextTick);
+    let [a, b] = ["a", "b"].map(|name| record(&session, &dir.path().join(name), 12, ticks));
+    let stream = |path| episode::decision_stream(path).expect("a whole log");
+    assert_eq!(stream(&a), stream(&b));
+    for &backend in backends {
+        for threads in [1, 2, 3] {
+            let computed = Computed {
+                backend: Some(backend),
+                threads: Some(threads),
+            };
+            match replay(&a, Some(&bundle()), computed) {
+                Ok(reproduced) => {
+                    assert_eq!(reproduced, ticks);
+                    println!("{backend:?} on {threads} thread(s): {reproduced} actions bit for bit");
+                }
+                // This CPU has other back ends.
+                Err(ReplayError::Planner(_)) => println!("{backend:?}: not on this CPU"),
+                Err(error) => panic!("{backend:?} on {threads}: {error}"),
+            }
+        }
+    }
+}
+
+const EXACT: [RolloutBackend; 3] = [
+    RolloutBackend::Scalar,
+    RolloutBackend::Avx2,
+    RolloutBackend::Avx512,
+];
+
+#[test]
+fn a_log_replays_with_any_back_end_on_any_number_of_threads() {
+    same_everywhere(15, &EXACT);
+}
+
+/// Ten minutes at a period of 0.1 s. `cargo test --release -p armillary-tests ten_minutes -- --ignored --nocapture`
+#[test]
+#[ignore = "takes about 10 minutes"]
+fn ten_minutes_replay_with_any_back_end_on_any_number_of_threads() {
+    same_everywhere(6000, &EXACT);
 }
 
 #[test]
 fn replay_without_the_bundle_says_what_to_pass() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let log = record(&session(NOISY, Pipeline::NextTick), dir.path(), 3, 4);
-    let error = replay(&log, None).expect_err("the bundle is missing");
+    let error = replay(&log, None, Computed::default()).expect_err("the bundle is missing");
     assert!(matches!(error, ReplayError::Unusable { .. }));
     assert!(error.to_string().contains("--bundle"), "{error}");
 }

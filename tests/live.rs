@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use controller::live::{self, Rig, Signals};
 use controller::lockstep::{EpisodeRunError, Labels};
+use controller::replay::Computed;
 use controller::session::{PolicyChoice, Session};
 use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
@@ -151,8 +152,12 @@ fn an_episode_over_a_pty_is_logged_whole_and_replays() {
         );
     }
     // Whatever the machine's pauses did to timing, the controller's decisions follow from what it logged.
-    let reproduced = controller::replay::replay(&dir.path().join("episode.mcap"), Some(&crate::bundle()))
-        .expect("replays");
+    let reproduced = controller::replay::replay(
+        &dir.path().join("episode.mcap"),
+        Some(&crate::bundle()),
+        Computed::default(),
+    )
+    .expect("replays");
     assert_eq!(reproduced as usize, log.ticks.len() - 1);
 }
 
@@ -303,7 +308,7 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
             assert_eq!(told.state, FirmwareState::EStopped);
         }
         // The stop is decided from what the log holds: it replays.
-        let replayed = controller::replay::replay(&path, None).expect("replays");
+        let replayed = controller::replay::replay(&path, None, Computed::default()).expect("replays");
         assert_eq!(replayed as usize, log.ticks.len(), "{mishap:?}");
     }
 }

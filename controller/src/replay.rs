@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use episode::{Episode, EpisodeError, Reason, TickRecord};
 use firmware_bridge::LinkError;
-use robot::config::{ConfigError, Pipeline};
+use robot::config::{ConfigError, Pipeline, RolloutBackend};
 use robot::{Config, JointVec, SystemClock};
 use world_model::{Bundle, BundleError, Encoder};
 
@@ -104,18 +104,30 @@ impl World for LoggedWorld<'_> {
     }
 }
 
+/// How a replay computes, where that is another way than the recording did. Within the `f32` family of back ends neither
+/// changes a bit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Computed {
+    /// Another back end than the robot file's.
+    pub backend: Option<RolloutBackend>,
+    /// Another number of planning threads.
+    pub threads: Option<usize>,
+}
+
 /// Replays a log; returns how many actions were reproduced.
 ///
 /// # Errors
 /// [`ReplayError::Differs`] at the first action that is not the same to the last bit.
-pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
+pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<u32, ReplayError> {
     let log = episode::read_episode(path)?;
     let unusable = |problem: &str| ReplayError::Unusable {
         path: path.to_owned(),
         problem: problem.to_owned(),
     };
     let text = attachment(&log, "robot.ron").ok_or_else(|| unusable("holds no robot file"))?;
-    let config = Config::parse(path, text)?;
+    let mut config = Config::parse(path, text)?;
+    config.planner.backend = computed.backend.unwrap_or(config.planner.backend);
+    config.planner.threads = computed.threads.unwrap_or(config.planner.threads);
     let planned = log.info.policy.starts_with("planner");
     let bundle = match (planned, bundle) {
         (true, None) => {
@@ -173,7 +185,8 @@ pub fn replay(path: &Path, bundle: Option<&Path>) -> Result<u32, ReplayError> {
             tick: row.tick,
             edge_ns: row.edge_ns,
             clock: &clock,
-            limit: Limit::Iterations(row.plan.iterations),
+            // One that gave no plan stopped the arm, and is not among those that are counted.
+            limit: Limit::Iterations(row.plan.iterations + u32::from(row.guard.reason == Reason::NonFinite)),
             last: row.guard.reason == Reason::EpisodeEnd,
         };
         let (found, _) = controller.tick(&mut world, timing);

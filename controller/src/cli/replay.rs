@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use controller::replay::{Computed, replay};
+
+use super::planner::BackendName;
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replay {
@@ -10,11 +14,21 @@ pub(crate) struct Replay {
     /// The bundle it was recorded with.
     #[arg(long)]
     bundle: Option<PathBuf>,
+    /// Plan with another back end than the robot file's; all but `bf16` and `tract` give the same bits.
+    #[arg(long, value_enum)]
+    backend: Option<BackendName>,
+    /// Plan on another number of threads than the robot file's.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=robot::config::PLANNER_THREADS_MAX as u64))]
+    threads: Option<u64>,
 }
 
 /// Replays.
 pub(crate) fn run(arguments: &Replay) -> anyhow::Result<()> {
-    let reproduced = controller::replay::replay(&arguments.log, arguments.bundle.as_deref())?;
+    let computed = Computed {
+        backend: arguments.backend.map(Into::into),
+        threads: arguments.threads.map(|threads| threads as usize),
+    };
+    let reproduced = replay(&arguments.log, arguments.bundle.as_deref(), computed)?;
     println!(
         "{}: {reproduced} actions reproduced bit for bit",
         arguments.log.display()
