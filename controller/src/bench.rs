@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use robot::config::{Latents, Planner as Budget, RolloutBackend};
 use robot::{Envelope, SetPoint};
 use serde::Serialize;
-use world_model::kernel::{Instructions, KernelRollout, Unsupported, peak_flops};
+use world_model::kernel::{Instructions, Unsupported, peak_flops};
 use world_model::weights::LatentWeights;
-use world_model::{Belief, Bundle, NoiseKey, Rollout, ScalarRollout};
+use world_model::{Belief, Bundle, BundleError, NoiseKey};
 
-use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, Proposals, Team, UNIT};
+use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, PlannerError, Proposals, Source, Team};
 
 /// What is planned for: a network, an arm, a place to start.
 #[derive(Debug, Clone, Copy)]
@@ -99,34 +99,6 @@ pub fn peak(instructions: Instructions, threads: usize) -> anyhow::Result<Peak> 
     })
 }
 
-/// A back end for one thread that takes `unit` candidates at a time; `None` for one that needs a bundle where there is
-/// none, or instructions this CPU lacks.
-fn rollout(
-    subject: Subject<'_>,
-    backend: RolloutBackend,
-    unit: usize,
-) -> anyhow::Result<Option<Box<dyn Rollout>>> {
-    let weights = subject.weights;
-    let instructions = match backend {
-        RolloutBackend::Scalar => return Ok(Some(Box::new(ScalarRollout::new(Arc::clone(weights))))),
-        RolloutBackend::Tract => {
-            return Ok(match subject.bundle {
-                Some(bundle) => Some(Box::new(bundle.tract_rollout(unit)?)),
-                None => None,
-            });
-        }
-        RolloutBackend::Simd => Instructions::best_single(),
-        RolloutBackend::Portable => Instructions::Portable,
-        RolloutBackend::Avx2 => Instructions::Avx2,
-        RolloutBackend::Avx512 => Instructions::Avx512,
-        RolloutBackend::Bf16 => Instructions::Bf16,
-    };
-    Ok(match KernelRollout::new(weights, instructions) {
-        Ok(kernel) => Some(Box::new(kernel)),
-        Err(Unsupported(_)) => None,
-    })
-}
-
 /// Candidates without imagining: the part of a plan that is not the model's.
 struct Unimagined {
     draws: bool,
@@ -185,21 +157,19 @@ pub fn measure(
     peaks: &[Peak],
 ) -> anyhow::Result<Option<Cost>> {
     let weights = subject.weights;
-    // A graph is at its best with as many candidates at a time as there are.
-    let unit = match backend {
-        RolloutBackend::Tract => budget.candidates.div_ceil(budget.threads),
-        _ => UNIT,
+    let budget = &Budget {
+        backend,
+        ..budget.clone()
     };
-    let mut rollouts = Vec::new();
-    for _ in 0..budget.threads {
-        let Some(rollout) = rollout(subject, backend, unit)? else {
-            return Ok(None);
-        };
-        rollouts.push(rollout);
-    }
-    let name = rollouts.first().map_or("none", |rollout| rollout.name());
+    let source = subject.bundle.map_or(Source::Weights(weights), Source::Bundle);
+    let imagination = match Imagination::new(source, budget) {
+        Ok(imagination) => imagination,
+        Err(PlannerError::Backend(_) | PlannerError::Bundle(BundleError::Unsupported(_))) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let name = imagination.name();
     let d = weights.dimensions;
-    let mut planner = Planner::with(Imagination::of(rollouts, unit)?, d.action, budget);
+    let mut planner = Planner::with(imagination, d.action, budget);
     planner.reset(1);
     let mut belief = Belief::initial(&d);
     let mut stream = robot::philox::Stream::new(1, 0xBE);

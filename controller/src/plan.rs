@@ -9,6 +9,8 @@ mod imagine;
 mod proposals;
 mod random;
 mod team;
+#[cfg(feature = "libtorch")]
+mod torch;
 
 use episode::{PlanRow, PlanSource};
 use robot::config::{Latents, Planner as Budget};
@@ -18,10 +20,12 @@ use world_model::{Belief, Bundle, NoiseKey};
 
 pub use background::Background;
 pub use cem::{Cem, Evaluate, IterationStatistics};
-pub use imagine::{Imagination, PlannerError, UNIT};
+pub use imagine::{Imagination, PlannerError, Source, UNIT};
 pub use proposals::Proposals;
 pub use random::ColouredNoise;
 pub use team::Team;
+#[cfg(feature = "libtorch")]
+pub use torch::TorchRollout;
 
 /// Start of the name of a planner that explores; its noise's standard deviation follows.
 pub const NOISY: &str = "planner+noise ";
@@ -195,7 +199,7 @@ impl Planner {
     /// # Errors
     /// [`PlannerError`].
     pub fn new(bundle: &Bundle, budget: &Budget) -> Result<Self, PlannerError> {
-        let imagination = Imagination::new(bundle, budget)?;
+        let imagination = Imagination::new(Source::Bundle(bundle), budget)?;
         Ok(Self::with(imagination, bundle.dimensions().action, budget))
     }
 

@@ -47,6 +47,10 @@ pub(crate) enum BackendName {
     Bf16,
     /// The bundle's graphs, run by tract.
     Tract,
+    /// LibTorch on the CPU, in a program built with that feature.
+    Libtorch,
+    /// LibTorch on a GPU, likewise.
+    LibtorchCuda,
 }
 
 impl From<BackendName> for RolloutBackend {
@@ -59,6 +63,8 @@ impl From<BackendName> for RolloutBackend {
             BackendName::Avx512 => Self::Avx512,
             BackendName::Bf16 => Self::Bf16,
             BackendName::Tract => Self::Tract,
+            BackendName::Libtorch => Self::Libtorch,
+            BackendName::LibtorchCuda => Self::LibtorchCuda,
         }
     }
 }

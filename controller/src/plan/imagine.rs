@@ -1,10 +1,11 @@
 //! Scores candidates with the learned model, on as many threads as the robot file gives the planner.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use robot::config::{Planner as Budget, RolloutBackend};
 use world_model::kernel::Instructions;
-use world_model::{Belief, Bundle, BundleError, Rollout};
+use world_model::weights::LatentWeights;
+use world_model::{Belief, Bundle, BundleError, KernelRollout, Rollout, ScalarRollout};
 
 use super::cem::Evaluate;
 use super::proposals::Proposals;
@@ -19,6 +20,9 @@ pub enum PlannerError {
     /// A graph that does not run, or a CPU without the chosen back end.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// A back end that is not to be had here, and what to do about it.
+    #[error("`planner.backend`: {0}")]
+    Backend(String),
     /// A thread.
     #[error("cannot start a planning thread: {0}; lower `planner.threads` in the robot file")]
     Thread(#[from] std::io::Error),
@@ -33,18 +37,67 @@ pub struct Imagination {
     rollouts: Vec<Mutex<Box<dyn Rollout>>>,
 }
 
-/// What a robot file's back end is called where it runs.
-fn rollout(bundle: &Bundle, backend: RolloutBackend) -> Result<Box<dyn Rollout>, BundleError> {
-    let instructions = match backend {
-        RolloutBackend::Scalar => return Ok(Box::new(bundle.scalar_rollout())),
-        RolloutBackend::Tract => return Ok(Box::new(bundle.tract_rollout(UNIT)?)),
-        RolloutBackend::Simd => Instructions::best_single(),
-        RolloutBackend::Portable => Instructions::Portable,
-        RolloutBackend::Avx2 => Instructions::Avx2,
-        RolloutBackend::Avx512 => Instructions::Avx512,
-        RolloutBackend::Bf16 => Instructions::Bf16,
-    };
-    Ok(Box::new(bundle.kernel_rollout(instructions)?))
+/// Where back ends come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// A bundle: all of them.
+    Bundle(&'a Bundle),
+    /// Weights alone, for timing: not those that run graphs.
+    Weights(&'a Arc<LatentWeights>),
+}
+
+impl Source<'_> {
+    fn weights(&self) -> Arc<LatentWeights> {
+        match self {
+            Self::Bundle(bundle) => bundle.weights(),
+            Self::Weights(weights) => Arc::clone(weights),
+        }
+    }
+
+    fn kernel(&self, instructions: Instructions) -> Result<Box<dyn Rollout>, BundleError> {
+        Ok(Box::new(match self {
+            Self::Bundle(bundle) => bundle.kernel_rollout(instructions)?,
+            Self::Weights(weights) => KernelRollout::new(weights, instructions)?,
+        }))
+    }
+
+    /// One back end that takes `unit` candidates at a time.
+    fn rollout(&self, budget: &Budget, unit: usize) -> Result<Box<dyn Rollout>, PlannerError> {
+        let instructions = match budget.backend {
+            RolloutBackend::Scalar => return Ok(Box::new(ScalarRollout::new(self.weights()))),
+            RolloutBackend::Tract => {
+                return match self {
+                    Self::Bundle(bundle) => Ok(Box::new(bundle.tract_rollout(unit)?)),
+                    Self::Weights(_) => Err(PlannerError::Backend(
+                        "tract runs graphs: name a bundle".to_owned(),
+                    )),
+                };
+            }
+            RolloutBackend::Libtorch => return torch(&self.weights(), false, budget.threads),
+            RolloutBackend::LibtorchCuda => return torch(&self.weights(), true, budget.threads),
+            RolloutBackend::Simd => Instructions::best_single(),
+            RolloutBackend::Portable => Instructions::Portable,
+            RolloutBackend::Avx2 => Instructions::Avx2,
+            RolloutBackend::Avx512 => Instructions::Avx512,
+            RolloutBackend::Bf16 => Instructions::Bf16,
+        };
+        Ok(self.kernel(instructions)?)
+    }
+}
+
+#[cfg(feature = "libtorch")]
+fn torch(weights: &LatentWeights, cuda: bool, threads: usize) -> Result<Box<dyn Rollout>, PlannerError> {
+    let rollout = super::torch::TorchRollout::new(weights, cuda, threads);
+    Ok(Box::new(rollout.map_err(PlannerError::Backend)?))
+}
+
+#[cfg(not(feature = "libtorch"))]
+fn torch(_weights: &LatentWeights, _cuda: bool, _threads: usize) -> Result<Box<dyn Rollout>, PlannerError> {
+    Err(PlannerError::Backend(
+        "this program was built without LibTorch; `cargo xtask setup`, then build with `--features libtorch`, or choose \
+         another back end"
+            .to_owned(),
+    ))
 }
 
 impl Imagination {
@@ -52,12 +105,27 @@ impl Imagination {
     ///
     /// # Errors
     /// [`PlannerError`].
-    pub fn new(bundle: &Bundle, budget: &Budget) -> Result<Self, PlannerError> {
-        let mut rollouts = Vec::with_capacity(budget.threads);
-        for _ in 0..budget.threads {
-            rollouts.push(rollout(bundle, budget.backend)?);
+    pub fn new(source: Source<'_>, budget: &Budget) -> Result<Self, PlannerError> {
+        let (threads, unit) = match budget.backend {
+            // LibTorch has threads of its own, and wants all there is at once.
+            RolloutBackend::Libtorch | RolloutBackend::LibtorchCuda => (1, budget.candidates),
+            // A graph is at its best with as many candidates at a time as there are.
+            RolloutBackend::Tract => (budget.threads, budget.candidates.div_ceil(budget.threads)),
+            _ => (budget.threads, UNIT),
+        };
+        let mut rollouts = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            rollouts.push(source.rollout(budget, unit)?);
         }
-        Ok(Self::of(rollouts, UNIT)?)
+        Ok(Self::of(rollouts, unit)?)
+    }
+
+    /// Name of its back end.
+    pub fn name(&self) -> &'static str {
+        let first = self.rollouts.first();
+        first.map_or("none", |rollout| {
+            rollout.lock().unwrap_or_else(PoisonError::into_inner).name()
+        })
     }
 
     /// Of back ends that are there already, one a thread, each of which takes `unit` candidates at a time.

@@ -148,7 +148,7 @@ pub enum Method {
     },
 }
 
-/// Which rollout implementation plans. All but `tract` and `bf16` compute the same bits.
+/// Which rollout implementation plans. `scalar`, `simd`, `portable`, `avx2` and `avx512` compute the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RolloutBackend {
@@ -166,6 +166,10 @@ pub enum RolloutBackend {
     Bf16,
     /// The exported ONNX graphs, run by tract.
     Tract,
+    /// LibTorch on the CPU; needs a program built with the feature `libtorch`.
+    Libtorch,
+    /// LibTorch on a GPU; likewise.
+    LibtorchCuda,
 }
 
 /// When the planned action is sent.
