@@ -55,48 +55,54 @@ fn replay_reproduces_every_action_bit_for_bit() {
     }
 }
 
-/// Records twice, compares, and replays with every back end of the `f32` family on several numbers of threads.
-fn same_everywhere(ticks: u32, backends: &[RolloutBackend]) {
+/// Records with two back ends, compares, and replays with others.
+fn same_everywhere(ticks: u32, ways: &[(RolloutBackend, usize)]) {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let session = session(NOISY, Pipeline::NextTick);
-    let [a, b] = ["a", "b"].map(|name| record(&session, &dir.path().join(name), 12, ticks));
+    let mut session = session(NOISY, Pipeline::NextTick);
+    let [a, b] =
+        [("a", RolloutBackend::Simd, 1), ("b", RolloutBackend::Scalar, 2)].map(|(name, backend, threads)| {
+            (session.config.planner.backend, session.config.planner.threads) = (backend, threads);
+            record(&session, &dir.path().join(name), 12, ticks)
+        });
     let stream = |path| episode::decision_stream(path).expect("a whole log");
     assert_eq!(stream(&a), stream(&b));
-    for &backend in backends {
-        for threads in [1, 2, 3] {
-            let computed = Computed {
-                backend: Some(backend),
-                threads: Some(threads),
-            };
-            match replay(&a, Some(&bundle()), computed) {
-                Ok(reproduced) => {
-                    assert_eq!(reproduced, ticks);
-                    println!("{backend:?} on {threads} thread(s): {reproduced} actions bit for bit");
-                }
-                // This CPU has other back ends.
-                Err(ReplayError::Planner(_)) => println!("{backend:?}: not on this CPU"),
-                Err(error) => panic!("{backend:?} on {threads}: {error}"),
+    println!("{ticks} ticks recorded by simd on 1 and by scalar on 2 threads: the same decisions");
+    for &(backend, threads) in ways {
+        let computed = Computed {
+            backend: Some(backend),
+            threads: Some(threads),
+        };
+        match replay(&a, Some(&bundle()), computed) {
+            Ok(reproduced) => {
+                assert_eq!(reproduced, ticks);
+                println!("{backend:?} on {threads} thread(s): {reproduced} actions bit for bit");
             }
+            // This CPU has other back ends.
+            Err(ReplayError::Planner(_)) => println!("{backend:?}: not on this CPU"),
+            Err(error) => panic!("{backend:?} on {threads}: {error}"),
         }
     }
 }
 
-const EXACT: [RolloutBackend; 3] = [
-    RolloutBackend::Scalar,
-    RolloutBackend::Avx2,
-    RolloutBackend::Avx512,
-];
-
 #[test]
-fn a_log_replays_with_any_back_end_on_any_number_of_threads() {
-    same_everywhere(15, &EXACT);
+fn decisions_are_the_same_with_any_back_end_on_any_number_of_threads() {
+    let backends = [
+        RolloutBackend::Scalar,
+        RolloutBackend::Avx2,
+        RolloutBackend::Avx512,
+    ];
+    let ways: Vec<_> = backends
+        .into_iter()
+        .flat_map(|backend| [1, 2, 3].map(|threads| (backend, threads)))
+        .collect();
+    same_everywhere(15, &ways);
 }
 
 /// Ten minutes at a period of 0.1 s. `cargo test --release -p armillary-tests ten_minutes -- --ignored --nocapture`
 #[test]
 #[ignore = "takes about 10 minutes"]
-fn ten_minutes_replay_with_any_back_end_on_any_number_of_threads() {
-    same_everywhere(6000, &EXACT);
+fn ten_minutes_decide_the_same_with_any_back_end_on_any_number_of_threads() {
+    same_everywhere(6000, &[(RolloutBackend::Avx2, 2), (RolloutBackend::Avx512, 3)]);
 }
 
 #[test]

@@ -65,11 +65,83 @@ pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Resul
     draw(&png, title, runs).with_context(|| format!("{}: cannot draw", png.display()))
 }
 
-fn draw(png: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
-    // The plotting library is built without system fonts, so that no font configuration is needed on the machine.
+/// The plotting library is built without system fonts, so that no font configuration is needed on the machine.
+fn font() -> anyhow::Result<()> {
     let font = epaint_default_fonts::UBUNTU_LIGHT;
     register_font("sans-serif", FontStyle::Normal, font)
-        .map_err(|_| anyhow::anyhow!("the built-in font is unreadable"))?;
+        .map_err(|_| anyhow::anyhow!("the built-in font is unreadable"))
+}
+
+/// A named line of (x, y, half of y's 95 % interval).
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64, f64)>,
+}
+
+/// Draws returns as lines over `axis`, and `levels` across.
+pub(crate) fn draw_lines(
+    png: &Path,
+    title: &str,
+    axis: &str,
+    lines: &[Line],
+    levels: &[(&str, f64)],
+) -> anyhow::Result<()> {
+    font()?;
+    let area = BitMapBackend::new(png, (640, 400)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let last = points().map(|point| point.0).fold(1.0, f64::max) * 1.3;
+    let top = points()
+        .map(|point| point.1)
+        .chain(levels.iter().map(|level| level.1))
+        .fold(50.0, f64::max)
+        * 1.15;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(48)
+        .build_cartesian_2d(0.0..last, 0.0..top)?;
+    chart
+        .configure_mesh()
+        .x_desc(axis)
+        .y_desc("mean return")
+        .x_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| format!("{value:.0}"))
+        .light_line_style(WHITE)
+        .draw()?;
+    let style = ("sans-serif", 14);
+    for (name, y) in levels {
+        chart.draw_series(LineSeries::new([(0.0, *y), (last, *y)], GREY.stroke_width(1)))?;
+        chart.draw_series([Text::new(
+            (*name).to_owned(),
+            (last * 0.02, y + top * 0.06),
+            style,
+        )])?;
+    }
+    for (index, line) in lines.iter().enumerate() {
+        let colour = COLOURS[index % COLOURS.len()];
+        for &(x, y, half) in &line.points {
+            chart.draw_series([PathElement::new(
+                vec![(x, y - half), (x, y + half)],
+                colour.mix(0.5),
+            )])?;
+            chart.draw_series([Circle::new((x, y), 3, colour.filled())])?;
+        }
+        let path = line.points.iter().map(|point| (point.0, point.1));
+        chart.draw_series(LineSeries::new(path, colour.stroke_width(2)))?;
+        if let Some(&(x, y, _)) = line.points.last() {
+            let at = (x * 1.02, y - top * 0.05 * index as f64);
+            chart.draw_series([Text::new(line.name.clone(), at, style.into_font().color(&colour))])?;
+        }
+    }
+    area.present()?;
+    Ok(())
+}
+
+fn draw(png: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
+    font()?;
     let area = BitMapBackend::new(png, (1000, 380)).into_drawing_area();
     area.fill(&WHITE)?;
     // Every run is scored on the same targets: any of them gives the lines.

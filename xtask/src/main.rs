@@ -1,6 +1,7 @@
 //! Set-up, tests, cross-checks and the learning loop: `cargo xtask --help`.
 
 mod bench_peers;
+mod bench_quality;
 mod crosscheck;
 mod curve;
 mod deny;
@@ -48,6 +49,8 @@ enum Task {
     /// Time our planner beside PyTorch's, onnxruntime's and tract's on the same weights, in a Python environment of its own
     /// (5 GB: PyTorch comes with everything it could need).
     BenchPeers(bench_peers::BenchPeers),
+    /// Score the shipped model against its planner's deadline, for each way to plan (a quarter of an hour).
+    BenchQuality(bench_quality::BenchQuality),
     /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
     /// own.
     Crosscheck(crosscheck::Crosscheck),
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Deny { advisories } => deny::run(advisories),
         Task::Curves(arguments) => learn::curves(&arguments),
         Task::BenchPeers(arguments) => bench_peers::run(&arguments),
+        Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
     };
     match result {
