@@ -145,7 +145,7 @@ impl Spin {
         let thread = std::thread::Builder::new()
             .name("baseline".to_owned())
             .spawn(move || {
-                let _raised = controller::realtime::Raised::new("baseline", 80, &[]);
+                let _raised = controller::realtime::Raised::new(("baseline", 80), ("baseline", &[]));
                 let mut late_ns = Vec::with_capacity(2_000_000);
                 let mut next = Instant::now();
                 while !its.load(Ordering::Relaxed) {
@@ -196,7 +196,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, u6
         .name("bridge".to_owned())
         .spawn(move || {
             // The arm and its camera are no part of what is measured.
-            let _raised = controller::realtime::Raised::new("bridge", 75, &[]);
+            let _raised = controller::realtime::Raised::new(("bridge", 75), ("bridge", &[]));
             bridge.serve(its)
         })
         .expect("a thread");

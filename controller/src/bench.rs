@@ -1,7 +1,6 @@
 //! What a plan costs on this machine: time, share of the multiply-add peak, and where the rest goes.
 //!
-//! Every figure of one [`measure`] comes from the same minute of the same run, so that their ratios hold on a machine
-//! that is shared.
+//! Every figure comes from the same run, so that their ratios hold on a machine that is shared.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,7 +59,7 @@ pub struct Cost {
     pub rollout_ms: f64,
     /// Of the median: choosing elites and refitting.
     pub select_ms: f64,
-    /// Matrix products carried out (what step 0 shares counted once), a multiply-add as two.
+    /// Matrix products carried out (what step 0 shares counted once where it is shared), a multiply-add as two.
     pub gflop: f64,
     /// Matrix products a second of whole plan, at the median.
     pub gflops: f64,
@@ -145,7 +144,7 @@ pub fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Plans `rounds` times with one back end; `None` if it cannot run here.
+/// Plans `rounds` times with one back end; says why if it cannot run here.
 ///
 /// # Errors
 /// If the system gives no thread.
@@ -155,7 +154,7 @@ pub fn measure(
     budget: &Budget,
     rounds: usize,
     peaks: &[Peak],
-) -> anyhow::Result<Option<Cost>> {
+) -> anyhow::Result<Result<Cost, String>> {
     let weights = subject.weights;
     let budget = &Budget {
         backend,
@@ -164,10 +163,12 @@ pub fn measure(
     let source = subject.bundle.map_or(Source::Weights(weights), Source::Bundle);
     let imagination = match Imagination::new(source, budget) {
         Ok(imagination) => imagination,
-        Err(PlannerError::Backend(_) | PlannerError::Bundle(BundleError::Unsupported(_))) => return Ok(None),
+        Err(error @ (PlannerError::Backend(_) | PlannerError::Bundle(BundleError::Unsupported(_)))) => {
+            return Ok(Err(error.to_string()));
+        }
         Err(error) => return Err(error.into()),
     };
-    let name = imagination.name();
+    let (name, members) = (imagination.name(), imagination.members());
     let d = weights.dimensions;
     let mut planner = Planner::with(imagination, d.action, budget);
     planner.reset(1);
@@ -194,19 +195,27 @@ pub fn measure(
     let plan_ms = median(&mut times);
     let select_ms = search_ms(subject, budget, &mut Unimagined { draws: false }, rounds.min(5));
     let drawn = search_ms(subject, budget, &mut Unimagined { draws: true }, rounds.min(5));
-    let sample_ms = (drawn - select_ms).max(0.0) / budget.threads as f64;
+    let sample_ms = (drawn - select_ms).max(0.0) / members as f64;
     let (step, shared) = weights.multiply_adds();
+    // The others compute what candidates share at step 0 for each of them.
+    let shares = matches!(name, "portable" | "avx2" | "avx512" | "bf16");
+    let shared = if shares { shared } else { 0 };
     let cem = Cem::new(budget, d.action);
     let candidates: usize = (0..budget.iterations as u32).map(|i| cem.candidates(i)).sum();
     let gflop = 2e-9 * (candidates as f64 * (budget.horizon * step - shared) as f64 + shared as f64);
     let gflops = gflop / plan_ms * 1e3;
-    let arithmetic = if name == "bf16" { "bf16" } else { "f32" };
+    let arithmetic = match name {
+        "bf16" => "bf16",
+        // A share of this CPU's peak says nothing of a GPU.
+        "libtorch-cuda" => "none",
+        _ => "f32",
+    };
     let of_peak = peaks
         .iter()
         .filter(|peak| peak.arithmetic == arithmetic && peak.threads == budget.threads)
         .map(|peak| peak.gflops)
         .fold(0.0, f64::max);
-    Ok(Some(Cost {
+    Ok(Ok(Cost {
         backend: name,
         threads: budget.threads,
         budget: [

@@ -90,7 +90,10 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
             .name("capture".to_owned())
             .spawn(move || {
                 let (offered, free, stop, failed) = shared;
-                let _raised = Raised::new("realtime.capture_priority", realtime.capture_priority, &[]);
+                let _raised = Raised::new(
+                    ("realtime.capture_priority", realtime.capture_priority),
+                    ("realtime.tick_cpu", &[]),
+                );
                 let mut error = None;
                 let mut slot = free.pop().unwrap_or_default();
                 while !stop.load(Ordering::Relaxed) {

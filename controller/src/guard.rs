@@ -101,6 +101,9 @@ impl Guard {
         moving: bool,
     ) -> Verdict {
         let mut reason = self.watch(capture, filter, moving);
+        if plan.source == PlanSource::Lost {
+            self.demand_stop(Reason::PlannerLost);
+        }
         if plan.source == PlanSource::None || plan.action.iter().any(|value| !value.is_finite()) {
             self.demand_stop(Reason::NonFinite);
         }

@@ -136,11 +136,18 @@ pub fn run<B: JointBus>(
     )?)?;
     let capture = CaptureThread::start(camera, encoder, embedding, clock.clone(), config.realtime.clone())?;
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
-    let sentinel = Sentinel::start(clock.clone(), late_send_ns(period_ns) / 2)?;
+    let sentinel = Sentinel::start(
+        clock.clone(),
+        late_send_ns(period_ns) / 2,
+        config.realtime.tick_priority,
+    )?;
     realtime::lock_memory(&config.realtime);
     // After the other threads were started: they would inherit it.
     let cpus = config.realtime.tick_cpu.as_slice();
-    let raised = Raised::new("realtime.tick_priority", config.realtime.tick_priority, cpus);
+    let raised = Raised::new(
+        ("realtime.tick_priority", config.realtime.tick_priority),
+        ("realtime.tick_cpu", cpus),
+    );
 
     let outcome = ticks_in_real_time(
         config,
@@ -154,8 +161,8 @@ pub fn run<B: JointBus>(
         &clock,
         signals,
     );
-    drop(raised);
     let stopped = bus.send_stop();
+    drop(raised);
     let ended = capture.stop();
     recorder.finish()?;
     stopped?;

@@ -264,6 +264,11 @@ impl Planner {
                 sampled: self.sampled,
             };
             let refined = self.cem.refine(key, from, envelope, &mut self.imagination);
+            if let Some(problem) = self.imagination.failure() {
+                log::error!("planning: {problem}");
+                row.source = PlanSource::Lost;
+                break;
+            }
             let Some(statistics) = refined else {
                 // No finite return: the model has lost its mind, and nothing it said before is a plan.
                 row.source = PlanSource::None;

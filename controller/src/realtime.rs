@@ -22,28 +22,31 @@ pub fn lock_memory(wanted: &RawRealtime) {
 /// calling thread is what it was before when this is dropped.
 #[derive(Debug)]
 pub struct Raised {
-    priority: bool,
+    class: Option<(libc::c_int, libc::c_int)>,
     place: Option<CpuSet>,
 }
 
 impl Raised {
-    /// `field` is the one of the robot file that `priority` comes from.
-    pub fn new(field: &str, priority: u8, cpus: &[usize]) -> Self {
+    /// Each with the field of the robot file that it comes from.
+    pub fn new((field, priority): (&str, u8), (place_field, cpus): (&str, &[usize])) -> Self {
         let mut raised = Self {
-            priority: false,
+            class: None,
             place: None,
         };
         if !cpus.is_empty() {
             match place(cpus) {
                 Ok(before) => raised.place = Some(before),
                 Err(problem) => {
-                    log::warn!("`{field}`: CPUs {cpus:?}: {problem}; the thread stays where it is");
+                    log::warn!(
+                        "`{place_field}`: CPUs {cpus:?}: {problem}; the thread stays where it is. \
+                         Name CPUs that `nproc` counts"
+                    );
                 }
             }
         }
         if priority > 0 {
-            match schedule(libc::SCHED_FIFO, priority) {
-                Ok(()) => raised.priority = true,
+            match schedule(libc::SCHED_FIFO, priority.into()) {
+                Ok(before) => raised.class = Some(before),
                 Err(problem) => log::warn!(
                     "`{field}`: priority {priority}: {problem}; other programs may make ticks late. \
                      Allow it (`ulimit -r`), or set it to 0"
@@ -57,8 +60,8 @@ impl Raised {
 impl Drop for Raised {
     fn drop(&mut self) {
         // Both were allowed before.
-        if self.priority {
-            let _ = schedule(libc::SCHED_OTHER, 0);
+        if let Some((class, priority)) = self.class {
+            let _ = schedule(class, priority);
         }
         if let Some(before) = &self.place {
             let _ = sched_setaffinity(Pid::from_raw(0), before);
@@ -77,17 +80,22 @@ fn place(cpus: &[usize]) -> nix::Result<CpuSet> {
     Ok(before)
 }
 
-/// Sets the calling thread's scheduling class.
-fn schedule(class: libc::c_int, priority: u8) -> std::io::Result<()> {
-    let parameters = libc::sched_param {
-        sched_priority: priority.into(),
+/// Sets the calling thread's scheduling class and priority; gives what they were.
+fn schedule(class: libc::c_int, priority: libc::c_int) -> std::io::Result<(libc::c_int, libc::c_int)> {
+    let check = |result: libc::c_int| match result {
+        0.. => Ok(result),
+        _ => Err(std::io::Error::last_os_error()),
     };
-    // SAFETY: 0 is the calling thread, and the structure lives for the call.
-    let refused = unsafe { libc::sched_setscheduler(0, class, &raw const parameters) } != 0;
-    if refused {
-        Err(std::io::Error::last_os_error())
-    } else {
-        Ok(())
+    let mut before = libc::sched_param { sched_priority: 0 };
+    let wanted = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: 0 is the calling thread, and the structures live for the calls.
+    unsafe {
+        let class_before = check(libc::sched_getscheduler(0))?;
+        check(libc::sched_getparam(0, &raw mut before))?;
+        check(libc::sched_setscheduler(0, class, &raw const wanted))?;
+        Ok((class_before, before.sched_priority))
     }
 }
 
@@ -102,7 +110,7 @@ mod tests {
         let first = (0..CpuSet::count())
             .find(|&cpu| before.is_set(cpu).unwrap())
             .unwrap();
-        let raised = Raised::new("realtime.plan_cpus", 0, &[first]);
+        let raised = Raised::new(("realtime.plan_priority", 0), ("realtime.plan_cpus", &[first]));
         let inside = std::thread::scope(|scope| scope.spawn(of_this_thread).join().unwrap());
         drop(raised);
         assert!((0..CpuSet::count()).all(|cpu| inside.is_set(cpu).unwrap() == (cpu == first)));
@@ -113,7 +121,10 @@ mod tests {
     fn what_is_refused_leaves_things_as_they_were() {
         let before = sched_getaffinity(Pid::from_raw(0)).unwrap();
         // No machine has this CPU, and the class ends at 99.
-        drop(Raised::new("realtime.tick_cpu", 100, &[CpuSet::count() - 1]));
+        drop(Raised::new(
+            ("realtime.tick_priority", 100),
+            ("realtime.tick_cpu", &[CpuSet::count() - 1]),
+        ));
         assert_eq!(sched_getaffinity(Pid::from_raw(0)).unwrap(), before);
     }
 }

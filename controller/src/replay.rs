@@ -98,8 +98,8 @@ impl World for LoggedWorld<'_> {
     }
 
     fn fault(&self) -> Option<Reason> {
-        use Reason::{CameraLost, EStop, LinkLost, LogFailed, Operator};
-        let from_outside = [CameraLost, EStop, LinkLost, LogFailed, Operator];
+        use Reason::{CameraLost, EStop, LinkLost, LogFailed, Operator, PlannerLost};
+        let from_outside = [CameraLost, EStop, LinkLost, LogFailed, Operator, PlannerLost];
         Some(self.row.guard.reason).filter(|reason| from_outside.contains(reason))
     }
 }

@@ -120,7 +120,7 @@ impl Session {
                     &[]
                 };
                 // For the planner's threads, which are started meanwhile.
-                let _raised = Raised::new("realtime.plan_priority", asked, cpus);
+                let _raised = Raised::new(("realtime.plan_priority", asked), ("realtime.plan_cpus", cpus));
                 let planner = Planner::new(bundle, &budget)?;
                 if background {
                     let belief = Belief::initial(&bundle.dimensions());
@@ -235,7 +235,12 @@ impl Session {
         jobs::over(
             seeds,
             jobs,
-            || Ok((self.assemble(threads, false)?, self.simulated_rig()?)),
+            || {
+                Ok((
+                    self.assemble(threads, self.deadline.is_some())?,
+                    self.simulated_rig()?,
+                ))
+            },
             |((controller, encoder), rig), &seed| {
                 let path = log(seed);
                 let info = self.info(controller, seed, 0);

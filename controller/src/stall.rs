@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 
 use robot::{Clock, SystemClock};
 
+use crate::realtime::Raised;
+
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
@@ -27,17 +29,19 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    /// Starts it. A wake-up that is `stall_ns` late is a stall of the machine.
+    /// Starts it. A wake-up that is `stall_ns` late is a stall of the machine; `priority` is the tick's, or our own threads
+    /// would look like one.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(clock: SystemClock, stall_ns: u64) -> std::io::Result<Self> {
+    pub fn start(clock: SystemClock, stall_ns: u64, priority: u8) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
         let its = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("sentinel".to_owned())
             .spawn(move || {
+                let _raised = Raised::new(("realtime.tick_priority", priority), ("realtime.tick_cpu", &[]));
                 let mut before = clock.now_ns();
                 while !its.stop.load(Ordering::Relaxed) {
                     clock.sleep_until_ns(before + 1_000_000);

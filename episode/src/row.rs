@@ -149,6 +149,8 @@ pub enum PlanSource {
     Teleop,
     /// A policy that sees the simulator's state.
     Oracle,
+    /// There is no planner any more.
+    Lost,
 }
 
 /// The planner's proposal.
@@ -195,6 +197,8 @@ pub enum Reason {
     LinkLost,
     /// The camera's connection closed.
     CameraLost,
+    /// The planner's thread ended, or its back end failed.
+    PlannerLost,
     /// The arm let go, or does not follow: its own firmware has stopped it.
     ArmStopped,
     /// The log cannot be written: what the arm did next would be known to nobody.
@@ -221,9 +225,12 @@ impl Reason {
                 "what the camera sees is not what the model expects; look for what changed in the scene, or retrain"
             }
             Self::NonFinite => {
-                "the planner gave nothing, or something that is no number; check the bundle with `cargo xtask crosscheck`"
+                "the planner proposed nothing, or something that is no number; check the bundle with `cargo xtask crosscheck`"
             }
             Self::LinkLost => "the arm's port closed or fell silent; check the cable and the arm's power",
+            Self::PlannerLost => {
+                "the planner failed: what it said is above; choose another `planner.backend`, or start again"
+            }
             Self::CameraLost => "the camera's connection closed; start the camera again",
             Self::ArmStopped => {
                 "the arm let go, or does not go where it is led; look for what holds it before you start again"

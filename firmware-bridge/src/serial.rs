@@ -61,6 +61,11 @@ impl SerialStream {
             .timeout(WRITE_TIMEOUT)
             .open_native()
             .map_err(|error| open_error(&name, &error))?;
+        // The library makes its descriptors blocking: a write that the port has no room for would then wait without bound.
+        nonblocking(&port).map_err(|errno| LinkError::Io {
+            port: name.clone(),
+            source: errno.into(),
+        })?;
         Ok(Self {
             name,
             port,
@@ -163,6 +168,16 @@ impl ByteStream for SerialStream {
         // What has happened, a hang-up for one, the next read reports.
         self.readable(timeout_us.div_ceil(1_000)).map(|_| ())
     }
+}
+
+fn nonblocking(port: &TTYPort) -> nix::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::os::fd::{AsRawFd, BorrowedFd};
+
+    // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
+    let fd = unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) };
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(|_| ())
 }
 
 fn us(duration: Duration) -> u64 {

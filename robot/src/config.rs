@@ -290,13 +290,22 @@ impl Checker<'_> {
         ] {
             self.count(field, priority.into(), 0, 99)?;
         }
-        if raw.realtime.plan_priority > 0 && raw.realtime.plan_priority >= raw.realtime.tick_priority {
+        let wanted = &raw.realtime;
+        let least = wanted.tick_priority.min(wanted.capture_priority);
+        if wanted.plan_priority > 0 && wanted.plan_priority >= least {
             let problem = format!(
-                "{} is not below the tick's {}",
-                raw.realtime.plan_priority, raw.realtime.tick_priority
+                "{} is not below the tick's {} and capture's {}",
+                wanted.plan_priority, wanted.tick_priority, wanted.capture_priority
             );
-            let remedy = "planning fills its cores: give `realtime.tick_priority` a higher number";
+            let remedy = "planning fills its cores: give the other two higher numbers";
             return Err(self.refuse("realtime.plan_priority", problem, remedy));
+        }
+        if let Some(cpu) = wanted.tick_cpu
+            && wanted.plan_cpus.contains(&cpu)
+        {
+            let problem = format!("{cpu} is also `realtime.tick_cpu`");
+            let remedy = "a tick that shares its CPU with planning waits for it: take it out of the list";
+            return Err(self.refuse("realtime.plan_cpus", problem, remedy));
         }
         if let Some(simulator) = &raw.simulator {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;

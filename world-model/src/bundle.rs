@@ -14,6 +14,7 @@ use crate::image::PREPROCESSING;
 use crate::kernel::{Instructions, KernelRollout};
 use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
 use crate::parity;
+use crate::rollout::Rollout;
 use crate::scalar::ScalarRollout;
 use crate::tract::{Decoder, GraphSource, TractRollout};
 use crate::weights::{self, Convolution, Dense, LatentWeights};
@@ -285,8 +286,22 @@ impl Bundle {
     /// # Errors
     /// [`BundleError::Unsupported`] or [`BundleError::Parity`].
     pub fn kernel_rollout(&self, instructions: Instructions) -> Result<KernelRollout, BundleError> {
-        let kernel = KernelRollout::new(&self.weights, instructions)?;
-        parity::check_kernel(kernel, self.scalar_rollout(), &self.dir.join("transition.onnx"))
+        let mut kernel = KernelRollout::new(&self.weights, instructions)?;
+        let tolerance = match instructions {
+            Instructions::Bf16 => parity::BF16_TOLERANCE,
+            Instructions::Portable | Instructions::Avx2 | Instructions::Avx512 => 0.0,
+        };
+        self.check_rollout(&mut kernel, tolerance)?;
+        Ok(kernel)
+    }
+
+    /// Compares a back end with the reference on this machine.
+    ///
+    /// # Errors
+    /// [`BundleError::Parity`].
+    pub fn check_rollout(&self, rollout: &mut dyn Rollout, tolerance: f32) -> Result<(), BundleError> {
+        let path = self.dir.join("transition.onnx");
+        parity::check_rollout(rollout, self.scalar_rollout(), &path, tolerance)
     }
 
     /// Its decoder; `None` if it was exported without.

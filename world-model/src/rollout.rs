@@ -17,7 +17,7 @@ pub trait Rollout: Send + std::fmt::Debug {
     /// `first_candidate + j`, so a budget may be split over calls without changing any number.
     ///
     /// # Errors
-    /// Back ends that run a graph may fail; the message says why. The planner then falls down its ladder.
+    /// Back ends that run a graph may fail; the message says why. The arm is then stopped.
     fn returns(
         &mut self,
         actions: &[f32],

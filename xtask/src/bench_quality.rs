@@ -34,8 +34,11 @@ pub(crate) struct BenchQuality {
     out: PathBuf,
 }
 
+const PAPER: &str = "10x1000x12x100";
+const PAPER_ITERATIONS: f64 = 10.0;
+
 /// The paper's budget, cold, and as many iterations as fit.
-const PLANET: [&str; 4] = ["--method", "planet", "--budget", "10x1000x12x100"];
+const PLANET: [&str; 4] = ["--method", "planet", "--budget", PAPER];
 
 /// Small iterations from a warm start, and as many as fit.
 const ICEM: [&str; 4] = ["--method", "icem", "--budget", "20x128x8x12"];
@@ -56,7 +59,10 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
             .args(["build", "--release", "--package", "armillary"])
             .current_dir(&root),
     )?;
-    let iteration_ms = pytorch_iteration_ms(&arguments.peers)?;
+    let threads = arguments
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let iteration_ms = pytorch_iteration_ms(&arguments.peers, threads, &arguments.bundle)?;
     let random = evaluate(arguments, "random", &[])?;
     println!("random actions: {:.1}", random.mean);
     let full = evaluate(arguments, "agent", &PLANET)?;
@@ -142,10 +148,18 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
 }
 
 /// Milliseconds of one iteration of the fastest PyTorch planner.
-fn pytorch_iteration_ms(path: &Path) -> anyhow::Result<f64> {
+fn pytorch_iteration_ms(path: &Path, threads: usize, bundle: &Path) -> anyhow::Result<f64> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: run `cargo xtask bench-peers` first", path.display()))?;
     let report: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let same = report["threads"] == threads && report["bundle"] == json!(bundle) && report["budget"] == PAPER;
+    if !same {
+        bail!(
+            "{}: is of other work; run `cargo xtask bench-peers --threads {threads} --bundle {}`",
+            path.display(),
+            bundle.display()
+        );
+    }
     let plan_ms = report["median_ms"]
         .as_object()
         .into_iter()
@@ -153,14 +167,10 @@ fn pytorch_iteration_ms(path: &Path) -> anyhow::Result<f64> {
         .filter(|(name, _)| name.starts_with("pytorch") && !name.ends_with("bf16"))
         .filter_map(|(_, took)| took.as_f64())
         .fold(f64::INFINITY, f64::min);
-    let iterations = report["budget"]
-        .as_str()
-        .and_then(|budget| budget.split('x').next())
-        .and_then(|count| count.parse::<f64>().ok());
-    match iterations {
-        Some(iterations) if plan_ms.is_finite() => Ok(plan_ms / iterations),
-        _ => bail!("{}: holds no PyTorch planner's time", path.display()),
+    if !plan_ms.is_finite() {
+        bail!("{}: holds no PyTorch planner's time", path.display());
     }
+    Ok(plan_ms / PAPER_ITERATIONS)
 }
 
 fn evaluate(arguments: &BenchQuality, agent: &str, options: &[&str]) -> anyhow::Result<Scored> {

@@ -1,5 +1,6 @@
 //! `armillary bench`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ struct Report {
     multiply_adds_a_step: usize,
     peaks: Vec<Peak>,
     plans: Vec<Cost>,
-    not_here: Vec<String>,
+    not_here: BTreeMap<String, String>,
 }
 
 /// Measures.
@@ -114,9 +115,10 @@ pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
                 };
                 let name = format!("{backend:?}").to_lowercase();
                 match measure(subject, backend.into(), &budget, arguments.rounds, &report.peaks)? {
-                    Some(cost) => report.plans.push(cost),
-                    None if report.not_here.contains(&name) => {}
-                    None => report.not_here.push(name),
+                    Ok(cost) => report.plans.push(cost),
+                    Err(reason) => {
+                        report.not_here.insert(name, reason);
+                    }
                 }
             }
         }
@@ -131,7 +133,7 @@ pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
                 arguments.rounds,
                 &report.peaks,
             )?;
-            report.plans.extend(cost);
+            report.plans.extend(cost.ok());
         }
     }
     if arguments.json {
@@ -232,7 +234,7 @@ fn print(report: &Report) {
                 .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
         );
     }
-    for name in &report.not_here {
-        println!("{name}: not on this CPU, or not without --bundle");
+    for (name, reason) in &report.not_here {
+        println!("{name}: {reason}");
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Eval {
     pipeline: Option<PipelineName>,
     #[command(flatten)]
     planner: PlannerOptions,
-    /// How long the agent may take for a plan, in milliseconds; as long as it likes if not given. The result then depends
+    /// How long the agent may take from a frame to its plan, in milliseconds; as long as it likes if not given. The result then depends
     /// on the machine, and episodes run one at a time.
     #[arg(long)]
     deadline_ms: Option<f64>,

@@ -14,7 +14,8 @@ pub(crate) struct Replay {
     /// The bundle it was recorded with.
     #[arg(long)]
     bundle: Option<PathBuf>,
-    /// Plan with another back end than the robot file's; all but `bf16` and `tract` give the same bits.
+    /// Plan with another back end than the robot file's. `scalar`, `simd`, `portable`, `avx2` and `avx512` give the same
+    /// bits; with another, actions will differ.
     #[arg(long, value_enum)]
     backend: Option<BackendName>,
     /// Plan on another number of threads than the robot file's.

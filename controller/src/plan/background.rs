@@ -166,8 +166,14 @@ impl Plan for Background {
         (self.periods, self.taken) = (0, 0);
         self.executed.fill(0.0);
         // Between episodes there is time for the planner to finish what it is at.
+        let begun_ns = self.clock.now_ns();
+        let mut told = false;
         while self.shared.returned.is_empty() && !self.lost() {
             std::thread::park_timeout(Duration::from_millis(1));
+            if !told && self.clock.now_ns() - begun_ns > 1_000_000_000 {
+                told = true;
+                log::warn!("waiting for the planner, which is still at a plan of the last episode");
+            }
         }
     }
 
@@ -192,12 +198,9 @@ impl Plan for Background {
             ..PlanRow::default()
         };
         if self.lost() {
-            row.source = PlanSource::None;
+            row.source = PlanSource::Lost;
             return row;
         }
-        let Some(mut question) = self.shared.returned.pop() else {
-            return row;
-        };
         let now_ns = self.clock.now_ns();
         let bound = match limit {
             Limit::Deadline(clock, deadline_ns) => {
@@ -209,6 +212,21 @@ impl Plan for Background {
         let deadline_ns = match bound {
             Bound::Deadline(deadline_ns) => deadline_ns,
             Bound::Iterations(_) | Bound::None => u64::MAX,
+        };
+        // It may still be at the last one, or just coming back from it.
+        let mut question = loop {
+            if let Some(question) = self.shared.returned.pop() {
+                break question;
+            }
+            if self.lost() {
+                row.source = PlanSource::Lost;
+                return row;
+            }
+            let now_ns = self.clock.now_ns();
+            if now_ns >= deadline_ns {
+                return row;
+            }
+            std::thread::park_timeout(Duration::from_nanos(deadline_ns - now_ns).min(LOOK));
         };
         self.number += 1;
         question.number = self.number;
@@ -233,7 +251,7 @@ impl Plan for Background {
                 break;
             }
             if self.lost() {
-                row.source = PlanSource::None;
+                row.source = PlanSource::Lost;
                 break;
             }
             std::thread::park_timeout(Duration::from_nanos(deadline_ns - now_ns).min(LOOK));

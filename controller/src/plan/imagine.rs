@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use robot::config::{Planner as Budget, RolloutBackend};
 use world_model::kernel::Instructions;
 use world_model::weights::LatentWeights;
-use world_model::{Belief, Bundle, BundleError, KernelRollout, Rollout, ScalarRollout};
+use world_model::{Belief, Bundle, BundleError, KernelRollout, Rollout, ScalarRollout, parity};
 
 use super::cem::Evaluate;
 use super::proposals::Proposals;
@@ -33,6 +33,7 @@ pub enum PlannerError {
 pub struct Imagination {
     team: Team,
     unit: usize,
+    failure: Option<String>,
     /// One a member, which alone takes its lock.
     rollouts: Vec<Mutex<Box<dyn Rollout>>>,
 }
@@ -73,8 +74,14 @@ impl Source<'_> {
                     )),
                 };
             }
-            RolloutBackend::Libtorch => return torch(&self.weights(), false, budget.threads),
-            RolloutBackend::LibtorchCuda => return torch(&self.weights(), true, budget.threads),
+            RolloutBackend::Libtorch | RolloutBackend::LibtorchCuda => {
+                let cuda = budget.backend == RolloutBackend::LibtorchCuda;
+                let mut rollout = torch(&self.weights(), cuda, budget.threads)?;
+                if let Self::Bundle(bundle) = self {
+                    bundle.check_rollout(rollout.as_mut(), parity::TOLERANCE)?;
+                }
+                return Ok(rollout);
+            }
             RolloutBackend::Simd => Instructions::best_single(),
             RolloutBackend::Portable => Instructions::Portable,
             RolloutBackend::Avx2 => Instructions::Avx2,
@@ -120,6 +127,16 @@ impl Imagination {
         Ok(Self::of(rollouts, unit)?)
     }
 
+    /// Threads it works with.
+    pub fn members(&self) -> usize {
+        self.team.members()
+    }
+
+    /// What its back end said when it failed last, once.
+    pub fn failure(&mut self) -> Option<String> {
+        self.failure.take()
+    }
+
     /// Name of its back end.
     pub fn name(&self) -> &'static str {
         let first = self.rollouts.first();
@@ -136,6 +153,7 @@ impl Imagination {
         Ok(Self {
             team: Team::start(rollouts.len())?,
             unit: unit.max(1),
+            failure: None,
             rollouts: rollouts.into_iter().map(Mutex::new).collect(),
         })
     }
@@ -160,7 +178,7 @@ impl Evaluate for Imagination {
             .zip(returns.chunks_mut(size))
             .enumerate();
         // Taken for as long as it takes to cut off the next unit; whoever is faster does more of them.
-        let units = Mutex::new((units, true));
+        let units = Mutex::new((units, None));
         let rollouts = &self.rollouts;
         self.team.run(&|member| {
             let mut rollout = rollouts[member].lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,14 +190,12 @@ impl Evaluate for Imagination {
                 let first = unit * size;
                 proposals.write(first, actions);
                 let Proposals { horizon, key, .. } = *proposals;
-                if rollout
-                    .returns(actions, horizon, key, first as u32, returns)
-                    .is_err()
-                {
-                    units.lock().unwrap_or_else(PoisonError::into_inner).1 = false;
+                if let Err(problem) = rollout.returns(actions, horizon, key, first as u32, returns) {
+                    units.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(problem);
                 }
             }
         });
-        units.into_inner().unwrap_or_else(PoisonError::into_inner).1
+        self.failure = units.into_inner().unwrap_or_else(PoisonError::into_inner).1;
+        self.failure.is_none()
     }
 }

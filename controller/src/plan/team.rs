@@ -120,7 +120,7 @@ impl Drop for Finished<'_> {
     fn drop(&mut self) {
         let mut spins = 0;
         while self.0.busy.load(Ordering::Acquire) != 0 {
-            spins += 1;
+            spins = u32::saturating_add(spins, 1);
             // The helpers have pieces as long as ours and began before us: the wait is short unless one lost its CPU,
             // and then it needs ours.
             if spins < SPINS {
@@ -137,7 +137,7 @@ fn help(shared: &Shared, member: usize) {
     loop {
         let mut spins = 0;
         while shared.piece.load(Ordering::Acquire) == seen {
-            spins += 1;
+            spins = u32::saturating_add(spins, 1);
             if spins < SPINS {
                 std::hint::spin_loop();
             } else {

@@ -53,7 +53,7 @@ fn every_source_and_reason() {
     use PlanSource::{Fresh, Hold, None, Oracle, Random, Stop, Tail, Teleop, TorqueOff};
     use Reason::{
         ArmStopped, CameraLost, EStop, EpisodeEnd, FrameGap, FrozenFrame, LinkLost, LogFailed, NoFreshFrame,
-        NonFinite, Ok, Operator, PlanLate, Surprise,
+        NonFinite, Ok, Operator, PlanLate, PlannerLost, Surprise,
     };
     let reasons = [
         Ok,
@@ -65,6 +65,7 @@ fn every_source_and_reason() {
         NonFinite,
         LinkLost,
         CameraLost,
+        PlannerLost,
         ArmStopped,
         LogFailed,
         EStop,

@@ -199,7 +199,7 @@ pub struct RawTrust {
     pub track_ticks: u32,
 }
 
-/// What a live loop asks of the operating system. What it refuses is said once, loudly, and done without.
+/// What a live loop asks of the operating system. What it refuses is said loudly, an episode at a time, and done without.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRealtime {
