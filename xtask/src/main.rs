@@ -86,7 +86,14 @@ fn root() -> PathBuf {
 fn test(rest: &[String]) -> anyhow::Result<()> {
     libtorch::ensure(&root())?;
     run(Command::new(cargo())
-        .args(["test", "--release", "--workspace"])
+        // LibTorch is there: the controller's back end on it is tested, too.
+        .args([
+            "test",
+            "--release",
+            "--workspace",
+            "--features",
+            "armillary/libtorch",
+        ])
         .args(rest)
         .current_dir(root()))
 }
