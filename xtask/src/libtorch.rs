@@ -42,6 +42,13 @@ const PLATFORMS: [&str; 6] = [
     "manylinux2014_x86_64",
 ];
 
+/// Where LibTorch's libraries are: the user's own, or what [`ensure`] has fetched.
+pub(crate) fn libraries(root: &Path) -> std::path::PathBuf {
+    std::env::var_os("LIBTORCH")
+        .map_or_else(|| root.join(".libtorch"), std::path::PathBuf::from)
+        .join("lib")
+}
+
 /// Makes sure that LibTorch is in `.libtorch`, or that the user points at one.
 pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
     let dir = root.join(".libtorch");

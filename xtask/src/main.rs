@@ -95,6 +95,8 @@ fn test(rest: &[String]) -> anyhow::Result<()> {
             "armillary/libtorch",
         ])
         .args(rest)
+        // Programs that only depend on the controller do not know where its LibTorch is.
+        .env("LD_LIBRARY_PATH", libtorch::libraries(&root()))
         .current_dir(root()))
 }
 
