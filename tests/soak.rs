@@ -118,8 +118,9 @@ fn controller(session: &Session, seed: u64) -> Controller {
         stream: Stream::new(seed, 0x50AC),
     };
     let imagination = Imagination::of(vec![Box::new(stalling)], UNIT).expect("no thread is needed");
-    let planner = Planner::with(imagination, session.config.joint_count(), &session.config.planner);
+    let mut planner = Planner::with(imagination, session.config.joint_count(), &session.config.planner);
     let belief = Belief::initial(&bundle.dimensions());
+    planner.warm_up(&belief, &session.config.envelope);
     let background = Background::start(planner, session.config.envelope.clone(), belief).expect("a thread");
     Controller::new(
         &session.config,
@@ -176,7 +177,33 @@ fn percentiles(name: &str, values: &mut [u64]) {
     );
 }
 
-fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, u64) {
+/// What the tick's thread asked of the system in an episode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Needed {
+    allocations: u64,
+    /// Pages that it touched for the first time; none came from disk.
+    minor_faults: i64,
+}
+
+impl Needed {
+    fn until_now() -> Self {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("usage");
+        Self {
+            allocations: HERE.get(),
+            minor_faults: usage.minor_page_faults(),
+        }
+    }
+
+    fn since(before: Self) -> Self {
+        let now = Self::until_now();
+        Self {
+            allocations: now.allocations - before.allocations,
+            minor_faults: now.minor_faults - before.minor_faults,
+        }
+    }
+}
+
+fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Needed) {
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
@@ -221,7 +248,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, u6
         camera,
         encoder,
     };
-    let before = HERE.get();
+    let before = Needed::until_now();
     live::run(
         &session.config,
         &mut controller,
@@ -232,13 +259,13 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, u6
         &Signals::default(),
     )
     .expect("the episode runs");
-    let allocated = HERE.get() - before;
+    let needed = Needed::since(before);
     stop.store(true, Ordering::SeqCst);
     drop(bus);
     let _ = served.join();
     let read = episode::read_episode(&log).expect("the log is whole");
     std::fs::remove_file(&log).expect("removes");
-    (read, allocated)
+    (read, needed)
 }
 
 #[test]
@@ -268,12 +295,16 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
     };
     let faults_before = faults();
     let baseline = Baseline::start();
-    let (mut lateness, mut work) = (Vec::new(), Vec::new());
+    let (mut lateness, mut work, mut minor_faults) = (Vec::new(), Vec::new(), Vec::new());
     let (mut fresh, mut iterations, mut tails, mut skipped, mut late, mut stalled, mut sent) =
         (0, 0, 0, 0, 0, 0, 0);
     for seed in 0..episodes {
-        let (log, allocated) = episode(&session, dir.path(), seed + 10, ticks);
-        assert_eq!(allocated, few, "episode {seed} allocates by the tick");
+        let (log, needed) = episode(&session, dir.path(), seed + 10, ticks);
+        assert_eq!(
+            needed.allocations, few.allocations,
+            "episode {seed} allocates by the tick"
+        );
+        minor_faults.push(needed.minor_faults);
         let mut expected = 0;
         for row in &log.ticks {
             skipped += row.tick - expected;
@@ -325,11 +356,15 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
         f64::from(iterations) / f64::from(fresh)
     );
     println!(
-        "sends more than a fifth of a period late: {late}, of which the sentinel saw the machine stall: {stalled}"
+        "sends more than a fifth of a period late: {late}, of which a sentinel saw its CPU stall: {stalled}"
     );
     println!(
         "allocations by the tick: 0; major page faults: {}",
         faults() - faults_before
+    );
+    println!(
+        "minor page faults of the tick's thread an episode: {minor_faults:?}; of one of 40 ticks: {}",
+        few.minor_faults
     );
     percentiles("tick began late by", &mut lateness);
     percentiles("tick took (with planning)", &mut work);

@@ -1,6 +1,6 @@
 //! Stage 1, capture: what the tick sees of the world, and the thread that keeps the newest frame ready.
 //!
-//! The thread polls the camera, encodes each new frame and offers it in a one-place queue that it overwrites; the tick
+//! The thread polls the camera, encodes each new frame and offers it in a place that it overwrites; the tick
 //! takes what is there and never waits. Frames circulate through a fixed pool: nothing is allocated in the tick.
 
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::queue::ArrayQueue;
 use episode::ArmState;
 use firmware_bridge::{FrameError, FrameSource};
 use robot::config::raw::RawRealtime;
 use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
+use crate::exchange::{Pool, Slot};
 use crate::realtime::Raised;
 
 /// One observation: a frame, its embedding, and the joints as last reported.
@@ -48,13 +48,18 @@ const POOL: usize = 4;
 /// How often an idle camera is polled.
 const POLL: Duration = Duration::from_micros(500);
 
+#[derive(Debug)]
+struct Shared {
+    offered: Slot<Captured>,
+    free: Pool<Captured, POOL>,
+    stop: AtomicBool,
+    failed: AtomicBool,
+}
+
 /// The newest frame, kept ready by a thread of its own.
 #[derive(Debug)]
 pub struct CaptureThread<S> {
-    offered: Arc<ArrayQueue<Box<Captured>>>,
-    free: Arc<ArrayQueue<Box<Captured>>>,
-    stop: Arc<AtomicBool>,
-    failed: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: JoinHandle<(S, Option<Encoder>, Option<FrameError>)>,
 }
 
@@ -70,65 +75,52 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         clock: SystemClock,
         realtime: RawRealtime,
     ) -> std::io::Result<Self> {
-        let offered = Arc::new(ArrayQueue::new(1));
-        let free: Arc<ArrayQueue<Box<Captured>>> = Arc::new(ArrayQueue::new(POOL));
-        for _ in 0..POOL {
-            // A fresh queue of POOL places takes POOL boxes.
-            let _ = free.push(Box::new(Captured {
+        let shared = Arc::new(Shared {
+            offered: Slot::default(),
+            free: Pool::full(|| Captured {
                 embedding: vec![0.0; embedding],
                 ..Captured::default()
-            }));
-        }
-        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let shared = (
-            Arc::clone(&offered),
-            Arc::clone(&free),
-            Arc::clone(&stop),
-            Arc::clone(&failed),
-        );
+            }),
+            stop: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+        });
+        let its = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
-                let (offered, free, stop, failed) = shared;
                 let _raised = Raised::new(
                     ("realtime.capture_priority", realtime.capture_priority),
                     ("realtime.tick_cpu", &[]),
                 );
                 let mut error = None;
-                let mut slot = free.pop().unwrap_or_default();
-                while !stop.load(Ordering::Relaxed) {
+                let mut slot = its.free.take().unwrap_or_default();
+                while !its.stop.load(Ordering::Relaxed) {
                     match source.poll(&mut slot.frame) {
                         Ok(Some(stamp)) => {
                             slot.frame_seq = stamp.seq;
                             slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
                             slot.reward = stamp.reward.unwrap_or(0.0);
                             super::encode::embed(encoder.as_mut(), &mut slot, &clock);
-                            let replaced = offered.force_push(slot);
-                            slot = replaced.or_else(|| free.pop()).unwrap_or_default();
+                            let replaced = its.offered.put(slot);
+                            slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
                             slot.embedding.resize(embedding, 0.0);
                         }
                         Ok(None) => std::thread::park_timeout(POLL),
                         Err(problem) => {
                             error = Some(problem);
-                            failed.store(true, Ordering::SeqCst);
+                            its.failed.store(true, Ordering::SeqCst);
                             break;
                         }
                     }
                 }
                 (source, encoder, error)
             })?;
-        Ok(Self {
-            offered,
-            free,
-            stop,
-            failed,
-            thread,
-        })
+        Ok(Self { shared, thread })
     }
 
     /// Swaps the newest frame into `held`, if there is one newer than it. Never waits.
     pub fn take_newest(&self, held: &mut Box<Captured>) -> bool {
-        let Some(newest) = self.offered.pop() else {
+        let Some(newest) = self.shared.offered.take() else {
             return false;
         };
         let old = std::mem::replace(held, newest);
@@ -136,19 +128,18 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         // The arm speaks for itself, and has already been heard in this tick.
         (held.arm, held.arm_refused) = (old.arm, old.arm_refused);
         held.arm_set_point_rad.clone_from(&old.arm_set_point_rad);
-        // The pool has a place for every box in circulation.
-        let _ = self.free.push(old);
+        self.shared.free.put(old);
         true
     }
 
     /// Whether the camera is gone.
     pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::SeqCst)
+        self.shared.failed.load(Ordering::SeqCst)
     }
 
     /// Ends the thread and gives the camera and the encoder back, with the error that ended it, if one did.
     pub fn stop(self) -> Option<(S, Option<Encoder>, Option<FrameError>)> {
-        self.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
         self.thread.join().ok()
     }

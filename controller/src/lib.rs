@@ -6,6 +6,7 @@ pub mod bench;
 pub mod capture;
 pub mod encode;
 pub mod eval;
+mod exchange;
 pub mod filter;
 pub mod guard;
 pub mod jobs;

@@ -136,11 +136,7 @@ pub fn run<B: JointBus>(
     )?)?;
     let capture = CaptureThread::start(camera, encoder, embedding, clock.clone(), config.realtime.clone())?;
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
-    let sentinel = Sentinel::start(
-        clock.clone(),
-        late_send_ns(period_ns) / 2,
-        config.realtime.tick_priority,
-    )?;
+    let sentinel = Sentinel::start(&clock, late_send_ns(period_ns) / 2, &config.realtime)?;
     realtime::lock_memory(&config.realtime);
     // After the other threads were started: they would inherit it.
     let cpus = config.realtime.tick_cpu.as_slice();

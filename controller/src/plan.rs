@@ -6,6 +6,7 @@
 mod background;
 mod cem;
 mod imagine;
+mod predict;
 mod proposals;
 mod random;
 mod team;
@@ -21,6 +22,7 @@ use world_model::{Belief, Bundle, NoiseKey};
 pub use background::Background;
 pub use cem::{Cem, Evaluate, IterationStatistics};
 pub use imagine::{Imagination, PlannerError, Source, UNIT};
+use predict::Predictor;
 pub use proposals::Proposals;
 pub use random::ColouredNoise;
 pub use team::Team;
@@ -189,8 +191,7 @@ pub struct Planner {
     iterations: u32,
     seed: u64,
     sampled: bool,
-    /// Predicted time of an iteration: the worst seen, slowly forgotten.
-    iteration_ns: u64,
+    predictor: Predictor,
 }
 
 impl Planner {
@@ -211,13 +212,20 @@ impl Planner {
             iterations: budget.iterations as u32,
             seed: 0,
             sampled: budget.latents == Latents::Sampled,
-            iteration_ns: 0,
+            predictor: Predictor::default(),
         }
     }
 
     /// The search.
     pub fn cem(&self) -> &Cem {
         &self.cem
+    }
+
+    /// Plans once for nothing: every buffer is touched and every thread has run before it matters.
+    pub fn warm_up(&mut self, belief: &Belief, envelope: &Envelope) {
+        let limit = Limit::Iterations(1);
+        self.refine(0, &envelope.home(), belief, envelope, limit, &mut |_, _| {});
+        self.cem.reset();
     }
 
     /// Takes the last iteration back.
@@ -245,10 +253,10 @@ impl Planner {
             let started = match limit {
                 Limit::Deadline(clock, deadline_ns) => {
                     let now = clock.now_ns();
-                    if now + self.iteration_ns > deadline_ns {
+                    let candidates = self.cem.candidates(iteration);
+                    if now >= deadline_ns || now + self.predictor.predict_ns(candidates) > deadline_ns {
                         if iteration == 0 {
-                            // Or one stall would keep every later tick from trying.
-                            self.iteration_ns -= self.iteration_ns / 8;
+                            self.predictor.doubt();
                         }
                         break;
                     }
@@ -282,7 +290,7 @@ impl Planner {
             row.action = self.cem.first_action();
             if let Some((clock, before)) = started {
                 let took = clock.now_ns().saturating_sub(before);
-                self.iteration_ns = took.max(self.iteration_ns - self.iteration_ns / 16);
+                self.predictor.learn(self.cem.candidates(iteration), took);
             }
             found(&row, &self.cem);
         }
@@ -294,7 +302,6 @@ impl Planner {
 impl Plan for Planner {
     fn reset(&mut self, seed: u64) {
         self.seed = seed;
-        self.iteration_ns = 0;
         self.cem.reset();
     }
 

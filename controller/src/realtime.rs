@@ -18,6 +18,34 @@ pub fn lock_memory(wanted: &RawRealtime) {
     }
 }
 
+/// `wanted`, or all CPUs that the calling thread may run on if none is named.
+pub(crate) fn cpus(wanted: &[usize]) -> Vec<usize> {
+    if !wanted.is_empty() {
+        return wanted.to_vec();
+    }
+    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else {
+        return Vec::new();
+    };
+    (0..CpuSet::count())
+        .filter(|&cpu| allowed.is_set(cpu).unwrap_or(false))
+        .collect()
+}
+
+/// The next priority; the class ends at 99.
+pub(crate) const fn above(priority: u8) -> u8 {
+    if priority < 99 { priority + 1 } else { 99 }
+}
+
+/// Whether the calling thread may have a real-time priority above `priority`, which it loses again at once.
+pub(crate) fn may_raise(priority: u8) -> bool {
+    let fifo = |priority: u8| schedule(libc::SCHED_FIFO, priority.into());
+    priority > 0
+        && fifo(above(priority)).is_ok_and(|(class, before)| {
+            // Allowed before.
+            schedule(class, before).is_ok()
+        })
+}
+
 /// A real-time priority and a place for the calling thread, and for those it starts meanwhile: they inherit both. The
 /// calling thread is what it was before when this is dropped.
 #[derive(Debug)]

@@ -121,10 +121,11 @@ impl Session {
                 };
                 // For the planner's threads, which are started meanwhile.
                 let _raised = Raised::new(("realtime.plan_priority", asked), ("realtime.plan_cpus", cpus));
-                let planner = Planner::new(bundle, &budget)?;
+                let mut planner = Planner::new(bundle, &budget)?;
                 if background {
                     let belief = Belief::initial(&bundle.dimensions());
                     let envelope = self.config.envelope.clone();
+                    planner.warm_up(&belief, &envelope);
                     Policy::planner(Background::start(planner, envelope, belief)?, noise)
                 } else {
                     Policy::planner(planner, noise)

@@ -1,87 +1,140 @@
-//! Telling our misses from the machine's: a sentinel thread that does nothing but wake up every millisecond.
+//! Telling our misses from the machine's: sentinel threads that do nothing but wake up every millisecond.
 //!
-//! When the whole machine pauses, the sentinel is late as well. A deadline missed while the sentinel slept through is
-//! counted as a miss and as a host stall; neither hides the other.
+//! When the machine pauses, a sentinel is late as well. A deadline missed while one slept through is counted as a miss and
+//! as a host stall; neither hides the other.
+//!
+//! A virtual machine's CPUs are paused one by one. Where threads may have real-time priorities there is therefore a
+//! sentinel on each CPU that the tick may run on, one step above the tick: nothing of ours keeps it waiting. Elsewhere there
+//! is a single one that runs where there is room, since one that is kept on a busy CPU would take our own threads for a
+//! pause.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use robot::config::raw::RawRealtime;
 use robot::{Clock, SystemClock};
 
-use crate::realtime::Raised;
+use crate::realtime;
+
+/// Time between two wake-ups.
+const BEAT_NS: u64 = 1_000_000;
+
+/// CPUs that are watched at most, one by one.
+const WATCHED_MAX: usize = 16;
 
 #[derive(Debug, Default)]
-struct Shared {
-    stop: AtomicBool,
+struct Watch {
     beat_ns: AtomicU64,
     last_stall_end_ns: AtomicU64,
     worst_ns: AtomicU64,
     count: AtomicU64,
 }
 
-/// The sentinel.
+impl Watch {
+    /// Wakes up every [`BEAT_NS`] until told to stop. Late by more than `stall_ns` is a stall.
+    fn keep(&self, clock: &SystemClock, stall_ns: u64, stop: &AtomicBool) {
+        let mut before = clock.now_ns();
+        while !stop.load(Ordering::Relaxed) {
+            clock.sleep_until_ns(before + BEAT_NS);
+            let now = clock.now_ns();
+            let late = now.saturating_sub(before + BEAT_NS);
+            self.worst_ns.fetch_max(late, Ordering::SeqCst);
+            if late > stall_ns {
+                self.count.fetch_add(1, Ordering::SeqCst);
+                self.last_stall_end_ns.store(now, Ordering::SeqCst);
+            }
+            self.beat_ns.store(now, Ordering::SeqCst);
+            before = now;
+        }
+    }
+}
+
+/// The sentinels.
 #[derive(Debug)]
 pub struct Sentinel {
     stall_ns: u64,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    watches: Vec<Arc<Watch>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Sentinel {
-    /// Starts it. A wake-up that is `stall_ns` late is a stall of the machine; `priority` is the tick's, or our own threads
-    /// would look like one.
+    /// Starts them. A wake-up that is `stall_ns` late is a stall of the machine.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(clock: SystemClock, stall_ns: u64, priority: u8) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        shared.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
-        let its = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("sentinel".to_owned())
-            .spawn(move || {
-                let _raised = Raised::new(("realtime.tick_priority", priority), ("realtime.tick_cpu", &[]));
-                let mut before = clock.now_ns();
-                while !its.stop.load(Ordering::Relaxed) {
-                    clock.sleep_until_ns(before + 1_000_000);
-                    let now = clock.now_ns();
-                    let late = now.saturating_sub(before + 1_000_000);
-                    its.worst_ns.fetch_max(late, Ordering::SeqCst);
-                    if late > stall_ns {
-                        its.count.fetch_add(1, Ordering::SeqCst);
-                        its.last_stall_end_ns.store(now, Ordering::SeqCst);
-                    }
-                    its.beat_ns.store(now, Ordering::SeqCst);
-                    before = now;
-                }
-            })?;
-        Ok(Self {
+    pub fn start(clock: &SystemClock, stall_ns: u64, wanted: &RawRealtime) -> std::io::Result<Self> {
+        let mut sentinel = Self {
             stall_ns,
-            shared,
-            thread: Some(thread),
-        })
+            stop: Arc::default(),
+            watches: Vec::new(),
+            threads: Vec::new(),
+        };
+        let cpus = realtime::cpus(wanted.tick_cpu.as_slice());
+        if realtime::may_raise(wanted.tick_priority) && cpus.len() <= WATCHED_MAX {
+            for cpu in cpus {
+                sentinel.add(
+                    clock,
+                    format!("sentinel {cpu}"),
+                    Some((wanted.tick_priority, cpu)),
+                )?;
+            }
+        }
+        if sentinel.threads.is_empty() {
+            sentinel.add(clock, "sentinel".to_owned(), None)?;
+        }
+        Ok(sentinel)
+    }
+
+    fn add(&mut self, clock: &SystemClock, name: String, place: Option<(u8, usize)>) -> std::io::Result<()> {
+        let watch = Arc::new(Watch::default());
+        watch.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
+        let (its, stop, clock, stall_ns) = (
+            Arc::clone(&watch),
+            Arc::clone(&self.stop),
+            clock.clone(),
+            self.stall_ns,
+        );
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _raised = place.map(|(priority, cpu)| {
+                realtime::Raised::new(
+                    ("realtime.tick_priority", realtime::above(priority)),
+                    ("realtime.tick_cpu", &[cpu]),
+                )
+            });
+            its.keep(&clock, stall_ns, &stop);
+        })?;
+        self.watches.push(watch);
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Whether the machine stalled at some time since `since_ns`, or is only now coming back.
     pub fn stalled_since(&self, since_ns: u64, now_ns: u64) -> bool {
-        self.shared.last_stall_end_ns.load(Ordering::SeqCst) >= since_ns
-            || now_ns.saturating_sub(self.shared.beat_ns.load(Ordering::SeqCst)) > self.stall_ns
+        self.watches.iter().any(|watch| {
+            watch.last_stall_end_ns.load(Ordering::SeqCst) >= since_ns
+                || now_ns.saturating_sub(watch.beat_ns.load(Ordering::SeqCst)) > BEAT_NS + self.stall_ns
+        })
     }
 
     /// Stalls seen, and the worst lateness in nanoseconds.
     pub fn summary(&self) -> (u64, u64) {
+        let each = || self.watches.iter();
         (
-            self.shared.count.load(Ordering::SeqCst),
-            self.shared.worst_ns.load(Ordering::SeqCst),
+            each().map(|watch| watch.count.load(Ordering::SeqCst)).sum(),
+            each()
+                .map(|watch| watch.worst_ns.load(Ordering::SeqCst))
+                .max()
+                .unwrap_or(0),
         )
     }
 }
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
+        self.stop.store(true, Ordering::SeqCst);
+        for thread in self.threads.drain(..) {
             // A sentinel that panicked has nothing left to say.
             let _ = thread.join();
         }

@@ -2,8 +2,8 @@
 //!
 //! The tick hands over a question and waits until the answer is whole, or until its deadline, whichever comes first; then
 //! it takes the newest iteration that was finished, or the tail of the last plan. While the planner is still at an old
-//! question, ticks go on without it. Everything goes through queues of boxes that circulate: nobody waits for a lock, and
-//! nothing is allocated.
+//! question, ticks go on without it. Everything goes in boxes that circulate by exchange of pointers: nobody waits for a
+//! lock, and nothing is allocated.
 //!
 //! Which iterations count is the tick's decision, and the log's: an iteration that was finished after the tick had given
 //! up is taken back before the next plan, so that a replay, which knows the count only, searches from the same state.
@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
-use crossbeam::queue::ArrayQueue;
 use episode::{PlanRow, PlanSource};
 use robot::{Clock, Envelope, SetPoint, SystemClock};
 use world_model::Belief;
 
 use super::cem::{first_action, shift};
 use super::{Limit, Plan, Planner, PlannerError};
+use crate::exchange::{Pool, Slot};
 
 /// What the tick asks.
 #[derive(Debug)]
@@ -63,11 +63,11 @@ const POOL: usize = 4;
 
 #[derive(Debug)]
 struct Shared {
-    asked: ArrayQueue<Box<Question>>,
-    /// Questions that are done with: the planner is idle if it is here.
-    returned: ArrayQueue<Box<Question>>,
-    answered: ArrayQueue<Box<Answer>>,
-    free: ArrayQueue<Box<Answer>>,
+    asked: Slot<Question>,
+    /// A question that is done with: the planner is idle if it is here.
+    returned: Slot<Question>,
+    answered: Slot<Answer>,
+    free: Pool<Answer, POOL>,
     quit: AtomicBool,
 }
 
@@ -77,6 +77,8 @@ pub struct Background {
     shared: Arc<Shared>,
     clock: SystemClock,
     thread: Option<JoinHandle<()>>,
+    /// The question, once it came back.
+    idle: Option<Box<Question>>,
     number: u64,
     reset: Option<u64>,
     periods: u32,
@@ -106,20 +108,15 @@ impl Background {
             asking: std::thread::current(),
         };
         let shared = Arc::new(Shared {
-            asked: ArrayQueue::new(1),
-            returned: ArrayQueue::new(1),
-            answered: ArrayQueue::new(1),
-            free: ArrayQueue::new(POOL),
-            quit: AtomicBool::new(false),
-        });
-        // Fresh queues take what they have places for.
-        let _ = shared.returned.push(Box::new(question));
-        for _ in 0..POOL {
-            let _ = shared.free.push(Box::new(Answer {
+            asked: Slot::default(),
+            returned: Slot::default(),
+            answered: Slot::default(),
+            free: Pool::full(|| Answer {
                 executed: vec![0.0; length],
                 ..Answer::default()
-            }));
-        }
+            }),
+            quit: AtomicBool::new(false),
+        });
         let width = envelope.joints().len();
         let (its, its_clock) = (Arc::clone(&shared), clock.clone());
         let thread = std::thread::Builder::new()
@@ -129,6 +126,7 @@ impl Background {
             shared,
             clock,
             thread: Some(thread),
+            idle: Some(Box::new(question)),
             number: 0,
             reset: None,
             periods: 0,
@@ -143,9 +141,15 @@ impl Background {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Whether the planner is done with the last question.
+    fn is_idle(&mut self) -> bool {
+        self.idle = self.idle.take().or_else(|| self.shared.returned.take());
+        self.idle.is_some()
+    }
+
     /// Puts the newest answer to this question in force, if there is one; `true` if no other will follow.
     fn look(&mut self, row: &mut PlanRow) -> bool {
-        let Some(answer) = self.shared.answered.pop() else {
+        let Some(answer) = self.shared.answered.take() else {
             return false;
         };
         let ours = answer.number == self.number;
@@ -154,8 +158,7 @@ impl Background {
             self.executed.copy_from_slice(&answer.executed);
         }
         let whole = ours && answer.whole;
-        // It has a place for every box in circulation.
-        let _ = self.shared.free.push(answer);
+        self.shared.free.put(answer);
         whole
     }
 }
@@ -168,7 +171,7 @@ impl Plan for Background {
         // Between episodes there is time for the planner to finish what it is at.
         let begun_ns = self.clock.now_ns();
         let mut told = false;
-        while self.shared.returned.is_empty() && !self.lost() {
+        while !self.is_idle() && !self.lost() {
             std::thread::park_timeout(Duration::from_millis(1));
             if !told && self.clock.now_ns() - begun_ns > 1_000_000_000 {
                 told = true;
@@ -215,7 +218,9 @@ impl Plan for Background {
         };
         // It may still be at the last one, or just coming back from it.
         let mut question = loop {
-            if let Some(question) = self.shared.returned.pop() {
+            if self.is_idle()
+                && let Some(question) = self.idle.take()
+            {
                 break question;
             }
             if self.lost() {
@@ -239,7 +244,7 @@ impl Plan for Background {
         question.bound = bound;
         question.asking = std::thread::current();
         // Empty: there is one question.
-        let _ = self.shared.asked.push(question);
+        self.shared.asked.put(question);
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
@@ -277,10 +282,10 @@ impl Drop for Background {
 
 /// The planner's thread.
 fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: &Envelope) {
-    let mut spare = shared.free.pop();
+    let mut spare = shared.free.take();
     let mut done = 0;
     loop {
-        let Some(question) = shared.asked.pop() else {
+        let Some(question) = shared.asked.take() else {
             if shared.quit.load(Ordering::Acquire) {
                 return;
             }
@@ -298,14 +303,14 @@ fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: 
         }
         let mut publish = |row: &PlanRow, executed: &[f32], whole: bool| {
             // A pool of four leaves one.
-            let Some(mut answer) = spare.take().or_else(|| shared.free.pop()) else {
+            let Some(mut answer) = spare.take().or_else(|| shared.free.take()) else {
                 return;
             };
             answer.number = question.number;
             answer.row.clone_from(row);
             answer.executed.copy_from_slice(executed);
             answer.whole = whole;
-            spare = shared.answered.force_push(answer);
+            spare = shared.answered.put(answer);
         };
         let limit = match question.bound {
             Bound::Deadline(deadline_ns) => Limit::Deadline(clock, deadline_ns),
@@ -328,7 +333,7 @@ fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: 
         done = finished;
         let asking = question.asking.clone();
         // Empty: there is one question.
-        let _ = shared.returned.push(question);
+        shared.returned.put(question);
         asking.unpark();
     }
 }
