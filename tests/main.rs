@@ -4,6 +4,7 @@
 mod alignment;
 mod background;
 mod bad_bundle;
+mod beliefs;
 mod deadline;
 mod determinism;
 mod envelope;
@@ -12,6 +13,7 @@ mod guard;
 mod live;
 mod planning;
 mod rollouts;
+mod tune;
 
 use std::path::{Path, PathBuf};
 

@@ -1,13 +1,90 @@
 //! One suite, every back end: imagined returns agree with the reference.
 
+use controller::beliefs;
+use controller::session::{EVALUATION_SEEDS, PolicyChoice};
+use robot::config::Pipeline;
 use robot::philox::Stream;
 use world_model::kernel::{INSTRUCTIONS, Instructions};
+use world_model::parity::{BF16_TOLERANCE, RETURN_TOLERANCE, error};
 use world_model::{Belief, Bundle, KernelRollout, NoiseKey, Rollout};
 
-use crate::bundle;
+use crate::{bundle, record, session};
 
-/// Largest difference between back ends over returns of about ten: they add in different orders.
-const TOLERANCE: f32 = 2e-3;
+/// A belief, and candidates to imagine from it.
+struct Case {
+    name: String,
+    belief: Belief,
+    actions: Vec<f32>,
+    horizon: usize,
+    key: NoiseKey,
+}
+
+impl Case {
+    fn of(
+        name: String,
+        belief: Belief,
+        seed: u64,
+        (candidates, horizon): (usize, usize),
+        sampled: bool,
+    ) -> Self {
+        let mut stream = Stream::new(seed, 9);
+        Self {
+            name: format!("{name}, {candidates} candidates, H {horizon}, sampled: {sampled}"),
+            belief,
+            actions: (0..candidates * horizon * 2)
+                .map(|_| stream.range(-1.0, 1.0))
+                .collect(),
+            horizon,
+            key: NoiseKey {
+                seed,
+                tick: 3,
+                iteration: 1,
+                sampled,
+            },
+        }
+    }
+
+    fn returns(&self, rollout: &mut dyn Rollout) -> Vec<f32> {
+        returns(rollout, &self.belief, &self.actions, self.horizon, self.key)
+    }
+}
+
+/// More and fewer candidates than a tile, and remainders; from random beliefs, and from those of a recorded episode.
+fn cases(bundle: &Bundle) -> Vec<Case> {
+    let random = [
+        (1, (5, 3), false),
+        (2, (32, 1), true),
+        (3, (75, 8), true),
+        (4, (33, 12), true),
+    ];
+    let mut cases: Vec<Case> = random
+        .into_iter()
+        .map(|(seed, shape, sampled)| {
+            let (belief, _) = case(bundle, seed, 1, 1);
+            Case::of(format!("random belief {seed}"), belief, seed, shape, sampled)
+        })
+        .collect();
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(PolicyChoice::Planner { noise: 0.3 }, Pipeline::NextTick);
+    let log = record(&session, dir.path(), EVALUATION_SEEDS + 70, 30);
+    let recorded = beliefs::of_log(&log, bundle).expect("situations");
+    for (tick, shape, sampled) in [
+        (0, (32, 4), true),
+        (7, (45, 12), true),
+        (15, (64, 8), false),
+        (29, (20, 16), true),
+    ] {
+        let belief = recorded[tick].belief.clone();
+        cases.push(Case::of(
+            format!("recorded belief {tick}"),
+            belief,
+            tick as u64,
+            shape,
+            sampled,
+        ));
+    }
+    cases
+}
 
 fn case(bundle: &Bundle, seed: u64, candidates: usize, horizon: usize) -> (Belief, Vec<f32>) {
     let mut stream = Stream::new(seed, 9);
@@ -35,26 +112,13 @@ fn returns(
 }
 
 #[test]
-fn tract_agrees_with_scalar_on_random_beliefs() {
+fn tract_agrees_with_scalar() {
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
-    // More and fewer candidates than a tile, and a remainder.
-    for (seed, candidates, horizon, sampled) in [(1, 5, 3, false), (2, 32, 4, true), (3, 45, 8, true)] {
-        let (belief, actions) = case(&bundle, seed, candidates, horizon);
-        let key = NoiseKey {
-            seed,
-            tick: 3,
-            iteration: 1,
-            sampled,
-        };
-        let scalar = returns(&mut bundle.scalar_rollout(), &belief, &actions, horizon, key);
-        let mut tract = bundle.tract_rollout(8).expect("tract");
-        let other = returns(&mut tract, &belief, &actions, horizon, key);
-        for (a, b) in scalar.iter().zip(&other) {
-            assert!(
-                (a - b).abs() < TOLERANCE,
-                "{candidates} candidates, H {horizon}: {a} {b}"
-            );
-        }
+    let mut tract = bundle.tract_rollout(8).expect("tract");
+    for case in cases(&bundle) {
+        let scalar = case.returns(&mut bundle.scalar_rollout());
+        let error = error(&case.returns(&mut tract), &scalar);
+        assert!(error < RETURN_TOLERANCE, "{}: relative error {error}", case.name);
     }
 }
 
@@ -70,18 +134,11 @@ fn exact_kernels(bundle: &Bundle) -> Vec<KernelRollout> {
 #[test]
 fn single_precision_kernels_have_the_bits_of_scalar() {
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
-    for (seed, candidates, horizon, sampled) in [(1, 5, 3, false), (2, 32, 1, true), (3, 75, 8, true)] {
-        let (belief, actions) = case(&bundle, seed, candidates, horizon);
-        let key = NoiseKey {
-            seed,
-            tick: 3,
-            iteration: 1,
-            sampled,
-        };
-        let scalar = returns(&mut bundle.scalar_rollout(), &belief, &actions, horizon, key);
+    for case in cases(&bundle) {
+        let scalar = case.returns(&mut bundle.scalar_rollout());
         for mut kernel in exact_kernels(&bundle) {
-            let found = returns(&mut kernel, &belief, &actions, horizon, key);
-            assert_eq!(bits(&scalar), bits(&found), "{kernel:?}: {scalar:?} {found:?}");
+            let found = case.returns(&mut kernel);
+            assert_eq!(bits(&scalar), bits(&found), "{}, {kernel:?}", case.name);
         }
     }
 }
@@ -93,22 +150,11 @@ fn sixteen_bit_kernels_stay_close() {
     }
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
     let mut kernel = KernelRollout::new(&bundle.weights(), Instructions::Bf16).expect("supported");
-    for (seed, candidates, horizon) in [(5, 64, 8), (6, 33, 12)] {
-        let (belief, actions) = case(&bundle, seed, candidates, horizon);
-        let key = NoiseKey {
-            seed,
-            tick: 3,
-            iteration: 1,
-            sampled: true,
-        };
-        let scalar = returns(&mut bundle.scalar_rollout(), &belief, &actions, horizon, key);
-        let found = returns(&mut kernel, &belief, &actions, horizon, key);
-        let error = world_model::parity::error(&found, &scalar);
-        assert!(
-            error < world_model::parity::BF16_TOLERANCE,
-            "relative error {error}"
-        );
-        assert!(error > 0.0, "as if it computed with 32 bits");
+    for case in cases(&bundle) {
+        let scalar = case.returns(&mut bundle.scalar_rollout());
+        let error = error(&case.returns(&mut kernel), &scalar);
+        assert!(error < BF16_TOLERANCE, "{}: relative error {error}", case.name);
+        assert!(error > 0.0, "{}: as if it computed with 32 bits", case.name);
     }
 }
 
@@ -188,16 +234,8 @@ fn splitting_a_budget_over_calls_changes_no_bit() {
 fn the_shipped_model_knows_the_reward_of_what_it_sees() {
     // Not a property of kernels but of the shipped model: the reward it predicts tracks the reward that came.
     let dir = tempfile::tempdir().expect("temporary folder");
-    let session = crate::session(
-        controller::session::PolicyChoice::Planner { noise: 0.0 },
-        robot::config::Pipeline::NextTick,
-    );
-    let log = crate::record(
-        &session,
-        dir.path(),
-        controller::session::EVALUATION_SEEDS + 5000,
-        60,
-    );
+    let session = session(PolicyChoice::Planner { noise: 0.0 }, Pipeline::NextTick);
+    let log = record(&session, dir.path(), EVALUATION_SEEDS + 5000, 60);
     let log = episode::read_episode(&log).expect("log");
     let rows = || log.ticks.iter().skip(5);
     let error = rows()

@@ -105,7 +105,7 @@ fn relabelled(dir: &Path, period_s: &str) -> Session {
     let mut session =
         Session::new(&robot, Some(&bundle), policy, Some(Pipeline::NextTick)).expect("they fit");
     // Iterations of which several fit into the 7 ms that the shorter period leaves.
-    session.config.planner.candidates = 32;
+    session.config.planner.candidates = 16;
     // The model never saw this period; how surprised it is does not matter here.
     session.config.trust.kl_max_nats = f32::MAX;
     session
@@ -296,8 +296,8 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
     let faults_before = faults();
     let baseline = Baseline::start();
     let (mut lateness, mut work, mut minor_faults) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut fresh, mut iterations, mut tails, mut skipped, mut late, mut stalled, mut sent) =
-        (0, 0, 0, 0, 0, 0, 0);
+    let (mut fresh, mut iterations, mut blind, mut tails, mut skipped, mut late, mut stalled, mut sent) =
+        (0, 0, 0, 0, 0, 0, 0, 0);
     for seed in 0..episodes {
         let (log, needed) = episode(&session, dir.path(), seed + 10, ticks);
         assert_eq!(
@@ -322,6 +322,9 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
             let late_send = row.record.lateness_ns > late_ns;
             late += u32::from(late_send);
             stalled += u32::from(late_send && row.record.host_stall);
+            if late_send && !row.record.host_stall {
+                println!("late and unexplained: {row:?}");
+            }
             match row.plan.source {
                 PlanSource::Fresh => {
                     fresh += 1;
@@ -329,6 +332,7 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
                 }
                 PlanSource::Tail => {
                     tails += 1;
+                    blind += u32::from(row.guard.reason == Reason::NoFreshFrame);
                     let cause = row.guard.reason;
                     assert!(
                         matches!(cause, Reason::PlanLate | Reason::NoFreshFrame),
@@ -352,7 +356,8 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
         lateness.len()
     );
     println!(
-        "stalls injected {stalls}; plans {fresh} with {:.2} iterations each, periods without one {tails}",
+        "stalls injected {stalls}; plans {fresh} with {:.2} iterations each, periods without one {tails}, \
+         of which {blind} had no fresh frame either",
         f64::from(iterations) / f64::from(fresh)
     );
     println!(

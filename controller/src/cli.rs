@@ -10,6 +10,7 @@ mod replay;
 mod run;
 mod scores;
 mod sim;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 //! [`capture`], [`encode`], [`filter`], [`plan`], [`guard`], [`actuate`], [`record`]. [`tick`] is where they meet.
 
 pub mod actuate;
+pub mod beliefs;
 pub mod bench;
 pub mod capture;
 pub mod encode;
@@ -22,3 +23,4 @@ pub mod report;
 pub mod session;
 pub mod stall;
 pub mod tick;
+pub mod tune;

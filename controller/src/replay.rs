@@ -13,6 +13,7 @@ use crate::capture::Captured;
 use crate::encode::embed;
 use crate::filter::BeliefFilter;
 use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy};
+use crate::session::pipeline_name;
 use crate::tick::{Controller, Timing};
 
 /// Why a log could not be replayed, or did not come out the same.
@@ -143,7 +144,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
             "was recorded with another bundle than --bundle names; pass the one it was made with",
         ));
     }
-    let pipeline = if log.info.pipeline == "immediate" {
+    let pipeline = if log.info.pipeline == pipeline_name(Pipeline::Immediate) {
         Pipeline::Immediate
     } else {
         Pipeline::NextTick
@@ -211,7 +212,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     Ok(reproduced)
 }
 
-fn attachment(log: &Episode, name: &str) -> Option<String> {
+pub(crate) fn attachment(log: &Episode, name: &str) -> Option<String> {
     let (_, bytes) = log.attachments.iter().find(|(found, _)| found == name)?;
     String::from_utf8(bytes.clone()).ok()
 }

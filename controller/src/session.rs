@@ -183,10 +183,7 @@ impl Session {
                 .map_or_else(String::new, |s| s.task.clone()),
             episode_seed: seed,
             policy: controller.policy(),
-            pipeline: match self.pipeline {
-                Pipeline::NextTick => "next_tick".to_owned(),
-                Pipeline::Immediate => "immediate".to_owned(),
-            },
+            pipeline: pipeline_name(self.pipeline).to_owned(),
             planner_seed: seed,
             period_s: self.config.period_s,
             joint_names: self
@@ -301,4 +298,12 @@ fn check_calibration(dir: &Path, bundle: &Bundle, config: &Config) -> anyhow::Re
         }
     }
     Ok(())
+}
+
+/// A pipeline's name in logs.
+pub(crate) const fn pipeline_name(pipeline: Pipeline) -> &'static str {
+    match pipeline {
+        Pipeline::NextTick => "next_tick",
+        Pipeline::Immediate => "immediate",
+    }
 }

@@ -1,4 +1,4 @@
-//! Telling our misses from the machine's: sentinel threads that do nothing but wake up every millisecond.
+//! Telling our misses from the machine's: sentinel threads that do nothing but wake up every millisecond, or more often.
 //!
 //! When the machine pauses, a sentinel is late as well. A deadline missed while one slept through is counted as a miss and
 //! as a host stall; neither hides the other.
@@ -17,8 +17,11 @@ use robot::{Clock, SystemClock};
 
 use crate::realtime;
 
-/// Time between two wake-ups.
-const BEAT_NS: u64 = 1_000_000;
+/// Most time between two wake-ups.
+const BEAT_MAX_NS: u64 = 1_000_000;
+
+/// Least time between two.
+const BEAT_MIN_NS: u64 = 100_000;
 
 /// CPUs that are watched at most, one by one.
 const WATCHED_MAX: usize = 16;
@@ -32,13 +35,13 @@ struct Watch {
 }
 
 impl Watch {
-    /// Wakes up every [`BEAT_NS`] until told to stop. Late by more than `stall_ns` is a stall.
-    fn keep(&self, clock: &SystemClock, stall_ns: u64, stop: &AtomicBool) {
+    /// Wakes up every `beat_ns` until told to stop. Late by more than `stall_ns` is a stall.
+    fn keep(&self, clock: &SystemClock, (beat_ns, stall_ns): (u64, u64), stop: &AtomicBool) {
         let mut before = clock.now_ns();
         while !stop.load(Ordering::Relaxed) {
-            clock.sleep_until_ns(before + BEAT_NS);
+            clock.sleep_until_ns(before + beat_ns);
             let now = clock.now_ns();
-            let late = now.saturating_sub(before + BEAT_NS);
+            let late = now.saturating_sub(before + beat_ns);
             self.worst_ns.fetch_max(late, Ordering::SeqCst);
             if late > stall_ns {
                 self.count.fetch_add(1, Ordering::SeqCst);
@@ -54,6 +57,7 @@ impl Watch {
 #[derive(Debug)]
 pub struct Sentinel {
     stall_ns: u64,
+    beat_ns: u64,
     stop: Arc<AtomicBool>,
     watches: Vec<Arc<Watch>>,
     threads: Vec<JoinHandle<()>>,
@@ -67,6 +71,8 @@ impl Sentinel {
     pub fn start(clock: &SystemClock, stall_ns: u64, wanted: &RawRealtime) -> std::io::Result<Self> {
         let mut sentinel = Self {
             stall_ns,
+            // Of a pause, what comes before the next beat goes unseen: a quarter of a stall at most.
+            beat_ns: (stall_ns / 4).clamp(BEAT_MIN_NS, BEAT_MAX_NS),
             stop: Arc::default(),
             watches: Vec::new(),
             threads: Vec::new(),
@@ -90,12 +96,8 @@ impl Sentinel {
     fn add(&mut self, clock: &SystemClock, name: String, place: Option<(u8, usize)>) -> std::io::Result<()> {
         let watch = Arc::new(Watch::default());
         watch.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
-        let (its, stop, clock, stall_ns) = (
-            Arc::clone(&watch),
-            Arc::clone(&self.stop),
-            clock.clone(),
-            self.stall_ns,
-        );
+        let (its, stop, clock) = (Arc::clone(&watch), Arc::clone(&self.stop), clock.clone());
+        let times = (self.beat_ns, self.stall_ns);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             let _raised = place.map(|(priority, cpu)| {
                 realtime::Raised::new(
@@ -103,7 +105,7 @@ impl Sentinel {
                     ("realtime.tick_cpu", &[cpu]),
                 )
             });
-            its.keep(&clock, stall_ns, &stop);
+            its.keep(&clock, times, &stop);
         })?;
         self.watches.push(watch);
         self.threads.push(thread);
@@ -114,7 +116,7 @@ impl Sentinel {
     pub fn stalled_since(&self, since_ns: u64, now_ns: u64) -> bool {
         self.watches.iter().any(|watch| {
             watch.last_stall_end_ns.load(Ordering::SeqCst) >= since_ns
-                || now_ns.saturating_sub(watch.beat_ns.load(Ordering::SeqCst)) > BEAT_NS + self.stall_ns
+                || now_ns.saturating_sub(watch.beat_ns.load(Ordering::SeqCst)) > self.beat_ns + self.stall_ns
         })
     }
 

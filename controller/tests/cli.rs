@@ -192,6 +192,28 @@ fn missing_model_port_and_socket_say_what_to_do() {
 }
 
 #[test]
+fn tuning_for_nothing_is_refused() {
+    for (arguments, parts) in [
+        (&["--period", "0ms"][..], &["--period 0", "50ms"][..]),
+        (&["--period", "soon"], &["--period"]),
+        (&["--situations", "0"], &["--situations 0"]),
+        (&["--threads", "0"], &["--threads 0", "between 1 and 64"]),
+        (&["--log", "nowhere.mcap"], &["nowhere.mcap"]),
+        (&["--backend", "tensorflow"], &["tensorflow", "simd"]),
+    ] {
+        let fixed = [
+            "bench",
+            "tune",
+            "--robot",
+            "configs/sim-planar.ron",
+            "--bundle",
+            "models/reach-planar",
+        ];
+        refused(&[&fixed, arguments].concat(), parts);
+    }
+}
+
+#[test]
 fn logs_that_are_none_are_refused_by_replay() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("noise.mcap");

@@ -2,6 +2,7 @@
 //!
 //! Everything a run depends on is in this one RON file and the command line; there are no environment variables.
 
+pub mod edit;
 pub mod raw;
 
 use std::path::{Path, PathBuf};

@@ -12,10 +12,13 @@
 pub(crate) mod arithmetic;
 mod convolve;
 mod dense;
+mod gru;
+mod network;
 mod pack;
 mod peak;
 mod single;
 mod step;
+mod tile;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -28,7 +31,7 @@ pub(crate) use convolve::Convolve;
 pub use peak::peak_flops;
 use single::Single;
 pub(crate) use single::{Beliefs, Gaussian};
-use step::Tiles;
+use tile::Tiles;
 
 use crate::filter::Belief;
 use crate::noise::NoiseKey;

@@ -16,6 +16,10 @@ use crate::tract::{Graph, GraphSource};
 /// Largest error allowed between any back end and LibTorch, relative to the larger of 1 and the expected value.
 pub const TOLERANCE: f32 = 1e-4;
 
+/// Largest error allowed between imagined returns of two back ends that add in different orders, relative likewise: an
+/// error of a step enters all later ones.
+pub const RETURN_TOLERANCE: f32 = 1e-3;
+
 /// Largest error allowed between the returns of a kernel with 16-bit inputs and the reference's, relative likewise.
 pub const BF16_TOLERANCE: f32 = 5e-2;
 

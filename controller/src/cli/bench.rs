@@ -22,6 +22,8 @@ use super::planner::{BackendName, parse_budget};
 pub(crate) enum Bench {
     /// Time of a plan: each back end, by phase, and as a share of this machine's multiply-add peak.
     Plan(Plan),
+    /// The planner that makes the most of this machine's time, and keeps its deadline. Takes about five minutes.
+    Tune(super::tune::Tune),
 }
 
 /// Arguments of `bench plan`.
@@ -64,7 +66,13 @@ struct Report {
 
 /// Measures.
 pub(crate) fn run(command: &Bench) -> anyhow::Result<()> {
-    let Bench::Plan(arguments) = command;
+    match command {
+        Bench::Plan(arguments) => plan(arguments),
+        Bench::Tune(arguments) => super::tune::run(arguments),
+    }
+}
+
+fn plan(arguments: &Plan) -> anyhow::Result<()> {
     if arguments.rounds == 0 {
         bail!("--rounds 0: time at least one plan");
     }

@@ -77,6 +77,8 @@ pub struct Background {
     shared: Arc<Shared>,
     clock: SystemClock,
     thread: Option<JoinHandle<()>>,
+    /// It did not finish a plan in all the time between two episodes.
+    hung: bool,
     /// The question, once it came back.
     idle: Option<Box<Question>>,
     number: u64,
@@ -126,6 +128,7 @@ impl Background {
             shared,
             clock,
             thread: Some(thread),
+            hung: false,
             idle: Some(Box::new(question)),
             number: 0,
             reset: None,
@@ -136,9 +139,9 @@ impl Background {
         })
     }
 
-    /// Whether its thread has ended, as it does only by a panic.
+    /// Whether its thread has ended, as it does only by a panic, or never came back.
     fn lost(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.hung || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Whether the planner is done with the last question.
@@ -168,15 +171,17 @@ impl Plan for Background {
         self.reset = Some(seed);
         (self.periods, self.taken) = (0, 0);
         self.executed.fill(0.0);
-        // Between episodes there is time for the planner to finish what it is at.
-        let begun_ns = self.clock.now_ns();
-        let mut told = false;
+        // Between episodes there is time for the planner to finish what it is at, but not for ever.
+        let give_up_ns = self.clock.now_ns() + HUNG.as_nanos() as u64;
         while !self.is_idle() && !self.lost() {
-            std::thread::park_timeout(Duration::from_millis(1));
-            if !told && self.clock.now_ns() - begun_ns > 1_000_000_000 {
-                told = true;
-                log::warn!("waiting for the planner, which is still at a plan of the last episode");
+            if self.clock.now_ns() > give_up_ns {
+                log::error!(
+                    "the planner is still at a plan of the last episode after {} s; going on without it",
+                    HUNG.as_secs()
+                );
+                self.hung = true;
             }
+            std::thread::park_timeout(Duration::from_millis(1));
         }
     }
 
@@ -269,13 +274,23 @@ impl Plan for Background {
 /// Longest sleep between two looks at whether the planner still lives.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Longest wait for a plan that is no longer wanted.
+const HUNG: Duration = Duration::from_secs(5);
+
 impl Drop for Background {
     fn drop(&mut self) {
         self.shared.quit.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        let give_up_ns = self.clock.now_ns() + HUNG.as_nanos() as u64;
+        while !self.hung && !thread.is_finished() && self.clock.now_ns() < give_up_ns {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        if thread.is_finished() {
             // A planner that panicked has been reported as lost.
             let _ = thread.join();
+        } else {
+            log::error!("the planner does not end; left to itself");
         }
     }
 }

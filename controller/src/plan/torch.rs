@@ -197,7 +197,21 @@ mod tests {
     use super::*;
 
     /// LibTorch adds in another order.
-    const TOLERANCE: f32 = 1e-4;
+    use world_model::parity::TOLERANCE;
+
+    /// What a short episode in the simulator believes.
+    fn recorded(root: &Path) -> Vec<Belief> {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = crate::session::PolicyChoice::Planner { noise: 0.3 };
+        let bundle = root.join("models/reach");
+        let session =
+            crate::session::Session::new(&root.join("configs/sim-arm.ron"), Some(&bundle), policy, None);
+        let session = session.unwrap();
+        let log = |_| dir.path().join("log.mcap");
+        session.run_simulated(&[5], 12, 1, &log, &|_| {}).unwrap();
+        let situations = crate::beliefs::of_log(&log(5), session.bundle.as_ref().unwrap());
+        situations.unwrap().into_iter().map(|s| s.belief).collect()
+    }
 
     #[test]
     fn agrees_with_the_reference() {
@@ -207,11 +221,16 @@ mod tests {
         let d = bundle.dimensions();
         let mut torch = TorchRollout::new(&weights, false, 1).unwrap();
         let mut stream = robot::philox::Stream::new(3, 3);
-        for (candidates, horizon, sampled) in [(1, 1, false), (40, 6, true), (33, 12, true)] {
-            let start = Belief {
-                h: (0..d.belief).map(|_| stream.range(-1.0, 1.0)).collect(),
-                s: (0..d.stochastic).map(|_| stream.normal()).collect(),
-            };
+        let mut starts = recorded(root);
+        starts.truncate(3);
+        starts.push(Belief {
+            h: (0..d.belief).map(|_| stream.range(-1.0, 1.0)).collect(),
+            s: (0..d.stochastic).map(|_| stream.normal()).collect(),
+        });
+        let shapes = [(1, 1, false), (40, 6, true), (33, 12, true)];
+        for (start, (candidates, horizon, sampled)) in
+            starts.iter().flat_map(|start| shapes.map(|shape| (start, shape)))
+        {
             let actions: Vec<f32> = (0..candidates * horizon * d.action)
                 .map(|_| stream.range(-1.0, 1.0))
                 .collect();
@@ -223,7 +242,7 @@ mod tests {
             };
             let imagine = |rollout: &mut dyn Rollout| {
                 let mut returns = vec![f32::NAN; candidates];
-                rollout.begin(&start);
+                rollout.begin(start);
                 rollout.returns(&actions, horizon, key, 7, &mut returns).unwrap();
                 returns
             };

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::arithmetic::{Arithmetic, Job};
 use super::dense::{InputRow, Raw, Relu, Row, Use, dense, outputs, outputs_of_two, splats};
+use super::network::Network;
 use super::pack::Packed;
-use super::step::{Network, Scratch};
+use super::step::Scratch;
 use crate::filter::Belief;
 use crate::lanes::Lanes;
 use crate::math;

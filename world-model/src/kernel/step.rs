@@ -1,48 +1,19 @@
-//! One tile of candidates, step after step. Plain loops for the reason given in [`super::dense`].
+//! One step of a tile of candidates. Plain loops for the reason given in [`super::dense`].
 
-use std::sync::Arc;
-
-use super::Kernel;
-use super::arithmetic::{Arithmetic, Job};
-use super::dense::{
-    InputRow, Raw, Relu, Row, Skip, Use, accumulate, dense, half, outputs, outputs_of_two, splats, start,
-};
-use super::pack::{Output, Packed, rows};
+use super::arithmetic::Arithmetic;
+use super::dense::{InputRow, Raw, Relu, Row, Skip, Use, dense, half, splats};
+use super::gru::GruWeights;
+use super::network::Network;
+use super::pack::rows;
 use crate::filter::Belief;
 use crate::lanes::Lanes;
 use crate::math;
 use crate::noise::{NoiseKey, Purpose};
-use crate::weights::{Dense, LatentWeights};
-
-/// Packed weights, and what a tile needs. `N` vectors a tile, at most `MOST` outputs a block.
-pub(super) struct Tiles<A: Arithmetic, const N: usize, const MOST: usize> {
-    network: Network<A>,
-    wide: Scratch<A, N, MOST>,
-    /// For what is left of a budget when one vector holds it.
-    narrow: Scratch<A, 1, MOST>,
-    returns: [f32; WIDEST],
-}
 
 /// No tile is wider.
-const WIDEST: usize = 64;
+pub(super) const WIDEST: usize = 64;
 
-pub(super) struct Network<A: Arithmetic> {
-    pub(super) stochastic: usize,
-    pub(super) belief: usize,
-    pub(super) action: usize,
-    pub(super) min_std: f32,
-    /// `[s, a]` to hidden.
-    input: Packed<A>,
-    /// `[h, hidden]` to reset and update gates, a block's reset gates before its update gates.
-    gates: Packed<A>,
-    /// `h` to its part of the new state; hidden to its part.
-    new_state: Packed<A>,
-    new_input: Packed<A>,
-    prior: [Packed<A>; 2],
-    /// First layer over `[s, h]`.
-    reward: Vec<Packed<A>>,
-}
-
+/// What a tile of `N` vectors is between two layers. At most `MOST` outputs a block.
 pub(super) struct Scratch<A: Arithmetic, const N: usize, const MOST: usize> {
     pub(super) s: Vec<InputRow<A, N>>,
     pub(super) a: Vec<InputRow<A, N>>,
@@ -60,184 +31,6 @@ pub(super) struct Scratch<A: Arithmetic, const N: usize, const MOST: usize> {
     shared_input: Vec<f32>,
     shared_gates: Vec<f32>,
     shared_state: Vec<f32>,
-}
-
-impl<A: Arithmetic> Network<A> {
-    pub(super) fn new(weights: &LatentWeights, most: usize) -> Self {
-        let d = weights.dimensions;
-        let (state, input) = (&weights.gru_state, &weights.gru_input);
-        let row = |layer: &Dense, o: usize| o * layer.input..(o + 1) * layer.input;
-        let mut gates = Vec::new();
-        let mut unit = 0;
-        while unit < d.belief {
-            let block = rows(d.belief - unit, most / 2);
-            for gate in [0, d.belief] {
-                gates.extend((gate + unit..gate + unit + block).map(|o| Output {
-                    bias: state.bias[o] + input.bias[o],
-                    weights: [&state.weight[row(state, o)], &input.weight[row(input, o)]],
-                }));
-            }
-            unit += block;
-        }
-        let new = |layer| outputs(layer).split_off(2 * d.belief);
-        let mut reward = vec![Packed::new(
-            &outputs_of_two(&weights.reward[0], d.stochastic),
-            most,
-        )];
-        reward.extend(
-            weights.reward[1..]
-                .iter()
-                .map(|layer| Packed::new(&outputs(layer), most)),
-        );
-        Self {
-            stochastic: d.stochastic,
-            belief: d.belief,
-            action: d.action,
-            min_std: weights.min_std,
-            input: Packed::new(&outputs_of_two(&weights.input, d.stochastic), most),
-            gates: Packed::new(&gates, most),
-            new_state: Packed::new(&new(state), most / 2),
-            new_input: Packed::new(&new(input), most / 2),
-            prior: weights
-                .prior
-                .each_ref()
-                .map(|layer| Packed::new(&outputs(layer), most)),
-            reward,
-        }
-    }
-}
-
-impl<A: Arithmetic, const N: usize, const MOST: usize> Tiles<A, N, MOST> {
-    const WIDTH: usize = N * A::Lanes::COUNT;
-
-    pub(super) fn new(weights: &Arc<LatentWeights>) -> Self {
-        assert!(
-            Self::WIDTH <= WIDEST,
-            "a tile is at most {WIDEST} candidates wide"
-        );
-        let network = Network::new(weights, MOST);
-        Self {
-            wide: Scratch::new(&network),
-            narrow: Scratch::new(&network),
-            network,
-            returns: [0.0; WIDEST],
-        }
-    }
-}
-
-impl<A: Arithmetic, const N: usize, const MOST: usize> Kernel for Tiles<A, N, MOST> {
-    fn begin(&mut self, start: &Belief) {
-        let network = &self.network;
-        A::enter(&mut Begin {
-            network,
-            scratch: &mut self.wide,
-            start,
-        });
-        A::enter(&mut Begin {
-            network,
-            scratch: &mut self.narrow,
-            start,
-        });
-    }
-
-    fn returns(
-        &mut self,
-        actions: &[f32],
-        horizon: usize,
-        noise: NoiseKey,
-        first_candidate: u32,
-        returns: &mut [f32],
-    ) {
-        let stride = horizon * self.network.action;
-        for (tile, chunk) in returns.chunks_mut(Self::WIDTH).enumerate() {
-            let first = tile * Self::WIDTH;
-            let tile = Tile {
-                actions: &actions[first * stride..(first + chunk.len()) * stride],
-                horizon,
-                noise,
-                first_candidate: first_candidate + first as u32,
-            };
-            let (network, returns) = (&self.network, &mut self.returns);
-            if chunk.len() <= A::Lanes::COUNT {
-                let scratch = &mut self.narrow;
-                A::enter(&mut Returns {
-                    network,
-                    scratch,
-                    tile,
-                    returns,
-                });
-            } else {
-                let scratch = &mut self.wide;
-                A::enter(&mut Returns {
-                    network,
-                    scratch,
-                    tile,
-                    returns,
-                });
-            }
-            chunk.copy_from_slice(&self.returns[..chunk.len()]);
-        }
-    }
-}
-
-struct Begin<'a, A: Arithmetic, const N: usize, const MOST: usize> {
-    network: &'a Network<A>,
-    scratch: &'a mut Scratch<A, N, MOST>,
-    start: &'a Belief,
-}
-
-impl<A: Arithmetic, const N: usize, const MOST: usize> Job for Begin<'_, A, N, MOST> {
-    #[inline(always)]
-    fn run(&mut self) {
-        self.scratch.begin(self.network, self.start);
-    }
-}
-
-/// Candidates that go side by side.
-#[derive(Clone, Copy)]
-struct Tile<'a> {
-    actions: &'a [f32],
-    horizon: usize,
-    noise: NoiseKey,
-    first_candidate: u32,
-}
-
-struct Returns<'a, A: Arithmetic, const N: usize, const MOST: usize> {
-    network: &'a Network<A>,
-    scratch: &'a mut Scratch<A, N, MOST>,
-    tile: Tile<'a>,
-    returns: &'a mut [f32],
-}
-
-impl<A: Arithmetic, const N: usize, const MOST: usize> Job for Returns<'_, A, N, MOST> {
-    #[inline(always)]
-    fn run(&mut self) {
-        let (network, scratch) = (self.network, &mut *self.scratch);
-        scratch.load_start();
-        let mut sums = [A::Lanes::splat(0.0); N];
-        let Tile {
-            actions,
-            horizon,
-            noise,
-            first_candidate,
-        } = self.tile;
-        for step in 0..horizon {
-            scratch.set_actions(network, actions, horizon, step);
-            scratch.advance(network, step == 0);
-            let noise = noise.sampled.then_some((noise, first_candidate, step as u32));
-            scratch.take_latent(network, noise);
-            let rewards = scratch.reward(network);
-            for n in 0..N {
-                sums[n] = sums[n] + rewards[n];
-            }
-        }
-        for (sum, chunk) in sums
-            .into_iter()
-            .zip(self.returns.chunks_exact_mut(A::Lanes::COUNT))
-        {
-            sum.store(chunk);
-        }
-    }
 }
 
 impl<A: Arithmetic, const N: usize, const MOST: usize> Scratch<A, N, MOST> {
@@ -270,7 +63,7 @@ impl<A: Arithmetic, const N: usize, const MOST: usize> Scratch<A, N, MOST> {
 
     /// Every candidate at `start`; what the belief adds to the outputs of step 0.
     #[inline(always)]
-    fn begin(&mut self, network: &Network<A>, start: &Belief) {
+    pub(super) fn begin(&mut self, network: &Network<A>, start: &Belief) {
         self.start_h.copy_from_slice(&start.h);
         for (i, value) in start.s.chunks(A::PACK).enumerate() {
             A::put(&mut self.s, i * A::PACK, &splats::<A, N>(value)[..value.len()]);
@@ -311,7 +104,7 @@ impl<A: Arithmetic, const N: usize, const MOST: usize> Scratch<A, N, MOST> {
     }
 
     #[inline(always)]
-    fn set_actions(&mut self, network: &Network<A>, actions: &[f32], horizon: usize, step: usize) {
+    pub(super) fn set_actions(&mut self, network: &Network<A>, actions: &[f32], horizon: usize, step: usize) {
         let width = network.action;
         for first in (0..width).step_by(A::PACK) {
             let joints = (width - first).min(A::PACK);
@@ -401,7 +194,7 @@ impl<A: Arithmetic, const N: usize, const MOST: usize> Scratch<A, N, MOST> {
 
     /// The next stochastic state: a sample keyed by candidate and step, or the mean.
     #[inline(always)]
-    fn take_latent(&mut self, network: &Network<A>, noise: Option<(NoiseKey, u32, u32)>) {
+    pub(super) fn take_latent(&mut self, network: &Network<A>, noise: Option<(NoiseKey, u32, u32)>) {
         let stochastic = network.stochastic;
         let Some((noise, first_candidate, step)) = noise else {
             return A::put(&mut self.s, 0, &self.prior[..stochastic]);
@@ -447,48 +240,5 @@ impl<A: Arithmetic, const N: usize, const MOST: usize> Scratch<A, N, MOST> {
             (from, to) = (to, from);
         }
         out[0]
-    }
-}
-
-/// What is left to read of the GRU's weights.
-struct GruWeights<'a, A: Arithmetic> {
-    start: bool,
-    gates: &'a [A::Weight],
-    gates_bias: &'a [f32],
-    state: &'a [A::Weight],
-    state_bias: &'a [f32],
-    input: &'a [A::Weight],
-    input_bias: &'a [f32],
-}
-
-impl<A: Arithmetic> GruWeights<'_, A> {
-    /// The new state of `U` units, which have `G` = 2 `U` reset and update gates.
-    #[inline(always)]
-    fn block<const N: usize, const U: usize, const G: usize>(
-        &mut self,
-        h: &[InputRow<A, N>],
-        hidden: &[InputRow<A, N>],
-        before: &[Row<A, N>],
-    ) -> [Row<A, N>; U] {
-        let state = if self.start { Skip(h) } else { Use(h) };
-        let mut gates = start::<A, N, G>(self.gates_bias);
-        accumulate::<A, N, G>(&mut self.gates, state, &mut gates);
-        accumulate::<A, N, G>(&mut self.gates, Use(hidden), &mut gates);
-        let mut from_state = start::<A, N, U>(self.state_bias);
-        accumulate::<A, N, U>(&mut self.state, state, &mut from_state);
-        let mut from_input = start::<A, N, U>(self.input_bias);
-        accumulate::<A, N, U>(&mut self.input, Use(hidden), &mut from_input);
-        (self.gates_bias, self.state_bias) = (&self.gates_bias[G..], &self.state_bias[U..]);
-        self.input_bias = &self.input_bias[U..];
-        let mut after = [[A::Lanes::splat(0.0); N]; U];
-        for unit in 0..U {
-            for n in 0..N {
-                let reset = math::sigmoid(gates[unit][n]);
-                let update = math::sigmoid(gates[U + unit][n]);
-                let new = math::tanh(reset.fused(from_state[unit][n], from_input[unit][n]));
-                after[unit][n] = update.fused(before[unit][n] - new, new);
-            }
-        }
-        after
     }
 }

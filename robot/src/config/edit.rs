@@ -1,0 +1,211 @@
+//! Changing a robot file the way a person would: values change, comments and layout stay.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::{Config, ConfigError, Planner};
+
+/// `text`, a robot file from `path`, with another planner.
+///
+/// # Errors
+/// [`ConfigError`] if the file, or what it would become, is not sound.
+pub fn with_planner(path: &Path, text: &str, planner: &Planner) -> Result<String, ConfigError> {
+    // What is wrong with it as it is.
+    Config::parse(path, text.to_owned())?;
+    let missing = |field: &str| ConfigError::Field {
+        path: path.to_owned(),
+        field: format!("planner.{field}"),
+        problem: "cannot be found to be changed".to_owned(),
+        remedy: "write `planner: (...)` with plain fields".to_owned(),
+    };
+    let ron = |value: Result<String, ron::Error>| value.unwrap_or_default();
+    let mut edited = text.to_owned();
+    for (field, value) in [
+        ("horizon", planner.horizon.to_string()),
+        ("iterations", planner.iterations.to_string()),
+        ("candidates", planner.candidates.to_string()),
+        ("elites", planner.elites.to_string()),
+        ("warm_start", planner.warm_start.to_string()),
+        ("method", ron(ron::to_string(&planner.method))),
+        ("backend", ron(ron::to_string(&planner.backend))),
+        ("threads", planner.threads.to_string()),
+    ] {
+        let place = value_of(&edited, &["planner", field]).ok_or_else(|| missing(field))?;
+        edited.replace_range(place, &value);
+    }
+    let found = Config::parse(path, edited.clone())?.planner;
+    if found == *planner {
+        Ok(edited)
+    } else {
+        Err(missing("*"))
+    }
+}
+
+/// Where the value of a field of nested structures stands in a RON text.
+fn value_of(text: &str, names: &[&str]) -> Option<Range<usize>> {
+    let code: Vec<(usize, char)> = Code::of(text).collect();
+    let mut depth = 0_usize;
+    let mut wanted = names.iter();
+    let mut name = wanted.next()?;
+    // Fields of the structure that is being looked through are this deep.
+    let mut level = 1;
+    let mut word: Option<Range<usize>> = None;
+    let mut start = None;
+    for (index, &(at, letter)) in code.iter().enumerate() {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if let Some(start) = start {
+            let ended = (letter == ',' && depth == level) || depth < level;
+            if ended {
+                let last = code[..index].iter().rev().find(|(_, c)| !c.is_whitespace())?;
+                return Some(start..last.0 + last.1.len_utf8());
+            }
+        } else if letter == ':' && depth == level && word.clone().is_some_and(|word| text[word] == **name) {
+            let value = code[index + 1..].iter().find(|(_, c)| !c.is_whitespace())?;
+            match wanted.next() {
+                Some(next) => (name, level) = (next, level + 1),
+                None => start = Some(value.0),
+            }
+        }
+        if letter.is_alphanumeric() || letter == '_' {
+            word = match word {
+                Some(word) if word.end == at => Some(word.start..at + letter.len_utf8()),
+                _ => Some(at..at + letter.len_utf8()),
+            };
+        }
+    }
+    None
+}
+
+/// The characters of a RON text that are neither comment nor string.
+struct Code<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Code<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Moves on past the next `end`, or to the end of the text.
+    fn pass(&mut self, from: usize, end: &str) {
+        self.at = self.text[from..]
+            .find(end)
+            .map_or(self.text.len(), |found| from + found + end.len());
+    }
+}
+
+impl Iterator for Code<'_> {
+    type Item = (usize, char);
+
+    fn next(&mut self) -> Option<(usize, char)> {
+        loop {
+            let rest = &self.text[self.at..];
+            let letter = rest.chars().next()?;
+            if rest.starts_with("//") {
+                self.pass(self.at, "\n");
+            } else if rest.starts_with("/*") {
+                self.pass(self.at + 2, "*/");
+            } else if letter == '"' {
+                let mut end = self.at + 1;
+                let mut escaped = false;
+                for (offset, letter) in rest[1..].char_indices() {
+                    end = self.at + 1 + offset + letter.len_utf8();
+                    if letter == '"' && !escaped {
+                        break;
+                    }
+                    escaped = letter == '\\' && !escaped;
+                }
+                self.at = end;
+            } else {
+                let at = self.at;
+                self.at += letter.len_utf8();
+                return Some((at, letter));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Method, RolloutBackend};
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../configs/sim-arm.ron");
+
+    fn another() -> Planner {
+        let planner = Config::parse(Path::new("robot.ron"), SHIPPED.to_owned())
+            .unwrap()
+            .planner;
+        Planner {
+            horizon: 6,
+            iterations: 11,
+            candidates: 128,
+            elites: 12,
+            warm_start: false,
+            method: Method::Icem { beta: 2.5 },
+            backend: RolloutBackend::Bf16,
+            threads: 2,
+            ..planner
+        }
+    }
+
+    #[test]
+    fn the_planner_changes_and_nothing_else() {
+        let path = Path::new("robot.ron");
+        let edited = with_planner(path, SHIPPED, &another()).unwrap();
+        assert_eq!(Config::parse(path, edited.clone()).unwrap().planner, another());
+        let changed: Vec<&str> = SHIPPED
+            .lines()
+            .zip(edited.lines())
+            .filter(|(before, after)| before != after)
+            .map(|(_, after)| after.trim())
+            .collect();
+        assert_eq!(
+            changed,
+            [
+                "horizon: 6,",
+                "iterations: 11,",
+                "candidates: 128,",
+                "elites: 12,",
+                "warm_start: false,",
+                "method: icem(beta:2.5),",
+                "backend: bf16,",
+                "threads: 2,",
+            ]
+        );
+        assert_eq!(SHIPPED.lines().count(), edited.lines().count());
+        // And back again.
+        let before = Config::parse(path, SHIPPED.to_owned()).unwrap().planner;
+        assert_eq!(with_planner(path, &edited, &before).unwrap(), SHIPPED);
+    }
+
+    #[test]
+    fn comments_strings_and_other_sections_do_not_mislead() {
+        let text = r#"( // planner: (horizon: 1)
+            name: "planner: (horizon: 2)\" ,", /* horizon: 3, */
+            other: (horizon: 4, planner: (horizon: 5)),
+            planner: (method: icem(beta: 2.0), horizon /* H */ : 6 // six
+            ),
+        )"#;
+        let found = |names: &[&str]| value_of(text, names).map(|place| &text[place]);
+        assert_eq!(found(&["planner", "horizon"]), Some("6"));
+        assert_eq!(found(&["planner", "method"]), Some("icem(beta: 2.0)"));
+        assert_eq!(found(&["other", "planner", "horizon"]), Some("5"));
+        assert_eq!(found(&["planner", "elites"]), None);
+    }
+
+    #[test]
+    fn what_is_not_sound_is_refused() {
+        let planner = Planner {
+            elites: 1000,
+            ..another()
+        };
+        let problem = with_planner(Path::new("robot.ron"), SHIPPED, &planner).unwrap_err();
+        assert!(problem.to_string().contains("planner.elites"), "{problem}");
+    }
+}
