@@ -22,7 +22,7 @@ use super::planner::{BackendName, parse_budget};
 pub(crate) enum Bench {
     /// Time of a plan: each back end, by phase, and as a share of this machine's multiply-add peak.
     Plan(Plan),
-    /// The planner that makes the most of this machine's time, and keeps its deadline. Takes about five minutes.
+    /// The planner that makes the most of this machine's time, and keeps its deadline. Takes about six minutes.
     Tune(super::tune::Tune),
 }
 
