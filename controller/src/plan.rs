@@ -201,7 +201,9 @@ impl Planner {
     /// [`PlannerError`].
     pub fn new(bundle: &Bundle, budget: &Budget) -> Result<Self, PlannerError> {
         let imagination = Imagination::new(Source::Bundle(bundle), budget)?;
-        Ok(Self::with(imagination, bundle.dimensions().action, budget))
+        let mut planner = Self::with(imagination, bundle.dimensions().action, budget);
+        planner.sampled &= bundle.manifest().sampled_latents;
+        Ok(planner)
     }
 
     /// A planner over an imagination that is there already.

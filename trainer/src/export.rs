@@ -12,6 +12,7 @@ use crate::checkpoint::{Provenance, bytes};
 use crate::model::{Latent, WorldModel};
 use crate::onnx::{GraphBuilder, Value, integer, integers};
 use crate::params::Linear;
+use crate::preset::Design;
 
 /// Why no bundle was written.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +165,7 @@ fn manifest(
         task: provenance.robot.task.clone(),
         joint_names: provenance.robot.joint_names.clone(),
         action_scale_rad_s: joints.iter().map(|joint| joint.velocity_max_rad_s).collect(),
+        sampled_latents: model.sizes.design != Design::Rnn,
         image: world_model::image::PREPROCESSING.to_owned(),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),
         camera_calibration_sha256: calibration::Crop::FULL.sha256(),
@@ -200,16 +202,9 @@ fn gaussian(g: &mut GraphBuilder, model: &WorldModel, raw: &Value) -> (Value, Va
 fn recur(g: &mut GraphBuilder, model: &WorldModel, h: &Value, s: &Value, a: &Value) -> Value {
     let x = g.concat(&[s, a]);
     let x = relu_dense(g, &x, "input", &model.input);
-    let gi = g.gemm(
-        &x,
-        ("gru.w_input", &model.gru.w_input),
-        ("gru.b_input", &model.gru.b_input),
-    );
-    let gh = g.gemm(
-        h,
-        ("gru.w_state", &model.gru.w_state),
-        ("gru.b_state", &model.gru.b_state),
-    );
+    let gru = model.run_time_gru();
+    let gi = g.gemm(&x, ("gru.w_input", &gru.w_input), ("gru.b_input", &gru.b_input));
+    let gh = g.gemm(h, ("gru.w_state", &gru.w_state), ("gru.b_state", &gru.b_state));
     let from_input = g.nodes("Split", &[&gi], vec![integer("axis", 1)], 3, None);
     let from_state = g.nodes("Split", &[&gh], vec![integer("axis", 1)], 3, None);
     let gate = |g: &mut GraphBuilder, index: usize| {
@@ -348,6 +343,8 @@ fn reward(model: &WorldModel) -> Exported {
     let last = model.reward.len() - 1;
     for (i, layer) in model.reward.iter().enumerate() {
         let name = format!("reward.{i}");
+        let first = (i == 0).then(|| model.run_time_layer(layer));
+        let layer = first.as_ref().unwrap_or(layer);
         x = if i == last {
             dense(&mut g, &x, &name, layer)
         } else {
@@ -356,7 +353,7 @@ fn reward(model: &WorldModel) -> Exported {
     }
     g.output(&x, "reward", &[1]);
     let latent = random_latent(model);
-    let value = no_grad(|| model.reward(&latent.features()).unsqueeze(-1));
+    let value = no_grad(|| model.reward(&model.features(&latent)).unsqueeze(-1));
     Exported {
         name: "reward",
         model: g.finish(),
@@ -368,7 +365,8 @@ fn reward(model: &WorldModel) -> Exported {
 fn decoder(model: &WorldModel) -> Exported {
     let mut g = GraphBuilder::new("decoder");
     let x = features(&mut g, model);
-    let x = dense(&mut g, &x, "decoder.dense", &model.decoder[0]);
+    let first = model.run_time_layer(&model.decoder[0]);
+    let x = dense(&mut g, &x, "decoder.dense", &first);
     let shape = g.integers("spatial", &[-1, model.embedding(), 1, 1]);
     let mut x = g.op("Reshape", &[&x, &shape]);
     let last = model.decoder.len() - 2;
@@ -387,7 +385,7 @@ fn decoder(model: &WorldModel) -> Exported {
     }
     g.output(&x, "image", &[3, 64, 64]);
     let latent = random_latent(model);
-    let image = no_grad(|| model.decode(&latent.features()));
+    let image = no_grad(|| model.decode(&model.features(&latent)));
     Exported {
         name: "decoder",
         model: g.finish(),

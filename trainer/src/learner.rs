@@ -3,6 +3,7 @@
 use crate::adam::Adam;
 use crate::loss::{Batch, loss};
 use crate::model::WorldModel;
+use crate::noise::Noise;
 use crate::preset::Preset;
 
 /// What one update did.
@@ -76,7 +77,7 @@ impl Learner {
         for (_, parameter) in self.model.params.entries() {
             parameter.shallow_clone().zero_grad();
         }
-        let terms = loss(&self.model, &self.preset.loss, batch);
+        let terms = loss(&self.model, &self.preset.loss, batch, &mut Noise::Generator);
         let mut scalars = terms.scalars().to_vec();
         if let Some(&(term, value)) = scalars.iter().find(|(_, value)| !value.is_finite()) {
             return Err(Diverged { update, term, value });

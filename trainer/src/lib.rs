@@ -5,12 +5,14 @@
 //! (PlaNet). Differences are switches of the [`preset::Preset`] and listed in ARCHITECTURE.md.
 
 pub mod adam;
+pub mod audit;
 pub mod checkpoint;
 pub mod dataset;
 pub mod export;
 pub mod learner;
 pub mod loss;
 pub mod model;
+pub mod noise;
 pub mod onnx;
 pub mod params;
 pub mod preset;

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use robot::Config;
+use trainer::audit::{Alignment, audit};
 use trainer::checkpoint::{self, Provenance, RobotOfLogs};
 use trainer::dataset::Dataset;
 use trainer::export::export;
@@ -31,10 +32,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Look through run logs for gaps, frozen pictures and actions that belong to other pictures, before training on them.
+    Audit(AuditArguments),
     /// Train on run logs. Resumes from OUT/checkpoint.safetensors if there is one.
     Train(TrainArguments),
     /// Export a checkpoint as a bundle for the controller, and prove that it computes the same numbers.
     Export(ExportArguments),
+}
+
+#[derive(clap::Args)]
+struct AuditArguments {
+    /// Folder of run logs (*.mcap), searched recursively.
+    runs: PathBuf,
 }
 
 #[derive(clap::Args)]
@@ -88,6 +97,7 @@ fn main() -> anyhow::Result<()> {
         .init()?;
     tune_allocator();
     match Arguments::parse().command {
+        Command::Audit(arguments) => audit_logs(&arguments),
         Command::Train(arguments) => train(&arguments),
         Command::Export(arguments) => export_bundle(&arguments),
     }
@@ -101,6 +111,40 @@ fn tune_allocator() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
+}
+
+fn audit_logs(arguments: &AuditArguments) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} logs")?);
+    let found = audit(&arguments.runs, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    println!("{} logs, {} control periods\n", found.logs, found.ticks);
+    println!("share of the pictures' change that the sizes of actions explain, by how many periods later");
+    println!("a picture is than the trainer assumes:\n");
+    for (lag, explained) in &found.explained {
+        let bar = "#".repeat((explained.max(0.0) * 40.0) as usize);
+        println!("{lag:>4} {explained:>7.3} {bar}");
+    }
+    println!();
+    for finding in &found.findings {
+        println!("{}: {}", finding.path.display(), finding.problem);
+    }
+    match found.alignment {
+        Alignment::Right => {
+            println!("actions belong to the pictures they are stored with");
+            Ok(())
+        }
+        Alignment::Unclear => bail!(
+            "these logs do not tell whether actions belong to their pictures: record a few episodes with \
+             `armillary record --policy random`"
+        ),
+        Alignment::Shifted(lag) => bail!(
+            "pictures are {lag} period(s) later than the trainer assumes; training on them would teach a model that \
+             plans with the wrong action. Lower the camera's delay, lengthen `period_s`, or correct what wrote the logs"
+        ),
     }
 }
 

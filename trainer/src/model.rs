@@ -1,12 +1,14 @@
 //! The recurrent state-space model (PlaNet section 3) with its encoder, decoder and reward head.
 //!
 //! `h_t = GRU(h_{t-1}, f(s_{t-1}, a_t))`, prior `p(s_t | h_t)`, posterior `q(s_t | h_t, e_t)`, features `[s_t, h_t]`.
-//! `a_t` is the action that caused observation `t`.
+//! `a_t` is the action that caused observation `t`. The other two designs of figure 2: `ssm` has a feed-forward
+//! `h_t = tanh(W f(s_{t-1}, a_t) + b)`, which remembers nothing, and features `s_t`; `rnn` has means for samples.
 
 use tch::{Device, Kind, Tensor};
 
+use crate::noise::Noise;
 use crate::params::{Gru, Linear, Params};
-use crate::preset::ModelSizes;
+use crate::preset::{Design, ModelSizes};
 
 /// A diagonal Gaussian; mean and standard deviation have the same shape.
 #[derive(Debug)]
@@ -26,11 +28,6 @@ impl Gaussian {
         }
     }
 
-    /// A reparametrised sample.
-    pub fn sample(&self) -> Tensor {
-        &self.mean + &self.std * self.std.randn_like()
-    }
-
     /// Without gradient.
     pub fn detach(&self) -> Self {
         Self {
@@ -39,11 +36,11 @@ impl Gaussian {
         }
     }
 
-    /// Selects `index` along the first dimension.
-    pub fn index(&self, index: &Tensor) -> Self {
+    /// The same tensors.
+    pub fn shallow_clone(&self) -> Self {
         Self {
-            mean: self.mean.index_select(0, index),
-            std: self.std.index_select(0, index),
+            mean: self.mean.shallow_clone(),
+            std: self.std.shallow_clone(),
         }
     }
 
@@ -68,11 +65,13 @@ pub struct Latent {
     pub s: Tensor,
 }
 
-impl Latent {
-    /// `[s, h]` along the last dimension.
-    pub fn features(&self) -> Tensor {
-        Tensor::cat(&[&self.s, &self.h], -1)
-    }
+/// What makes `h_t` of the hidden units.
+#[derive(Debug)]
+pub enum Cell {
+    /// With the last `h`.
+    Recurrent(Gru),
+    /// Without: `tanh(W x + b)`.
+    FeedForward(Linear),
 }
 
 /// Filtered sequence: every tensor is `[L, B, ...]`.
@@ -99,8 +98,8 @@ pub struct WorldModel {
     pub encoder: Vec<Linear>,
     /// `[s, a]` to hidden.
     pub input: Linear,
-    /// The recurrent cell.
-    pub gru: Gru,
+    /// The cell.
+    pub cell: Cell,
     /// `h` to hidden, then to mean and raw standard deviation.
     pub prior: [Linear; 2],
     /// `[h, e]` to hidden, then to mean and raw standard deviation.
@@ -118,14 +117,20 @@ impl WorldModel {
         let mut p = Params::default();
         let d = sizes.depth;
         let embedding = 32 * d;
-        let features = sizes.stochastic + sizes.belief;
+        let features = match sizes.design {
+            Design::Rssm | Design::Rnn => sizes.stochastic + sizes.belief,
+            Design::Ssm => sizes.stochastic,
+        };
         let encoder = [(3, d), (d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]
             .iter()
             .enumerate()
             .map(|(i, &(from, to))| p.conv(&format!("encoder.{i}"), from, to, 4))
             .collect();
         let input = p.linear("input", sizes.stochastic + action, sizes.hidden);
-        let gru = p.gru("gru", sizes.hidden, sizes.belief);
+        let cell = match sizes.design {
+            Design::Rssm | Design::Rnn => Cell::Recurrent(p.gru("gru", sizes.hidden, sizes.belief)),
+            Design::Ssm => Cell::FeedForward(p.linear("cell", sizes.hidden, sizes.belief)),
+        };
         let prior = [
             p.linear("prior.0", sizes.belief, sizes.hidden),
             p.linear("prior.1", sizes.hidden, 2 * sizes.stochastic),
@@ -158,11 +163,46 @@ impl WorldModel {
             params: p,
             encoder,
             input,
-            gru,
+            cell,
             prior,
             posterior,
             reward,
             decoder,
+        }
+    }
+
+    /// The cell as the run-time knows it, which has one kind: a feed-forward one is a GRU whose update gate is shut.
+    pub fn run_time_gru(&self) -> Gru {
+        match &self.cell {
+            Cell::Recurrent(gru) => Gru {
+                w_input: gru.w_input.shallow_clone(),
+                w_state: gru.w_state.shallow_clone(),
+                b_input: gru.b_input.shallow_clone(),
+                b_state: gru.b_state.shallow_clone(),
+            },
+            Cell::FeedForward(layer) => {
+                let belief = self.sizes.belief;
+                let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+                let gates = zeros(&[2 * belief, self.sizes.hidden]);
+                // sigmoid(-40) is less than single precision sees beside 1.
+                let shut = Tensor::cat(&[&zeros(&[belief]), &(zeros(&[belief]) - 40.0), &layer.bias], 0);
+                Gru {
+                    w_input: Tensor::cat(&[&gates, &layer.weight], 0),
+                    w_state: zeros(&[3 * belief, belief]),
+                    b_input: shut,
+                    b_state: zeros(&[3 * belief]),
+                }
+            }
+        }
+    }
+
+    /// A layer over features as the run-time knows it: over `[s, h]`, with zeros for what this design leaves out.
+    pub fn run_time_layer(&self, layer: &Linear) -> Linear {
+        let missing = self.sizes.stochastic + self.sizes.belief - layer.weight.size()[1];
+        let zeros = Tensor::zeros([layer.weight.size()[0], missing], (Kind::Float, Device::Cpu));
+        Linear {
+            weight: Tensor::cat(&[&layer.weight, &zeros], 1),
+            bias: layer.bias.shallow_clone(),
         }
     }
 
@@ -201,7 +241,26 @@ impl WorldModel {
     /// The deterministic step: `h_t` from the last latent and `a_t`.
     pub fn recur(&self, from: &Latent, action: &Tensor) -> Tensor {
         let x = self.input.dense(&Tensor::cat(&[&from.s, action], -1)).relu();
-        self.gru.step(&x, &from.h)
+        match &self.cell {
+            Cell::Recurrent(gru) => gru.step(&x, &from.h),
+            Cell::FeedForward(layer) => layer.dense(&x).tanh(),
+        }
+    }
+
+    /// What heads see: `[s, h]` along the last dimension, or `s` alone.
+    pub fn features(&self, latent: &Latent) -> Tensor {
+        match self.sizes.design {
+            Design::Rssm | Design::Rnn => Tensor::cat(&[&latent.s, &latent.h], -1),
+            Design::Ssm => latent.s.shallow_clone(),
+        }
+    }
+
+    /// A reparametrised sample, or the mean where the design has none.
+    pub fn draw(&self, from: &Gaussian, noise: &mut Noise) -> Tensor {
+        match self.sizes.design {
+            Design::Rssm | Design::Ssm => &from.mean + &from.std * noise.normal(&from.std),
+            Design::Rnn => from.mean.shallow_clone(),
+        }
     }
 
     /// `p(s_t | h_t)`.
@@ -226,14 +285,14 @@ impl WorldModel {
     }
 
     /// Filters a batch of sequences: `embedding` `[L, B, E]`, `action` `[L, B, A]`.
-    pub fn filter(&self, embedding: &Tensor, action: &Tensor) -> Filtered {
+    pub fn filter(&self, embedding: &Tensor, action: &Tensor, noise: &mut Noise) -> Filtered {
         let (length, batch) = (embedding.size()[0], embedding.size()[1]);
         let mut state = self.initial(batch);
         let (mut hs, mut ss, mut means, mut stds) = (vec![], vec![], vec![], vec![]);
         for t in 0..length {
             let h = self.recur(&state, &action.get(t));
             let q = self.posterior(&h, &embedding.get(t));
-            let s = q.sample();
+            let s = self.draw(&q, noise);
             hs.push(h.shallow_clone());
             ss.push(s.shallow_clone());
             means.push(q.mean);

@@ -51,10 +51,26 @@ pub struct Preset {
     pub optimiser: Optimiser,
 }
 
+/// How a latent state follows from the last one: the paper's three designs (section 3, figure 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Design {
+    /// A deterministic and a stochastic path.
+    #[default]
+    Rssm,
+    /// The stochastic path alone: nothing is remembered but the sample.
+    Ssm,
+    /// The deterministic path alone: means instead of samples, the authors' `mean_only`.
+    Rnn,
+}
+
 /// Sizes of the networks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSizes {
+    /// `rssm`, `ssm` or `rnn`; PlaNet: `rssm`.
+    #[serde(default)]
+    pub design: Design,
     /// Channels of the first convolution; PlaNet: 32. The others are 2, 4 and 8 times as many.
     pub depth: i64,
     /// Deterministic state of the GRU; PlaNet: 200.
@@ -79,16 +95,60 @@ pub struct LossSwitches {
     pub free_nats: f64,
     /// Weight of the reward's negative log likelihood; PlaNet: 10.
     pub reward_scale: f64,
+    /// Weight of the image's negative log likelihood; PlaNet: 1.
+    #[serde(default = "one")]
+    pub image_scale: f64,
+    /// Weight of the KL; PlaNet: 1 (`divergence_scale` in the authors' code).
+    #[serde(default = "one")]
+    pub kl_scale: f64,
+    /// Share of the KL's gradient that moves the prior towards the posterior, the rest moving the posterior towards the
+    /// prior (DreamerV2, section 2); PlaNet: none, which moves both by the whole gradient.
+    #[serde(default)]
+    pub kl_balance: Option<f64>,
+    /// Weight of the posterior's KL from a standard normal (`global_div_scale` in the authors' code); PlaNet: 0.
+    #[serde(default)]
+    pub global_kl_scale: f64,
+    /// Heads whose gradient reaches the latent state; PlaNet: both.
+    #[serde(default = "both_heads")]
+    pub gradient_heads: Vec<Head>,
     /// Latent overshooting distance D; 0 turns it off, as the camera-ready code does.
     pub overshooting_distance: i64,
-    /// Start times drawn for overshooting in each batch (all of them would cost L x D).
+    /// Start times drawn for overshooting in each batch; 0 is all of them, as in the paper, which costs L x D.
     pub overshooting_starts: i64,
+    /// Whether overshooting leaves the posteriors it compares with as they are; PlaNet: yes.
+    #[serde(default = "yes")]
+    pub overshooting_stop_posterior_gradient: bool,
     /// Weight of overshooting's KL, averaged over distances.
     pub overshooting_scale: f64,
     /// Weight of the open-loop reward loss over the same rollouts, relative to `reward_scale`.
     pub overshooting_reward_scale: f64,
+    /// Weight of the open-loop image loss over the same rollouts, relative to `image_scale`; PlaNet: 0.
+    #[serde(default)]
+    pub overshooting_image_scale: f64,
     /// Frames of a batch that are decoded, drawn anew each time; 0 means all.
     pub decoded_frames: i64,
+}
+
+/// What is predicted from a latent state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// The image.
+    Image,
+    /// The reward.
+    Reward,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn both_heads() -> Vec<Head> {
+    vec![Head::Image, Head::Reward]
 }
 
 /// Optimiser, batches and data.
@@ -183,14 +243,27 @@ impl Preset {
             ("loss.reward_scale", l.reward_scale),
             ("loss.overshooting_scale", l.overshooting_scale),
             ("loss.overshooting_reward_scale", l.overshooting_reward_scale),
+            ("loss.overshooting_image_scale", l.overshooting_image_scale),
+            ("loss.image_scale", l.image_scale),
+            ("loss.kl_scale", l.kl_scale),
+            ("loss.global_kl_scale", l.global_kl_scale),
         ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return refuse(field, format!("{value} must be 0 or above"));
             }
         }
-        if l.overshooting_distance > 0 && l.overshooting_starts < 1 {
-            let problem = format!("{} must be 1 or above", l.overshooting_starts);
+        if l.overshooting_starts < 0 {
+            let problem = format!("{} must be 0 (all) or above", l.overshooting_starts);
             return refuse("loss.overshooting_starts", problem);
+        }
+        if let Some(balance) = l.kl_balance
+            && !(0.0..=1.0).contains(&balance)
+        {
+            return refuse("loss.kl_balance", format!("{balance} is outside 0 to 1"));
+        }
+        if l.gradient_heads.is_empty() {
+            let problem = "no head teaches the latent state; name `image`, `reward` or both".to_owned();
+            return refuse("loss.gradient_heads", problem);
         }
         if l.decoded_frames < 0 {
             let problem = format!("{} must be 0 (all) or above", l.decoded_frames);

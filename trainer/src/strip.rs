@@ -42,7 +42,7 @@ pub fn open_loop(model: &WorldModel, batch: &Batch, rows: i64) -> image::ImageRe
                 model.prior(&h).mean
             };
             state = Latent { h, s };
-            features.push(state.features());
+            features.push(model.features(&state));
         }
         let imagined = model.decode(&Tensor::cat(&features, 0)).clamp(-0.5, 0.5);
         let difference = (&imagined - &truth).abs() - 0.5;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
 use trainer::loss::{Batch, bin_centre, dequantise, loss};
 use trainer::model::{Gaussian, WorldModel};
+use trainer::noise::Noise;
 use trainer::preset::Preset;
 
 fn small() -> Preset {
@@ -23,7 +24,7 @@ fn images_are_reduced_to_five_bits() {
     let _drawing = generator();
     let pixels = Tensor::arange(256, (Kind::Uint8, Device::Cpu));
     let centre = bin_centre(&pixels);
-    let noisy = dequantise(&pixels);
+    let noisy = dequantise(&pixels, &mut Noise::Generator);
     for x in 0..256i64 {
         let low = (x / 8) as f64 / 32.0 - 0.5;
         let (centre, noisy) = (centre.double_value(&[x]), noisy.double_value(&[x]));
@@ -64,8 +65,8 @@ fn shapes_are_the_papers() {
     let embedding = model.encode(&image);
     assert_eq!(embedding.size(), [3, 64]);
     let latent = model.initial(3);
-    assert_eq!(model.decode(&latent.features()).size(), [3, 3, 64, 64]);
-    assert_eq!(model.reward(&latent.features()).size(), [3]);
+    assert_eq!(model.decode(&model.features(&latent)).size(), [3, 3, 64, 64]);
+    assert_eq!(model.reward(&model.features(&latent)).size(), [3]);
 }
 
 fn batch(length: i64, size: i64) -> Batch {
@@ -110,12 +111,16 @@ fn the_loss_is_its_definition() {
         (switches.free_nats, switches.reward_scale) = (free_nats, 7.0);
         (switches.overshooting_distance, switches.decoded_frames) = (0, 0);
         tch::manual_seed(11);
-        let terms = loss(&model, &switches, &batch);
+        let terms = loss(&model, &switches, &batch, &mut Noise::Generator);
 
         tch::manual_seed(11);
-        let frames = dequantise(&batch.frames.flatten(0, 1));
-        let filtered = model.filter(&model.encode(&frames).reshape([5, 3, -1]), &batch.action);
-        let features = filtered.latent.features();
+        let frames = dequantise(&batch.frames.flatten(0, 1), &mut Noise::Generator);
+        let filtered = model.filter(
+            &model.encode(&frames).reshape([5, 3, -1]),
+            &batch.action,
+            &mut Noise::Generator,
+        );
+        let features = model.features(&filtered.latent);
         let kls = kl(
             &filtered.posterior,
             &filtered.prior,
@@ -163,10 +168,14 @@ fn overshooting_by_one_step_is_the_one_step_divergence() {
     let mut switches = preset.loss.clone();
     (switches.overshooting_distance, switches.overshooting_starts) = (1, 1);
     tch::manual_seed(12);
-    let terms = loss(&model, &switches, &batch);
+    let terms = loss(&model, &switches, &batch, &mut Noise::Generator);
     tch::manual_seed(12);
-    let frames = dequantise(&batch.frames.flatten(0, 1));
-    let filtered = model.filter(&model.encode(&frames).reshape([2, 4, -1]), &batch.action);
+    let frames = dequantise(&batch.frames.flatten(0, 1), &mut Noise::Generator);
+    let filtered = model.filter(
+        &model.encode(&frames).reshape([2, 4, -1]),
+        &batch.action,
+        &mut Noise::Generator,
+    );
     let kls = kl(
         &filtered.posterior,
         &filtered.prior,

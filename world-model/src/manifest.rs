@@ -25,6 +25,9 @@ pub struct Manifest {
     pub joint_names: Vec<String>,
     /// Joint speed that an action of 1 asks for, a joint.
     pub action_scale_rad_s: Vec<f32>,
+    /// Whether the stochastic state is drawn when the model imagines. A deterministic model follows its mean.
+    #[serde(default = "yes")]
+    pub sampled_latents: bool,
     /// How pixels become numbers: `rgb8-64x64-5bit-centre`.
     pub image: String,
     /// SHA-256 of the joint mapping the logs were recorded with.
@@ -35,6 +38,10 @@ pub struct Manifest {
     pub provenance: Provenance,
     /// SHA-256 of each file of the bundle.
     pub files: BTreeMap<String, String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Sizes of the model's vectors.

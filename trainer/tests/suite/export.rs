@@ -125,7 +125,7 @@ fn scalar_rollouts_agree_with_libtorch() {
                 s: model.prior(&h).mean,
                 h,
             };
-            total += model.reward(&state.features());
+            total += model.reward(&model.features(&state));
         }
         total
     });

@@ -1,5 +1,6 @@
 //! The trainer through its public interface, on small synthetic logs: a square that actions push about.
 
+mod audit;
 mod data;
 mod export;
 mod resume;

@@ -1,0 +1,271 @@
+//! What is wrong with logs before anyone trains on them: gaps, frozen pictures, cut-off episodes, and actions that do not
+//! belong to the pictures they are stored with.
+//!
+//! An action shows: the more it asks for, the more of the picture changes. For every lag, the change from one frame to the
+//! next is regressed on the sizes of the actions that many periods earlier than they should be; the lag that explains most
+//! is where the pictures really are. At lag 0 `action[t]` caused `frame[t]`, as the trainer assumes.
+
+use std::path::{Path, PathBuf};
+
+use episode::{Episode, EpisodeError};
+use nalgebra::{DMatrix, DVector};
+use robot::Frame;
+
+use crate::dataset::DatasetError;
+
+/// Lags looked at, in control periods: positive where pictures are later than the trainer assumes.
+pub const LAGS: std::ops::RangeInclusive<i32> = -2..=5;
+
+/// Share of the pictures' change below which no lag is believed.
+const EXPLAINED_MIN: f64 = 0.1;
+
+/// By so much the best lag must explain more than the next best.
+const MARGIN: f64 = 0.02;
+
+/// The same picture so many times in a row while the arm is told to move is frozen.
+const FROZEN: u32 = 5;
+
+/// An action above this is motion that shows.
+const MOVING: f32 = 0.2;
+
+/// Something wrong with a log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The log.
+    pub path: PathBuf,
+    /// What, and at which tick.
+    pub problem: String,
+}
+
+/// Whether actions belong to the pictures they are stored with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alignment {
+    /// They do.
+    Right,
+    /// Pictures are this many periods later (or, below zero, earlier) than assumed.
+    Shifted(i32),
+    /// Too little moves, or everything always moves alike: the logs do not tell.
+    Unclear,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Logs read.
+    pub logs: usize,
+    /// Control periods in them.
+    pub ticks: usize,
+    /// Each lag with the share of the pictures' change that it explains (R squared).
+    pub explained: Vec<(i32, f64)>,
+    /// The conclusion.
+    pub alignment: Alignment,
+    /// What is wrong with single logs.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads all logs below `dir`, one at a time.
+///
+/// # Errors
+/// [`DatasetError`] if a log cannot be read at all.
+pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, DatasetError> {
+    let paths = episode::list_runs(dir)?;
+    let mut found = Audit {
+        logs: paths.len(),
+        ticks: 0,
+        explained: Vec::new(),
+        alignment: Alignment::Unclear,
+        findings: Vec::new(),
+    };
+    let mut regressions: Vec<Regression> = Vec::new();
+    for (done, path) in paths.iter().enumerate() {
+        progress(done, paths.len());
+        let log = episode::read_episode(path)?;
+        found.ticks += log.ticks.len();
+        for problem in problems(&log)? {
+            found.findings.push(Finding {
+                path: path.clone(),
+                problem,
+            });
+        }
+        let joints = log.info.joint_names.len();
+        if regressions.is_empty() {
+            regressions = LAGS.map(|_| Regression::new(joints + 1)).collect();
+        }
+        if regressions.iter().any(|r| r.moments.nrows() != joints + 1) {
+            found.findings.push(Finding {
+                path: path.clone(),
+                problem: format!("has {joints} joints, others have another number: not one robot's logs"),
+            });
+            continue;
+        }
+        regress(&log, &mut regressions);
+    }
+    found.explained = LAGS.zip(regressions.iter().map(Regression::explained)).collect();
+    found.alignment = conclude(&found.explained);
+    Ok(found)
+}
+
+fn conclude(explained: &[(i32, f64)]) -> Alignment {
+    let mut ranked = explained.to_vec();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    match ranked.as_slice() {
+        [(lag, best), (_, next), ..] if *best >= EXPLAINED_MIN && best - next >= MARGIN => match lag {
+            0 => Alignment::Right,
+            lag => Alignment::Shifted(*lag),
+        },
+        _ => Alignment::Unclear,
+    }
+}
+
+/// What is wrong with one log, each kind once.
+fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
+    let mut problems: Vec<String> = log.problem.iter().map(ToString::to_string).collect();
+    let pairs = || log.ticks.iter().zip(log.ticks.iter().skip(1));
+    let mut count = |what: &str, ticks: Vec<u32>| {
+        if let Some(first) = ticks.first() {
+            problems.push(format!("{} {what}, the first at tick {first}", ticks.len()));
+        }
+    };
+    count(
+        "gap(s) in the ticks",
+        pairs()
+            .filter(|(before, after)| after.tick != before.tick + 1)
+            .map(|(before, _)| before.tick + 1)
+            .collect(),
+    );
+    count(
+        "tick(s) without a fresh frame",
+        log.ticks
+            .iter()
+            .filter(|tick| !tick.capture.fresh)
+            .map(|t| t.tick)
+            .collect(),
+    );
+    count(
+        "tick(s) in which the arm had stopped or refused a command",
+        log.ticks
+            .iter()
+            .filter(|tick| tick.tick > 0 && tick.capture.arm_disobeyed())
+            .map(|t| t.tick)
+            .collect(),
+    );
+    count(
+        "tick(s) with a reward or joint that is no number",
+        log.ticks
+            .iter()
+            .filter(|tick| {
+                !tick.capture.reward.is_finite()
+                    || tick.capture.position_rad.iter().any(|value| !value.is_finite())
+            })
+            .map(|t| t.tick)
+            .collect(),
+    );
+    let mut same = 0;
+    let mut frozen = Vec::new();
+    for (before, after) in pairs() {
+        let moving = before.actuate.action.iter().any(|action| action.abs() > MOVING);
+        let alike = after.capture.fresh && after.capture.frame_hash == before.capture.frame_hash;
+        same = if alike && moving { same + 1 } else { 0 };
+        if same == FROZEN {
+            frozen.push(after.tick + 1 - FROZEN);
+        }
+    }
+    count("time(s) a frozen picture while the arm was told to move", frozen);
+    if log.training()?.is_empty() {
+        problems.push("nothing in it can be trained on".to_owned());
+    }
+    Ok(problems)
+}
+
+/// Adds a log's changes of picture, with the actions of each lag.
+fn regress(log: &Episode, regressions: &mut [Regression]) {
+    let (low, high) = (*LAGS.start(), *LAGS.end());
+    let mut row = Vec::new();
+    let whole = |at: usize| {
+        // Every lag sees the same changes, or a lag could win by what it does not see.
+        let first = at.checked_sub(1 + high as usize)?;
+        let last = at + low.unsigned_abs() as usize;
+        let span = log.ticks.get(first..last)?;
+        let consecutive = span.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1);
+        (consecutive && log.ticks[at].capture.fresh).then_some(())
+    };
+    for at in 1..log.ticks.len() {
+        let (Some(before), Some(after)) = (&log.frames[at - 1], &log.frames[at]) else {
+            continue;
+        };
+        if whole(at).is_none() {
+            continue;
+        }
+        let change = difference(before, after);
+        for (lag, regression) in LAGS.zip(regressions.iter_mut()) {
+            // At lag 0 the action that was sent at the edge before.
+            let Some(cause) = log.ticks.get((at as i64 - 1 - i64::from(lag)) as usize) else {
+                continue;
+            };
+            row.clear();
+            row.push(1.0);
+            row.extend(cause.actuate.action.iter().map(|action| f64::from(action.abs())));
+            regression.add(&row, change);
+        }
+    }
+}
+
+/// Mean absolute difference of two pictures, of 255.
+fn difference(a: &Frame, b: &Frame) -> f64 {
+    let sum: u64 = a
+        .rgb()
+        .iter()
+        .zip(b.rgb())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
+    sum as f64 / a.rgb().len() as f64
+}
+
+/// Least squares in as much memory as it has unknowns, squared.
+#[derive(Debug, Clone)]
+struct Regression {
+    moments: DMatrix<f64>,
+    products: DVector<f64>,
+    square: f64,
+    sum: f64,
+    count: f64,
+}
+
+impl Regression {
+    fn new(unknowns: usize) -> Self {
+        Self {
+            moments: DMatrix::zeros(unknowns, unknowns),
+            products: DVector::zeros(unknowns),
+            square: 0.0,
+            sum: 0.0,
+            count: 0.0,
+        }
+    }
+
+    fn add(&mut self, row: &[f64], value: f64) {
+        if row.len() != self.products.len() {
+            return;
+        }
+        let row = DVector::from_row_slice(row);
+        self.moments.ger(1.0, &row, &row, 1.0);
+        self.products.axpy(value, &row, 1.0);
+        self.square += value * value;
+        self.sum += value;
+        self.count += 1.0;
+    }
+
+    /// R squared; 0 where nothing varies.
+    fn explained(&self) -> f64 {
+        let total = self.square - self.sum * self.sum / self.count.max(1.0);
+        // A little of the identity: joints that never move give no unknowns.
+        let n = self.moments.nrows();
+        let ridge = &self.moments + DMatrix::identity(n, n) * 1e-9 * self.count.max(1.0);
+        let Some(solved) = ridge.cholesky().map(|factor| factor.solve(&self.products)) else {
+            return 0.0;
+        };
+        if total <= 1e-9 * self.square.max(1e-12) {
+            return 0.0;
+        }
+        1.0 - (self.square - solved.dot(&self.products)) / total
+    }
+}

@@ -1,0 +1,255 @@
+//! Cells, losses and gradients against a small numpy reference (`reference/reference.py`), in all three designs.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tch::{Kind, Tensor, no_grad};
+use trainer::loss::{Batch, loss};
+use trainer::model::WorldModel;
+use trainer::noise::Noise;
+use trainer::preset::{Design, LossSwitches, ModelSizes};
+
+/// Relative to the larger of 1 and the expected value: single against double precision.
+const TOLERANCE: f64 = 1e-4;
+
+/// Of a derivative of a sum of thousands of squares.
+const SLOPE_TOLERANCE: f64 = 2e-3;
+
+const DESIGNS: [(&str, Design); 3] = [("rssm", Design::Rssm), ("ssm", Design::Ssm), ("rnn", Design::Rnn)];
+
+struct Reference(HashMap<String, Tensor>);
+
+impl Reference {
+    fn load() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/reference.npz");
+        Self(
+            Tensor::read_npz(path)
+                .expect("numpy's file")
+                .into_iter()
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("no `{name}`"))
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.0.get(name).map(|tensor| tensor.double_value(&[]))
+    }
+
+    fn batch(&self) -> Batch {
+        Batch {
+            frames: self.get("frames").shallow_clone(),
+            action: self.get("action").shallow_clone(),
+            reward: self.get("reward").shallow_clone(),
+        }
+    }
+
+    /// The noise of a loss in the order in which it is drawn: bins' centres, a step of the filter after the other, a
+    /// distance of overshooting after the other.
+    fn noise(&self, design: Design, distance: i64) -> Noise {
+        let size = self.get("frames").size();
+        let (length, batch) = (size[0], size[1]);
+        let centre = Tensor::zeros([length * batch, 3, 64, 64], (Kind::Float, tch::Device::Cpu)) + 0.5;
+        let mut list = vec![centre];
+        // Without samples there is nothing to draw.
+        if design != Design::Rnn {
+            list.extend((0..length).map(|t| self.get("noise").get(t)));
+            let open = self.get("open_noise");
+            list.extend((1..=distance).map(|d| open.select(1, d).narrow(0, 0, length - d).flatten(0, 1)));
+        }
+        Noise::Given(list.into())
+    }
+
+    /// A model of `design` with the reference's weights.
+    fn model(&self, name: &str, design: Design) -> WorldModel {
+        let sizes = ModelSizes {
+            design,
+            depth: 1,
+            belief: 5,
+            stochastic: 4,
+            hidden: 6,
+            reward_layers: 1,
+            reward_units: 6,
+            min_std: 0.1,
+        };
+        let model = WorldModel::new(&sizes, 2, 0);
+        for (parameter, tensor) in model.params.entries() {
+            let given = self.get(&format!("{name}.{parameter}"));
+            assert_eq!(tensor.size(), given.size(), "{parameter}");
+            no_grad(|| tensor.shallow_clone().copy_(given));
+        }
+        model
+    }
+}
+
+/// The switches of the reference's cases; overshooting from every start.
+fn cases() -> Vec<(&'static str, LossSwitches)> {
+    let plain: LossSwitches = ron::from_str(
+        "(free_nats: 0.0, reward_scale: 10.0, overshooting_distance: 0, overshooting_starts: 0, overshooting_scale: 0.7, \
+         overshooting_reward_scale: 0.9, overshooting_image_scale: 0.3, overshooting_stop_posterior_gradient: false, \
+         decoded_frames: 0)",
+    )
+    .expect("switches");
+    let with = |edit: &dyn Fn(&mut LossSwitches)| {
+        let mut switches = plain.clone();
+        edit(&mut switches);
+        switches
+    };
+    vec![
+        ("plain", plain.clone()),
+        (
+            "heads",
+            with(&|s| (s.image_scale, s.reward_scale) = (0.01, 100.0)),
+        ),
+        (
+            "free",
+            with(&|s| (s.free_nats, s.reward_scale, s.image_scale, s.kl_scale) = (4.0, 3.0, 0.01, 2.0)),
+        ),
+        ("global", with(&|s| (s.free_nats, s.global_kl_scale) = (0.5, 0.2))),
+        ("over_1", with(&|s| s.overshooting_distance = 1)),
+        (
+            "over_3",
+            with(&|s| (s.free_nats, s.overshooting_distance) = (1.5, 3)),
+        ),
+        (
+            "balanced",
+            with(&|s| (s.kl_balance, s.image_scale, s.kl_scale) = (Some(0.8), 0.001, 3.0)),
+        ),
+        (
+            "stopped",
+            with(&|s| {
+                (s.image_scale, s.overshooting_distance) = (0.001, 2);
+                s.overshooting_stop_posterior_gradient = true;
+            }),
+        ),
+        (
+            "over_5",
+            with(&|s| (s.image_scale, s.overshooting_distance) = (0.01, 5)),
+        ),
+    ]
+}
+
+fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
+    assert_eq!(found.size(), expected.size(), "{what}");
+    let allowed = expected.abs().clamp_min(1.0) * TOLERANCE;
+    let worst = ((found.to_kind(Kind::Double) - expected).abs() / allowed)
+        .max()
+        .double_value(&[]);
+    assert!(worst < 1.0, "{what}: {worst} times the tolerance");
+}
+
+#[test]
+fn cells_and_distributions() {
+    let reference = Reference::load();
+    for (name, design) in DESIGNS {
+        let model = reference.model(name, design);
+        let batch = reference.batch();
+        let mut noise = reference.noise(design, 0);
+        let filtered = no_grad(|| {
+            let frames = trainer::loss::dequantise(&batch.frames.flatten(0, 1), &mut noise);
+            let embedding = model.encode(&frames).reshape([6, 2, -1]);
+            model.filter(&embedding, &batch.action, &mut noise)
+        });
+        for (part, found) in [
+            ("h", &filtered.latent.h),
+            ("s", &filtered.latent.s),
+            ("posterior.mean", &filtered.posterior.mean),
+            ("posterior.std", &filtered.posterior.std),
+            ("prior.mean", &filtered.prior.mean),
+            ("prior.std", &filtered.prior.std),
+        ] {
+            assert_close(
+                found,
+                reference.get(&format!("{name}.{part}")),
+                &format!("{name} {part}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn every_term_of_the_loss_and_its_gradient() {
+    let reference = Reference::load();
+    for (name, design) in DESIGNS {
+        let model = reference.model(name, design);
+        for (case, switches) in cases() {
+            for (_, parameter) in model.params.entries() {
+                parameter.shallow_clone().zero_grad();
+            }
+            let mut noise = reference.noise(design, switches.overshooting_distance);
+            let terms = loss(&model, &switches, &reference.batch(), &mut noise);
+            let mut compared = 0;
+            for (term, found) in terms.scalars() {
+                let Some(expected) = reference.number(&format!("{name}.{case}.{term}")) else {
+                    assert_eq!(found, 0.0, "{name}, {case}: {term} is off");
+                    continue;
+                };
+                assert!(
+                    (found - expected).abs() < TOLERANCE * expected.abs().max(1.0),
+                    "{name}, {case}: {term} is {found}, by numpy {expected}"
+                );
+                compared += 1;
+            }
+            assert!(compared >= 4, "{name}, {case}: {compared} terms");
+
+            terms.total.backward();
+            let slope: f64 = model
+                .params
+                .entries()
+                .iter()
+                .map(|(parameter, tensor)| {
+                    let direction = reference.get(&format!("{name}.direction.{parameter}"));
+                    let gradient = tensor.grad();
+                    if gradient.defined() {
+                        (gradient * direction).sum(Kind::Double).double_value(&[])
+                    } else {
+                        0.0
+                    }
+                })
+                .sum();
+            let expected = reference
+                .number(&format!("{name}.{case}.slope"))
+                .expect("a slope");
+            assert!(
+                (slope - expected).abs() < SLOPE_TOLERANCE * expected.abs().max(1.0),
+                "{name}, {case}: slope {slope}, by finite differences {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_head_without_gradient_teaches_itself_alone() {
+    let reference = Reference::load();
+    let model = reference.model("rssm", Design::Rssm);
+    let (_, mut switches) = cases().swap_remove(0);
+    switches.kl_scale = 0.0;
+    for (head, silent) in [("image", "reward"), ("reward", "image")] {
+        switches.gradient_heads = ron::from_str(&format!("[{head}]")).expect("a head");
+        (switches.image_scale, switches.reward_scale) =
+            if silent == "image" { (1.0, 0.0) } else { (0.0, 1.0) };
+        for (_, parameter) in model.params.entries() {
+            parameter.shallow_clone().zero_grad();
+        }
+        let mut noise = reference.noise(Design::Rssm, 0);
+        loss(&model, &switches, &reference.batch(), &mut noise)
+            .total
+            .backward();
+        let taught = |prefix: &str| {
+            model
+                .params
+                .entries()
+                .iter()
+                .filter(|(name, tensor)| name.starts_with(prefix) && tensor.grad().defined())
+                .map(|(_, tensor)| tensor.grad().abs().sum(Kind::Double).double_value(&[]))
+                .sum::<f64>()
+        };
+        let own = if silent == "image" { "decoder" } else { "reward" };
+        assert!(taught(own) > 0.0, "{own} learns");
+        for shared in ["encoder", "gru", "input", "posterior"] {
+            assert_eq!(taught(shared), 0.0, "{silent} reaches {shared}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Audits find what was done to logs, and nothing in sound ones.
+
+use std::path::Path;
+
+use episode::{Episode, EpisodeWriter, read_episode};
+use trainer::audit::{Alignment, audit};
+
+use super::logs;
+
+/// Writes every log of `dir` again as `edit` leaves it.
+fn rewritten(dir: &Path, edit: impl Fn(&mut Episode)) -> tempfile::TempDir {
+    let out = tempfile::tempdir().expect("temporary folder");
+    for path in episode::list_runs(dir).expect("logs") {
+        let mut log = read_episode(&path).expect("whole");
+        edit(&mut log);
+        let path = out.path().join(path.file_name().expect("a name"));
+        let mut writer = EpisodeWriter::create(&path, &log.info, &[]).expect("log");
+        for (row, frame) in log.ticks.iter().zip(&log.frames) {
+            writer
+                .write_tick(row, frame.as_ref(), u64::from(row.tick) * 100_000_000)
+                .expect("writes");
+        }
+        writer.finish().expect("finishes");
+    }
+    out
+}
+
+fn alignment(dir: &Path) -> Alignment {
+    audit(dir, &|_, _| {}).expect("audits").alignment
+}
+
+#[test]
+fn sound_logs_are_aligned_and_without_findings() {
+    let dir = logs(6, 60);
+    let found = audit(dir.path(), &|_, _| {}).expect("audits");
+    assert_eq!(found.alignment, Alignment::Right, "{:?}", found.explained);
+    assert_eq!((found.logs, found.ticks), (6, 360));
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+}
+
+#[test]
+fn late_pictures_and_early_ones_are_told_by_how_much() {
+    let dir = logs(6, 60);
+    for lag in [1, 3] {
+        let late = rewritten(dir.path(), |log| {
+            log.frames.rotate_right(lag);
+            // What came round is of the end.
+            for tick in &mut log.ticks[..=lag] {
+                tick.capture.fresh = false;
+            }
+        });
+        assert_eq!(alignment(late.path()), Alignment::Shifted(lag as i32));
+    }
+    let early = rewritten(dir.path(), |log| log.frames.rotate_left(1));
+    assert_eq!(alignment(early.path()), Alignment::Shifted(-1));
+}
+
+#[test]
+fn logs_in_which_nothing_tells_are_unclear() {
+    let dir = logs(3, 40);
+    let still = rewritten(dir.path(), |log| {
+        let first = log.frames[0].clone();
+        log.frames.fill(first);
+    });
+    assert_eq!(alignment(still.path()), Alignment::Unclear);
+    // Actions of another episode.
+    let shuffled = rewritten(dir.path(), |log| {
+        let actions: Vec<_> = log.ticks.iter().map(|tick| tick.actuate.action.clone()).collect();
+        for (tick, action) in log.ticks.iter_mut().zip(actions.iter().rev()) {
+            tick.actuate.action.clone_from(action);
+        }
+    });
+    assert_eq!(alignment(shuffled.path()), Alignment::Unclear);
+}
+
+#[test]
+fn gaps_frozen_pictures_and_cut_logs_are_named_with_their_tick() {
+    let dir = logs(1, 40);
+    for (edit, expected) in [
+        (
+            &(|log: &mut Episode| {
+                log.ticks.remove(20);
+                log.frames.remove(20);
+            }) as &dyn Fn(&mut Episode),
+            "1 gap(s) in the ticks, the first at tick 20",
+        ),
+        (
+            &|log| log.ticks[7].capture.fresh = false,
+            "1 tick(s) without a fresh frame, the first at tick 7",
+        ),
+        (
+            &|log| log.ticks[9].capture.reward = f32::NAN,
+            "1 tick(s) with a reward or joint that is no number, the first at tick 9",
+        ),
+        (
+            &|log| {
+                for at in 11..30 {
+                    log.ticks[at].capture.frame_hash = log.ticks[10].capture.frame_hash;
+                    log.ticks[at - 1].actuate.action[0] = 1.0;
+                }
+            },
+            "1 time(s) a frozen picture while the arm was told to move, the first at tick 11",
+        ),
+    ] {
+        let edited = rewritten(dir.path(), edit);
+        let found = audit(edited.path(), &|_, _| {}).expect("audits");
+        let problems: Vec<_> = found.findings.iter().map(|finding| &finding.problem).collect();
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(expected)),
+            "{expected}: {problems:?}"
+        );
+    }
+    // Cut off in the middle.
+    let path = episode::list_runs(dir.path()).expect("logs").swap_remove(0);
+    let bytes = std::fs::read(&path).expect("reads");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("writes");
+    let found = audit(dir.path(), &|_, _| {}).expect("audits");
+    assert!(!found.findings.is_empty());
+}
