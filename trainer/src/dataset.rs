@@ -1,20 +1,28 @@
-//! Sequence chunks from run logs, within a memory budget.
+//! Sequence chunks from run logs, in memory that does not grow with their frames.
 //!
-//! The index knows every usable stretch of every log; frames are held while they fit the budget and read again from
-//! the log when they do not. Which chunks make up batch `n` depends on the seed and `n` alone: a resumed run draws
-//! what the run never interrupted would have drawn.
+//! Frames lie compressed in one file ([`cache`]); an index in memory knows every usable stretch of every log with its
+//! actions and rewards. Which chunks make up batch `n` depends on the seed and `n` alone: a resumed run draws what the run
+//! never interrupted would have drawn. A [`Loader`] puts batches together ahead of time.
 
-use std::collections::{BTreeMap, VecDeque};
+mod cache;
+mod loader;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use episode::{EpisodeError, EpisodeInfo, TrainingEpisode};
+use episode::{EpisodeError, TrainingEpisode};
 use robot::philox::Stream;
 use robot::{FRAME_BYTES, FRAME_SIDE};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
+use self::cache::Cache;
+use self::loader::Readers;
+use crate::checkpoint::RobotOfLogs;
 use crate::loss::Batch;
 use crate::preset::Optimiser;
+
+pub use self::loader::Loader;
 
 /// Why a set of runs cannot be trained on.
 #[derive(Debug, thiserror::Error)]
@@ -64,105 +72,137 @@ pub enum DatasetError {
         /// The value.
         value: f32,
     },
+    /// The cache.
+    #[error(
+        "{path}: {action} the cache of frames: {source}; free some space, or remove it and it is built again"
+    )]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Two trainers in one folder.
+    #[error("{path}: another program is training into this folder; wait for it, or name another --out")]
+    CacheInUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A decompressor.
+    #[error("cannot decompress frames: {0}; free some memory")]
+    Decompressor(std::io::Error),
+    /// A loader's thread.
+    #[error("a thread that loads batches has ended; what it said is above")]
+    LoaderLost,
 }
 
-struct Stretch {
-    path: PathBuf,
-    /// Which of the log's stretches this is.
+/// A stretch that is long enough.
+#[derive(Debug)]
+struct Usable {
+    log: PathBuf,
     part: usize,
-    length: usize,
-    planned: bool,
-    loaded: Option<TrainingEpisode>,
 }
 
-/// An indexed set of logs.
+/// Stretches of planned, or of random, episodes, with the number of chunks up to and with each.
+#[derive(Debug, Default)]
+struct Pool {
+    stretches: Vec<Usable>,
+    chunks: Vec<usize>,
+}
+
+impl Pool {
+    fn add(&mut self, stretch: Usable, chunks: usize) {
+        self.stretches.push(stretch);
+        self.chunks.push(self.total() + chunks);
+    }
+
+    fn total(&self) -> usize {
+        self.chunks.last().copied().unwrap_or(0)
+    }
+
+    /// The stretch of chunk number `choice`, and where in it the chunk starts.
+    fn find(&self, choice: usize) -> (&Usable, usize) {
+        let index = self.chunks.partition_point(|&up_to| up_to <= choice);
+        let before = if index == 0 { 0 } else { self.chunks[index - 1] };
+        (&self.stretches[index], choice - before)
+    }
+}
+
+/// An indexed set of logs. Shared between threads as it is.
 pub struct Dataset {
-    stretches: Vec<Stretch>,
-    /// Stretches in memory, oldest first.
-    resident: VecDeque<usize>,
-    resident_bytes: u64,
-    budget_bytes: u64,
-    info: EpisodeInfo,
-    action: usize,
+    cache: Cache,
+    readers: Readers,
+    planned: Pool,
+    random: Pool,
+    robot: RobotOfLogs,
     length: usize,
+    steps: usize,
     logs: usize,
     fingerprint: String,
 }
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Dataset({} stretches of {} logs)",
-            self.stretches.len(),
-            self.logs
-        )
+        write!(f, "Dataset({} steps of {} logs)", self.steps, self.logs)
     }
 }
 
 impl Dataset {
-    /// Indexes all logs below `dir`.
+    /// Indexes all logs below `dir`, with a cache of their frames in `cache`; `progress` hears how many of them are there.
     ///
     /// # Errors
     /// [`DatasetError`], naming the log and what is wrong with it.
-    pub fn open(dir: &Path, optimiser: &Optimiser) -> Result<Self, DatasetError> {
+    pub fn open(
+        dir: &Path,
+        cache: &Path,
+        optimiser: &Optimiser,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self, DatasetError> {
         let paths = one_an_episode(episode::list_runs(dir)?)?;
-        let mut first: Option<(PathBuf, EpisodeInfo)> = None;
-        let mut dataset: Option<Self> = None;
+        let mut cache = Cache::open(cache)?;
+        cache.take_in(&paths, progress)?;
+        let length = optimiser.length as usize;
+        let mut first: Option<(&Path, &RobotOfLogs)> = None;
+        let (mut planned, mut random, mut steps) = (Pool::default(), Pool::default(), 0);
         let mut hasher = Sha256::new();
         for path in &paths {
-            let log = episode::read_episode(path)?;
-            if let Some(problem) = &log.problem {
-                log::warn!(
-                    "{}: using its {} whole steps: {problem}",
-                    path.display(),
-                    log.ticks.len()
-                );
-            }
-            let (first_path, first_info) = first.get_or_insert_with(|| (path.clone(), log.info.clone()));
-            same_robot(first_path, first_info, path, &log.info)?;
-            let planned = log.info.policy.starts_with("planner");
-            let parts = log.training()?;
-            let dataset = dataset.get_or_insert_with(|| Self {
-                stretches: Vec::new(),
-                resident: VecDeque::new(),
-                resident_bytes: 0,
-                budget_bytes: optimiser.memory_mib << 20,
-                info: log.info.clone(),
-                action: log.info.joint_names.len(),
-                length: optimiser.length as usize,
-                logs: paths.len(),
-                fingerprint: String::new(),
-            });
-            for (part, stretch) in parts.into_iter().enumerate() {
-                finite(path, &stretch)?;
+            let Some(entry) = cache.entry(path) else { continue };
+            let (first_path, first_robot) = *first.get_or_insert((path, &entry.robot));
+            same_robot(first_path, first_robot, path, &entry.robot)?;
+            for (part, stretch) in entry.stretches.iter().enumerate() {
+                let frames = stretch.rewards.len();
                 hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-                hasher.update((stretch.length as u64).to_le_bytes());
-                hasher.update(
-                    stretch
-                        .rewards
-                        .iter()
-                        .flat_map(|r| r.to_le_bytes())
-                        .collect::<Vec<_>>(),
-                );
-                if stretch.length < dataset.length {
+                hasher.update((frames as u64).to_le_bytes());
+                for reward in &stretch.rewards {
+                    hasher.update(reward.to_le_bytes());
+                }
+                if frames < length {
                     continue;
                 }
-                dataset.stretches.push(Stretch {
-                    path: path.clone(),
+                steps += frames - 1;
+                let usable = Usable {
+                    log: path.clone(),
                     part,
-                    length: stretch.length,
-                    planned,
-                    loaded: None,
-                });
-                dataset.keep(dataset.stretches.len() - 1, stretch);
+                };
+                let pool = if entry.planned { &mut planned } else { &mut random };
+                pool.add(usable, frames + 1 - length);
             }
         }
-        match dataset {
-            Some(mut dataset) if !dataset.stretches.is_empty() => {
-                dataset.fingerprint = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
-                Ok(dataset)
-            }
+        let robot = first.map(|(_, robot)| robot.clone());
+        match robot {
+            Some(robot) if steps > 0 => Ok(Self {
+                cache,
+                readers: Readers::default(),
+                planned,
+                random,
+                robot,
+                length,
+                steps,
+                logs: paths.len(),
+                fingerprint: hasher.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+            }),
             _ => Err(DatasetError::TooShort {
                 dir: dir.to_owned(),
                 logs: paths.len(),
@@ -172,18 +212,18 @@ impl Dataset {
     }
 
     /// What the logs say about their robot.
-    pub fn info(&self) -> &EpisodeInfo {
-        &self.info
+    pub fn robot(&self) -> &RobotOfLogs {
+        &self.robot
     }
 
     /// Dimension of an action.
     pub fn action(&self) -> i64 {
-        self.action as i64
+        self.robot.joint_names.len() as i64
     }
 
     /// Agent steps in the index: transitions, one less than frames a stretch.
     pub fn steps(&self) -> usize {
-        self.stretches.iter().map(|s| s.length - 1).sum()
+        self.steps
     }
 
     /// Logs read.
@@ -199,89 +239,84 @@ impl Dataset {
     /// Batch number `update` of the run named by `seed`.
     ///
     /// # Errors
-    /// A log that was evicted and can no longer be read.
-    pub fn batch(&mut self, seed: u64, update: u64, optimiser: &Optimiser) -> Result<Batch, DatasetError> {
+    /// A cache that can no longer be read.
+    pub fn batch(&self, seed: u64, update: u64, optimiser: &Optimiser) -> Result<Batch, DatasetError> {
+        self.assemble(seed, update, optimiser).map(Assembled::tensors)
+    }
+
+    /// The same before it is tensors: LibTorch keeps threads for each thread that calls it.
+    fn assemble(&self, seed: u64, update: u64, optimiser: &Optimiser) -> Result<Assembled, DatasetError> {
         let (batch, length) = (optimiser.batch as usize, self.length);
+        let width = self.robot.joint_names.len();
         let mut stream = Stream::new(seed, update);
         let from_planned = (optimiser.planned_fraction * batch as f64).round() as usize;
-        let has_planned = self.stretches.iter().any(|s| s.planned);
-        let has_random = self.stretches.iter().any(|s| !s.planned);
-        let mut frames = vec![0u8; batch * length * FRAME_BYTES];
-        let mut actions = Vec::with_capacity(batch * length * self.action);
-        let mut rewards = Vec::with_capacity(batch * length);
-        for row in 0..batch {
-            let planned = match (has_planned, has_random) {
-                (true, true) => row < from_planned,
-                (planned, _) => planned,
-            };
-            let (index, start) = self.draw(&mut stream, planned);
-            self.load(index)?;
-            let Some(stretch) = &self.stretches[index].loaded else {
-                continue;
-            };
-            let bytes = start * FRAME_BYTES..(start + length) * FRAME_BYTES;
-            frames[row * length * FRAME_BYTES..(row + 1) * length * FRAME_BYTES]
-                .copy_from_slice(&stretch.frames[bytes]);
-            actions.extend_from_slice(&stretch.actions[start * self.action..(start + length) * self.action]);
-            rewards.extend_from_slice(&stretch.rewards[start..start + length]);
-        }
-        let (b, l, side) = (batch as i64, length as i64, FRAME_SIDE as i64);
-        let frames = Tensor::from_data_size(&frames, &[b, l, side, side, 3], Kind::Uint8);
-        Ok(Batch {
-            frames: frames.permute([1, 0, 4, 2, 3]).contiguous(),
-            action: Tensor::from_slice(&actions)
-                .view([b, l, self.action as i64])
-                .transpose(0, 1)
-                .contiguous(),
-            reward: Tensor::from_slice(&rewards)
-                .view([b, l])
-                .transpose(0, 1)
-                .contiguous(),
-        })
-    }
-
-    /// A chunk start, uniform over all chunks of planned or of random episodes.
-    fn draw(&self, stream: &mut Stream, planned: bool) -> (usize, usize) {
-        let chunks = |s: &Stretch| {
-            if s.planned == planned {
-                s.length + 1 - self.length
-            } else {
-                0
-            }
+        let mut out = Assembled {
+            shape: [length, batch, width],
+            frames: vec![0; batch * length * FRAME_BYTES],
+            actions: vec![0.0; batch * length * width],
+            rewards: vec![0.0; batch * length],
         };
-        let mut choice = stream.below(self.stretches.iter().map(chunks).sum());
-        for (index, stretch) in self.stretches.iter().enumerate() {
-            let n = chunks(stretch);
-            if choice < n {
-                return (index, choice);
-            }
-            choice -= n;
-        }
-        (0, 0)
-    }
-
-    fn load(&mut self, index: usize) -> Result<(), DatasetError> {
-        if self.stretches[index].loaded.is_some() {
-            return Ok(());
-        }
-        let (path, part) = (self.stretches[index].path.clone(), self.stretches[index].part);
-        if let Some(stretch) = episode::read_episode(&path)?.training()?.into_iter().nth(part) {
-            self.keep(index, stretch);
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, index: usize, stretch: TrainingEpisode) {
-        self.resident_bytes += stretch.frames.len() as u64;
-        self.stretches[index].loaded = Some(stretch);
-        self.resident.push_back(index);
-        while self.resident_bytes > self.budget_bytes && self.resident.len() > 1 {
-            if let Some(oldest) = self.resident.pop_front()
-                && let Some(gone) = self.stretches[oldest].loaded.take()
-            {
-                self.resident_bytes -= gone.frames.len() as u64;
+        let mut chunk = vec![0; length * FRAME_BYTES];
+        for row in 0..batch {
+            let pool = match (self.planned.total() > 0, self.random.total() > 0) {
+                (true, true) if row < from_planned => &self.planned,
+                (true, false) => &self.planned,
+                _ => &self.random,
+            };
+            let (usable, start) = pool.find(stream.below(pool.total()));
+            let stretch = self
+                .cache
+                .entry(&usable.log)
+                .and_then(|entry| entry.stretches.get(usable.part));
+            let Some(stretch) = stretch else { continue };
+            self.readers
+                .with(|reader| self.cache.read(stretch, start, &mut chunk, reader))?;
+            for (t, frame) in chunk.chunks_exact(FRAME_BYTES).enumerate() {
+                let at = t * batch + row;
+                let planes = &mut out.frames[at * FRAME_BYTES..(at + 1) * FRAME_BYTES];
+                to_planes(frame, planes);
+                let from = start + t;
+                out.actions[at * width..(at + 1) * width]
+                    .copy_from_slice(&stretch.actions[from * width..(from + 1) * width]);
+                out.rewards[at] = stretch.rewards[from];
             }
         }
+        Ok(out)
+    }
+}
+
+/// A batch as plain numbers, already in the order of its tensors.
+#[derive(Debug)]
+struct Assembled {
+    /// L, B, A.
+    shape: [usize; 3],
+    /// `[L][B][3][64][64]`.
+    frames: Vec<u8>,
+    /// `[L][B][A]`.
+    actions: Vec<f32>,
+    /// `[L][B]`.
+    rewards: Vec<f32>,
+}
+
+impl Assembled {
+    fn tensors(self) -> Batch {
+        let [l, b, a] = self.shape.map(|n| n as i64);
+        let side = FRAME_SIDE as i64;
+        Batch {
+            frames: Tensor::from_data_size(&self.frames, &[l, b, 3, side, side], Kind::Uint8),
+            action: Tensor::from_slice(&self.actions).view([l, b, a]),
+            reward: Tensor::from_slice(&self.rewards).view([l, b]),
+        }
+    }
+}
+
+/// Rows of RGB to a plane a channel.
+fn to_planes(frame: &[u8], planes: &mut [u8]) {
+    let area = FRAME_SIDE * FRAME_SIDE;
+    let (red, rest) = planes.split_at_mut(area);
+    let (green, blue) = rest.split_at_mut(area);
+    for (((pixel, r), g), b) in frame.chunks_exact(3).zip(red).zip(green).zip(blue) {
+        (*r, *g, *b) = (pixel[0], pixel[1], pixel[2]);
     }
 }
 
@@ -326,38 +361,23 @@ fn one_an_episode(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, DatasetError> {
 
 fn same_robot(
     first: &Path,
-    expected: &EpisodeInfo,
+    expected: &RobotOfLogs,
     path: &Path,
-    found: &EpisodeInfo,
+    found: &RobotOfLogs,
 ) -> Result<(), DatasetError> {
-    let pairs = [
-        (
-            "robot",
-            format!("{:?}", found.robot),
-            format!("{:?}", expected.robot),
-        ),
-        (
-            "task",
-            format!("{:?}", found.task),
-            format!("{:?}", expected.task),
-        ),
-        (
-            "joint_calibration_sha256",
-            format!("{:?}", found.joint_calibration_sha256),
-            format!("{:?}", expected.joint_calibration_sha256),
-        ),
-        (
-            "joint_names",
-            format!("{:?}", found.joint_names),
-            format!("{:?}", expected.joint_names),
-        ),
-        (
-            "period_s",
-            found.period_s.to_string(),
-            expected.period_s.to_string(),
-        ),
-    ];
-    for (field, found, expected) in pairs {
+    let fields = |robot: &RobotOfLogs| {
+        [
+            ("robot", format!("{:?}", robot.name)),
+            ("task", format!("{:?}", robot.task)),
+            (
+                "joint_calibration_sha256",
+                format!("{:?}", robot.joint_calibration_sha256),
+            ),
+            ("joint_names", format!("{:?}", robot.joint_names)),
+            ("period_s", robot.period_s.to_string()),
+        ]
+    };
+    for ((field, found), (_, expected)) in fields(found).into_iter().zip(fields(expected)) {
         if found != expected {
             return Err(DatasetError::Mixed {
                 path: path.to_owned(),

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use robot::Config;
 use trainer::audit::{Alignment, audit};
 use trainer::checkpoint::{self, Provenance, RobotOfLogs};
-use trainer::dataset::Dataset;
+use trainer::dataset::{Dataset, Loader};
 use trainer::export::export;
 use trainer::learner::Learner;
 use trainer::preset::Preset;
@@ -66,6 +66,9 @@ struct TrainArguments {
     /// CPU threads; results are bit-equal only between runs with the same number.
     #[arg(long, default_value_t = default_threads())]
     threads: usize,
+    /// Threads that put batches together ahead of time.
+    #[arg(long, default_value_t = 1)]
+    loader_threads: usize,
     /// Updates between checkpoints.
     #[arg(long, default_value_t = 250)]
     checkpoint_every: u64,
@@ -157,21 +160,27 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
         .exists()
         .then(|| checkpoint::load(&checkpoint_path))
         .transpose()?;
-    let mut dataset = Dataset::open(&arguments.runs, &preset.optimiser)?;
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
+        "reading logs {bar:30} {pos}/{len}, {eta} left",
+    )?);
+    let dataset = Dataset::open(
+        &arguments.runs,
+        &arguments.out,
+        &preset.optimiser,
+        &|read, all| {
+            bar.set_length(all as u64);
+            bar.set_position(read as u64);
+        },
+    )?;
+    bar.finish_and_clear();
+    let dataset = Arc::new(dataset);
     log::info!(
         "{} logs, {} agent steps below {}",
         dataset.logs(),
         dataset.steps(),
         arguments.runs.display()
     );
-    let info = dataset.info();
-    let robot = RobotOfLogs {
-        name: info.robot.clone(),
-        task: info.task.clone(),
-        joint_names: info.joint_names.clone(),
-        period_s: info.period_s,
-        joint_calibration_sha256: info.joint_calibration_sha256.clone(),
-    };
+    let robot = dataset.robot().clone();
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot make the folder", arguments.out.display()))?;
     let mut learner = match resumed {
@@ -196,7 +205,7 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
     run(
         &mut learner,
-        &mut dataset,
+        &dataset,
         &robot,
         arguments,
         until,
@@ -238,7 +247,7 @@ fn resume_checks(
 
 fn run(
     learner: &mut Learner,
-    dataset: &mut Dataset,
+    dataset: &Arc<Dataset>,
     robot: &RobotOfLogs,
     arguments: &TrainArguments,
     until: u64,
@@ -265,12 +274,22 @@ fn run(
             "{bar:30} {pos}/{len} updates, {elapsed_precise}, {eta} left  {msg}",
         )?);
     bar.reset_eta();
+    let mut loader = Loader::start(
+        dataset,
+        learner.seed,
+        learner.update + 1,
+        &learner.preset.optimiser,
+        arguments.loader_threads,
+    )
+    .context("cannot start a thread that loads batches")?;
     while learner.update < until && !stop.load(Ordering::SeqCst) {
-        let batch = dataset.batch(learner.seed, learner.update + 1, &learner.preset.optimiser)?;
+        let batch = loader.batch()?;
         let report = learner.step(&batch)?;
         losses.write(&report)?;
         if report.update.is_multiple_of(10) || report.update == until {
             events.scalars(report.update, report.scalars.iter().copied())?;
+            let waited_s = loader.waited().as_secs_f64();
+            events.scalars(report.update, [("loader_wait_s", waited_s)])?;
             let value = |name| {
                 report
                     .scalars

@@ -173,8 +173,6 @@ pub struct Optimiser {
     pub gradient_clip: f64,
     /// Share of each batch drawn from planned (not random) episodes, once there are any.
     pub planned_fraction: f64,
-    /// Memory the loader may hold frames in, in MiB.
-    pub memory_mib: u64,
 }
 
 impl Preset {

@@ -32,6 +32,9 @@ pub(crate) struct BenchQuality {
     /// Where picture and numbers go, without their extensions.
     #[arg(long, default_value = "out/bench-quality")]
     out: PathBuf,
+    /// Measure nothing, and draw the picture again from the numbers that are there.
+    #[arg(long)]
+    redraw: bool,
 }
 
 const PAPER: &str = "10x1000x12x100";
@@ -53,6 +56,12 @@ struct Scored {
 
 /// Measures.
 pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
+    let numbers = arguments.out.with_extension("json");
+    if arguments.redraw {
+        let text = std::fs::read_to_string(&numbers)
+            .with_context(|| format!("{}: run `cargo xtask bench-quality` first", numbers.display()))?;
+        return draw(&serde_json::from_str(&text)?, arguments);
+    }
     let root = crate::root();
     crate::run(
         Command::new(crate::cargo())
@@ -74,10 +83,8 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
         "{:16} {:>11} {:>15} {:>11} {:>12} {:>6}",
         "planner", "deadline ms", "return", "iterations", "without plan", "kept"
     );
-    let mut lines = Vec::new();
     let mut rows = Vec::new();
     for name in ["planet", "icem", "pytorch planet"] {
-        let mut points = Vec::new();
         for &deadline in &arguments.deadlines_ms {
             let text = deadline.to_string();
             let scored = match name {
@@ -114,12 +121,7 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
                 "without_plan": scored.late,
                 "kept": kept,
             }));
-            points.push((deadline, scored.mean, scored.interval_95));
         }
-        lines.push(Line {
-            name: name.to_owned(),
-            points,
-        });
     }
     let out = json!({
         "episodes": arguments.episodes,
@@ -131,11 +133,37 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
     if let Some(dir) = arguments.out.parent() {
         std::fs::create_dir_all(dir).with_context(|| format!("{}: cannot make", dir.display()))?;
     }
-    let numbers = arguments.out.with_extension("json");
     std::fs::write(&numbers, serde_json::to_vec_pretty(&out)?)
         .with_context(|| format!("{}: cannot write", numbers.display()))?;
+    println!("\n{}", numbers.display());
+    draw(&out, arguments)
+}
+
+/// Return against deadline, a line a planner.
+fn draw(report: &Value, arguments: &BenchQuality) -> anyhow::Result<()> {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let mut lines: Vec<Line> = Vec::new();
+    for row in report["rows"].as_array().into_iter().flatten() {
+        let name = row["planner"].as_str().unwrap_or_default();
+        if lines.last().is_none_or(|line| line.name != name) {
+            lines.push(Line {
+                name: name.to_owned(),
+                points: Vec::new(),
+            });
+        }
+        if let Some(line) = lines.last_mut() {
+            line.points.push((
+                number(&row["deadline_ms"]),
+                number(&row["return"]),
+                number(&row["interval_95"]),
+            ));
+        }
+    }
+    let levels = [
+        ("random", number(&report["random"])),
+        ("full budget, any time", number(&report["full_budget"])),
+    ];
     let picture = arguments.out.with_extension("png");
-    let levels = [("random", random.mean), ("full budget, any time", full.mean)];
     draw_lines(
         &picture,
         "return by planning deadline",
@@ -143,7 +171,7 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
         &lines,
         &levels,
     )?;
-    println!("\n{}, {}", numbers.display(), picture.display());
+    println!("{}", picture.display());
     Ok(())
 }
 

@@ -131,10 +131,20 @@ pub(crate) fn draw_lines(
         }
         let path = line.points.iter().map(|point| (point.0, point.1));
         chart.draw_series(LineSeries::new(path, colour.stroke_width(2)))?;
-        if let Some(&(x, y, _)) = line.points.last() {
-            let at = (x * 1.02, y - top * 0.05 * index as f64);
-            chart.draw_series([Text::new(line.name.clone(), at, style.into_font().color(&colour))])?;
-        }
+    }
+    // Names beside the ends of their lines, highest first, and below each other where ends are close.
+    let mut ends: Vec<_> = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(index, line)| Some((line.points.last()?, &line.name, COLOURS[index % COLOURS.len()])))
+        .collect();
+    ends.sort_by(|a, b| b.0.1.total_cmp(&a.0.1));
+    let mut below = f64::INFINITY;
+    for (&(x, y, _), name, colour) in ends {
+        let at = (y + top * 0.03).min(below);
+        below = at - top * 0.05;
+        let style = style.into_font().color(&colour);
+        chart.draw_series([Text::new(name.clone(), (x * 1.02, at), style)])?;
     }
     area.present()?;
     Ok(())

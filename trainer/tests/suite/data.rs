@@ -1,6 +1,10 @@
 //! Data: what is refused, and that memory and order do not change what is learned from.
 
-use trainer::dataset::{Dataset, DatasetError};
+use std::path::Path;
+use std::sync::Arc;
+
+use trainer::dataset::{Dataset, DatasetError, Loader};
+use trainer::preset::Optimiser;
 
 use super::{logs, small, write_log};
 
@@ -8,33 +12,137 @@ fn same(a: &trainer::loss::Batch, b: &trainer::loss::Batch) -> bool {
     a.frames.equal(&b.frames) && a.action.equal(&b.action) && a.reward.equal(&b.reward)
 }
 
+fn open(dir: &Path, optimiser: &Optimiser) -> Result<Dataset, DatasetError> {
+    let cache = tempfile::tempdir().expect("temporary folder");
+    // Files that are open stay readable when their folder is gone.
+    Dataset::open(dir, cache.path(), optimiser, &|_, _| {})
+}
+
 #[test]
-fn batches_depend_on_seed_and_number_alone_not_on_memory() {
+fn batches_depend_on_seed_and_number_alone() {
     let dir = logs(6, 40);
-    let mut optimiser = small().optimiser;
-    let mut roomy = Dataset::open(dir.path(), &optimiser).expect("opens");
-    // A budget below one episode: every draw reads its log again.
-    optimiser.memory_mib = 0;
-    let mut tight = Dataset::open(dir.path(), &optimiser).expect("opens");
+    let optimiser = small().optimiser;
+    let [one, other] = [(); 2].map(|()| open(dir.path(), &optimiser).expect("opens"));
     for update in [1, 2, 17] {
-        let a = roomy.batch(3, update, &optimiser).expect("batch");
-        assert!(
-            same(&a, &tight.batch(3, update, &optimiser).expect("batch")),
-            "update {update}"
-        );
-        assert!(
-            !same(&a, &roomy.batch(4, update, &optimiser).expect("batch")),
-            "another seed draws otherwise"
-        );
+        let batch = |dataset: &Dataset, seed| dataset.batch(seed, update, &optimiser).expect("batch");
+        let a = batch(&one, 3);
+        assert!(same(&a, &batch(&other, 3)), "update {update}");
+        assert!(!same(&a, &batch(&one, 4)), "another seed draws otherwise");
         assert_eq!(a.frames.size(), [6, 4, 3, 64, 64]);
     }
+}
+
+#[test]
+fn loaders_give_the_same_batches_in_order_with_any_number_of_threads() {
+    let dir = logs(6, 40);
+    let optimiser = small().optimiser;
+    let dataset = Arc::new(open(dir.path(), &optimiser).expect("opens"));
+    for threads in [1, 2, 3] {
+        let mut loader = Loader::start(&dataset, 5, 11, &optimiser, threads).expect("threads");
+        for update in 11..19 {
+            let expected = dataset.batch(5, update, &optimiser).expect("batch");
+            let found = loader.batch().expect("batch");
+            assert!(same(&expected, &found), "update {update} on {threads} threads");
+        }
+    }
+}
+
+/// Every frame of every chunk, against the logs.
+#[test]
+fn frames_come_out_of_the_cache_as_they_are_in_the_logs() {
+    let dir = logs(1, 21);
+    let mut optimiser = small().optimiser;
+    // Of every alignment with the groups that are compressed together.
+    (optimiser.batch, optimiser.length) = (40, 11);
+    let dataset = open(dir.path(), &optimiser).expect("opens");
+    let path = episode::list_runs(dir.path()).expect("a log").swap_remove(0);
+    let log = episode::read_episode(&path)
+        .expect("whole")
+        .training()
+        .expect("data")
+        .swap_remove(0);
+    let batch = dataset.batch(1, 1, &optimiser).expect("batch");
+    let mut starts = std::collections::BTreeSet::new();
+    for row in 0..40 {
+        let reward = |t: i64| batch.reward.double_value(&[t, row]) as f32;
+        let start = (0..=10)
+            .find(|start| (0..11).all(|t| log.rewards[start + t] == reward(t as i64)))
+            .expect("a chunk of the log");
+        starts.insert(start);
+        for t in 0..11 {
+            let frame = &log.frames[(start + t) * robot::FRAME_BYTES..(start + t + 1) * robot::FRAME_BYTES];
+            let expected = tch::Tensor::from_data_size(frame, &[64, 64, 3], tch::Kind::Uint8);
+            let found = batch.frames.get(t as i64).get(row);
+            assert!(found.equal(&expected.permute([2, 0, 1])), "row {row}, step {t}");
+        }
+    }
+    assert!(starts.len() > 8, "{starts:?}");
+}
+
+#[test]
+fn a_cache_is_added_to_and_built_again_when_it_is_damaged() {
+    let dir = logs(3, 20);
+    let cache = tempfile::tempdir().expect("temporary folder");
+    let optimiser = small().optimiser;
+    let opened = || {
+        let read = std::cell::Cell::new(None);
+        let first = |known, _| read.set(read.get().or(Some(known)));
+        let dataset = Dataset::open(dir.path(), cache.path(), &optimiser, &first).expect("opens");
+        (read.get(), dataset)
+    };
+    let batch = |dataset: &Dataset| dataset.batch(1, 1, &optimiser).expect("batch");
+    let (known, before) = opened();
+    assert_eq!(known, Some(0));
+    let expected = batch(&before);
+    assert!(
+        matches!(
+            Dataset::open(dir.path(), cache.path(), &optimiser, &|_, _| {}),
+            Err(DatasetError::CacheInUse { .. })
+        ),
+        "two trainers in one folder"
+    );
+    drop(before);
+    let (known, again) = opened();
+    assert_eq!(known, Some(3));
+    assert!(same(&expected, &batch(&again)));
+    drop(again);
+    write_log(dir.path(), 8, 20, |_| {});
+    let (known, more) = opened();
+    assert_eq!((known, more.logs()), (Some(3), 4));
+    drop(more);
+    // A log that was written anew is read anew.
+    std::fs::remove_file(dir.path().join("episode-008.mcap")).expect("removes");
+    write_log(dir.path(), 8, 24, |_| {});
+    let (known, _) = opened();
+    assert_eq!(known, Some(3));
+
+    let frames = cache.path().join("frames.cache");
+    let bytes = std::fs::read(&frames).expect("reads");
+    std::fs::write(&frames, &bytes[..bytes.len() / 2]).expect("writes");
+    let (known, _) = opened();
+    assert_eq!(known, Some(0), "cut off: all of it again");
+    // Damage in the middle is seen when it is read.
+    let mut bytes = std::fs::read(&frames).expect("reads");
+    for byte in &mut bytes {
+        *byte ^= 0x55;
+    }
+    std::fs::write(&frames, &bytes).expect("writes");
+    let (_, damaged) = opened();
+    let problem = damaged
+        .batch(1, 1, &optimiser)
+        .expect_err("is damaged")
+        .to_string();
+    assert!(
+        problem.contains("frames.cache") && problem.contains("remove it"),
+        "{problem}"
+    );
 }
 
 #[test]
 fn an_action_in_a_batch_caused_the_frame_beside_it() {
     let dir = logs(4, 30);
     let optimiser = small().optimiser;
-    let mut dataset = Dataset::open(dir.path(), &optimiser).expect("opens");
+    let dataset = open(dir.path(), &optimiser).expect("opens");
     let batch = dataset.batch(1, 1, &optimiser).expect("batch");
     // The reward is x / 64 and moves by 3/64 of the action, where no wall is in the way.
     let (mut aligned, mut shifted) = (0.0, 0.0);
@@ -54,12 +162,12 @@ fn runs_that_cannot_be_trained_on_are_named() {
     let optimiser = small().optimiser;
     let empty = tempfile::tempdir().expect("temporary folder");
     assert!(matches!(
-        Dataset::open(empty.path(), &optimiser),
+        open(empty.path(), &optimiser),
         Err(DatasetError::Episode(_))
     ));
 
     let short = logs(3, 4);
-    let error = Dataset::open(short.path(), &optimiser).expect_err("too short");
+    let error = open(short.path(), &optimiser).expect_err("too short");
     assert!(
         matches!(
             error,
@@ -82,7 +190,7 @@ fn runs_that_cannot_be_trained_on_are_named() {
     ] {
         let mixed = logs(2, 20);
         write_log(mixed.path(), 7, 20, edit);
-        match Dataset::open(mixed.path(), &optimiser) {
+        match open(mixed.path(), &optimiser) {
             Err(DatasetError::Mixed {
                 field: found, path, ..
             }) => {
@@ -128,7 +236,7 @@ fn presets_are_refused_with_line_or_field() {
 #[test]
 fn an_episode_that_was_cut_off_and_recorded_again_counts_once() {
     let dir = logs(4, 12);
-    let open = || Dataset::open(dir.path(), &small().optimiser).expect("logs");
+    let open = || open(dir.path(), &small().optimiser).expect("logs");
     let before = open();
     let whole = dir.path().join("episode-002.mcap");
     let bytes = std::fs::read(&whole).expect("log");

@@ -8,15 +8,20 @@ use trainer::checkpoint::{Provenance, RobotOfLogs};
 use trainer::export::{ExportError, export};
 use trainer::learner::Learner;
 use trainer::model::Latent;
+use trainer::preset::Design;
 use world_model::{Belief, Bundle, NoiseKey, Rollout};
 
 use super::small;
 
+const DESIGNS: [Design; 3] = [Design::Rssm, Design::Ssm, Design::Rnn];
+
 const ROBOT: &str = include_str!("../../../configs/sim-planar.ron");
 
-fn exported(out: &Path) -> (Learner, f32) {
+fn exported(out: &Path, design: Design) -> (Learner, f32) {
     let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
-    let learner = Learner::new(small(), 2, 9);
+    let mut preset = small();
+    preset.model.design = design;
+    let learner = Learner::new(preset, 2, 9);
     let robot = RobotOfLogs {
         name: config.name.clone(),
         task: "reach-planar".to_owned(),
@@ -32,10 +37,13 @@ fn exported(out: &Path) -> (Learner, f32) {
 #[test]
 fn a_bundle_loads_and_agrees_to_1e_4() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let (_, error) = exported(&dir.path().join("bundle"));
-    assert!(error < 1e-4, "{error}");
     // Exporting over a bundle replaces it, over anything else refuses.
-    exported(&dir.path().join("bundle"));
+    for design in DESIGNS {
+        let (_, error) = exported(&dir.path().join("bundle"), design);
+        assert!(error < 1e-4, "{design:?}: {error}");
+        let bundle = Bundle::load(&dir.path().join("bundle")).expect("loads");
+        assert_eq!(bundle.manifest().sampled_latents, design != Design::Rnn);
+    }
     let occupied = dir.path().join("thesis");
     std::fs::create_dir_all(&occupied).expect("folder");
     std::fs::write(occupied.join("chapter-1.txt"), "precious").expect("writes");
@@ -83,8 +91,14 @@ fn another_robot_than_the_logs_is_refused() {
 #[test]
 fn scalar_rollouts_agree_with_libtorch() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let (learner, _) = exported(&dir.path().join("bundle"));
-    let bundle = Bundle::load(&dir.path().join("bundle")).expect("loads");
+    for design in DESIGNS {
+        let (learner, _) = exported(&dir.path().join("bundle"), design);
+        agrees(&learner, &dir.path().join("bundle"));
+    }
+}
+
+fn agrees(learner: &Learner, bundle: &Path) {
+    let bundle = Bundle::load(bundle).expect("loads");
     let (candidates, horizon) = (37usize, 6usize);
     let mut stream = robot::philox::Stream::new(2, 2);
     let mut belief = Belief::initial(&bundle.dimensions());

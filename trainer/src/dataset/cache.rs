@@ -1,0 +1,331 @@
+//! Frames of all logs in one file, compressed without loss, that can be read from anywhere: what a log takes parsing for,
+//! is here one read and a fraction of a millisecond. Built once from the logs, added to when there are more, and rebuilt
+//! whenever it is gone or not what it should be.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use robot::FRAME_BYTES;
+use serde::{Deserialize, Serialize};
+
+use super::DatasetError;
+use crate::checkpoint::RobotOfLogs;
+
+/// Frames that are compressed together: neighbours are alike.
+const GROUP: usize = 8;
+
+/// Raised whenever the layout changes.
+const VERSION: u32 = 1;
+
+/// Logs after which the index is written while it is being built, so that little is lost if that is cut short.
+const SAVE_EVERY: usize = 2000;
+
+/// A stretch of frames without a gap.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Stretch {
+    /// Where its groups begin in the file.
+    at: u64,
+    /// Where each group ends, from there.
+    ends: Vec<u32>,
+    /// `[T][A]`; the action that caused each frame.
+    pub(super) actions: Vec<f32>,
+    /// `[T]`.
+    pub(super) rewards: Vec<f32>,
+}
+
+/// What is known of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Of the file when it was read; another size or time is another log.
+    bytes: u64,
+    modified_ns: i64,
+    pub(super) robot: RobotOfLogs,
+    pub(super) planned: bool,
+    pub(super) stretches: Vec<Stretch>,
+}
+
+/// What the file beside the frames says of them.
+#[derive(Deserialize)]
+struct Index {
+    version: u32,
+    /// Of the file of frames that belongs to it.
+    length: u64,
+    entries: BTreeMap<PathBuf, Entry>,
+}
+
+/// The file and its index.
+#[derive(Debug)]
+pub(super) struct Cache {
+    path: PathBuf,
+    frames: File,
+    length: u64,
+    entries: BTreeMap<PathBuf, Entry>,
+}
+
+impl Cache {
+    /// Opens the cache in `dir`, or makes one.
+    pub(super) fn open(dir: &Path) -> Result<Self, DatasetError> {
+        let path = dir.join("frames.cache");
+        let fail = |action| {
+            let path = path.clone();
+            move |source| DatasetError::Cache { path, action, source }
+        };
+        std::fs::create_dir_all(dir).map_err(fail("cannot make the folder"))?;
+        let frames = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(fail("cannot open"))?;
+        if frames.try_lock().is_err() {
+            return Err(DatasetError::CacheInUse { path });
+        }
+        let there = frames.metadata().map_err(fail("cannot look at"))?.len();
+        let index: Option<Index> = std::fs::read(path.with_extension("index"))
+            .ok()
+            .and_then(|bytes| postcard::from_bytes(&bytes).ok())
+            .filter(|index: &Index| index.version == VERSION && index.length <= there);
+        let Index { length, entries, .. } = index.unwrap_or(Index {
+            version: VERSION,
+            length: 0,
+            entries: BTreeMap::new(),
+        });
+        // What was added after the index was last written belongs to nobody.
+        frames.set_len(length).map_err(fail("cannot shorten"))?;
+        Ok(Self {
+            path,
+            frames,
+            length,
+            entries,
+        })
+    }
+
+    /// Makes sure that all `paths` are in it; `progress` hears how many of them are. Logs are read on all cores.
+    pub(super) fn take_in(
+        &mut self,
+        paths: &[PathBuf],
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<(), DatasetError> {
+        let mut missing = Vec::new();
+        for path in paths {
+            let stamp = stamp(path)?;
+            let known = self.entries.get(path);
+            if known.is_none_or(|entry| (entry.bytes, entry.modified_ns) != stamp) {
+                missing.push((path.as_path(), stamp));
+            }
+        }
+        let known = paths.len() - missing.len();
+        progress(known, paths.len());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::sync_channel(2 * workers);
+        let (next, missing) = (&next, &missing);
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    while let Some(&(path, stamp)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if sender.send((path, digest(path, stamp))).is_err() {
+                            // The other end has had an error.
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let mut taken = 0;
+            // Moved in, so that workers see its end whatever happens.
+            for (path, digested) in receiver {
+                let added = digested.and_then(|(entry, data)| self.add(path, entry, &data));
+                if let Err(error) = added {
+                    // What was read so far need not be read again.
+                    let _ = self.save();
+                    return Err(error);
+                }
+                taken += 1;
+                progress(known + taken, paths.len());
+                if taken.is_multiple_of(SAVE_EVERY) {
+                    self.save()?;
+                }
+            }
+            self.save()
+        })
+    }
+
+    fn add(&mut self, path: &Path, mut entry: Entry, data: &[u8]) -> Result<(), DatasetError> {
+        self.frames
+            .write_all_at(data, self.length)
+            .map_err(|source| self.failed("cannot write to", source))?;
+        for stretch in &mut entry.stretches {
+            stretch.at += self.length;
+        }
+        self.length += data.len() as u64;
+        self.entries.insert(path.to_owned(), entry);
+        Ok(())
+    }
+
+    fn failed(&self, action: &'static str, source: std::io::Error) -> DatasetError {
+        DatasetError::Cache {
+            path: self.path.clone(),
+            action,
+            source,
+        }
+    }
+
+    /// Writes the index, which then names everything that is in the file.
+    fn save(&self) -> Result<(), DatasetError> {
+        // An `Index`, without a copy of everything.
+        let index = (VERSION, self.length, &self.entries);
+        let write = || {
+            self.frames.sync_data()?;
+            let size = postcard::ser_flavors::Size::default();
+            let size = postcard::serialize_with_flavor(&index, size).map_err(std::io::Error::other)?;
+            let mut bytes = vec![0; size];
+            postcard::to_slice(&index, &mut bytes).map_err(std::io::Error::other)?;
+            let path = self.path.with_extension("index");
+            let partial = self.path.with_extension("index.partial");
+            let mut file = File::create(&partial)?;
+            file.write_all(&bytes)?;
+            file.sync_data()?;
+            std::fs::rename(&partial, &path)
+        };
+        write().map_err(|source| self.failed("cannot write the index of", source))
+    }
+
+    /// What is known of a log that was taken in.
+    pub(super) fn entry(&self, path: &Path) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// Copies `out.len() / FRAME_BYTES` frames of `stretch` from frame `start` on. `reader` is the caller's, and is kept
+    /// for the next call.
+    pub(super) fn read(
+        &self,
+        stretch: &Stretch,
+        start: usize,
+        out: &mut [u8],
+        reader: &mut Reader,
+    ) -> Result<(), DatasetError> {
+        let mut at = start;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let group = at / GROUP;
+            let frames = reader
+                .group(&self.frames, stretch, group)
+                .map_err(|source| self.failed("cannot read", source))?;
+            let inside = (at - group * GROUP) * FRAME_BYTES;
+            let Some(frames) = frames.get(inside..).filter(|frames| !frames.is_empty()) else {
+                let short = std::io::Error::other("a group holds fewer frames than its index says");
+                return Err(self.failed("cannot read", short));
+            };
+            let count = frames.len().min(rest.len());
+            let (now, later) = rest.split_at_mut(count);
+            now.copy_from_slice(&frames[..count]);
+            rest = later;
+            at += count / FRAME_BYTES;
+        }
+        Ok(())
+    }
+}
+
+/// What reading needs, once a thread.
+pub(super) struct Reader {
+    decompressor: zstd::bulk::Decompressor<'static>,
+    compressed: Vec<u8>,
+    frames: Vec<u8>,
+}
+
+impl Reader {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            decompressor: zstd::bulk::Decompressor::new()?,
+            compressed: Vec::new(),
+            frames: vec![0; GROUP * FRAME_BYTES],
+        })
+    }
+
+    fn group(&mut self, file: &File, stretch: &Stretch, group: usize) -> std::io::Result<&[u8]> {
+        let missing = || std::io::Error::other("the index has no such frame");
+        let end = *stretch.ends.get(group).ok_or_else(missing)?;
+        let begin = if group == 0 { 0 } else { stretch.ends[group - 1] };
+        self.compressed.resize((end - begin) as usize, 0);
+        file.read_exact_at(&mut self.compressed, stretch.at + u64::from(begin))?;
+        // Its checksum is verified, too.
+        let size = self
+            .decompressor
+            .decompress_to_buffer(&self.compressed, &mut self.frames[..])?;
+        Ok(&self.frames[..size])
+    }
+}
+
+/// Size and time of a file.
+fn stamp(path: &Path) -> Result<(u64, i64), DatasetError> {
+    let metadata = std::fs::metadata(path).map_err(|source| episode::EpisodeError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((
+        metadata.len(),
+        metadata.mtime().wrapping_mul(1_000_000_000) + metadata.mtime_nsec(),
+    ))
+}
+
+/// Reads a log and compresses its frames; offsets count from the first of them.
+fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u8>), DatasetError> {
+    let log = episode::read_episode(path)?;
+    if let Some(problem) = &log.problem {
+        log::warn!(
+            "{}: using its {} whole steps: {problem}",
+            path.display(),
+            log.ticks.len()
+        );
+    }
+    let failed = |source| DatasetError::Cache {
+        path: path.to_owned(),
+        action: "cannot compress the frames of",
+        source,
+    };
+    let mut compressor = zstd::bulk::Compressor::new(1).map_err(failed)?;
+    compressor.include_checksum(true).map_err(failed)?;
+    let mut data = Vec::new();
+    let mut stretches = Vec::new();
+    for stretch in log.training()? {
+        super::finite(path, &stretch)?;
+        let at = data.len();
+        let mut ends = Vec::new();
+        for group in stretch.frames.chunks(GROUP * FRAME_BYTES) {
+            data.extend(compressor.compress(group).map_err(failed)?);
+            ends.push((data.len() - at) as u32);
+        }
+        stretches.push(Stretch {
+            at: at as u64,
+            ends,
+            actions: stretch.actions,
+            rewards: stretch.rewards,
+        });
+    }
+    let info = &log.info;
+    let entry = Entry {
+        bytes,
+        modified_ns,
+        robot: RobotOfLogs {
+            name: info.robot.clone(),
+            task: info.task.clone(),
+            joint_names: info.joint_names.clone(),
+            period_s: info.period_s,
+            joint_calibration_sha256: info.joint_calibration_sha256.clone(),
+        },
+        planned: info.policy.starts_with("planner"),
+        stretches,
+    };
+    Ok((entry, data))
+}
