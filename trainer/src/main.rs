@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -94,15 +95,26 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn main() -> anyhow::Result<()> {
-    simple_logger::SimpleLogger::new()
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = simple_logger::SimpleLogger::new()
         .with_level(log::LevelFilter::Info)
-        .init()?;
+        .init()
+    {
+        eprintln!("cannot start logging: {error}");
+    }
     tune_allocator();
-    match Arguments::parse().command {
+    let result = match arguments.command {
         Command::Audit(arguments) => audit_logs(&arguments),
         Command::Train(arguments) => train(&arguments),
         Command::Export(arguments) => export_bundle(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
