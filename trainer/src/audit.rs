@@ -1,9 +1,10 @@
 //! What is wrong with logs before anyone trains on them: gaps, frozen pictures, cut-off episodes, and actions that do not
 //! belong to the pictures they are stored with.
 //!
-//! An action shows: the more it asks for, the more of the picture changes. For every lag, the change from one frame to the
-//! next is regressed on the sizes of the actions that many periods earlier than they should be; the lag that explains most
-//! is where the pictures really are. At lag 0 `action[t]` caused `frame[t]`, as the trainer assumes.
+//! An action shows: the more it asks for, the more of the picture changes, at once and, as motors lag, for a while. The change
+//! from one frame to the next is regressed on the sizes of all actions from some periods before to some periods after. An
+//! effect does not come before its cause: the first lag whose actions explain what no other lag's do is where the pictures
+//! really are. At lag 0 `action[t]` caused `frame[t]`, as the trainer assumes.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +17,11 @@ use crate::dataset::DatasetError;
 /// Lags looked at, in control periods: positive where pictures are later than the trainer assumes.
 pub const LAGS: std::ops::RangeInclusive<i32> = -2..=5;
 
-/// Share of the pictures' change below which no lag is believed.
+/// Share of the pictures' change that all lags together must explain, or none is believed.
 const EXPLAINED_MIN: f64 = 0.1;
 
-/// By so much the best lag must explain more than the next best.
-const MARGIN: f64 = 0.02;
+/// A lag has an effect of its own if it explains this share of what the strongest explains by itself.
+const EFFECT: f64 = 0.25;
 
 /// The same picture so many times in a row while the arm is told to move is frozen.
 const FROZEN: u32 = 5;
@@ -55,8 +56,10 @@ pub struct Audit {
     pub logs: usize,
     /// Control periods in them.
     pub ticks: usize,
-    /// Each lag with the share of the pictures' change that it explains (R squared).
-    pub explained: Vec<(i32, f64)>,
+    /// Share of the pictures' change that all lags together explain (R squared).
+    pub explained: f64,
+    /// Each lag with the share of that which no other lag explains.
+    pub alone: Vec<(i32, f64)>,
     /// The conclusion.
     pub alignment: Alignment,
     /// What is wrong with single logs.
@@ -72,11 +75,12 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
     let mut found = Audit {
         logs: paths.len(),
         ticks: 0,
-        explained: Vec::new(),
+        explained: 0.0,
+        alone: Vec::new(),
         alignment: Alignment::Unclear,
         findings: Vec::new(),
     };
-    let mut regressions: Vec<Regression> = Vec::new();
+    let mut regression: Option<Regression> = None;
     for (done, path) in paths.iter().enumerate() {
         progress(done, paths.len());
         let log = episode::read_episode(path)?;
@@ -88,31 +92,35 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
             });
         }
         let joints = log.info.joint_names.len();
-        if regressions.is_empty() {
-            regressions = LAGS.map(|_| Regression::new(joints + 1)).collect();
-        }
-        if regressions.iter().any(|r| r.moments.nrows() != joints + 1) {
+        let regression = regression.get_or_insert_with(|| Regression::new(joints));
+        if regression.joints == joints {
+            regress(&log, regression);
+        } else {
             found.findings.push(Finding {
                 path: path.clone(),
                 problem: format!("has {joints} joints, others have another number: not one robot's logs"),
             });
-            continue;
         }
-        regress(&log, &mut regressions);
     }
-    found.explained = LAGS.zip(regressions.iter().map(Regression::explained)).collect();
-    found.alignment = conclude(&found.explained);
+    if let Some(regression) = regression {
+        found.explained = regression.explained(None);
+        found.alone = LAGS
+            .enumerate()
+            .map(|(index, lag)| (lag, found.explained - regression.explained(Some(index))))
+            .collect();
+        found.alignment = conclude(found.explained, &found.alone);
+    }
     Ok(found)
 }
 
-fn conclude(explained: &[(i32, f64)]) -> Alignment {
-    let mut ranked = explained.to_vec();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    match ranked.as_slice() {
-        [(lag, best), (_, next), ..] if *best >= EXPLAINED_MIN && best - next >= MARGIN => match lag {
-            0 => Alignment::Right,
-            lag => Alignment::Shifted(*lag),
-        },
+fn conclude(explained: f64, alone: &[(i32, f64)]) -> Alignment {
+    let strongest = alone.iter().map(|(_, share)| *share).fold(0.0, f64::max);
+    let first = alone
+        .iter()
+        .find(|(_, share)| *share >= EFFECT * strongest && *share > 0.0);
+    match first {
+        Some((0, _)) if explained >= EXPLAINED_MIN => Alignment::Right,
+        Some((lag, _)) if explained >= EXPLAINED_MIN => Alignment::Shifted(*lag),
         _ => Alignment::Unclear,
     }
 }
@@ -177,36 +185,33 @@ fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
     Ok(problems)
 }
 
-/// Adds a log's changes of picture, with the actions of each lag.
-fn regress(log: &Episode, regressions: &mut [Regression]) {
+/// Adds a log's changes of picture, with the actions of all lags.
+fn regress(log: &Episode, regression: &mut Regression) {
     let (low, high) = (*LAGS.start(), *LAGS.end());
     let mut row = Vec::new();
-    let whole = |at: usize| {
-        // Every lag sees the same changes, or a lag could win by what it does not see.
-        let first = at.checked_sub(1 + high as usize)?;
-        let last = at + low.unsigned_abs() as usize;
-        let span = log.ticks.get(first..last)?;
-        let consecutive = span.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1);
-        (consecutive && log.ticks[at].capture.fresh).then_some(())
-    };
     for at in 1..log.ticks.len() {
         let (Some(before), Some(after)) = (&log.frames[at - 1], &log.frames[at]) else {
             continue;
         };
-        if whole(at).is_none() {
+        // At lag 0 the action that was sent at the edge before.
+        let Some(first) = at.checked_sub(1 + high as usize) else {
+            continue;
+        };
+        let last = at + low.unsigned_abs() as usize;
+        let Some(span) = log.ticks.get(first..last) else {
+            continue;
+        };
+        let consecutive = span.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1);
+        if !consecutive || !log.ticks[at].capture.fresh {
             continue;
         }
-        let change = difference(before, after);
-        for (lag, regression) in LAGS.zip(regressions.iter_mut()) {
-            // At lag 0 the action that was sent at the edge before.
-            let Some(cause) = log.ticks.get((at as i64 - 1 - i64::from(lag)) as usize) else {
-                continue;
-            };
-            row.clear();
-            row.push(1.0);
-            row.extend(cause.actuate.action.iter().map(|action| f64::from(action.abs())));
-            regression.add(&row, change);
+        row.clear();
+        row.push(1.0);
+        // The latest is the least lag.
+        for tick in span.iter().rev() {
+            row.extend(tick.actuate.action.iter().map(|action| f64::from(action.abs())));
         }
+        regression.add(&row, difference(before, after));
     }
 }
 
@@ -221,9 +226,10 @@ fn difference(a: &Frame, b: &Frame) -> f64 {
     sum as f64 / a.rgb().len() as f64
 }
 
-/// Least squares in as much memory as it has unknowns, squared.
+/// Least squares in as much memory as it has unknowns, squared: a constant, then a number a joint for each lag.
 #[derive(Debug, Clone)]
 struct Regression {
+    joints: usize,
     moments: DMatrix<f64>,
     products: DVector<f64>,
     square: f64,
@@ -232,8 +238,10 @@ struct Regression {
 }
 
 impl Regression {
-    fn new(unknowns: usize) -> Self {
+    fn new(joints: usize) -> Self {
+        let unknowns = 1 + joints * LAGS.count();
         Self {
+            joints,
             moments: DMatrix::zeros(unknowns, unknowns),
             products: DVector::zeros(unknowns),
             square: 0.0,
@@ -254,18 +262,30 @@ impl Regression {
         self.count += 1.0;
     }
 
-    /// R squared; 0 where nothing varies.
-    fn explained(&self) -> f64 {
-        let total = self.square - self.sum * self.sum / self.count.max(1.0);
+    /// R squared, adjusted for the number of unknowns, without one of the lags if named by its index; 0 where nothing varies
+    /// or there is too little.
+    fn explained(&self, without: Option<usize>) -> f64 {
+        let left_out = without.map_or(0..0, |lag| 1 + lag * self.joints..1 + (lag + 1) * self.joints);
+        let kept: Vec<usize> = (0..self.products.len())
+            .filter(|index| !left_out.contains(index))
+            .collect();
+        let mut moments = self.moments.select_rows(&kept).select_columns(&kept);
+        let products = self.products.select_rows(&kept);
         // A little of the identity: joints that never move give no unknowns.
-        let n = self.moments.nrows();
-        let ridge = &self.moments + DMatrix::identity(n, n) * 1e-9 * self.count.max(1.0);
-        let Some(solved) = ridge.cholesky().map(|factor| factor.solve(&self.products)) else {
-            return 0.0;
-        };
+        for index in 0..kept.len() {
+            moments[(index, index)] += 1e-9 * self.count.max(1.0);
+        }
+        let total = self.square - self.sum * self.sum / self.count.max(1.0);
         if total <= 1e-9 * self.square.max(1e-12) {
             return 0.0;
         }
-        1.0 - (self.square - solved.dot(&self.products)) / total
+        let spare = self.count - kept.len() as f64;
+        if spare < 1.0 {
+            return 0.0;
+        }
+        moments.cholesky().map_or(0.0, |factor| {
+            let left = (self.square - factor.solve(&products).dot(&products)) / total;
+            1.0 - left * (self.count - 1.0) / spare
+        })
     }
 }

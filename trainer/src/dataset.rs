@@ -1,6 +1,6 @@
 //! Sequence chunks from run logs, in memory that does not grow with their frames.
 //!
-//! Frames lie compressed in one file ([`cache`]); an index in memory knows every usable stretch of every log with its
+//! Frames lie compressed in one file; an index in memory knows every usable stretch of every log with its
 //! actions and rewards. Which chunks make up batch `n` depends on the seed and `n` alone: a resumed run draws what the run
 //! never interrupted would have drawn. A [`Loader`] puts batches together ahead of time.
 

@@ -137,11 +137,14 @@ fn audit_logs(arguments: &AuditArguments) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     println!("{} logs, {} control periods\n", found.logs, found.ticks);
-    println!("share of the pictures' change that the sizes of actions explain, by how many periods later");
-    println!("a picture is than the trainer assumes:\n");
-    for (lag, explained) in &found.explained {
-        let bar = "#".repeat((explained.max(0.0) * 40.0) as usize);
-        println!("{lag:>4} {explained:>7.3} {bar}");
+    println!(
+        "the sizes of actions explain {:.3} of the pictures' change; what no other lag explains, by how many periods",
+        found.explained
+    );
+    println!("later a picture is than the trainer assumes:\n");
+    for (lag, alone) in &found.alone {
+        let bar = "#".repeat((alone / found.explained.max(1e-9) * 80.0).max(0.0) as usize);
+        println!("{lag:>4} {alone:>7.4} {bar}");
     }
     println!();
     for finding in &found.findings {

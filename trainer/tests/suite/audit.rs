@@ -33,7 +33,7 @@ fn alignment(dir: &Path) -> Alignment {
 fn sound_logs_are_aligned_and_without_findings() {
     let dir = logs(6, 60);
     let found = audit(dir.path(), &|_, _| {}).expect("audits");
-    assert_eq!(found.alignment, Alignment::Right, "{:?}", found.explained);
+    assert_eq!(found.alignment, Alignment::Right, "{:?}", found.alone);
     assert_eq!((found.logs, found.ticks), (6, 360));
     assert!(found.findings.is_empty(), "{:?}", found.findings);
 }
