@@ -21,7 +21,10 @@ pub(crate) struct Learn {
     /// Names all randomness: data, weights, batches.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for everything; `out/learn-PRESET-SEED` if not given.
+    /// Another value for a field of the training preset, such as `model.design=ssm`; may be repeated.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// Folder for everything; `out/learn-PRESET-SEED` if not given, with the values that were set.
     #[arg(long)]
     out: Option<PathBuf>,
     /// CPU threads of the trainer; as many as it likes if not given. One each suits two loops on two cores.
@@ -169,6 +172,23 @@ pub(crate) fn curves(arguments: &Curves) -> anyhow::Result<()> {
     curve::write(&arguments.out, &arguments.title, &runs)
 }
 
+/// Writes the training preset with other values into `out`.
+fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow::Result<PathBuf> {
+    let mut text =
+        fs::read_to_string(preset).with_context(|| format!("{}: cannot read", preset.display()))?;
+    for set in sets {
+        let (field, value) = set
+            .split_once('=')
+            .with_context(|| format!("--set {set}: write FIELD=VALUE, such as model.design=ssm"))?;
+        let names: Vec<&str> = field.split('.').collect();
+        text = robot::config::edit::with_field(&text, &names, value)
+            .with_context(|| format!("--set {set}: {} has no place for it", preset.display()))?;
+    }
+    let edited = out.join("train.ron");
+    fs::write(&edited, text).with_context(|| format!("{}: cannot write", edited.display()))?;
+    Ok(edited)
+}
+
 /// Learns.
 pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let root = crate::root();
@@ -199,11 +219,16 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         armillary: bin.join("armillary"),
         train: bin.join("armillary-train"),
     };
-    let out = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| root.join(format!("out/learn-{}-{}", arguments.preset, arguments.seed)));
+    let out = arguments.out.clone().unwrap_or_else(|| {
+        let values = arguments.set.iter().filter_map(|set| set.split_once('='));
+        let suffix: String = values.map(|(_, value)| format!("-{value}")).collect();
+        let name = format!("out/learn-{}{suffix}-{}", arguments.preset, arguments.seed);
+        root.join(name)
+    });
     fs::create_dir_all(&out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
+    if !arguments.set.is_empty() {
+        plan.train = with_fields(&plan.train, &arguments.set, &out)?;
+    }
 
     let notes = out.join("progress.json");
     let mut progress: Progress = match fs::read_to_string(&notes) {

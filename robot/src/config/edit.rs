@@ -41,6 +41,25 @@ pub fn with_planner(path: &Path, text: &str, planner: &Planner) -> Result<String
     }
 }
 
+/// A RON text with another value for a field of nested structures, named from the outside in. A field that is not there is
+/// put first in its structure. `None` if there is no such structure.
+pub fn with_field(text: &str, names: &[&str], value: &str) -> Option<String> {
+    let mut edited = text.to_owned();
+    if let Some(place) = value_of(text, names) {
+        edited.replace_range(place, value);
+        return Some(edited);
+    }
+    let (field, structure) = names.split_last()?;
+    let inside = if structure.is_empty() {
+        Code::of(text).find(|(_, letter)| *letter == '(')?.0
+    } else {
+        let place = value_of(text, structure)?;
+        text[place.clone()].starts_with('(').then_some(place.start)?
+    };
+    edited.insert_str(inside + 1, &format!("{field}: {value}, "));
+    Some(edited)
+}
+
 /// Where the value of a field of nested structures stands in a RON text.
 fn value_of(text: &str, names: &[&str]) -> Option<Range<usize>> {
     let code: Vec<(usize, char)> = Code::of(text).collect();
@@ -197,6 +216,32 @@ mod tests {
         assert_eq!(found(&["planner", "method"]), Some("icem(beta: 2.0)"));
         assert_eq!(found(&["other", "planner", "horizon"]), Some("5"));
         assert_eq!(found(&["planner", "elites"]), None);
+    }
+
+    #[test]
+    fn single_fields_are_replaced_or_put_in() {
+        let text = "(model: (depth: 8), /* loss: () */ loss: (scale: 1.0))";
+        for (names, value, expected) in [
+            (
+                &["model", "depth"][..],
+                "32",
+                "(model: (depth: 32), /* loss: () */ loss: (scale: 1.0))",
+            ),
+            (
+                &["model", "design"],
+                "ssm",
+                "(model: (design: ssm, depth: 8), /* loss: () */ loss: (scale: 1.0))",
+            ),
+            (
+                &["seed"],
+                "3",
+                "(seed: 3, model: (depth: 8), /* loss: () */ loss: (scale: 1.0))",
+            ),
+        ] {
+            assert_eq!(with_field(text, names, value).as_deref(), Some(expected));
+        }
+        assert_eq!(with_field(text, &["optimiser", "batch"], "1"), None);
+        assert_eq!(with_field(text, &["model", "depth", "deeper"], "1"), None);
     }
 
     #[test]
