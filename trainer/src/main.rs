@@ -359,7 +359,8 @@ fn run(
 struct Losses {
     path: PathBuf,
     out: std::io::BufWriter<std::fs::File>,
-    empty: bool,
+    /// The columns it has; none yet if it is empty.
+    columns: Option<String>,
 }
 
 impl Losses {
@@ -382,19 +383,29 @@ impl Losses {
             .append(true)
             .open(path)
             .with_context(name)?;
-        let empty = file.metadata().with_context(name)?.len() == 0;
+        let text = std::fs::read_to_string(path).with_context(name)?;
         Ok(Self {
             path: path.to_owned(),
             out: std::io::BufWriter::new(file),
-            empty,
+            columns: text.lines().next().map(str::to_owned),
         })
     }
 
     fn write(&mut self, report: &trainer::learner::Report) -> anyhow::Result<()> {
         let context = || format!("{}: cannot write the losses", self.path.display());
-        if std::mem::take(&mut self.empty) {
-            let names: Vec<&str> = report.scalars.iter().map(|(name, _)| *name).collect();
-            writeln!(self.out, "update,{}", names.join(",")).with_context(context)?;
+        let names: Vec<&str> = report.scalars.iter().map(|(name, _)| *name).collect();
+        let expected = || format!("update,{}", names.join(","));
+        match &self.columns {
+            None => {
+                let columns = expected();
+                writeln!(self.out, "{columns}").with_context(context)?;
+                self.columns = Some(columns);
+            }
+            Some(columns) if *columns != expected() => bail!(
+                "{}: was written by another version, with other columns; move it away, or name another --out",
+                self.path.display()
+            ),
+            Some(_) => {}
         }
         let values: Vec<String> = report
             .scalars

@@ -94,3 +94,26 @@ fn a_damaged_checkpoint_is_named_and_not_overwritten() {
     assert!(!start(runs.path(), &preset, &out).wait().expect("ends").success());
     assert_eq!(std::fs::read(&checkpoint).expect("reads"), b"garbage");
 }
+
+#[test]
+fn losses_with_other_columns_are_not_added_to() {
+    let runs = logs(4, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let preset = dir.path().join("preset.ron");
+    let train = |updates: &str| {
+        let text = super::SMALL.replacen("updates: 12", &format!("updates: {updates}"), 1);
+        std::fs::write(&preset, text).expect("writes");
+        start(runs.path(), &preset, &dir.path().join("out"))
+            .wait()
+            .expect("ends")
+            .success()
+    };
+    assert!(train("12"));
+    let path = dir.path().join("out/losses.csv");
+    let older = std::fs::read_to_string(&path)
+        .expect("losses")
+        .replacen("global_kl", "kl_of_old", 1);
+    std::fs::write(&path, &older).expect("writes");
+    assert!(!train("20"));
+    assert_eq!(std::fs::read_to_string(&path).expect("losses"), older);
+}
