@@ -51,6 +51,12 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
             sent = joint::zeros(sent.len());
         }
         expected = row.tick + 1;
+        // An arm that stopped by itself, or refused a command, is picked up where it holds.
+        let holds = &row.capture.arm_set_point_rad;
+        if row.tick > 0 && row.capture.arm_disobeyed() && holds.len() == sent.len() {
+            sent = joint::zeros(sent.len());
+            from = Some(SetPoint::at_rest(holds.clone()));
+        }
         let fresh = row.capture.fresh && frame.is_some();
         if let Some(frame) = frame.as_ref().filter(|_| fresh) {
             held.frame.copy_from(frame);

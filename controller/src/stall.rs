@@ -30,8 +30,6 @@ const WATCHED_MAX: usize = 16;
 struct Watch {
     beat_ns: AtomicU64,
     last_stall_end_ns: AtomicU64,
-    worst_ns: AtomicU64,
-    count: AtomicU64,
 }
 
 impl Watch {
@@ -41,10 +39,7 @@ impl Watch {
         while !stop.load(Ordering::Relaxed) {
             clock.sleep_until_ns(before + beat_ns);
             let now = clock.now_ns();
-            let late = now.saturating_sub(before + beat_ns);
-            self.worst_ns.fetch_max(late, Ordering::SeqCst);
-            if late > stall_ns {
-                self.count.fetch_add(1, Ordering::SeqCst);
+            if now.saturating_sub(before + beat_ns) > stall_ns {
                 self.last_stall_end_ns.store(now, Ordering::SeqCst);
             }
             self.beat_ns.store(now, Ordering::SeqCst);
@@ -78,33 +73,35 @@ impl Sentinel {
             threads: Vec::new(),
         };
         let cpus = realtime::cpus(wanted.tick_cpu.as_slice());
-        if realtime::may_raise(wanted.tick_priority) && cpus.len() <= WATCHED_MAX {
+        let priority = if realtime::may_raise(wanted.tick_priority) {
+            realtime::above(wanted.tick_priority)
+        } else {
+            0
+        };
+        if priority > 0 && (1..=WATCHED_MAX).contains(&cpus.len()) {
             for cpu in cpus {
-                sentinel.add(
-                    clock,
-                    format!("sentinel {cpu}"),
-                    Some((wanted.tick_priority, cpu)),
-                )?;
+                sentinel.add(clock, format!("sentinel {cpu}"), priority, vec![cpu])?;
             }
-        }
-        if sentinel.threads.is_empty() {
-            sentinel.add(clock, "sentinel".to_owned(), None)?;
+        } else {
+            sentinel.add(clock, "sentinel".to_owned(), priority, Vec::new())?;
         }
         Ok(sentinel)
     }
 
-    fn add(&mut self, clock: &SystemClock, name: String, place: Option<(u8, usize)>) -> std::io::Result<()> {
+    fn add(
+        &mut self,
+        clock: &SystemClock,
+        name: String,
+        priority: u8,
+        cpus: Vec<usize>,
+    ) -> std::io::Result<()> {
         let watch = Arc::new(Watch::default());
         watch.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
         let (its, stop, clock) = (Arc::clone(&watch), Arc::clone(&self.stop), clock.clone());
         let times = (self.beat_ns, self.stall_ns);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
-            let _raised = place.map(|(priority, cpu)| {
-                realtime::Raised::new(
-                    ("realtime.tick_priority", realtime::above(priority)),
-                    ("realtime.tick_cpu", &[cpu]),
-                )
-            });
+            let _raised =
+                realtime::Raised::new(("realtime.tick_priority", priority), ("realtime.tick_cpu", &cpus));
             its.keep(&clock, times, &stop);
         })?;
         self.watches.push(watch);
@@ -118,18 +115,6 @@ impl Sentinel {
             watch.last_stall_end_ns.load(Ordering::SeqCst) >= since_ns
                 || now_ns.saturating_sub(watch.beat_ns.load(Ordering::SeqCst)) > self.beat_ns + self.stall_ns
         })
-    }
-
-    /// Stalls seen, and the worst lateness in nanoseconds.
-    pub fn summary(&self) -> (u64, u64) {
-        let each = || self.watches.iter();
-        (
-            each().map(|watch| watch.count.load(Ordering::SeqCst)).sum(),
-            each()
-                .map(|watch| watch.worst_ns.load(Ordering::SeqCst))
-                .max()
-                .unwrap_or(0),
-        )
     }
 }
 

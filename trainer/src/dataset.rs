@@ -267,8 +267,12 @@ impl Dataset {
             let stretch = self
                 .cache
                 .entry(&usable.log)
-                .and_then(|entry| entry.stretches.get(usable.part));
-            let Some(stretch) = stretch else { continue };
+                .and_then(|entry| entry.stretches.get(usable.part))
+                .ok_or_else(|| DatasetError::Cache {
+                    path: usable.log.clone(),
+                    action: "is no longer in",
+                    source: std::io::ErrorKind::NotFound.into(),
+                })?;
             self.readers
                 .with(|reader| self.cache.read(stretch, start, &mut chunk, reader))?;
             for (t, frame) in chunk.chunks_exact(FRAME_BYTES).enumerate() {
