@@ -1,23 +1,25 @@
 //! Joint mapping and action scaling.
 
-use robot::Config;
+use robot::{ActionMode, Config};
 
 /// Order, names and action scale of the joints.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointMapping {
+    mode: ActionMode,
     joints: Vec<(String, f32)>,
 }
 
 impl JointMapping {
-    /// The mapping a robot file declares: an action of 1 is the joint's full speed.
+    /// The mapping a robot file declares: what an action of 1 asks of each joint.
     pub fn of(config: &Config) -> Self {
+        let mode = config.envelope.mode();
         let joints = config
             .envelope
             .joints()
             .iter()
-            .map(|j| (j.name.clone(), j.velocity_max_rad_s))
+            .map(|joint| (joint.name.clone(), joint.action_scale(mode)))
             .collect();
-        Self { joints }
+        Self { mode, joints }
     }
 
     /// Joint names, in the order of an action's elements.
@@ -27,11 +29,15 @@ impl JointMapping {
 
     /// Names the mapping in bundles and logs.
     pub fn sha256(&self) -> String {
-        let text: String = self
+        let mode = match self.mode {
+            ActionMode::Velocity => "",
+            ActionMode::Effort => "effort\n",
+        };
+        let joints: String = self
             .joints
             .iter()
             .map(|(name, scale)| format!("{name} {:08x}\n", scale.to_bits()))
             .collect();
-        crate::sha256(&text)
+        crate::sha256(&format!("{mode}{joints}"))
     }
 }

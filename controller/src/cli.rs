@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
+use controller::world;
 use robot::config::Pipeline;
 
 #[derive(Parser)]
@@ -83,12 +84,39 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Which robot.
+#[derive(Debug, Clone, clap::Args)]
+struct RobotChoice {
+    /// Robot file.
+    #[arg(long, required_unless_present = "rig")]
+    robot: Option<PathBuf>,
+    /// A simulated robot by name instead: `dmc:cartpole-balance`, `gym:Pendulum-v1` or `py:module:function`, with `@N` behind it
+    /// for an action repeat of N. It runs in a Python process (`cargo xtask rig` sets one up).
+    #[arg(long, conflicts_with = "robot")]
+    rig: Option<String>,
+}
+
+impl RobotChoice {
+    /// Loads the robot file, or has the rig describe itself, and cross-checks it with the bundle.
+    fn session(
+        &self,
+        bundle: Option<&Path>,
+        policy: PolicyChoice,
+        pipeline: Option<Pipeline>,
+    ) -> anyhow::Result<Session> {
+        match (&self.robot, &self.rig) {
+            (Some(robot), _) => Session::new(robot, bundle, policy, pipeline),
+            (None, Some(rig)) => Session::of(world::robot_file(rig)?, bundle, policy, pipeline),
+            (None, None) => bail!("--robot: name a robot file, or a rig with --rig"),
+        }
+    }
+}
+
 /// Which episodes to run, and where their logs go.
 #[derive(Debug, clap::Args)]
 struct Episodes {
-    /// Robot file.
-    #[arg(long)]
-    robot: PathBuf,
+    #[command(flatten)]
+    robot: RobotChoice,
     /// The model, for `--policy planner`.
     #[arg(long)]
     bundle: Option<PathBuf>,
@@ -112,14 +140,17 @@ impl Episodes {
         if self.seed.saturating_add(self.episodes) > EVALUATION_SEEDS {
             bail!("--seed: seeds from {EVALUATION_SEEDS} on are kept for evaluation; choose a smaller one");
         }
-        let session = Session::new(
-            &self.robot,
-            self.bundle.as_deref(),
-            policy,
-            pipeline.map(Into::into),
-        )?;
+        let session = self
+            .robot
+            .session(self.bundle.as_deref(), policy, pipeline.map(Into::into))?;
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("{}: cannot make the folder", self.out.display()))?;
+        if self.robot.rig.is_some() {
+            // The commands that come after recording take a robot file.
+            let made = self.out.join("robot.ron");
+            std::fs::write(&made, &session.config.text)
+                .with_context(|| format!("{}: cannot write", made.display()))?;
+        }
         Ok(session)
     }
 

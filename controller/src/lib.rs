@@ -24,3 +24,4 @@ pub mod session;
 pub mod stall;
 pub mod tick;
 pub mod tune;
+pub mod world;

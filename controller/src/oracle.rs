@@ -1,11 +1,13 @@
 //! CEM on the true simulator: the paper's upper bound. It sees the state, not the camera, and the world waits for it.
 
+use firmware_bridge::{ProcessError, ProcessPlant};
 use robot::config::{Latents, Method, Pipeline, Planner as Budget, RolloutBackend};
-use robot::{Config, Plant, SetPoint};
-use simulator::{Simulator, SimulatorError, Task};
+use robot::{Config, Plant, PlantError, SetPoint};
+use simulator::Simulator;
 use world_model::NoiseKey;
 
 use crate::plan::{Cem, Evaluate, Proposals};
+use crate::world::{self, World};
 
 /// The paper's budget: H 12, I 10, J 1000, K 100, no warm start.
 pub const PAPER: Budget = Budget {
@@ -23,37 +25,86 @@ pub const PAPER: Budget = Budget {
     deadline_fraction: 0.95,
 };
 
+/// A world that can be looked ahead in.
+#[derive(Debug)]
+pub enum TrueWorld {
+    /// A copy of it is moved.
+    Embedded(Box<Embedded>),
+    /// A process is asked.
+    Process(Box<InProcess>),
+}
+
+impl TrueWorld {
+    /// The world that `config` names.
+    ///
+    /// # Errors
+    /// One that cannot be made.
+    pub fn new(world: &World, config: &Config) -> anyhow::Result<Self> {
+        Ok(match world {
+            World::Embedded(task) => Self::Embedded(Box::new(Embedded::new(Simulator::new(*task)?, config))),
+            World::Process(rig) => Self::Process(Box::new(InProcess {
+                plant: world::process(rig, config)?,
+                period_s: config.period_s,
+                controls: Vec::new(),
+                failed: None,
+            })),
+        })
+    }
+
+    fn reset(&mut self, seed: u64) -> Result<SetPoint, PlantError> {
+        let plant: &mut dyn Plant = match self {
+            Self::Embedded(embedded) => &mut embedded.world,
+            Self::Process(process) => &mut process.plant,
+        };
+        plant.reset(seed)?;
+        Ok(SetPoint::at_rest(plant.joints().position_rad))
+    }
+
+    /// What can be seen from here.
+    fn future(&mut self) -> &mut dyn Evaluate {
+        match self {
+            Self::Embedded(embedded) => {
+                embedded.future.present.copy_state_from(&embedded.world);
+                &mut embedded.future
+            }
+            Self::Process(process) => process.as_mut(),
+        }
+    }
+
+    /// Moves by one period; returns its reward.
+    fn step(&mut self, from: &SetPoint, to: &SetPoint) -> Result<f32, PlantError> {
+        match self {
+            Self::Embedded(embedded) => {
+                let Embedded { world, future } = embedded.as_mut();
+                future.period.run(world, from, to);
+                Ok(world.reward())
+            }
+            Self::Process(process) => {
+                if let Some(error) = process.failed.take() {
+                    return Err(error.into());
+                }
+                process.plant.step(&to.position_rad, true, process.period_s)?;
+                Ok(process.plant.reward())
+            }
+        }
+    }
+}
+
 /// Runs one episode of `ticks` periods and returns its return.
 ///
 /// # Errors
-/// A task that cannot be simulated.
+/// The world's.
 pub fn run(
     config: &Config,
-    task: Task,
+    world: &mut TrueWorld,
     budget: &Budget,
     seed: u64,
     ticks: u32,
-) -> Result<f32, SimulatorError> {
-    let substeps = config
-        .simulator
-        .as_ref()
-        .map_or(5, |simulator| simulator.substeps);
-    let period = Period {
-        substeps,
-        dt_s: config.period_s / substeps as f32,
-    };
-    let mut world = Simulator::new(task)?;
-    let mut imagined = TrueFuture {
-        present: world.clone(),
-        world: world.clone(),
-        period,
-    };
-    world.reset(seed);
-    let mut set_point = SetPoint::at_rest(world.joints().position_rad);
+) -> Result<f32, PlantError> {
+    let mut set_point = world.reset(seed)?;
     let mut cem = Cem::new(budget, config.joint_count());
     let mut total = 0.0;
     for tick in 0..ticks {
-        imagined.present.copy_state_from(&world);
         cem.begin();
         for iteration in 0..budget.iterations as u32 {
             let key = NoiseKey {
@@ -62,14 +113,75 @@ pub fn run(
                 iteration,
                 sampled: false,
             };
-            let _ = cem.refine(key, &set_point, &config.envelope, &mut imagined);
+            let _ = cem.refine(key, &set_point, &config.envelope, world.future());
         }
         let next = config.envelope.clamp(&set_point, &cem.first_action()).set_point;
-        period.run(&mut world, &set_point, &next);
+        total += world.step(&set_point, &next)?;
         set_point = next;
-        total += world.reward();
+        if tick % 25 == 24 {
+            log::debug!("period {} of {ticks}: return so far {total:.1}", tick + 1);
+        }
     }
     Ok(total)
+}
+
+/// The arm of this program, and a copy to look ahead with.
+#[derive(Debug)]
+pub struct Embedded {
+    world: Simulator,
+    future: TrueFuture,
+}
+
+impl Embedded {
+    fn new(world: Simulator, config: &Config) -> Self {
+        let substeps = config
+            .simulator
+            .as_ref()
+            .map_or(5, |simulator| simulator.substeps);
+        let future = TrueFuture {
+            present: world.clone(),
+            world: world.clone(),
+            period: Period {
+                substeps,
+                dt_s: config.period_s / substeps as f32,
+            },
+        };
+        Self { world, future }
+    }
+}
+
+/// An environment in a process, which rolls candidates out by itself.
+#[derive(Debug)]
+pub struct InProcess {
+    plant: ProcessPlant,
+    period_s: f32,
+    controls: Vec<f32>,
+    failed: Option<ProcessError>,
+}
+
+impl Evaluate for InProcess {
+    fn returns(&mut self, proposals: &Proposals<'_>, actions: &mut [f32], returns: &mut [f32]) -> bool {
+        proposals.write(0, actions);
+        self.controls.clear();
+        for sequence in actions.chunks_exact(proposals.stride()).take(returns.len()) {
+            let mut set_point = proposals.from.clone();
+            for action in sequence.chunks_exact(proposals.width).take(proposals.horizon) {
+                // Clamped already: this only turns the action into where it leads.
+                set_point = proposals.envelope.clamp(&set_point, action).set_point;
+                self.controls.extend(&set_point.position_rad);
+            }
+        }
+        let asked = self
+            .plant
+            .futures(returns.len(), proposals.horizon, &self.controls, returns);
+        match asked {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed = Some(error);
+                false
+            }
+        }
+    }
 }
 
 /// How the firmware moves through a control period: set points interpolated linearly over its own steps.
@@ -93,6 +205,8 @@ impl Period {
     }
 }
 
+/// Where candidates lead, on a copy of the present.
+#[derive(Debug)]
 struct TrueFuture {
     present: Simulator,
     world: Simulator,

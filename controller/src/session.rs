@@ -10,7 +10,7 @@ use firmware_bridge::Loopback;
 use firmware_bridge::arm::ArmOptions;
 use robot::config::Pipeline;
 use robot::{Config, Plant};
-use simulator::{Simulator, Task};
+use simulator::Task;
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
@@ -19,6 +19,7 @@ use crate::lockstep::{self, Labels, Outcome};
 use crate::plan::{Background, ColouredNoise, Planner, Policy};
 use crate::realtime::Raised;
 use crate::tick::Controller;
+use crate::world::World;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.
 pub const EVALUATION_SEEDS: u64 = 1 << 40;
@@ -65,7 +66,22 @@ impl Session {
         pipeline: Option<Pipeline>,
     ) -> anyhow::Result<Self> {
         let config = Config::load(robot)?;
-        check_simulator(robot, &config)?;
+        if config.simulator.is_some() {
+            World::of(&config).with_context(|| robot.display().to_string())?;
+        }
+        Self::of(config, bundle, policy, pipeline)
+    }
+
+    /// The same for a robot that was read already.
+    ///
+    /// # Errors
+    /// The file, field and remedy.
+    pub fn of(
+        config: Config,
+        bundle: Option<&Path>,
+        policy: PolicyChoice,
+        pipeline: Option<Pipeline>,
+    ) -> anyhow::Result<Self> {
         let bundle = match (policy, bundle) {
             (PolicyChoice::Planner { .. }, None) => {
                 bail!("the planner needs a model; pass --bundle with the folder of one (see models/)")
@@ -147,28 +163,39 @@ impl Session {
             .map_or(0, |bundle| bundle.dimensions().embedding)
     }
 
-    /// The task the robot file simulates.
+    /// The world the robot file names.
     ///
     /// # Errors
     /// If it names none, or one that does not exist.
-    pub fn task(&self) -> anyhow::Result<Task> {
-        let Some(simulator) = &self.config.simulator else {
-            bail!(
-                "robot `{}` has no `simulator` section: this command needs a simulated arm",
-                self.config.name
-            );
-        };
-        Ok(simulator.task.parse()?)
+    pub fn world(&self) -> anyhow::Result<World> {
+        World::of(&self.config)
     }
 
-    /// The simulated arm in this process, reached through firmware and wire codec.
+    /// The arm of this program that the robot file simulates.
     ///
     /// # Errors
-    /// See [`Self::task`].
-    pub fn simulated_rig(&self) -> anyhow::Result<Loopback<Simulator>> {
-        let options =
-            ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")?;
-        Ok(Loopback::new(Simulator::new(self.task()?)?, &options))
+    /// If it names none, or another program's.
+    pub fn task(&self) -> anyhow::Result<Task> {
+        self.world()?.embedded()
+    }
+
+    /// The simulated arm, reached in this process through firmware and wire codec.
+    ///
+    /// # Errors
+    /// See [`World::plant`].
+    pub fn simulated_rig(&self) -> anyhow::Result<Loopback<Box<dyn Plant>>> {
+        Ok(Loopback::new(
+            self.world()?.plant(&self.config)?,
+            &self.arm_options()?,
+        ))
+    }
+
+    /// Timing and limits of that arm.
+    ///
+    /// # Errors
+    /// Joints without usable limits.
+    pub fn arm_options(&self) -> anyhow::Result<ArmOptions> {
+        ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")
     }
 
     /// Describes an episode. The planner's noise is named by the episode's seed, so that an episode is reproduced by
@@ -254,24 +281,6 @@ impl Session {
             },
         )
     }
-}
-
-/// A robot that is simulated has the joints of its task's arm.
-fn check_simulator(robot: &Path, config: &Config) -> anyhow::Result<()> {
-    let Some(simulator) = &config.simulator else {
-        return Ok(());
-    };
-    let field = || format!("{}: field `simulator.task`", robot.display());
-    let task: Task = simulator.task.parse().with_context(field)?;
-    let joints = Simulator::new(task)?.joint_count();
-    if joints != config.joint_count() {
-        bail!(
-            "{}: {task} has {joints} joints, `joints` lists {}; name the task that this arm is",
-            field(),
-            config.joint_count()
-        );
-    }
-    Ok(())
 }
 
 /// A model runs only behind the joint mapping and the crop that its logs were recorded with.

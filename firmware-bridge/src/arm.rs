@@ -3,7 +3,7 @@
 //! [`crate::Loopback`] and [`crate::SimulatorBridge`] both drive this, so that a command has the same effect to the
 //! last bit whether it came through memory or through a pty.
 
-use robot::{Config, Frame, Plant};
+use robot::{ActionMode, Config, Frame, Plant, PlantError};
 
 use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions};
 use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry};
@@ -15,6 +15,19 @@ const FIRMWARE_VERSION: [u8; 3] = [0, 1, 0];
 
 /// Farthest a first command may lie from the start pose unless the options say otherwise, in radians.
 pub const JUMP_MAX_RAD: f32 = 0.25;
+
+/// An actuator's control may be anything in its range from the first command on.
+fn jump_max_rad(config: &Config) -> f32 {
+    match config.envelope.mode() {
+        ActionMode::Velocity => JUMP_MAX_RAD,
+        ActionMode::Effort => config
+            .envelope
+            .joints()
+            .iter()
+            .map(|joint| 2.0 * joint.half_range_rad())
+            .fold(JUMP_MAX_RAD, f32::max),
+    }
+}
 
 /// How a simulated arm is timed and limited.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +60,7 @@ impl ArmOptions {
             limits: FirmwareLimits::from_joints(config.envelope.joints())?,
             watchdog_us: (period_us * f64::from(config.watchdog_periods)).round() as u64,
             torque_grace_us: (f64::from(config.torque_grace_s) * 1e6).round() as u64,
-            jump_max_rad: JUMP_MAX_RAD,
+            jump_max_rad: jump_max_rad(config),
         })
     }
 
@@ -115,10 +128,14 @@ impl<P: Plant> SimulatedArm<P> {
 
     /// Starts a new episode and holds its start pose. The session ends; the clock runs on; a latched emergency stop
     /// stays latched.
-    pub fn reset(&mut self, seed: u64) {
-        self.plant.reset(seed);
+    ///
+    /// # Errors
+    /// The plant's; the firmware then knows nothing of a new episode.
+    pub fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+        self.plant.reset(seed)?;
         self.firmware
             .place(self.now_us(), &self.plant.joints().position_rad);
+        Ok(())
     }
 
     /// Bytes from the host, read at device time `now_us`.
@@ -127,21 +144,27 @@ impl<P: Plant> SimulatedArm<P> {
     }
 
     /// One firmware tick and one physics step.
-    pub fn substep(&mut self) {
+    ///
+    /// # Errors
+    /// The plant's.
+    pub fn substep(&mut self) -> Result<(), PlantError> {
         let joints = self.plant.joints();
         self.steps += 1;
         let drive = self
             .firmware
             .tick(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
-        self.plant.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
+        self.plant
+            .step(&drive.set_point_rad, drive.torque_on, self.dt_s)?;
         self.report();
+        Ok(())
     }
 
     /// One control period.
-    pub fn advance_period(&mut self) {
-        for _ in 0..self.substeps {
-            self.substep();
-        }
+    ///
+    /// # Errors
+    /// The plant's.
+    pub fn advance_period(&mut self) -> Result<(), PlantError> {
+        (0..self.substeps).try_for_each(|_| self.substep())
     }
 
     /// Hands every frame the firmware has to send to `send`.
@@ -157,8 +180,11 @@ impl<P: Plant> SimulatedArm<P> {
     }
 
     /// What the camera sees now.
-    pub fn render(&mut self, frame: &mut Frame) {
-        self.plant.render(frame);
+    ///
+    /// # Errors
+    /// The plant's.
+    pub fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+        self.plant.render(frame)
     }
 
     /// The task's reward now.

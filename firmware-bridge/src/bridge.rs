@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getppid};
-use robot::{Frame, Plant};
+use robot::{Frame, Plant, PlantError};
 
 use crate::arm::{ArmOptions, SimulatedArm};
 use crate::frames::{
@@ -94,6 +94,9 @@ pub enum BridgeError {
         /// The socket.
         path: PathBuf,
     },
+    /// The plant failed: the bridge ends, and with it the arm's end of the line.
+    #[error(transparent)]
+    Plant(#[from] PlantError),
     /// Anything else the operating system reports.
     #[error("{doing}: {source}")]
     Io {
@@ -201,13 +204,13 @@ impl<P: Plant> SimulatorBridge<P> {
             }
             self.read_serial()?;
             // In this order: a client that closes and connects again must find its place free.
-            if self.read_client() {
+            if self.read_client()? {
                 return Ok(Ended::Quit);
             }
             self.accept()?;
             match self.mode {
-                BridgeMode::Lockstep => self.step_when_delivered(),
-                BridgeMode::RealTime => self.follow_schedule(),
+                BridgeMode::Lockstep => self.step_when_delivered()?,
+                BridgeMode::RealTime => self.follow_schedule()?,
             }
             self.write_serial()?;
             if let Some(client) = &mut self.client
@@ -313,17 +316,17 @@ impl<P: Plant> SimulatorBridge<P> {
     }
 
     /// Carries out what the client asks for; `true` if that is to end.
-    fn read_client(&mut self) -> bool {
+    fn read_client(&mut self) -> Result<bool, BridgeError> {
         let Some(client) = &mut self.client else {
-            return false;
+            return Ok(false);
         };
         match client.request() {
             Ok(None) => {}
-            Ok(Some(Request::Quit)) => return true,
+            Ok(Some(Request::Quit)) => return Ok(true),
             Ok(Some(Request::Reset { seed })) => {
                 self.awaited = None;
-                self.arm.reset(seed);
-                self.send_frame(FrameCause::Reset);
+                self.arm.reset(seed)?;
+                self.send_frame(FrameCause::Reset)?;
             }
             Ok(Some(Request::Step { .. })) if self.mode == BridgeMode::RealTime => {
                 self.refuse(Refusal::NotLockstep);
@@ -333,7 +336,7 @@ impl<P: Plant> SimulatorBridge<P> {
             })) => {
                 self.awaited = Some((seq, Instant::now() + DELIVERY_TIMEOUT));
             }
-            Ok(Some(Request::Step { command_seq: None })) => self.step_period(),
+            Ok(Some(Request::Step { command_seq: None })) => self.step_period()?,
             Err(gone) => {
                 if gone.is_malformed() {
                     self.refuse(Refusal::Malformed);
@@ -345,7 +348,7 @@ impl<P: Plant> SimulatorBridge<P> {
                 self.awaited = None;
             }
         }
-        false
+        Ok(false)
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -354,9 +357,9 @@ impl<P: Plant> SimulatorBridge<P> {
         }
     }
 
-    fn step_when_delivered(&mut self) {
+    fn step_when_delivered(&mut self) -> Result<(), PlantError> {
         let Some((seq, deadline)) = self.awaited else {
-            return;
+            return Ok(());
         };
         if self
             .arm
@@ -364,16 +367,17 @@ impl<P: Plant> SimulatorBridge<P> {
             .is_some_and(|received| !seq_after(seq, received))
         {
             self.awaited = None;
-            self.step_period();
+            self.step_period()?;
         } else if Instant::now() >= deadline {
             self.awaited = None;
             self.refuse(Refusal::CommandNotDelivered);
         }
+        Ok(())
     }
 
-    fn step_period(&mut self) {
-        self.arm.advance_period();
-        self.send_frame(FrameCause::Step);
+    fn step_period(&mut self) -> Result<(), PlantError> {
+        self.arm.advance_period()?;
+        self.send_frame(FrameCause::Step)
     }
 
     /// Simulated time stands still for as long as the machine did.
@@ -389,7 +393,7 @@ impl<P: Plant> SimulatorBridge<P> {
     }
 
     /// Runs the physics steps that are due.
-    fn follow_schedule(&mut self) {
+    fn follow_schedule(&mut self) -> Result<(), PlantError> {
         let mut stepped = false;
         // Bounded, so that a plant slower than its own time still leaves turns for the wire. Drawing every frame of a
         // backlog would lengthen it: only the last one is drawn.
@@ -397,16 +401,19 @@ impl<P: Plant> SimulatorBridge<P> {
             if self.elapsed_us() < self.arm.next_step_us() {
                 break;
             }
-            self.arm.substep();
+            self.arm.substep()?;
             stepped = true;
         }
         if stepped {
-            self.send_frame(FrameCause::Stream);
+            self.send_frame(FrameCause::Stream)?;
         }
+        Ok(())
     }
 
-    fn send_frame(&mut self, cause: FrameCause) {
-        let Some(client) = &mut self.client else { return };
+    fn send_frame(&mut self, cause: FrameCause) -> Result<(), PlantError> {
+        let Some(client) = &mut self.client else {
+            return Ok(());
+        };
         self.frame_seq += 1;
         let header = FrameHeader {
             seq: self.frame_seq,
@@ -415,11 +422,12 @@ impl<P: Plant> SimulatorBridge<P> {
             reward: self.arm.reward(),
             cause,
         };
-        self.arm.render(&mut self.frame);
+        self.arm.render(&mut self.frame)?;
         match cause {
             FrameCause::Reset | FrameCause::Step => client.reply(&Reply::Frame(header), Some(&self.frame)),
             FrameCause::Stream => client.stream(&Reply::Frame(header), &self.frame),
         }
+        Ok(())
     }
 }
 

@@ -29,6 +29,8 @@ pub mod frames;
 #[cfg(feature = "std")]
 pub mod link;
 #[cfg(feature = "std")]
+pub mod process;
+#[cfg(feature = "std")]
 pub mod rig;
 #[cfg(feature = "std")]
 pub mod serial;
@@ -42,6 +44,8 @@ pub use bridge::{BridgeError, BridgeMode, BridgeOptions, Ended, SimulatorBridge}
 pub use bus::{DeviceInfo, JointBus, LinkError};
 #[cfg(feature = "std")]
 pub use frames::{FrameError, FrameSocket, FrameSource, FrameStamp};
+#[cfg(feature = "std")]
+pub use process::{ProcessError, ProcessPlant};
 #[cfg(feature = "std")]
 pub use rig::{Lockstep, LockstepLink, Loopback, Observation, RigError};
 #[cfg(feature = "std")]

@@ -9,7 +9,7 @@ mod loopback;
 pub use lockstep_link::LockstepLink;
 pub use loopback::{Loopback, LoopbackStream};
 
-use robot::{Frame, JointState, JointVec};
+use robot::{Frame, JointState, JointVec, PlantError};
 
 use crate::bus::{JointBus, LinkError};
 use crate::frames::FrameError;
@@ -87,6 +87,9 @@ pub enum RigError {
         /// Damaged frames since boot.
         bad_frames: u32,
     },
+    /// The plant behind the firmware.
+    #[error(transparent)]
+    Plant(#[from] PlantError),
     /// The bridge is not one that waits.
     #[error(
         "the bridge runs in real time; start it in lockstep, or drive it through the serial link and the socket"

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::{Chain, Envelope, Joint, MAX_JOINTS};
+use crate::{ActionMode, Chain, Envelope, Joint, MAX_JOINTS};
 pub use raw::{Latents, Method, Pipeline, RolloutBackend};
 
 /// The longest horizon a planner may have; its buffers are sized by it.
@@ -228,13 +228,21 @@ impl Checker<'_> {
 
     fn envelope(&self, raw: &raw::RawConfig) -> Result<Envelope, ConfigError> {
         let joints = self.joints(&raw.joints)?;
+        let Some(workspace_m) = &raw.workspace_m else {
+            if raw.action == ActionMode::Effort && raw.links.is_empty() {
+                return Ok(Envelope::without_geometry(joints, raw.action, raw.period_s));
+            }
+            let remedy =
+                "give the box the tip stays in; only a plant with `action: effort` and no links does without";
+            return Err(self.refuse("workspace_m", "is missing", remedy));
+        };
         if raw.links.len() != joints.len() {
             let problem = format!("{} links for {} joints", raw.links.len(), joints.len());
             return Err(self.refuse("links", problem, "give one link a joint, base first"));
         }
         let chain = Chain::new(&raw.links, raw.tip_m)
             .ok_or_else(|| self.refuse("links", "an axis is (0, 0, 0)", "give every link a direction"))?;
-        let (low, high) = (raw.workspace_m.min, raw.workspace_m.max);
+        let (low, high) = (workspace_m.min, workspace_m.max);
         for axis in 0..3 {
             if !(low[axis].is_finite() && high[axis].is_finite() && low[axis] < high[axis]) {
                 let problem = format!(
@@ -244,7 +252,7 @@ impl Checker<'_> {
                 return Err(self.refuse("workspace_m", problem, "write the box's lower corner as `min`"));
             }
         }
-        let envelope = Envelope::new(joints, chain, low, high, raw.period_s);
+        let envelope = Envelope::new(joints, raw.action, chain, low, high, raw.period_s);
         let home = envelope.home();
         if !envelope.in_workspace(&home.position_rad) {
             let tip = envelope.chain().tip_m(&home.position_rad);

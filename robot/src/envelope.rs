@@ -1,6 +1,6 @@
 //! The limits nothing may pass: the last word on every action.
 
-use crate::{Chain, Joint, JointVec, joint};
+use crate::{ActionMode, Chain, Joint, JointVec, joint};
 
 /// A commanded position and the speed at which it is moving.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,11 +57,12 @@ pub struct Clamped {
 
 /// Position, velocity and acceleration limits a joint, and a box the tip stays in.
 ///
-/// An action of 1 asks for a joint's full speed over one period. The same function clamps candidates while planning
+/// What an action asks for is the [`ActionMode`]'s to say. The same function clamps candidates while planning
 /// and the chosen action before it is sent, so the action scored is the action sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     joints: Vec<Joint>,
+    mode: ActionMode,
     chain: Chain,
     workspace_min_m: [f32; 3],
     workspace_max_m: [f32; 3],
@@ -72,6 +73,7 @@ impl Envelope {
     /// Assembles checked parts; [`crate::Config`] is what checks them.
     pub fn new(
         joints: Vec<Joint>,
+        mode: ActionMode,
         chain: Chain,
         workspace_min_m: [f32; 3],
         workspace_max_m: [f32; 3],
@@ -79,11 +81,30 @@ impl Envelope {
     ) -> Self {
         Self {
             joints,
+            mode,
             chain,
             workspace_min_m,
             workspace_max_m,
             period_s,
         }
+    }
+
+    /// Actuators of a plant that has no tip to keep in a box.
+    pub fn without_geometry(joints: Vec<Joint>, mode: ActionMode, period_s: f32) -> Self {
+        let everywhere = f32::INFINITY;
+        Self::new(
+            joints,
+            mode,
+            Chain::default(),
+            [-everywhere; 3],
+            [everywhere; 3],
+            period_s,
+        )
+    }
+
+    /// What an action means.
+    pub fn mode(&self) -> ActionMode {
+        self.mode
     }
 
     /// The joints, in order.
@@ -128,7 +149,18 @@ impl Envelope {
                 hits |= LimitHits::NOT_FINITE;
                 0.0
             };
-            let mut v = finite * joint.velocity_max_rad_s;
+            let position = from.position_rad[index];
+            let mut v = match self.mode {
+                ActionMode::Velocity => finite * joint.velocity_max_rad_s,
+                ActionMode::Effort => {
+                    let target = joint.middle_rad() + finite * joint.half_range_rad();
+                    let within = target.max(joint.position_min_rad).min(joint.position_max_rad);
+                    if within != target {
+                        hits |= LimitHits::POSITION;
+                    }
+                    (within - position) / dt
+                }
+            };
             let mut bound = |v: f32, low: f32, high: f32, bit: u8| {
                 let bounded = v.max(low).min(high);
                 if bounded != v {
@@ -145,7 +177,11 @@ impl Envelope {
             let before = from.velocity_rad_s[index];
             let change = joint.acceleration_max_rad_s2 * dt;
             v = bound(v, before - change, before + change, LimitHits::ACCELERATION);
-            let position = from.position_rad[index];
+            if self.mode == ActionMode::Effort {
+                // The control is within its range already, and has no mass to brake.
+                let _ = velocity.push(v);
+                continue;
+            }
             let up = braking_velocity(
                 joint.position_max_rad - position,
                 joint.acceleration_max_rad_s2,
@@ -176,7 +212,12 @@ impl Envelope {
             .joints
             .iter()
             .zip(&next.velocity_rad_s)
-            .map(|(joint, v)| (v / joint.velocity_max_rad_s).clamp(-1.0, 1.0))
+            .zip(&next.position_rad)
+            .map(|((joint, v), position)| match self.mode {
+                ActionMode::Velocity => v / joint.velocity_max_rad_s,
+                ActionMode::Effort => (position - joint.middle_rad()) / joint.half_range_rad(),
+            })
+            .map(|action| action.clamp(-1.0, 1.0))
             .collect();
         Clamped {
             action,

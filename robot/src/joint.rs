@@ -16,6 +16,18 @@ pub fn zeros(n: usize) -> JointVec {
     JointVec::from_slice(&[0.0; MAX_JOINTS][..n]).expect("a slice of a MAX_JOINTS array fits")
 }
 
+/// What an action means to a joint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionMode {
+    /// 1 is the joint's full speed over one period; 0 holds it.
+    #[default]
+    Velocity,
+    /// 1 is the upper end of the joint's range, -1 the lower, whatever the set point was before; 0 is the middle. For
+    /// plants whose actuators take forces or torques: their set point is the control itself, and 0 lets go.
+    Effort,
+}
+
 /// A revolute joint and the limits that the guard and the firmware enforce.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joint {
@@ -31,6 +43,26 @@ pub struct Joint {
     pub acceleration_max_rad_s2: f32,
     /// Where an episode starts and a parked arm rests.
     pub home_rad: f32,
+}
+
+impl Joint {
+    /// The middle of its range.
+    pub fn middle_rad(&self) -> f32 {
+        0.5 * (self.position_min_rad + self.position_max_rad)
+    }
+
+    /// What an action of 1 asks for: a speed in radians a second, or the upper end of its range as seen from the middle.
+    pub fn action_scale(&self, mode: ActionMode) -> f32 {
+        match mode {
+            ActionMode::Velocity => self.velocity_max_rad_s,
+            ActionMode::Effort => self.half_range_rad(),
+        }
+    }
+
+    /// Half of its range.
+    pub fn half_range_rad(&self) -> f32 {
+        0.5 * (self.position_max_rad - self.position_min_rad)
+    }
 }
 
 /// Measured joints at one instant.

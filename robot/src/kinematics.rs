@@ -15,8 +15,8 @@ pub struct Link {
     pub axis: [f32; 3],
 }
 
-/// A chain of revolute joints ending in a tip.
-#[derive(Debug, Clone, PartialEq)]
+/// A chain of revolute joints ending in a tip. The default has no links, and its tip at the origin.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chain {
     links: Vec<(Isometry3<f32>, Unit<Vector3<f32>>)>,
     tip: Point3<f32>,

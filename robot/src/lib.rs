@@ -18,6 +18,6 @@ pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
 pub use config::{Config, ConfigError};
 pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
 pub use frame::{FRAME_BYTES, FRAME_SIDE, Frame};
-pub use joint::{Joint, JointState, JointVec, MAX_JOINTS};
+pub use joint::{ActionMode, Joint, JointState, JointVec, MAX_JOINTS};
 pub use kinematics::{Chain, Link};
-pub use plant::Plant;
+pub use plant::{Plant, PlantError};

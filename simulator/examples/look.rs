@@ -1,6 +1,6 @@
 //! Draws a few episodes' first frames of both tasks, four times enlarged: `look contact-sheet.png`.
 
-use robot::{FRAME_SIDE, Frame, Plant};
+use robot::{FRAME_SIDE, Frame};
 use simulator::{Simulator, Task};
 
 const COLUMNS: usize = 5;

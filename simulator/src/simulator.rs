@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rapier3d::math::Vector;
-use robot::{Frame, JointState, JointVec, Plant};
+use robot::{Frame, JointState, JointVec, Plant, PlantError};
 
 use crate::planar::PlanarArm;
 use crate::render::Renderer;
@@ -128,26 +128,48 @@ impl Simulator {
             Arm::Spatial(_) => 0.3,
         }
     }
-}
 
-impl Plant for Simulator {
-    fn joint_count(&self) -> usize {
-        self.position_rad().len()
-    }
-
-    fn reset(&mut self, seed: u64) {
+    /// Starts a new episode: a start pose and a target drawn from `seed`.
+    pub fn reset(&mut self, seed: u64) {
         self.target_m = match &mut self.arm {
             Arm::Planar(arm) => arm.reset(seed),
             Arm::Spatial(arm) => arm.reset(seed),
         };
     }
 
+    /// Moves by `dt_s` seconds towards `set_point_rad`; without torque the joints coast and come to rest.
     #[inline]
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
+    pub fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
         match &mut self.arm {
             Arm::Planar(arm) => arm.step(set_point_rad, torque_on, dt_s),
             Arm::Spatial(arm) => arm.step(set_point_rad, torque_on, dt_s),
         }
+    }
+
+    /// What the camera sees now.
+    pub fn render(&mut self, frame: &mut Frame) {
+        let mut position_rad = robot::joint::zeros(self.joint_count());
+        position_rad.copy_from_slice(self.position_rad());
+        self.renderer
+            .render(&self.scene, &position_rad, self.target_m, frame);
+    }
+}
+
+// A simulator in this process does not fail: the methods above do the same without a `Result`.
+impl Plant for Simulator {
+    fn joint_count(&self) -> usize {
+        self.position_rad().len()
+    }
+
+    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+        Self::reset(self, seed);
+        Ok(())
+    }
+
+    #[inline]
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
+        Self::step(self, set_point_rad, torque_on, dt_s);
+        Ok(())
     }
 
     fn joints(&self) -> JointState {
@@ -158,11 +180,9 @@ impl Plant for Simulator {
         }
     }
 
-    fn render(&mut self, frame: &mut Frame) {
-        let mut position_rad = robot::joint::zeros(self.joint_count());
-        position_rad.copy_from_slice(self.position_rad());
-        self.renderer
-            .render(&self.scene, &position_rad, self.target_m, frame);
+    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+        Self::render(self, frame);
+        Ok(())
     }
 
     #[inline]

@@ -249,7 +249,10 @@ impl Dataset {
         let (batch, length) = (optimiser.batch as usize, self.length);
         let width = self.robot.joint_names.len();
         let mut stream = Stream::new(seed, update);
-        let from_planned = (optimiser.planned_fraction * batch as f64).round() as usize;
+        let from_planned = optimiser
+            .planned_fraction
+            .map(|fraction| (fraction * batch as f64).round() as usize);
+        let all = self.planned.total() + self.random.total();
         let mut out = Assembled {
             shape: [length, batch, width],
             frames: vec![0; batch * length * FRAME_BYTES],
@@ -258,11 +261,12 @@ impl Dataset {
         };
         let mut chunk = vec![0; length * FRAME_BYTES];
         for row in 0..batch {
-            let pool = match (self.planned.total() > 0, self.random.total() > 0) {
-                (true, true) if row < from_planned => &self.planned,
-                (true, false) => &self.planned,
-                _ => &self.random,
+            let of_planned = match from_planned {
+                None => stream.below(all) < self.planned.total(),
+                Some(_) if self.random.total() == 0 => true,
+                Some(rows) => row < rows && self.planned.total() > 0,
             };
+            let pool = if of_planned { &self.planned } else { &self.random };
             let (usable, start) = pool.find(stream.below(pool.total()));
             let stretch = self
                 .cache

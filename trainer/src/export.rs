@@ -152,6 +152,7 @@ fn manifest(
     files: BTreeMap<String, String>,
 ) -> Manifest {
     let joints = config.envelope.joints();
+    let mode = config.envelope.mode();
     Manifest {
         format_version: MANIFEST_VERSION,
         dimensions: Dimensions {
@@ -164,7 +165,8 @@ fn manifest(
         robot: provenance.robot.name.clone(),
         task: provenance.robot.task.clone(),
         joint_names: provenance.robot.joint_names.clone(),
-        action_scale_rad_s: joints.iter().map(|joint| joint.velocity_max_rad_s).collect(),
+        action: mode,
+        action_scale_rad_s: joints.iter().map(|joint| joint.action_scale(mode)).collect(),
         sampled_latents: model.sizes.design != Design::Rnn,
         image: world_model::image::PREPROCESSING.to_owned(),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),

@@ -171,8 +171,10 @@ pub struct Optimiser {
     pub epsilon: f64,
     /// Global gradient norm is clipped to this; PlaNet: 1000.
     pub gradient_clip: f64,
-    /// Share of each batch drawn from planned (not random) episodes, once there are any.
-    pub planned_fraction: f64,
+    /// Share of each batch drawn from planned (not random) episodes, once there are any. `None` draws all chunks alike, as
+    /// PlaNet does.
+    #[serde(default)]
+    pub planned_fraction: Option<f64>,
 }
 
 impl Preset {
@@ -185,7 +187,9 @@ impl Preset {
             path: path.to_owned(),
             source,
         })?;
-        let preset: Self = ron::from_str(&text).map_err(|error| PresetError::Syntax {
+        let options =
+            ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        let preset: Self = options.from_str(&text).map_err(|error| PresetError::Syntax {
             path: path.to_owned(),
             line: error.span.start.line,
             column: error.span.start.col,
@@ -267,11 +271,11 @@ impl Preset {
             let problem = format!("{} must be 0 (all) or above", l.decoded_frames);
             return refuse("loss.decoded_frames", problem);
         }
-        if !(0.0..=1.0).contains(&o.planned_fraction) {
-            return refuse(
-                "optimiser.planned_fraction",
-                format!("{} is outside 0 to 1", o.planned_fraction),
-            );
+        if let Some(fraction) = o.planned_fraction
+            && !(0.0..=1.0).contains(&fraction)
+        {
+            let problem = format!("{fraction} is outside 0 to 1");
+            return refuse("optimiser.planned_fraction", problem);
         }
         if o.decay_from > o.updates {
             return refuse(

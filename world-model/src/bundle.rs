@@ -159,7 +159,8 @@ impl Bundle {
         let manifest = &self.manifest;
         let joints = config.envelope.joints();
         let names: Vec<&str> = joints.iter().map(|joint| joint.name.as_str()).collect();
-        let scale: Vec<f32> = joints.iter().map(|joint| joint.velocity_max_rad_s).collect();
+        let mode = config.envelope.mode();
+        let scale: Vec<f32> = joints.iter().map(|joint| joint.action_scale(mode)).collect();
         let fields = [
             (
                 "joint_names",
@@ -176,6 +177,7 @@ impl Bundle {
                 manifest.period_s.to_string(),
                 config.period_s.to_string(),
             ),
+            ("action", format!("{:?}", manifest.action), format!("{mode:?}")),
             (
                 "action_scale_rad_s",
                 format!("{:?}", manifest.action_scale_rad_s),

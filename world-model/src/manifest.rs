@@ -23,7 +23,11 @@ pub struct Manifest {
     pub task: String,
     /// Joints, in the order of an action's elements.
     pub joint_names: Vec<String>,
-    /// Joint speed that an action of 1 asks for, a joint.
+    /// What an action means.
+    #[serde(default)]
+    pub action: robot::ActionMode,
+    /// What an action of 1 asks for, a joint: in radians a second, or in radians (of whatever unit the actuator has) if it
+    /// means an effort.
     pub action_scale_rad_s: Vec<f32>,
     /// Whether the stochastic state is drawn when the model imagines. A deterministic model follows its mean.
     #[serde(default = "yes")]

@@ -18,6 +18,9 @@ pub(crate) struct Learn {
     /// `configs/learn-PRESET.ron`.
     #[arg(long)]
     preset: String,
+    /// Learn on this rig instead of the preset's robot, such as `dmc:cartpole-balance`.
+    #[arg(long)]
+    rig: Option<String>,
     /// Names all randomness: data, weights, batches.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -39,8 +42,8 @@ pub(crate) struct Learn {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
-    /// Robot file.
-    robot: PathBuf,
+    /// Robot file, or the name of a rig, such as `dmc:cartpole-balance`.
+    robot: String,
     /// Training preset.
     train: PathBuf,
     /// Random episodes to begin with, and their length in control periods.
@@ -63,6 +66,9 @@ struct Plan {
     final_first: u64,
     /// The oracle's budget: `paper` or `robot`.
     oracle_budget: String,
+    /// More arguments for recording with the planner and for evaluating, such as the paper's search.
+    #[serde(default)]
+    planner: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -198,7 +204,14 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         fs::read_to_string(&path).with_context(|| format!("{}: no such learning preset", path.display()))?;
     let mut plan: Plan = ron::from_str(&text)
         .map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
-    plan.robot = root.join(&plan.robot);
+    if let Some(rig) = &arguments.rig {
+        plan.robot.clone_from(rig);
+    }
+    if plan.is_rig() {
+        crate::rig::ensure(&root)?;
+    } else {
+        plan.robot = root.join(&plan.robot).display().to_string();
+    }
     plan.train = root.join(&plan.train);
     println!("building");
     crate::run(
@@ -222,6 +235,11 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let out = arguments.out.clone().unwrap_or_else(|| {
         let values = arguments.set.iter().filter_map(|set| set.split_once('='));
         let suffix: String = values.map(|(_, value)| format!("-{value}")).collect();
+        let rig = arguments
+            .rig
+            .iter()
+            .map(|rig| format!("-{}", rig.replace(':', "-")));
+        let suffix: String = rig.chain([suffix]).collect();
         let name = format!("out/learn-{}{suffix}-{}", arguments.preset, arguments.seed);
         root.join(name)
     });
@@ -235,11 +253,21 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?,
         Err(_) => Progress::default(),
     };
-    let inputs = [&path, &plan.robot, &plan.train]
-        .map(fs::read_to_string)
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(|| format!("{}: names a file that cannot be read", path.display()))?;
+    let read = |file: &Path| {
+        fs::read_to_string(file).with_context(|| {
+            format!(
+                "{}: names {}, which cannot be read",
+                path.display(),
+                file.display()
+            )
+        })
+    };
+    let robot = if plan.is_rig() {
+        plan.robot.clone()
+    } else {
+        read(Path::new(&plan.robot))?
+    };
+    let inputs = vec![read(&path)?, robot, read(&plan.train)?];
     if progress.steps_done > 0 && !progress.inputs.is_empty() && progress.inputs != inputs {
         bail!(
             "{}: begun with another learning preset, robot file or training preset; undo the change, or name another --out",
@@ -337,6 +365,25 @@ fn finish(arguments: &Learn, out: &Path, progress: &Progress) -> anyhow::Result<
 }
 
 impl Plan {
+    /// Whether the robot is a rig, which describes itself.
+    fn is_rig(&self) -> bool {
+        self.robot.contains(':')
+    }
+
+    /// Names the robot to `armillary`.
+    fn robot_arguments(&self) -> [&str; 2] {
+        [if self.is_rig() { "--rig" } else { "--robot" }, &self.robot]
+    }
+
+    /// The robot file for `armillary-train`: that of a rig is among its logs.
+    fn robot_file(&self, out: &Path) -> PathBuf {
+        if self.is_rig() {
+            out.join("runs/random/robot.ron")
+        } else {
+            PathBuf::from(&self.robot)
+        }
+    }
+
     fn step(
         &self,
         step: &Step,
@@ -363,11 +410,8 @@ impl Plan {
                     "--seed",
                     &base.to_string(),
                 ]);
-                command
-                    .arg("--robot")
-                    .arg(&self.robot)
-                    .arg("--out")
-                    .arg(out.join("runs/random"));
+                command.args(self.robot_arguments());
+                command.arg("--out").arg(out.join("runs/random"));
                 command
             }
             Step::Record(round) => {
@@ -388,11 +432,8 @@ impl Plan {
                 ]);
                 command.args(["--noise", &self.noise.to_string()]);
                 command.arg("--bundle").arg(out.join("bundle"));
-                command
-                    .arg("--robot")
-                    .arg(&self.robot)
-                    .arg("--out")
-                    .arg(out.join("runs/planner"));
+                command.args(self.robot_arguments()).args(&self.planner);
+                command.arg("--out").arg(out.join("runs/planner"));
                 command
             }
             Step::Train(until) => {
@@ -421,25 +462,24 @@ impl Plan {
                     .arg("export")
                     .arg("--checkpoint")
                     .arg(out.join("model/checkpoint.safetensors"));
-                command
-                    .arg("--robot")
-                    .arg(&self.robot)
-                    .arg("--out")
-                    .arg(out.join("bundle"));
+                command.arg("--robot").arg(self.robot_file(out));
+                command.arg("--out").arg(out.join("bundle"));
                 command
             }
             Step::Evaluate { last, .. } => {
                 let mut command = Command::new(&tools.armillary);
-                command.args(["eval", "--json"]).arg("--robot").arg(&self.robot);
+                command.args(["eval", "--json"]).args(self.robot_arguments());
                 command.arg("--bundle").arg(out.join("bundle"));
+                command.args(&self.planner);
                 if *last {
                     command.args(["--episodes", &self.final_episodes.to_string()]);
-                    command.args([
-                        "--first",
-                        &self.final_first.to_string(),
-                        "--oracle-budget",
-                        &self.oracle_budget,
-                    ]);
+                    command.args(["--first", &self.final_first.to_string()]);
+                    if self.is_rig() {
+                        // Planning on the true simulator takes a quarter of an hour an episode there.
+                        command.args(["--agents", "agent,random"]);
+                    } else {
+                        command.args(["--oracle-budget", &self.oracle_budget]);
+                    }
                 } else {
                     command.args([
                         "--episodes",

@@ -8,6 +8,7 @@ mod deny;
 mod learn;
 mod libtorch;
 mod python;
+mod rig;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -29,6 +30,9 @@ struct Arguments {
 enum Task {
     /// Fetch LibTorch for the trainer (package registry, no root). Done by the others when needed.
     Setup,
+    /// Make a Python environment in `.venv-rig` in which dm_control and Gymnasium environments run as arms
+    /// (`armillary record --rig dmc:cartpole-balance`). Done by the others when needed.
+    Rig,
     /// Set up, then run every test of the workspace, trainer included.
     Test {
         /// Passed on to `cargo test`.
@@ -59,6 +63,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => libtorch::ensure(&root()),
+        Task::Rig => rig::ensure(&root()),
         Task::Test { rest } => test(&rest),
         Task::Learn(arguments) => learn::run(&arguments),
         Task::Deny { advisories } => deny::run(advisories),

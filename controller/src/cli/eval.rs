@@ -7,20 +7,19 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use controller::eval::{Returns, score};
 use controller::lockstep::Outcome;
-use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
+use controller::session::{EVALUATION_SEEDS, PolicyChoice};
 use episode::PlanSource;
 use serde::Serialize;
 
 use super::planner::PlannerOptions;
 use super::scores::{OracleBudget, oracle_returns};
-use super::{PipelineName, default_jobs, log_path};
+use super::{PipelineName, RobotChoice, default_jobs, log_path};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Eval {
-    /// Robot file.
-    #[arg(long)]
-    robot: PathBuf,
+    #[command(flatten)]
+    robot: RobotChoice,
     /// The model.
     #[arg(long)]
     bundle: Option<PathBuf>,
@@ -36,6 +35,9 @@ pub(crate) struct Eval {
     /// Who is scored.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["agent", "random", "oracle"])]
     agents: Vec<Contender>,
+    /// What plans: the model, or the true simulator, which is the same as `--agents oracle`.
+    #[arg(long = "planner", value_enum, conflicts_with = "agents")]
+    plans_with: Option<PlansWith>,
     /// Oracle's budget: the paper's, or the robot file's.
     #[arg(long, value_enum, default_value = "paper")]
     oracle_budget: OracleBudget,
@@ -68,6 +70,15 @@ enum Contender {
     Random,
     /// CEM on the true simulator.
     Oracle,
+}
+
+/// What a planner looks ahead with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PlansWith {
+    /// The bundle's model.
+    Model,
+    /// The simulator itself, which sees the state and not the camera.
+    TrueSimulator,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -119,13 +130,20 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         .transpose()
         .context("--deadline-ms: write a number of milliseconds from 0 on")?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    for agent in &arguments.agents {
+    let agents = match arguments.plans_with {
+        None => arguments.agents.as_slice(),
+        Some(PlansWith::Model) => &[Contender::Agent],
+        Some(PlansWith::TrueSimulator) => &[Contender::Oracle],
+    };
+    for agent in agents {
         let policy = match agent {
             Contender::Agent => PolicyChoice::Planner { noise: 0.0 },
             _ => PolicyChoice::Random,
         };
         let pipeline = arguments.pipeline.map(Into::into);
-        let mut session = Session::new(&arguments.robot, arguments.bundle.as_deref(), policy, pipeline)?;
+        let mut session = arguments
+            .robot
+            .session(arguments.bundle.as_deref(), policy, pipeline)?;
         let oracle_budget = arguments.oracle_budget.of(&session.config);
         session.config.planner = arguments.planner.apply(&session.config.planner)?;
         session.deadline = deadline;

@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::Context;
 use clap::ValueEnum;
 use controller::eval::{Returns, score};
+use controller::oracle::TrueWorld;
 use controller::session::{PolicyChoice, Session};
+use controller::world::World;
 use controller::{jobs, oracle};
 use robot::Config;
 use robot::config::Planner;
@@ -143,11 +145,21 @@ pub(crate) fn oracle_returns(
     ticks: u32,
     jobs: usize,
 ) -> anyhow::Result<Vec<f32>> {
-    let task = session.task()?;
+    let world = session.world()?;
+    // A process plans on all cores by itself.
+    let jobs = if matches!(world, World::Process(_)) {
+        1
+    } else {
+        jobs
+    };
     jobs::over(
         seeds,
         jobs,
-        || Ok(()),
-        |(), &seed| Ok(oracle::run(&session.config, task, budget, seed, ticks)?),
+        || TrueWorld::new(&world, &session.config),
+        |world, &seed| {
+            let total = oracle::run(&session.config, world, budget, seed, ticks)?;
+            log::info!("planning on the true simulator, episode {seed}: return {total:.1}");
+            Ok(total)
+        },
     )
 }

@@ -4,19 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
 use clap::ValueEnum;
-use controller::session::{PolicyChoice, Session};
-use firmware_bridge::arm::ArmOptions;
+use controller::session::PolicyChoice;
+
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
-use simulator::Simulator;
+
+use super::RobotChoice;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sim {
-    /// Robot file with a `simulator` section.
-    #[arg(long)]
-    robot: PathBuf,
+    #[command(flatten)]
+    robot: RobotChoice,
     /// Where the serial port is to appear.
     #[arg(long)]
     serial: PathBuf,
@@ -42,11 +41,9 @@ enum Mode {
 
 /// Serves.
 pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
-    let session = Session::new(&arguments.robot, None, PolicyChoice::Hold, None)?;
-    let arm =
-        ArmOptions::from_config(&session.config).context("the robot file's joints have no usable limits")?;
+    let session = arguments.robot.session(None, PolicyChoice::Hold, None)?;
     let options = BridgeOptions {
-        arm,
+        arm: session.arm_options()?,
         mode: match arguments.mode {
             Mode::Lockstep => BridgeMode::Lockstep,
             Mode::RealTime => BridgeMode::RealTime,
@@ -55,7 +52,7 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
         frame_path: arguments.frames.clone(),
         watch_parent: arguments.watch_parent,
     };
-    let bridge = SimulatorBridge::new(Simulator::new(session.task()?)?, options)?;
+    let bridge = SimulatorBridge::new(session.world()?.plant(&session.config)?, options)?;
     println!(
         "serial port {}, frame socket {}",
         bridge.serial_path().display(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use robot::{Frame, Plant};
+use robot::{Frame, Plant, PlantError};
 
 use super::{Lockstep, Observation, RigError, VALID_PERIODS, accepted, observed};
 use crate::arm::{ArmOptions, SimulatedArm};
@@ -43,15 +43,23 @@ impl<P: Plant> LoopbackStream<P> {
     }
 
     /// Lets one control period pass.
-    pub fn advance_period(&mut self) {
-        self.arm.advance_period();
+    ///
+    /// # Errors
+    /// The plant's.
+    pub fn advance_period(&mut self) -> Result<(), PlantError> {
+        self.arm.advance_period()?;
         self.transmit();
+        Ok(())
     }
 
     /// Starts a new episode.
-    pub fn reset(&mut self, seed: u64) {
-        self.arm.reset(seed);
+    ///
+    /// # Errors
+    /// The plant's.
+    pub fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+        self.arm.reset(seed)?;
         self.transmit();
+        Ok(())
     }
 
     fn transmit(&mut self) {
@@ -120,14 +128,14 @@ impl<P: Plant> Loopback<P> {
             accepted(&telemetry, seq)?;
         }
         let arm = self.link.stream_mut().arm_mut();
-        arm.render(frame);
+        arm.render(frame)?;
         Ok(observed(telemetry, arm.reward()))
     }
 }
 
 impl<P: Plant> Lockstep for Loopback<P> {
     fn reset(&mut self, seed: u64, frame: &mut Frame) -> Result<Observation, RigError> {
-        self.link.stream_mut().reset(seed);
+        self.link.stream_mut().reset(seed)?;
         self.link.handshake()?;
         self.observe(None, frame)
     }
@@ -136,7 +144,7 @@ impl<P: Plant> Lockstep for Loopback<P> {
         let seq = self
             .link
             .send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
-        self.link.stream_mut().advance_period();
+        self.link.stream_mut().advance_period()?;
         self.observe(Some(seq), frame)
     }
 
@@ -144,7 +152,7 @@ impl<P: Plant> Lockstep for Loopback<P> {
         // The arm has read everything already; the ping is there because the other rig sends one, and an arm that is
         // spoken to does not let go.
         self.link.sync(ANSWER_US)?;
-        self.link.stream_mut().advance_period();
+        self.link.stream_mut().advance_period()?;
         self.observe(None, frame)
     }
 

@@ -3,7 +3,7 @@
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareLimits, FirmwareOptions, JointLimits};
 use robot::philox::Stream;
-use robot::{Frame, JointState, JointVec, Plant, joint};
+use robot::{Frame, JointState, JointVec, Plant, PlantError, joint};
 
 pub(crate) const JOINTS: usize = 2;
 pub(crate) const PERIOD_US: u64 = 100_000;
@@ -36,15 +36,16 @@ impl Plant for TestPlant {
         JOINTS
     }
 
-    fn reset(&mut self, seed: u64) {
+    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
         let mut random = Stream::new(seed, 0);
         for rad in &mut self.joints.position_rad {
             *rad = random.range(-1.0, 1.0);
         }
         self.joints.velocity_rad_s = joint::zeros(JOINTS);
+        Ok(())
     }
 
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
         self.steps += 1;
         self.torque_on = torque_on;
         for (index, asked) in set_point_rad.iter().enumerate() {
@@ -56,18 +57,20 @@ impl Plant for TestPlant {
             self.joints.position_rad[index] += moved;
             self.joints.velocity_rad_s[index] = moved / dt_s;
         }
+        Ok(())
     }
 
     fn joints(&self) -> JointState {
         self.joints.clone()
     }
 
-    fn render(&mut self, frame: &mut Frame) {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
         frame.rgb_mut().fill(0);
         frame.rgb_mut()[..8].copy_from_slice(&self.steps.to_le_bytes());
         for (index, rad) in self.joints.position_rad.iter().enumerate() {
             frame.rgb_mut()[8 + 4 * index..][..4].copy_from_slice(&rad.to_le_bytes());
         }
+        Ok(())
     }
 
     fn reward(&self) -> f32 {

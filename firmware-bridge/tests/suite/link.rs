@@ -88,7 +88,7 @@ fn no_more_than_two_commands_are_in_flight() {
         "{error}"
     );
     link.send_e_stop().expect("an emergency stop is never held back");
-    link.stream_mut().advance_period();
+    link.stream_mut().advance_period().unwrap();
     link.poll().unwrap();
     assert_eq!(
         send(&mut link).unwrap(),
@@ -112,8 +112,8 @@ fn lost_commands_expire_and_do_not_block_the_link() {
         link.send_set_point(&[0.0; 2], 100_000, 150_000),
         Err(LinkError::InFlight { .. })
     ));
-    link.stream_mut().inner_mut().advance_period();
-    link.stream_mut().inner_mut().advance_period();
+    link.stream_mut().inner_mut().advance_period().unwrap();
+    link.stream_mut().inner_mut().advance_period().unwrap();
     link.send_set_point(&[0.0; 2], 100_000, 150_000)
         .expect("150 ms later the two are void");
 }
@@ -244,7 +244,7 @@ fn a_bad_line_never_breaks_a_limit() {
                 Err(error) => panic!("{error}"),
             }
             for _ in 0..5 {
-                link.stream_mut().inner_mut().arm_mut().substep();
+                link.stream_mut().inner_mut().arm_mut().substep().unwrap();
                 let set_point = link.stream().inner().arm().telemetry().set_point_rad;
                 for (now, before) in set_point.iter().zip(&mut before) {
                     assert!(
@@ -271,7 +271,7 @@ fn a_bad_line_never_breaks_a_limit() {
             drop: 1.0,
             ..FaultRates::default()
         });
-        (0..20).for_each(|_| link.stream_mut().inner_mut().advance_period());
+        (0..20).for_each(|_| link.stream_mut().inner_mut().advance_period().unwrap());
         let state = link.stream().inner().arm().state();
         assert!(
             matches!(state, FirmwareState::Released | FirmwareState::Idle),
@@ -358,7 +358,7 @@ fn a_device_clock_that_stood_still_does_not_keep_old_commands_valid() {
         // The host's clock goes on, the device's does not.
         link.wait(paused_us).unwrap();
         for _ in 0..15 {
-            link.stream_mut().inner_mut().advance_period();
+            link.stream_mut().inner_mut().advance_period().unwrap();
             assert!(link.poll().unwrap().is_some());
         }
         link.stream_mut().set_rates(FaultRates {
@@ -370,7 +370,7 @@ fn a_device_clock_that_stood_still_does_not_keep_old_commands_valid() {
             .unwrap();
         let mut rejected = 0;
         for _ in 0..5 {
-            link.stream_mut().inner_mut().advance_period();
+            link.stream_mut().inner_mut().advance_period().unwrap();
             if let Some(telemetry) = link.poll().unwrap() {
                 assert_eq!(telemetry.last_command_seq, 0, "pause {paused_us} us");
                 rejected = telemetry.rejected_age;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Link;
+use crate::{ActionMode, Link};
 
 /// RON options the robot file is read with.
 pub(super) fn options() -> ron::Options {
@@ -19,14 +19,20 @@ pub struct RawConfig {
     pub period_s: f32,
     /// Control periods in an episode.
     pub episode_ticks: u32,
+    /// What an action means.
+    #[serde(default)]
+    pub action: ActionMode,
     /// Joints, base first.
     pub joints: Vec<RawJoint>,
-    /// Links, one a joint, base first.
+    /// Links, one a joint, base first; none for a plant of actuators without a geometry.
+    #[serde(default)]
     pub links: Vec<Link>,
     /// The tip in the last link's frame.
+    #[serde(default)]
     pub tip_m: [f32; 3],
     /// The box the tip stays in, in the base frame.
-    pub workspace_m: RawBox,
+    #[serde(default)]
+    pub workspace_m: Option<RawBox>,
     /// Camera.
     pub capture: RawCapture,
     /// Serial link and the firmware's watchdog.
@@ -221,7 +227,7 @@ pub struct RawRealtime {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSimulator {
-    /// Task name: `reach-planar` or `reach`.
+    /// Task name: `reach-planar`, `reach`, or one of another program: `dmc:cartpole-balance`, `gym:Pendulum-v1`, `py:module:function`.
     pub task: String,
     /// Firmware and physics steps per control period.
     pub substeps: u32,

@@ -1,0 +1,61 @@
+"""Gymnasium environments with a box of actions and pictures."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+from PIL import Image
+
+from armillary_bridge.plant import FRAME_SIDE, Actuator, Plant, Spec
+
+DEFAULT_STEPS = 1000
+DEFAULT_PERIOD_S = 0.05
+
+
+class GymPlant(Plant):
+    """After an environment has terminated, its state stays and its reward is zero until the next episode."""
+
+    def __init__(self, name: str, environment: gymnasium.Env, repeat: int) -> None:
+        space = environment.action_space
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise TypeError(f"{name}: its actions are {space}; only a Box with one dimension can be driven")
+        if environment.render_mode != "rgb_array":
+            raise ValueError(f"{name}: make it with render_mode='rgb_array', it has {environment.render_mode}")
+        self._environment = environment
+        self._ended = True
+        limit = environment.spec.max_episode_steps if environment.spec else None
+        fps = environment.metadata.get("render_fps")
+        step_s = getattr(environment.unwrapped, "dt", None) or (1.0 / fps if fps else DEFAULT_PERIOD_S)
+        self.spec = Spec(
+            name=name,
+            actuators=tuple(
+                Actuator(f"actuator-{index}", float(low), float(high))
+                for index, (low, high) in enumerate(zip(space.low, space.high))
+            ),
+            period_s=float(step_s) * repeat,
+            action_repeat=repeat,
+            episode_ticks=(limit or DEFAULT_STEPS) // repeat,
+            software=f"gymnasium {gymnasium.__version__}",
+        )
+
+    def reset(self, seed: int) -> None:
+        # Gymnasium takes 32 bits in places.
+        self._environment.reset(seed=seed % 2**31)
+        self._ended = False
+
+    def step(self, control: np.ndarray) -> float:
+        total = 0.0
+        for _ in range(self.spec.action_repeat):
+            if self._ended:
+                break
+            _, reward, terminated, _, _ = self._environment.step(control.astype(np.float32))
+            total += float(reward)
+            self._ended = bool(terminated)
+        return total
+
+    def render(self) -> np.ndarray:
+        picture = Image.fromarray(np.asarray(self._environment.render(), np.uint8)).convert("RGB")
+        side = min(picture.size)
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        square = picture.crop((left, top, left + side, top + side))
+        return np.asarray(square.resize((FRAME_SIDE, FRAME_SIDE), Image.Resampling.BOX))

@@ -1,0 +1,105 @@
+"""Plants keep their promises: futures are what comes to pass, seeds name episodes, and the pipe says what went wrong."""
+
+import json
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from armillary_bridge import open_rig
+from armillary_bridge.futures import REWARDS, stepwise_returns
+
+TASKS = ["-".join(task) for task in REWARDS]
+
+
+@pytest.mark.parametrize("task", [*TASKS, "pendulum-swingup"])
+def test_futures_come_to_pass_and_leave_the_present_alone(task):
+    plant = open_rig(f"dmc:{task}")
+    random = np.random.default_rng(7)
+    plant.reset(3)
+    for _ in range(9):
+        plant.step(random.uniform(-1, 1, len(plant.spec.actuators)))
+    controls = random.uniform(-1, 1, (4, 5, len(plant.spec.actuators)))
+    foreseen = plant.returns(controls)
+    assert np.array_equal(plant.returns(controls), foreseen)
+    repeated = np.repeat(controls, plant.spec.action_repeat, axis=1)
+    np.testing.assert_allclose(foreseen, stepwise_returns(plant._environment, repeated), rtol=0, atol=2e-4)
+    earned = sum(plant.step(control) for control in controls[0])
+    assert earned == pytest.approx(foreseen[0], abs=2e-4)
+
+
+def test_a_seed_names_an_episode():
+    def pictures(seed):
+        plant.reset(seed)
+        before = plant.render()
+        plant.step(np.array([0.5]))
+        return before, plant.render()
+
+    plant = open_rig("dmc:cartpole-swingup")
+    first, other, again = pictures(1), pictures(2), pictures(1)
+    assert first[0].shape == (64, 64, 3) and first[0].dtype == np.uint8
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert not np.array_equal(first[1], other[1])
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_rewards_are_summed_over_the_repeat():
+    one, four = open_rig("dmc:cartpole-balance@1"), open_rig("dmc:cartpole-balance@4")
+    one.reset(5)
+    four.reset(5)
+    control = np.array([0.3])
+    for _ in range(3):
+        assert four.step(control) == pytest.approx(sum(one.step(control) for _ in range(4)))
+    assert (one.spec.period_s, four.spec.period_s) == (pytest.approx(0.01), pytest.approx(0.04))
+    assert (one.spec.episode_ticks, four.spec.episode_ticks) == (1000, 250)
+
+
+def test_a_gymnasium_environment_is_a_plant():
+    plant = open_rig("gym:Pendulum-v1")
+    plant.reset(2**40 + 3)
+    reward = plant.step(np.array([2.0]))
+    assert reward < 0 and plant.render().shape == (64, 64, 3)
+    with pytest.raises(NotImplementedError, match="needs MuJoCo"):
+        plant.returns(np.zeros((1, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dmc:cartpole-jump", "no such task"),
+        ("cartpole", "names no rig"),
+        ("dmc:cartpole-balance@0", "action repeat"),
+        ("gym:CartPole-v1", "only a Box"),
+        ("py:json:loads", "missing"),
+    ],
+)
+def test_a_wrong_name_says_what_is_wrong(name, words):
+    with pytest.raises(Exception, match=words):
+        open_rig(name)
+
+
+def test_the_pipe():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "armillary_bridge", "dmc:cartpole-balance"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+    def read(count):
+        data = process.stdout.read(count)
+        assert len(data) == count
+        return data
+
+    assert read(4) == b"ARMP"
+    version, length = struct.unpack("<II", read(8))
+    spec = json.loads(read(length))
+    assert version == 1 and spec["actuators"] == [{"name": "slide", "low": -1.0, "high": 1.0}]
+    process.stdin.write(b"R" + struct.pack("<Q", 1) + b"S" + struct.pack("<f", 0.5) + b"P" + b"?")
+    process.stdin.flush()
+    assert read(1) == b"\0"
+    assert read(1) == b"\0" and 0 < struct.unpack("<f", read(4))[0] <= 8
+    assert read(1) == b"\0" and len(set(read(64 * 64 * 3))) > 10
+    assert read(1) == b"\1" and b"protocol version" in read(struct.unpack("<I", read(4))[0])
+    process.stdin.write(b"Q")
+    process.stdin.close()
+    assert process.wait(20) == 0
