@@ -31,7 +31,7 @@ impl JointMapping {
     pub fn sha256(&self) -> String {
         let mode = match self.mode {
             ActionMode::Velocity => "",
-            ActionMode::Effort => "effort\n",
+            ActionMode::Absolute => "absolute\n",
         };
         let joints: String = self
             .joints

@@ -1,6 +1,7 @@
 //! The command line: a module a verb. Every failure prints what went wrong and what to do, and exits non-zero.
 
 mod bench;
+mod datasets;
 mod demo;
 mod e_stop;
 mod eval;
@@ -48,6 +49,10 @@ enum Command {
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
     Record(record::Record),
+    /// Make run logs of a LeRobotDataset, or of PlaNet's and Dreamer's `.npz` episodes.
+    Import(datasets::Import),
+    /// Make a LeRobotDataset of run logs.
+    Export(datasets::Export),
     /// Measure what a plan costs on this machine.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -72,6 +77,8 @@ pub(crate) fn main() -> ExitCode {
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Import(arguments) => datasets::import(&arguments),
+        Command::Export(arguments) => datasets::export(&arguments),
         Command::Bench(command) => bench::run(&command),
         Command::Eval(arguments) => eval::run(&arguments),
     };

@@ -1,11 +1,11 @@
 //! The simulated worlds a robot file can name, and the robot file of one that describes itself.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use firmware_bridge::ProcessPlant;
 use firmware_bridge::process::Spec;
+use robot::config::made::{Actuator, Made};
 use robot::{ActionMode, Config, Plant};
 use simulator::{Simulator, Task};
 
@@ -112,9 +112,9 @@ pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
             );
         }
     }
-    if config.envelope.mode() != ActionMode::Effort {
+    if config.envelope.mode() != ActionMode::Absolute {
         bail!(
-            "robot `{}`: field `action`: {rig} takes controls, not joint speeds; write `action: effort`",
+            "robot `{}`: field `action`: {rig} takes controls, not joint speeds; write `action: absolute`",
             config.name
         );
     }
@@ -140,28 +140,25 @@ pub fn robot_file(rig: &str) -> anyhow::Result<Config> {
 }
 
 fn robot_text(spec: &Spec) -> String {
-    let mut joints = String::new();
-    for actuator in &spec.actuators {
-        let home = 0.0_f32.clamp(actuator.low, actuator.high);
-        // From one end of its range to the other and back within a period: the actuator's limits are its range alone.
-        let speed = (4.0 * (actuator.high - actuator.low) / spec.period_s).min(100.0);
-        let _ = writeln!(
-            joints,
-            "        (name: {:?}, position_rad: ({:?}, {:?}), velocity_max_rad_s: {speed:?}, acceleration_max_rad_s2: 10000.0, \
-             home_rad: {home:?}),",
-            actuator.name, actuator.low, actuator.high
-        );
+    let actuators: Vec<Actuator> = spec
+        .actuators
+        .iter()
+        .map(|actuator| Actuator {
+            name: actuator.name.clone(),
+            low: actuator.low,
+            high: actuator.high,
+        })
+        .collect();
+    Made {
+        comment: &format!(
+            "{} by {}; rewards are summed over an action repeat of {}.",
+            spec.name, spec.software, spec.action_repeat
+        ),
+        name: &spec.name,
+        period_s: spec.period_s,
+        episode_ticks: spec.episode_ticks,
+        actuators: &actuators,
+        simulator: Some(&spec.name),
     }
-    TEMPLATE
-        .replace("{rig}", &spec.name)
-        .replace("{software}", &spec.software)
-        .replace("{repeat}", &spec.action_repeat.to_string())
-        .replace("{period}", &format!("{:?}", spec.period_s))
-        .replace("{max_age}", &format!("{:?}", 0.8 * spec.period_s))
-        .replace("{ticks}", &spec.episode_ticks.to_string())
-        .replace("{joints}", &joints)
+    .text()
 }
-
-/// The world waits by default, so that plans take the time they take; the trust monitor is off: what a model that is still
-/// learning finds surprising stops no simulation.
-const TEMPLATE: &str = include_str!("world/robot.ron");

@@ -1,5 +1,7 @@
 //! From logs to training data.
 
+use std::ops::Range;
+
 use robot::FRAME_BYTES;
 
 use crate::error::EpisodeError;
@@ -25,53 +27,75 @@ pub struct TrainingEpisode {
 }
 
 impl Episode {
-    /// The episode as training data.
-    ///
-    /// The action of frame t is the one **sent** at the edge before it (`ticks[t - 1].actuate`), not the one planned
-    /// or decided. A command that did not leave (`sent` is false) asked for no motion and counts as zero.
+    /// Ranges of ticks that follow one another without a break, of two or more.
     ///
     /// A stretch ends where the next tick is missing from the log, has no fresh frame, has a reward or an action that is
     /// not finite, or finds that the arm has stopped by itself or refused a command, and so has done something
-    /// else than was sent; the next one starts at the next usable tick. Repeating the last frame instead would teach
-    /// the model that actions have no effect. Stretches of one frame have no transition and are left out, so that a clean episode
-    /// gives one element, and a hopeless one none. A log that was cut off gives what was saved of it.
+    /// else than was sent; the next one starts at the next usable tick. Stretches of one frame have no transition and are
+    /// left out, so that a clean episode gives one, and a hopeless one none.
+    pub fn stretches(&self) -> Vec<Range<usize>> {
+        let mut stretches = Vec::new();
+        let mut open: Option<Range<usize>> = None;
+        for (index, tick) in self.ticks.iter().enumerate() {
+            // An episode begins with the arm held; after the first command it must follow.
+            let disobeyed = tick.tick > 0 && tick.capture.arm_disobeyed();
+            let seen = tick.capture.fresh && self.frames.get(index).is_some_and(Option::is_some);
+            let usable = seen && tick.capture.reward.is_finite() && !disobeyed;
+            let follows = index.checked_sub(1).is_some_and(|before| {
+                let previous: &TickRecord = &self.ticks[before];
+                tick.tick.checked_sub(1) == Some(previous.tick)
+                    && previous.actuate.action.iter().all(|value| value.is_finite())
+            });
+            match &mut open {
+                Some(range) if usable && follows => range.end = index + 1,
+                _ => {
+                    stretches.extend(open.take());
+                    open = usable.then_some(index..index + 1);
+                }
+            }
+        }
+        stretches.extend(open);
+        stretches.retain(|range| range.len() > 1);
+        stretches
+    }
+
+    /// The episode as training data, an element for each of its [`stretches`](Self::stretches). Repeating a frame where one
+    /// is missing would teach the model that actions have no effect.
+    ///
+    /// The action of frame t is the one **sent** at the edge before it (`ticks[t - 1].actuate`), not the one planned
+    /// or decided. A command that did not leave (`sent` is false) asked for no motion and counts as zero. A log that was
+    /// cut off gives what was saved of it.
     ///
     /// # Errors
     /// [`EpisodeError::Inconsistent`] if an action that was sent does not have one number a joint.
     pub fn training(&self) -> Result<Vec<TrainingEpisode>, EpisodeError> {
         let action_dim = self.info.joint_names.len();
-        let mut stretches = Vec::new();
-        let mut stretch = TrainingEpisode {
-            action_dim,
-            ..TrainingEpisode::default()
-        };
-        let mut previous: Option<&TickRecord> = None;
-        for (tick, frame) in self.ticks.iter().zip(&self.frames) {
-            // An episode begins with the arm held; after the first command it must follow.
-            let disobeyed = tick.tick > 0 && tick.capture.arm_disobeyed();
-            let usable = tick.capture.fresh && tick.capture.reward.is_finite() && !disobeyed;
-            let follows = previous.is_some_and(|previous| {
-                tick.tick.checked_sub(1) == Some(previous.tick)
-                    && previous.actuate.action.iter().all(|value| value.is_finite())
-            });
-            if !(usable && follows) {
-                stretch.end(&mut stretches);
+        let mut episodes = Vec::new();
+        for range in self.stretches() {
+            let mut episode = TrainingEpisode {
+                length: range.len(),
+                action_dim,
+                ..TrainingEpisode::default()
+            };
+            for frame in self.frames[range.clone()].iter().flatten() {
+                episode.frames.extend_from_slice(frame.rgb());
             }
-            if let Some(frame) = frame.as_ref().filter(|_| usable) {
-                stretch.frames.extend_from_slice(frame.rgb());
-                stretch.rewards.push(tick.capture.reward);
-                match previous.filter(|previous| stretch.length > 0 && previous.actuate.sent) {
-                    Some(previous) => stretch.actions.extend_from_slice(self.action_sent(previous)?),
-                    None => stretch.actions.extend(std::iter::repeat_n(0.0, action_dim)),
+            debug_assert_eq!(episode.frames.len(), episode.length * FRAME_BYTES);
+            let ticks = &self.ticks[range];
+            episode
+                .rewards
+                .extend(ticks.iter().map(|tick| tick.capture.reward));
+            episode.actions.resize(action_dim, 0.0);
+            for previous in &ticks[..ticks.len() - 1] {
+                if previous.actuate.sent {
+                    episode.actions.extend_from_slice(self.action_sent(previous)?);
+                } else {
+                    episode.actions.extend(std::iter::repeat_n(0.0, action_dim));
                 }
-                stretch.length += 1;
-            } else {
-                stretch.end(&mut stretches);
             }
-            previous = Some(tick);
+            episodes.push(episode);
         }
-        stretch.end(&mut stretches);
-        Ok(stretches)
+        Ok(episodes)
     }
 
     fn action_sent<'a>(&self, tick: &'a TickRecord) -> Result<&'a [f32], EpisodeError> {
@@ -88,20 +112,5 @@ impl Episode {
             tick: tick.tick,
             problem,
         })
-    }
-}
-
-impl TrainingEpisode {
-    /// Moves this stretch to `stretches`, if it has a transition, and starts the next.
-    fn end(&mut self, stretches: &mut Vec<Self>) {
-        let next = Self {
-            action_dim: self.action_dim,
-            ..Self::default()
-        };
-        let done = std::mem::replace(self, next);
-        if done.length > 1 {
-            debug_assert_eq!(done.frames.len(), done.length * FRAME_BYTES);
-            stretches.push(done);
-        }
     }
 }

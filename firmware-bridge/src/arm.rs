@@ -20,7 +20,7 @@ pub const JUMP_MAX_RAD: f32 = 0.25;
 fn jump_max_rad(config: &Config) -> f32 {
     match config.envelope.mode() {
         ActionMode::Velocity => JUMP_MAX_RAD,
-        ActionMode::Effort => config
+        ActionMode::Absolute => config
             .envelope
             .joints()
             .iter()

@@ -3,6 +3,7 @@
 //! Everything a run depends on is in this one RON file and the command line; there are no environment variables.
 
 pub mod edit;
+pub mod made;
 pub mod raw;
 
 use std::path::{Path, PathBuf};
@@ -186,7 +187,7 @@ impl Checker<'_> {
         }
     }
 
-    fn joints(&self, raw: &[raw::RawJoint]) -> Result<Vec<Joint>, ConfigError> {
+    fn joints(&self, raw: &[raw::RawJoint], mode: ActionMode) -> Result<Vec<Joint>, ConfigError> {
         self.count("joints", raw.len(), 1, MAX_JOINTS)?;
         let mut joints: Vec<Joint> = Vec::with_capacity(raw.len());
         for (index, joint) in raw.iter().enumerate() {
@@ -201,17 +202,22 @@ impl Checker<'_> {
                 let problem = format!("the lower limit {low} is not below the upper limit {high}");
                 return Err(self.refuse(field("position_rad"), problem, "write (lower, upper) in radians"));
             }
+            // Set points in units of their own have no sensible bounds of ours.
+            let (speed_max, change_max) = match mode {
+                ActionMode::Velocity => (100.0, 10_000.0),
+                ActionMode::Absolute => (f32::MAX, f32::MAX),
+            };
             self.within(
                 &field("velocity_max_rad_s"),
                 joint.velocity_max_rad_s,
                 1e-3,
-                100.0,
+                speed_max,
             )?;
             self.within(
                 &field("acceleration_max_rad_s2"),
                 joint.acceleration_max_rad_s2,
                 1e-2,
-                10_000.0,
+                change_max,
             )?;
             self.within(&field("home_rad"), joint.home_rad, low, high)?;
             joints.push(Joint {
@@ -227,13 +233,12 @@ impl Checker<'_> {
     }
 
     fn envelope(&self, raw: &raw::RawConfig) -> Result<Envelope, ConfigError> {
-        let joints = self.joints(&raw.joints)?;
+        let joints = self.joints(&raw.joints, raw.action)?;
         let Some(workspace_m) = &raw.workspace_m else {
-            if raw.action == ActionMode::Effort && raw.links.is_empty() {
+            if raw.action == ActionMode::Absolute && raw.links.is_empty() {
                 return Ok(Envelope::without_geometry(joints, raw.action, raw.period_s));
             }
-            let remedy =
-                "give the box the tip stays in; only a plant with `action: effort` and no links does without";
+            let remedy = "give the box the tip stays in; only a plant with `action: absolute` and no links does without";
             return Err(self.refuse("workspace_m", "is missing", remedy));
         };
         if raw.links.len() != joints.len() {

@@ -152,7 +152,7 @@ impl Envelope {
             let position = from.position_rad[index];
             let mut v = match self.mode {
                 ActionMode::Velocity => finite * joint.velocity_max_rad_s,
-                ActionMode::Effort => {
+                ActionMode::Absolute => {
                     let target = joint.middle_rad() + finite * joint.half_range_rad();
                     let within = target.max(joint.position_min_rad).min(joint.position_max_rad);
                     if within != target {
@@ -177,8 +177,8 @@ impl Envelope {
             let before = from.velocity_rad_s[index];
             let change = joint.acceleration_max_rad_s2 * dt;
             v = bound(v, before - change, before + change, LimitHits::ACCELERATION);
-            if self.mode == ActionMode::Effort {
-                // The control is within its range already, and has no mass to brake.
+            if self.mode == ActionMode::Absolute {
+                // It is within its range already, and has nothing to brake.
                 let _ = velocity.push(v);
                 continue;
             }
@@ -215,7 +215,7 @@ impl Envelope {
             .zip(&next.position_rad)
             .map(|((joint, v), position)| match self.mode {
                 ActionMode::Velocity => v / joint.velocity_max_rad_s,
-                ActionMode::Effort => (position - joint.middle_rad()) / joint.half_range_rad(),
+                ActionMode::Absolute => (position - joint.middle_rad()) / joint.half_range_rad(),
             })
             .map(|action| action.clamp(-1.0, 1.0))
             .collect();

@@ -24,8 +24,9 @@ pub enum ActionMode {
     #[default]
     Velocity,
     /// 1 is the upper end of the joint's range, -1 the lower, whatever the set point was before; 0 is the middle. For
-    /// plants whose actuators take forces or torques: their set point is the control itself, and 0 lets go.
-    Effort,
+    /// actuators that take forces or torques, whose set point is the control itself and whose middle lets go, and for data
+    /// whose actions are goals. No arm is driven so: its stop must hold it, not send it to the middle.
+    Absolute,
 }
 
 /// A revolute joint and the limits that the guard and the firmware enforce.
@@ -55,7 +56,7 @@ impl Joint {
     pub fn action_scale(&self, mode: ActionMode) -> f32 {
         match mode {
             ActionMode::Velocity => self.velocity_max_rad_s,
-            ActionMode::Effort => self.half_range_rad(),
+            ActionMode::Absolute => self.half_range_rad(),
         }
     }
 

@@ -26,8 +26,8 @@ pub struct Manifest {
     /// What an action means.
     #[serde(default)]
     pub action: robot::ActionMode,
-    /// What an action of 1 asks for, a joint: in radians a second, or in radians (of whatever unit the actuator has) if it
-    /// means an effort.
+    /// What an action of 1 asks for, a joint: in radians a second, or in radians (or whatever unit the actuator has) if it
+    /// is absolute.
     pub action_scale_rad_s: Vec<f32>,
     /// Whether the stochastic state is drawn when the model imagines. A deterministic model follows its mean.
     #[serde(default = "yes")]

@@ -1,0 +1,159 @@
+//! Names of files, features and columns.
+
+use std::path::{Path, PathBuf};
+
+use episode::EpisodeInfo;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::DatasetError;
+
+/// The format.
+pub(super) const VERSION: &str = "v3.0";
+
+pub(super) const STATE: &str = "observation.state";
+pub(super) const VELOCITY: &str = "observation.velocity";
+pub(super) const CAMERA: &str = "observation.images.camera";
+pub(super) const ACTION: &str = "action";
+pub(super) const NEXT_REWARD: &str = "next.reward";
+pub(super) const NEXT_DONE: &str = "next.done";
+pub(super) const SENT_ACTION: &str = "armillary.action";
+pub(super) const REWARD: &str = "armillary.reward";
+pub(super) const SENT: &str = "armillary.sent";
+pub(super) const EPISODE: &str = "episode_index";
+pub(super) const FRAME: &str = "frame_index";
+pub(super) const TASK: &str = "task_index";
+
+/// Files a folder may hold, LeRobot's default.
+pub(super) const CHUNK_FILES: usize = 1000;
+
+/// A data file is closed when it is larger, LeRobot's default.
+pub(super) const FILE_BYTES: usize = 100 << 20;
+
+pub(super) fn info_path(root: &Path) -> PathBuf {
+    root.join("meta/info.json")
+}
+
+pub(super) fn own_path(root: &Path) -> PathBuf {
+    root.join("meta/armillary.json")
+}
+
+pub(super) fn robot_path(root: &Path) -> PathBuf {
+    root.join("meta/robot.ron")
+}
+
+pub(super) fn tasks_path(root: &Path) -> PathBuf {
+    root.join("meta/tasks.parquet")
+}
+
+pub(super) fn episodes_path(root: &Path) -> PathBuf {
+    root.join("meta/episodes/chunk-000/file-000.parquet")
+}
+
+pub(super) fn data_path(root: &Path, file: usize) -> PathBuf {
+    root.join(format!(
+        "data/chunk-{:03}/file-{:03}.parquet",
+        file / CHUNK_FILES,
+        file % CHUNK_FILES
+    ))
+}
+
+/// `meta/armillary.json`: what the logs said of themselves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Own {
+    pub(super) robot: String,
+    pub(super) policy: String,
+    pub(super) pipeline: String,
+    /// The rate in `info.json` is a whole number.
+    pub(super) period_s: f32,
+    pub(super) joint_names: Vec<String>,
+    pub(super) reward_source: String,
+    pub(super) config_sha256: String,
+    pub(super) joint_calibration_sha256: Option<String>,
+    pub(super) software: String,
+}
+
+impl Own {
+    pub(super) fn of(info: &EpisodeInfo) -> Self {
+        Self {
+            robot: info.robot.clone(),
+            policy: info.policy.clone(),
+            pipeline: info.pipeline.clone(),
+            period_s: info.period_s,
+            joint_names: info.joint_names.clone(),
+            reward_source: info.reward_source.clone(),
+            config_sha256: info.config_sha256.clone(),
+            joint_calibration_sha256: info.joint_calibration_sha256.clone(),
+            software: info.software.clone(),
+        }
+    }
+
+    pub(super) fn info(self) -> EpisodeInfo {
+        EpisodeInfo {
+            robot: self.robot,
+            policy: self.policy,
+            pipeline: self.pipeline,
+            period_s: self.period_s,
+            joint_names: self.joint_names,
+            reward_source: self.reward_source,
+            config_sha256: self.config_sha256,
+            joint_calibration_sha256: self.joint_calibration_sha256,
+            software: self.software,
+            ..EpisodeInfo::default()
+        }
+    }
+}
+
+/// The features of an export, as `info.json` has them.
+pub(super) fn features(joints: &[String]) -> Map<String, Value> {
+    let count = joints.len();
+    let side = robot::FRAME_SIDE;
+    let vector = json!({"dtype": "float32", "shape": [count], "names": joints});
+    let one = |dtype: &str| json!({"dtype": dtype, "shape": [1], "names": null});
+    let picture =
+        json!({"dtype": "image", "shape": [side, side, 3], "names": ["height", "width", "channels"]});
+    [
+        (STATE, vector.clone()),
+        (VELOCITY, vector.clone()),
+        (CAMERA, picture),
+        (ACTION, vector.clone()),
+        (NEXT_REWARD, one("float32")),
+        (NEXT_DONE, one("bool")),
+        (SENT_ACTION, vector),
+        (REWARD, one("float32")),
+        (SENT, one("bool")),
+        ("timestamp", one("float32")),
+        (FRAME, one("int64")),
+        (EPISODE, one("int64")),
+        ("index", one("int64")),
+        (TASK, one("int64")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into_iter()
+    .collect()
+}
+
+/// `info.json` of an export.
+pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize) -> Value {
+    json!({
+        "codebase_version": VERSION,
+        "robot_type": own.robot,
+        "total_episodes": episodes,
+        "total_frames": frames,
+        "total_tasks": tasks,
+        "chunks_size": CHUNK_FILES,
+        "data_files_size_in_mb": FILE_BYTES >> 20,
+        "video_files_size_in_mb": 200,
+        "fps": (1.0 / own.period_s).round() as u32,
+        "splits": {"train": format!("0:{episodes}")},
+        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+        "video_path": null,
+        "features": features(&own.joint_names),
+    })
+}
+
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DatasetError> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| DatasetError::io(path, "cannot write", error.into()))?;
+    std::fs::write(path, text).map_err(|error| DatasetError::io(path, "cannot write", error))
+}

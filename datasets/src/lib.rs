@@ -1,0 +1,15 @@
+//! Run logs from and to the data sets of others: LeRobot's ([`lerobot`]) and the `.npz` episodes of PlaNet and Dreamer
+//! ([`npz`]). Training reads run logs alone; this crate is how other people's data becomes some.
+//!
+//! # Time
+//! A LeRobot frame holds an observation and the action that was taken **at** it, as a row of a run log does. An `.npz` episode
+//! holds in row t the action that **caused** observation t; the shift is made in [`npz`], with a test.
+
+mod error;
+pub mod lerobot;
+pub mod npz;
+mod picture;
+mod recording;
+
+pub use error::DatasetError;
+pub use recording::{Imported, Recording, Source, Step};

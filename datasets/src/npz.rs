@@ -1,0 +1,238 @@
+//! Episodes of PlaNet and Dreamer: one `.npz` each, with `image` [T, H, W, 3], `action` [T, A] and `reward` [T].
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+use npyz::{NpyFile, TypeChar};
+use robot::{Frame, JointVec, MAX_JOINTS};
+use zip::ZipArchive;
+
+use crate::recording::{Imported, Recording, Source, Step};
+use crate::{DatasetError, picture};
+
+/// Names under which the pictures go.
+const IMAGES: [&str; 2] = ["image", "observation"];
+
+/// The episodes (`*.npz`) in `dir`, sorted by name.
+///
+/// # Errors
+/// [`DatasetError::Empty`] if there are none.
+pub fn list(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let entries = std::fs::read_dir(dir).map_err(|error| DatasetError::io(dir, "cannot list", error))?;
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "npz"))
+        .collect();
+    found.sort();
+    if found.is_empty() {
+        return Err(DatasetError::Empty {
+            path: dir.to_owned(),
+            what: "no .npz file is here",
+        });
+    }
+    Ok(found)
+}
+
+/// How many numbers an action of the episode `path` has.
+///
+/// # Errors
+/// [`DatasetError`].
+pub fn action_width(path: &Path) -> Result<usize, DatasetError> {
+    let mut archive = open(path)?;
+    let (shape, _) = floats(path, &mut archive, "action")?;
+    width(path, &shape)
+}
+
+/// Writes the episodes `files` as run logs into `out`. `done` hears of each one.
+///
+/// # Errors
+/// [`DatasetError`]; the logs written until then are whole.
+pub fn import(
+    files: &[PathBuf],
+    out: &Path,
+    source: &Source,
+    done: &mut dyn FnMut(usize, usize),
+) -> Result<Imported, DatasetError> {
+    let mut imported = Imported::default();
+    for (index, path) in files.iter().enumerate() {
+        let (mut recording, clipped) = read(path)?;
+        recording.index = index as u64;
+        recording.task.clone_from(&source.info.task);
+        let joints = source.info.joint_names.len();
+        if recording
+            .steps
+            .first()
+            .is_some_and(|step| step.action.len() != joints)
+        {
+            let problem = format!("is not of {joints} numbers as in the first episode");
+            return Err(DatasetError::field(
+                path,
+                "action",
+                problem,
+                "import the episodes of one task at a time",
+            ));
+        }
+        imported.write(out, source, &recording)?;
+        imported.clipped += clipped;
+        done(index + 1, files.len());
+    }
+    Ok(imported)
+}
+
+/// An episode, and how many of its actions were beyond [-1, 1].
+///
+/// # Errors
+/// [`DatasetError`], naming the array.
+pub fn read(path: &Path) -> Result<(Recording, u64), DatasetError> {
+    let mut archive = open(path)?;
+    let frames = pictures(path, &mut archive)?;
+    let (shape, actions) = floats(path, &mut archive, "action")?;
+    let width = width(path, &shape)?;
+    let (_, rewards) = floats(path, &mut archive, "reward")?;
+    let length = frames.len();
+    for (field, found) in [("action", actions.len() / width), ("reward", rewards.len())] {
+        if found != length {
+            let problem = format!("has {found} rows, there are {length} pictures");
+            return Err(DatasetError::field(
+                path,
+                field,
+                problem,
+                "save the episode again",
+            ));
+        }
+    }
+    for (field, values) in [("action", &actions), ("reward", &rewards)] {
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let problem = format!("element {at} is {}", values[at]);
+            return Err(DatasetError::field(
+                path,
+                field,
+                problem,
+                "leave this episode out",
+            ));
+        }
+    }
+    let clipped = actions.iter().filter(|value| value.abs() > 1.0).count() as u64;
+    let steps = frames
+        .into_iter()
+        .enumerate()
+        .map(|(t, frame)| {
+            // The action in row t + 1 caused picture t + 1: it was sent at t.
+            let sent = t + 1 < length;
+            let row = |t: usize| actions[t * width..(t + 1) * width].iter();
+            let action: JointVec = if sent {
+                row(t + 1).map(|value| value.clamp(-1.0, 1.0)).collect()
+            } else {
+                robot::joint::zeros(width)
+            };
+            Step {
+                frame,
+                reward: rewards[t],
+                // Nothing measured the actuators: they were where they were told to be.
+                position_rad: row(t).map(|value| value.clamp(-1.0, 1.0)).collect(),
+                velocity_rad_s: robot::joint::zeros(width),
+                set_point_rad: action.clone(),
+                action,
+                sent,
+            }
+        })
+        .collect();
+    let recording = Recording {
+        steps,
+        ..Recording::default()
+    };
+    Ok((recording, clipped))
+}
+
+fn open(path: &Path) -> Result<ZipArchive<File>, DatasetError> {
+    let file = File::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
+    ZipArchive::new(file).map_err(|error| refuse(path, "archive", error.to_string()))
+}
+
+fn width(path: &Path, shape: &[u64]) -> Result<usize, DatasetError> {
+    match shape {
+        [_, width @ 1..=8] => Ok(*width as usize),
+        _ => Err(refuse(
+            path,
+            "action",
+            format!("has the shape {shape:?}, not [T, A] with A from 1 to {MAX_JOINTS}"),
+        )),
+    }
+}
+
+fn refuse(path: &Path, field: &str, problem: impl Into<String>) -> DatasetError {
+    let remedy = "an episode holds `image` [T, H, W, 3] uint8, `action` [T, A] and `reward` [T]";
+    DatasetError::field(path, field, problem, remedy)
+}
+
+/// An array's bytes, whole.
+fn entry(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Option<Vec<u8>>, DatasetError> {
+    let mut file = match archive.by_name(&format!("{name}.npy")) {
+        Ok(file) => file,
+        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
+        Err(error) => return Err(refuse(path, name, error.to_string())),
+    };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(|error| refuse(path, name, error.to_string()))?;
+    Ok(Some(bytes))
+}
+
+fn floats(
+    path: &Path,
+    archive: &mut ZipArchive<File>,
+    name: &str,
+) -> Result<(Vec<u64>, Vec<f32>), DatasetError> {
+    let bytes = entry(path, archive, name)?.ok_or_else(|| refuse(path, name, "is missing"))?;
+    let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
+    let array = NpyFile::new(&bytes[..]).map_err(damaged)?;
+    let shape = array.shape().to_vec();
+    let npyz::DType::Plain(kind) = array.dtype() else {
+        return Err(refuse(path, name, "is no array of numbers"));
+    };
+    let values = match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Float, 4) => array.into_vec::<f32>(),
+        (TypeChar::Float, 8) => array
+            .into_vec::<f64>()
+            .map(|values| values.into_iter().map(|value| value as f32).collect()),
+        _ => {
+            return Err(refuse(
+                path,
+                name,
+                format!("holds {kind}, not float32 or float64"),
+            ));
+        }
+    };
+    Ok((shape, values.map_err(damaged)?))
+}
+
+fn pictures(path: &Path, archive: &mut ZipArchive<File>) -> Result<Vec<Frame>, DatasetError> {
+    let mut found = None;
+    for name in IMAGES {
+        if let Some(bytes) = entry(path, archive, name)? {
+            found = Some((name, bytes));
+            break;
+        }
+    }
+    let (name, bytes) = found.ok_or_else(|| refuse(path, IMAGES[0], "is missing"))?;
+    let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
+    let array = NpyFile::new(&bytes[..]).map_err(damaged)?;
+    let &[_, height, width, 3] = array.shape() else {
+        let problem = format!("has the shape {:?}", array.shape());
+        return Err(refuse(path, name, problem));
+    };
+    let (height, width) = (height as u32, width as u32);
+    let pixels = array.into_vec::<u8>().map_err(damaged)?;
+    let size = (height * width * 3) as usize;
+    pixels
+        .chunks_exact(size)
+        .map(|pixels| {
+            RgbImage::from_raw(width, height, pixels.to_vec())
+                .map(|picture| picture::square(&picture))
+                .ok_or_else(|| refuse(path, name, "has no pixels"))
+        })
+        .collect()
+}

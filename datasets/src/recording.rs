@@ -1,0 +1,127 @@
+//! An episode between two formats.
+
+use std::path::{Path, PathBuf};
+
+use episode::{
+    ActuateRow, ArmState, Attachment, CaptureRow, EpisodeInfo, EpisodeWriter, GuardRow, PlanRow, PlanSource,
+    TickRecord,
+};
+use robot::{Frame, JointVec};
+
+use crate::DatasetError;
+
+/// One control period of an episode.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Step {
+    /// What the camera saw at its start.
+    pub frame: Frame,
+    /// Reward of the state that the frame shows.
+    pub reward: f32,
+    /// Measured joint positions at its start.
+    pub position_rad: JointVec,
+    /// Measured joint velocities at its start.
+    pub velocity_rad_s: JointVec,
+    /// The action sent at its start, in [-1, 1] a joint.
+    pub action: JointVec,
+    /// Where that action led.
+    pub set_point_rad: JointVec,
+    /// Whether an action was sent at all; the last frame of an episode has none.
+    pub sent: bool,
+}
+
+/// An episode.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recording {
+    /// Its number in the data set it came from.
+    pub index: u64,
+    /// What the arm was to do.
+    pub task: String,
+    /// Its steps.
+    pub steps: Vec<Step>,
+}
+
+/// Where imported episodes came from, for their logs.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What all episodes share; the task is each recording's own.
+    pub info: EpisodeInfo,
+    /// The robot file that goes into each log.
+    pub robot_text: String,
+}
+
+/// What an import made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The logs.
+    pub logs: Vec<PathBuf>,
+    /// Control periods in them.
+    pub steps: u64,
+    /// Actions that the robot's limits do not allow, cut to what they do.
+    pub clipped: u64,
+}
+
+impl Imported {
+    /// Writes `recording` into `dir` and takes note of it.
+    pub(crate) fn write(
+        &mut self,
+        dir: &Path,
+        source: &Source,
+        recording: &Recording,
+    ) -> Result<(), DatasetError> {
+        let path = dir.join(format!("episode-{:06}.mcap", recording.index));
+        let info = EpisodeInfo {
+            task: recording.task.clone(),
+            episode_seed: recording.index,
+            ..source.info.clone()
+        };
+        let attachments: [Attachment<'_>; 1] = [("robot.ron", "text/plain", source.robot_text.as_bytes())];
+        let mut writer = EpisodeWriter::create(&path, &info, &attachments)?;
+        let period_ns = (f64::from(info.period_s) * 1e9).round() as u64;
+        for (tick, step) in recording.steps.iter().enumerate() {
+            let edge_ns = tick as u64 * period_ns;
+            let row = step.row(tick as u32, edge_ns);
+            writer.write_tick(&row, Some(&step.frame), edge_ns)?;
+        }
+        writer.finish()?;
+        self.steps += recording.steps.len() as u64;
+        self.logs.push(path);
+        Ok(())
+    }
+}
+
+impl Step {
+    fn row(&self, tick: u32, edge_ns: u64) -> TickRecord {
+        TickRecord {
+            tick,
+            edge_ns,
+            capture: CaptureRow {
+                frame_seq: u64::from(tick),
+                frame_hash: self.frame.hash(),
+                fresh: true,
+                reward: self.reward,
+                arm: ArmState::Active,
+                position_rad: self.position_rad.clone(),
+                velocity_rad_s: self.velocity_rad_s.clone(),
+                ..CaptureRow::default()
+            },
+            plan: PlanRow {
+                // Whoever acted, it was not this program.
+                source: PlanSource::Teleop,
+                action: self.action.clone(),
+                ..PlanRow::default()
+            },
+            guard: GuardRow {
+                action: self.action.clone(),
+                set_point_rad: self.set_point_rad.clone(),
+                ..GuardRow::default()
+            },
+            actuate: ActuateRow {
+                command_seq: tick + 1,
+                action: self.action.clone(),
+                set_point_rad: self.set_point_rad.clone(),
+                sent: self.sent,
+            },
+            ..TickRecord::default()
+        }
+    }
+}
