@@ -5,6 +5,7 @@ mod datasets;
 mod demo;
 mod e_stop;
 mod eval;
+mod inspect;
 mod planner;
 mod record;
 mod replay;
@@ -49,6 +50,8 @@ enum Command {
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
     Record(record::Record),
+    /// Print what a bundle says of itself, check it, and draw what it makes of a log.
+    Inspect(inspect::Inspect),
     /// Make run logs of a LeRobotDataset, or of PlaNet's and Dreamer's `.npz` episodes.
     Import(datasets::Import),
     /// Make a LeRobotDataset of run logs.
@@ -77,6 +80,7 @@ pub(crate) fn main() -> ExitCode {
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Import(arguments) => datasets::import(&arguments),
         Command::Export(arguments) => datasets::export(&arguments),
         Command::Bench(command) => bench::run(&command),

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::learner::Learner;
+use crate::loss::Batch;
 use crate::preset::Preset;
 
 /// Version of the checkpoint's layout.
@@ -119,38 +120,19 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
     std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
 }
 
-/// Loads a learner.
+/// Loads a learner onto `device`.
 ///
 /// # Errors
 /// [`CheckpointError`], naming the file and the problem.
-pub fn load(path: &Path) -> Result<(Learner, Provenance), CheckpointError> {
-    let data = std::fs::read(path).map_err(|source| CheckpointError::Io {
-        path: path.to_owned(),
-        action: "cannot read the checkpoint",
-        source,
-    })?;
+pub fn load(path: &Path, device: Device) -> Result<(Learner, Provenance), CheckpointError> {
+    let (data, provenance) = read(path)?;
     let malformed = |problem: String| CheckpointError::Malformed {
         path: path.to_owned(),
         problem,
     };
-    let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| malformed(error.to_string()))?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|map| map.get("armillary"))
-        .ok_or_else(|| malformed("no `armillary` entry in its header".to_owned()))?;
-    let provenance: Provenance =
-        serde_json::from_str(text).map_err(|error| malformed(format!("its header: {error}")))?;
-    if provenance.format_version != FORMAT_VERSION {
-        let problem = format!(
-            "format version {}, this program reads {FORMAT_VERSION}",
-            provenance.format_version
-        );
-        return Err(malformed(problem));
-    }
     let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
     let action = provenance.robot.joint_names.len() as i64;
-    let mut learner = Learner::new(provenance.preset.clone(), action, provenance.seed);
+    let mut learner = Learner::new(provenance.preset.clone(), action, provenance.seed, device);
     learner.update = provenance.update;
     learner.adam.step = provenance.adam_step;
     let restore = |name: String, into: &Tensor| -> Result<(), CheckpointError> {
@@ -179,6 +161,42 @@ pub fn load(path: &Path) -> Result<(Learner, Provenance), CheckpointError> {
     Ok((learner, provenance))
 }
 
+/// What a checkpoint says of itself.
+///
+/// # Errors
+/// [`CheckpointError`], naming the file and the problem.
+pub fn provenance(path: &Path) -> Result<Provenance, CheckpointError> {
+    read(path).map(|(_, provenance)| provenance)
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
+    let data = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        path: path.to_owned(),
+        action: "cannot read the checkpoint",
+        source,
+    })?;
+    let malformed = |problem: String| CheckpointError::Malformed {
+        path: path.to_owned(),
+        problem,
+    };
+    let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| malformed(error.to_string()))?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|map| map.get("armillary"))
+        .ok_or_else(|| malformed("no `armillary` entry in its header".to_owned()))?;
+    let provenance: Provenance =
+        serde_json::from_str(text).map_err(|error| malformed(format!("its header: {error}")))?;
+    if provenance.format_version != FORMAT_VERSION {
+        let problem = format!(
+            "format version {}, this program reads {FORMAT_VERSION}",
+            provenance.format_version
+        );
+        return Err(malformed(problem));
+    }
+    Ok((data, provenance))
+}
+
 impl Provenance {
     /// Describes `learner` as it is now.
     pub fn of(learner: &Learner, robot: RobotOfLogs, data_fingerprint: &str, data_steps: u64) -> Self {
@@ -199,10 +217,54 @@ fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.size().iter().map(|&n| n as usize).collect()
 }
 
-/// Little-endian f32 bytes of a tensor, in row-major order.
-pub fn bytes(tensor: &Tensor) -> Vec<u8> {
-    let flat = tensor.detach().contiguous().view([-1]);
+/// Saves a batch for a look: `frames` (u8), `action` and `reward`, as they were trained on.
+///
+/// # Errors
+/// [`CheckpointError::Io`].
+pub fn save_batch(path: &Path, batch: &Batch) -> Result<(), CheckpointError> {
+    let fail = |source| CheckpointError::Io {
+        path: path.to_owned(),
+        action: "cannot write the batch",
+        source,
+    };
+    let frames = batch.frames.to_device(Device::Cpu).contiguous().view([-1]);
+    let mut pixels = vec![0u8; frames.numel()];
+    frames.copy_data(&mut pixels, frames.numel());
+    let (action, reward) = (bytes(&batch.action), bytes(&batch.reward));
+    let view = |kind, shape, data| {
+        TensorView::new(kind, shape, data).map_err(|error| fail(std::io::Error::other(error.to_string())))
+    };
+    let views = [
+        (
+            "frames",
+            view(Dtype::U8, shape(&batch.frames), pixels.as_slice())?,
+        ),
+        (
+            "action",
+            view(Dtype::F32, shape(&batch.action), action.as_slice())?,
+        ),
+        (
+            "reward",
+            view(Dtype::F32, shape(&batch.reward), reward.as_slice())?,
+        ),
+    ];
+    let data = safetensors::serialize(views, None)
+        .map_err(|error| fail(std::io::Error::other(error.to_string())))?;
+    std::fs::write(path, data).map_err(fail)
+}
+
+/// The numbers of a tensor, in row-major order.
+pub fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.detach().to_device(Device::Cpu).contiguous().view([-1]);
     let mut values = vec![0f32; flat.numel()];
     flat.copy_data(&mut values, flat.numel());
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+}
+
+/// Little-endian f32 bytes of a tensor, in row-major order.
+pub fn bytes(tensor: &Tensor) -> Vec<u8> {
+    numbers(tensor)
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }

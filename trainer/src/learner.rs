@@ -1,10 +1,15 @@
 //! Model, optimiser and position in training: one update at a time.
 
+use std::time::Instant;
+
+use tch::{Device, Tensor};
+
 use crate::adam::Adam;
 use crate::loss::{Batch, loss};
 use crate::model::WorldModel;
 use crate::noise::Noise;
 use crate::preset::Preset;
+use crate::watch::Watch;
 
 /// What one update did.
 #[derive(Debug, Clone)]
@@ -13,12 +18,15 @@ pub struct Report {
     pub update: u64,
     /// Terms of the loss, `gradient_norm` and `learning_rate`.
     pub scalars: Vec<(&'static str, f64)>,
+    /// Where its time went: forward, backward, optimiser, in seconds.
+    pub seconds: [f64; 3],
 }
 
 /// The loss stopped being a number.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "update {update}: `{term}` is {value}; lower `optimiser.learning_rate` and resume from the last checkpoint"
+    "update {update}: `{term}` is {value}, usually {usual}; look at the batch, lower `optimiser.learning_rate`, and resume from the \
+     last checkpoint"
 )]
 pub struct Diverged {
     /// Update.
@@ -27,6 +35,19 @@ pub struct Diverged {
     pub term: &'static str,
     /// Its value.
     pub value: f64,
+    /// What it should be.
+    pub usual: String,
+}
+
+impl Diverged {
+    fn not_finite(update: u64, term: &'static str, value: f64) -> Self {
+        Self {
+            update,
+            term,
+            value,
+            usual: "a number".to_owned(),
+        }
+    }
 }
 
 /// Everything that changes while training.
@@ -42,12 +63,14 @@ pub struct Learner {
     pub seed: u64,
     /// Updates done.
     pub update: u64,
+    watch: Watch,
 }
 
 impl Learner {
     /// A fresh learner; the seed fixes weights, batches and noise.
-    pub fn new(preset: Preset, action: i64, seed: u64) -> Self {
-        let model = WorldModel::new(&preset.model, action, noise_seed(seed, 0));
+    pub fn new(preset: Preset, action: i64, seed: u64, device: Device) -> Self {
+        let mut model = WorldModel::new(&preset.model, action, noise_seed(seed, 0), device);
+        model.convolutions = preset.optimiser.convolutions.kind();
         let adam = Adam::new(model.params.entries(), preset.optimiser.epsilon);
         Self {
             preset,
@@ -55,6 +78,7 @@ impl Learner {
             adam,
             seed,
             update: 0,
+            watch: Watch::default(),
         }
     }
 
@@ -62,6 +86,7 @@ impl Learner {
     #[must_use]
     pub fn with_preset(mut self, preset: Preset) -> Self {
         self.adam.epsilon = preset.optimiser.epsilon;
+        self.model.convolutions = preset.optimiser.convolutions.kind();
         self.preset = preset;
         self
     }
@@ -73,30 +98,46 @@ impl Learner {
     pub fn step(&mut self, batch: &Batch) -> Result<Report, Diverged> {
         let update = self.update + 1;
         // Noise is a function of seed and update, so that a resumed run sees the very same numbers.
+        let begun = Instant::now();
         tch::manual_seed(noise_seed(self.seed, update));
-        for (_, parameter) in self.model.params.entries() {
-            parameter.shallow_clone().zero_grad();
-        }
         let terms = loss(&self.model, &self.preset.loss, batch, &mut Noise::Generator);
         let mut scalars = terms.scalars().to_vec();
-        if let Some(&(term, value)) = scalars.iter().find(|(_, value)| !value.is_finite()) {
-            return Err(Diverged { update, term, value });
-        }
-        terms.total.backward();
-        let rate = self.preset.learning_rate(update);
-        let clip = self.preset.optimiser.gradient_clip;
-        let norm = self.adam.step(self.model.params.entries(), rate, clip);
-        if !norm.is_finite() {
-            let term = "gradient_norm";
+        if let Some(usual) = self.watch.exploded(scalars[0].1) {
             return Err(Diverged {
                 update,
-                term,
-                value: norm,
+                term: scalars[0].0,
+                value: scalars[0].1,
+                usual: format!("{usual:.0}"),
             });
+        }
+        if let Some(&(term, value)) = scalars.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Diverged::not_finite(update, term, value));
+        }
+        let forward = begun.elapsed();
+        let inputs: Vec<&Tensor> = self
+            .model
+            .params
+            .entries()
+            .iter()
+            .map(|(_, tensor)| tensor)
+            .collect();
+        let grads = Tensor::run_backward(&[&terms.total], &inputs, false, false);
+        let backward = begun.elapsed();
+        let rate = self.preset.learning_rate(update);
+        let clip = self.preset.optimiser.gradient_clip;
+        let norm = self.adam.step(self.model.params.entries(), &grads, rate, clip);
+        if !norm.is_finite() {
+            return Err(Diverged::not_finite(update, "gradient_norm", norm));
         }
         self.update = update;
         scalars.extend([("gradient_norm", norm), ("learning_rate", rate)]);
-        Ok(Report { update, scalars })
+        let seconds =
+            [forward, backward - forward, begun.elapsed() - backward].map(|part| part.as_secs_f64());
+        Ok(Report {
+            update,
+            scalars,
+            seconds,
+        })
     }
 }
 

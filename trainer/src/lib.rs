@@ -6,8 +6,10 @@
 
 pub mod adam;
 pub mod audit;
+pub mod bench;
 pub mod checkpoint;
 pub mod dataset;
+pub mod device;
 pub mod export;
 pub mod learner;
 pub mod loss;
@@ -16,5 +18,7 @@ pub mod noise;
 pub mod onnx;
 pub mod params;
 pub mod preset;
+pub mod report;
 pub mod strip;
 pub mod tensorboard;
+pub mod watch;

@@ -9,12 +9,27 @@ use crate::preset::{Head, LossSwitches};
 /// A batch of sequences.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[L, B, 3, 64, 64]`, u8.
+    /// `[L, B, 3, 64, 64]`, u8; in memory the channels may come last.
     pub frames: Tensor,
     /// `[L, B, A]`; `action[t]` caused `frames[t]`.
     pub action: Tensor,
     /// `[L, B]`.
     pub reward: Tensor,
+}
+
+impl Batch {
+    /// The same on `device`.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        if device == Device::Cpu {
+            return self;
+        }
+        Self {
+            frames: self.frames.to_device(device),
+            action: self.action.to_device(device),
+            reward: self.reward.to_device(device),
+        }
+    }
 }
 
 /// The loss and its terms, each a scalar tensor.
@@ -39,19 +54,22 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Names and values, in a fixed order.
+    /// Names and values, in a fixed order: one copy from the device for all.
     pub fn scalars(&self) -> [(&'static str, f64); 8] {
-        let value = |tensor: &Tensor| tensor.double_value(&[]);
-        [
-            ("loss", value(&self.total)),
-            ("image", value(&self.image)),
-            ("reward_mse", value(&self.reward)),
-            ("kl", value(&self.kl)),
-            ("global_kl", value(&self.global_kl)),
-            ("overshooting_kl", value(&self.overshooting)),
-            ("open_loop_reward_mse", value(&self.open_loop_reward)),
-            ("open_loop_image", value(&self.open_loop_image)),
-        ]
+        let terms = [
+            ("loss", &self.total),
+            ("image", &self.image),
+            ("reward_mse", &self.reward),
+            ("kl", &self.kl),
+            ("global_kl", &self.global_kl),
+            ("overshooting_kl", &self.overshooting),
+            ("open_loop_reward_mse", &self.open_loop_reward),
+            ("open_loop_image", &self.open_loop_image),
+        ];
+        let together = Tensor::stack(&terms.map(|(_, tensor)| tensor), 0).detach();
+        let mut values = [0f32; 8];
+        together.to_device(Device::Cpu).copy_data(&mut values, 8);
+        std::array::from_fn(|index| (terms[index].0, f64::from(values[index])))
     }
 }
 
@@ -86,7 +104,7 @@ pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch, noise: &
         + &reward * (0.5 * switches.reward_scale)
         + divergence(&filtered, &kl, switches) * switches.kl_scale;
 
-    let zero = || Tensor::zeros([], (Kind::Float, Device::Cpu));
+    let zero = || Tensor::zeros([], (Kind::Float, model.device));
     let mut global_kl = zero();
     if switches.global_kl_scale > 0.0 {
         let standard = Gaussian {
@@ -162,7 +180,10 @@ fn image_error(
     if wanted == 0 || wanted >= count {
         return error(features, frames);
     }
-    let chosen = noise.permutation(count).narrow(0, 0, wanted);
+    let chosen = noise
+        .permutation(count)
+        .narrow(0, 0, wanted)
+        .to_device(model.device);
     error(
         &features.index_select(0, &chosen),
         &frames.index_select(0, &chosen),
@@ -193,7 +214,8 @@ fn overshoot(
     let starts = match switches.overshooting_starts {
         0 => Tensor::arange(length - 1, (Kind::Int64, Device::Cpu)),
         count => noise.below(length - distance, count),
-    };
+    }
+    .to_device(model.device);
     // Those that are `d` or more from the end come first where they differ.
     let reaching = |d: i64| match switches.overshooting_starts {
         0 => length - d,
@@ -250,7 +272,7 @@ fn overshoot(
     }
     let mean = |terms: &[Tensor]| {
         if terms.is_empty() {
-            Tensor::zeros([], (Kind::Float, Device::Cpu))
+            Tensor::zeros([], (Kind::Float, model.device))
         } else {
             Tensor::stack(terms, 0).mean(Kind::Float)
         }

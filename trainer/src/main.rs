@@ -14,10 +14,12 @@ use robot::Config;
 use trainer::audit::{Alignment, audit};
 use trainer::checkpoint::{self, Provenance, RobotOfLogs};
 use trainer::dataset::{Dataset, Loader};
+use trainer::device;
 use trainer::export::export;
 use trainer::learner::Learner;
-use trainer::preset::Preset;
-use trainer::strip;
+use trainer::loss::Batch;
+use trainer::preset::{Precision, Preset};
+use trainer::strip::{self, OpenLoop};
 use trainer::tensorboard::EventWriter;
 
 #[derive(Parser)]
@@ -37,6 +39,10 @@ enum Command {
     Audit(AuditArguments),
     /// Train on run logs. Resumes from OUT/checkpoint.safetensors if there is one.
     Train(TrainArguments),
+    /// Time updates on a made-up batch, and show where the time goes.
+    Bench(BenchArguments),
+    /// Write a training run's curves and pictures into one HTML page.
+    Report(ReportArguments),
     /// Export a checkpoint as a bundle for the controller, and prove that it computes the same numbers.
     Export(ExportArguments),
 }
@@ -64,6 +70,9 @@ struct TrainArguments {
     /// Names all randomness of the run.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
     /// CPU threads; results are bit-equal only between runs with the same number.
     #[arg(long, default_value_t = default_threads())]
     threads: usize,
@@ -73,6 +82,63 @@ struct TrainArguments {
     /// Updates between checkpoints.
     #[arg(long, default_value_t = 250)]
     checkpoint_every: u64,
+}
+
+#[derive(clap::Args)]
+struct ReportArguments {
+    /// The --out folder of `armillary-train train`.
+    run: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct BenchArguments {
+    /// Training preset: sizes, terms of the loss and batch.
+    #[arg(long)]
+    preset: PathBuf,
+    /// Precision of encoder and decoder instead of the preset's.
+    #[arg(long, value_enum)]
+    convolutions: Option<PrecisionName>,
+    /// Numbers an action.
+    #[arg(long, default_value_t = 3)]
+    action: i64,
+    /// Updates to time, after as many to warm up.
+    #[arg(long, default_value_t = 5)]
+    updates: u64,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+    /// CPU threads.
+    #[arg(long, default_value_t = default_threads())]
+    threads: usize,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Precisions by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PrecisionName {
+    F32,
+    Bf16,
+}
+
+/// Devices by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DeviceName {
+    /// This machine's processor.
+    Cpu,
+    /// Its first GPU, by a LibTorch that was built for CUDA.
+    Cuda,
+}
+
+impl DeviceName {
+    /// The device, if it is there.
+    fn open(self) -> anyhow::Result<tch::Device> {
+        match self {
+            Self::Cpu => Ok(tch::Device::Cpu),
+            Self::Cuda => Ok(device::cuda()?),
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -104,9 +170,12 @@ fn main() -> ExitCode {
         eprintln!("cannot start logging: {error}");
     }
     tune_allocator();
+    device::load_cuda();
     let result = match arguments.command {
         Command::Audit(arguments) => audit_logs(&arguments),
         Command::Train(arguments) => train(&arguments),
+        Command::Report(arguments) => report(&arguments),
+        Command::Bench(arguments) => bench(&arguments),
         Command::Export(arguments) => export_bundle(&arguments),
     };
     match result {
@@ -168,12 +237,13 @@ fn audit_logs(arguments: &AuditArguments) -> anyhow::Result<()> {
 
 fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     tch::set_num_threads(arguments.threads as i32);
+    let device = arguments.device.open()?;
     let preset = Preset::load(&arguments.preset)?;
     let checkpoint_path = arguments.out.join("checkpoint.safetensors");
     // Resuming is decided before the logs are read: a damaged checkpoint is reported at once.
     let resumed = checkpoint_path
         .exists()
-        .then(|| checkpoint::load(&checkpoint_path))
+        .then(|| checkpoint::load(&checkpoint_path, device))
         .transpose()?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "reading logs {bar:30} {pos}/{len}, {eta} left",
@@ -214,7 +284,7 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
             log::info!("resuming at update {}", learner.update);
             learner.with_preset(preset)
         }
-        None => Learner::new(preset, dataset.action(), arguments.seed),
+        None => Learner::new(preset, dataset.action(), arguments.seed, device),
     };
     let until = arguments.until.unwrap_or(learner.preset.optimiser.updates);
     let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
@@ -227,6 +297,29 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
         losses,
         &checkpoint_path,
     )
+}
+
+fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
+    tch::set_num_threads(arguments.threads as i32);
+    let mut preset = Preset::load(&arguments.preset)?;
+    if let Some(name) = arguments.convolutions {
+        preset.optimiser.convolutions = match name {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Bf16 => Precision::Bf16,
+        };
+    }
+    let profile = trainer::bench::profile(
+        preset,
+        arguments.action,
+        arguments.device.open()?,
+        arguments.updates,
+    )?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&profile)?);
+    } else {
+        print!("{profile}");
+    }
+    Ok(())
 }
 
 fn resume_checks(
@@ -298,8 +391,16 @@ fn run(
     )
     .context("cannot start a thread that loads batches")?;
     while learner.update < until && !stop.load(Ordering::SeqCst) {
-        let batch = loader.batch()?;
-        let report = learner.step(&batch)?;
+        let batch = loader.batch()?.on(learner.model.device);
+        let report = match learner.step(&batch) {
+            Ok(report) => report,
+            Err(diverged) => {
+                losses.flush()?;
+                let kept = arguments.out.join("diverged.safetensors");
+                checkpoint::save_batch(&kept, &batch)?;
+                return Err(diverged).with_context(|| format!("the batch is in {}", kept.display()));
+            }
+        };
         losses.write(&report)?;
         if report.update.is_multiple_of(10) || report.update == until {
             events.scalars(report.update, report.scalars.iter().copied())?;
@@ -327,15 +428,7 @@ fn run(
             save(learner, dataset)?;
         }
         if report.update.is_multiple_of(1000) || report.update == until {
-            let picture = strip::open_loop(&learner.model, &batch, 6)?;
-            events.png(
-                report.update,
-                "open_loop",
-                &picture.bytes,
-                picture.width,
-                picture.height,
-            )?;
-            std::fs::write(arguments.out.join("open-loop.png"), &picture.bytes)?;
+            draw(learner, &batch, &mut events, &arguments.out)?;
         }
     }
     bar.abandon();
@@ -352,6 +445,33 @@ fn run(
         learner.update,
         checkpoint_path.display()
     );
+    Ok(())
+}
+
+/// Pictures and distributions, for TensorBoard and the report.
+fn draw(learner: &Learner, batch: &Batch, events: &mut EventWriter, out: &Path) -> anyhow::Result<()> {
+    let open_loop = OpenLoop::of(&learner.model, batch);
+    for (tag, file, picture) in [
+        ("open_loop", "open-loop.png", open_loop.strip(6)?),
+        ("open_loop_video", "open-loop.gif", open_loop.video(6)?),
+        (
+            "traversal",
+            "traversal.png",
+            strip::traversal(&learner.model, batch, 8)?,
+        ),
+    ] {
+        events.picture(learner.update, tag, &picture.bytes, picture.width, picture.height)?;
+        let path = out.join(file);
+        std::fs::write(&path, &picture.bytes).with_context(|| format!("{}: cannot write", path.display()))?;
+    }
+    for (name, parameter) in learner.model.params.entries() {
+        events.histogram(learner.update, name, &checkpoint::numbers(parameter))?;
+    }
+    Ok(())
+}
+
+fn report(arguments: &ReportArguments) -> anyhow::Result<()> {
+    println!("{}", trainer::report::write(&arguments.run)?.display());
     Ok(())
 }
 
@@ -424,7 +544,7 @@ impl Losses {
 
 fn export_bundle(arguments: &ExportArguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments.robot)?;
-    let (learner, provenance) = checkpoint::load(&arguments.checkpoint)?;
+    let (learner, provenance) = checkpoint::load(&arguments.checkpoint, tch::Device::Cpu)?;
     // Parity inputs are drawn from the checkpoint's own position: exporting twice gives the same bundle.
     tch::manual_seed(learner.update as i64);
     let error = export(

@@ -92,6 +92,10 @@ pub struct WorldModel {
     pub sizes: ModelSizes,
     /// Dimension of an action.
     pub action: i64,
+    /// Where it computes.
+    pub device: Device,
+    /// Precision of encoder and decoder; all else is in 32 bits.
+    pub convolutions: Kind,
     /// All parameters, in order.
     pub params: Params,
     /// Four strided convolutions.
@@ -112,9 +116,9 @@ pub struct WorldModel {
 
 impl WorldModel {
     /// A freshly initialised model; the same `seed` gives the same weights.
-    pub fn new(sizes: &ModelSizes, action: i64, seed: i64) -> Self {
+    pub fn new(sizes: &ModelSizes, action: i64, seed: i64, device: Device) -> Self {
         tch::manual_seed(seed);
-        let mut p = Params::default();
+        let mut p = Params::on(device);
         let d = sizes.depth;
         let embedding = 32 * d;
         let features = match sizes.design {
@@ -160,6 +164,8 @@ impl WorldModel {
         Self {
             sizes: sizes.clone(),
             action,
+            device,
+            convolutions: Kind::Float,
             params: p,
             encoder,
             input,
@@ -215,18 +221,23 @@ impl WorldModel {
     pub fn encode(&self, image: &Tensor) -> Tensor {
         self.encoder
             .iter()
-            .fold(image.shallow_clone(), |x, layer| layer.conv2(&x).relu())
+            .fold(image.to_kind(self.convolutions), |x, layer| {
+                layer.conv2(&x).relu()
+            })
             .flatten(1, -1)
+            .to_kind(Kind::Float)
     }
 
     /// Features `[N, F]` to images `[N, 3, 64, 64]`.
     pub fn decode(&self, features: &Tensor) -> Tensor {
         let dense = self.decoder[0].dense(features).unsqueeze(-1).unsqueeze(-1);
         let last = self.decoder.len() - 1;
-        self.decoder[1..].iter().enumerate().fold(dense, |x, (i, layer)| {
+        let first = dense.to_kind(self.convolutions);
+        let image = self.decoder[1..].iter().enumerate().fold(first, |x, (i, layer)| {
             let y = layer.deconv2(&x);
             if i + 1 == last { y } else { y.relu() }
-        })
+        });
+        image.to_kind(Kind::Float)
     }
 
     /// Features `[..., F]` to rewards `[...]`.
@@ -277,7 +288,7 @@ impl WorldModel {
 
     /// The state before an episode: zeros.
     pub fn initial(&self, batch: i64) -> Latent {
-        let zeros = |n| Tensor::zeros([batch, n], (Kind::Float, Device::Cpu));
+        let zeros = |n| Tensor::zeros([batch, n], (Kind::Float, self.device));
         Latent {
             h: zeros(self.sizes.belief),
             s: zeros(self.sizes.stochastic),

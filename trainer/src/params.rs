@@ -3,12 +3,21 @@
 use tch::{Device, Kind, Tensor};
 
 /// All trainable tensors of a model, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Params {
     entries: Vec<(String, Tensor)>,
+    device: Device,
 }
 
 impl Params {
+    /// None yet; they will be on `device`.
+    pub fn on(device: Device) -> Self {
+        Self {
+            entries: Vec::new(),
+            device,
+        }
+    }
+
     /// Adds a tensor drawn uniformly from Glorot's interval for the given fans.
     fn glorot(&mut self, name: String, shape: &[i64], fan_in: i64, fan_out: i64) -> Tensor {
         let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
@@ -17,7 +26,8 @@ impl Params {
     }
 
     fn add(&mut self, name: String, tensor: Tensor) -> Tensor {
-        let tensor = tensor.set_requires_grad(true);
+        // Drawn on the CPU: a seed gives the same weights everywhere.
+        let tensor = tensor.to_device(self.device).set_requires_grad(true);
         self.entries.push((name, tensor.shallow_clone()));
         tensor
     }
@@ -93,14 +103,20 @@ impl Linear {
         x.linear(&self.weight, Some(&self.bias))
     }
 
-    /// Convolution with stride 2, no padding.
+    /// Convolution with stride 2, no padding, in the precision of `x`.
     pub fn conv2(&self, x: &Tensor) -> Tensor {
-        x.conv2d(&self.weight, Some(&self.bias), [2, 2], [0, 0], [1, 1], 1)
+        let (weight, bias) = self.of_kind(x.kind());
+        x.conv2d(&weight, Some(&bias), [2, 2], [0, 0], [1, 1], 1)
     }
 
-    /// Transposed convolution with stride 2, no padding.
+    /// Transposed convolution with stride 2, no padding, in the precision of `x`.
     pub fn deconv2(&self, x: &Tensor) -> Tensor {
-        x.conv_transpose2d(&self.weight, Some(&self.bias), [2, 2], [0, 0], [0, 0], 1, [1, 1])
+        let (weight, bias) = self.of_kind(x.kind());
+        x.conv_transpose2d(&weight, Some(&bias), [2, 2], [0, 0], [0, 0], 1, [1, 1])
+    }
+
+    fn of_kind(&self, kind: Kind) -> (Tensor, Tensor) {
+        (self.weight.to_kind(kind), self.bias.to_kind(kind))
     }
 }
 

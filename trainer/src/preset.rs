@@ -171,10 +171,34 @@ pub struct Optimiser {
     pub epsilon: f64,
     /// Global gradient norm is clipped to this; PlaNet: 1000.
     pub gradient_clip: f64,
+    /// Precision of encoder and decoder in training; PlaNet: `f32`. `bf16` is faster where the CPU or GPU has it.
+    #[serde(default)]
+    pub convolutions: Precision,
     /// Share of each batch drawn from planned (not random) episodes, once there are any. `None` draws all chunks alike, as
     /// PlaNet does.
     #[serde(default)]
     pub planned_fraction: Option<f64>,
+}
+
+/// Bits of a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32.
+    #[default]
+    F32,
+    /// 16, with the range of 32.
+    Bf16,
+}
+
+impl Precision {
+    /// LibTorch's name for it.
+    pub fn kind(self) -> tch::Kind {
+        match self {
+            Self::F32 => tch::Kind::Float,
+            Self::Bf16 => tch::Kind::BFloat16,
+        }
+    }
 }
 
 impl Preset {

@@ -36,6 +36,27 @@ struct Value {
     simple_value: Option<f32>,
     #[prost(message, optional, tag = "4")]
     image: Option<Image>,
+    #[prost(message, optional, tag = "5")]
+    histo: Option<Histogram>,
+}
+
+/// `tensorflow.HistogramProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Histogram {
+    #[prost(double, tag = "1")]
+    min: f64,
+    #[prost(double, tag = "2")]
+    max: f64,
+    #[prost(double, tag = "3")]
+    num: f64,
+    #[prost(double, tag = "4")]
+    sum: f64,
+    #[prost(double, tag = "5")]
+    sum_squares: f64,
+    #[prost(double, repeated, tag = "6")]
+    bucket_limit: Vec<f64>,
+    #[prost(double, repeated, tag = "7")]
+    bucket: Vec<f64>,
 }
 
 /// `tensorflow.Summary.Image`.
@@ -95,7 +116,7 @@ impl EventWriter {
             .map(|(tag, value)| Value {
                 tag: tag.to_owned(),
                 simple_value: Some(value as f32),
-                image: None,
+                ..Value::default()
             })
             .collect();
         self.write(&Event {
@@ -104,11 +125,61 @@ impl EventWriter {
         })
     }
 
-    /// A PNG under `tag`.
+    /// The distribution of `values` under `tag`, in 30 buckets of one width.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn png(&mut self, step: u64, tag: &str, png: &[u8], width: u32, height: u32) -> std::io::Result<()> {
+    pub fn histogram(&mut self, step: u64, tag: &str, values: &[f32]) -> std::io::Result<()> {
+        const BUCKETS: usize = 30;
+        let finite = || {
+            values
+                .iter()
+                .filter(|value| value.is_finite())
+                .map(|&value| f64::from(value))
+        };
+        let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        if min > max {
+            return Ok(());
+        }
+        let width = ((max - min) / BUCKETS as f64).max(1e-12);
+        let mut bucket = vec![0.0; BUCKETS];
+        for value in finite() {
+            bucket[(((value - min) / width) as usize).min(BUCKETS - 1)] += 1.0;
+        }
+        let histogram = Histogram {
+            min,
+            max,
+            num: finite().count() as f64,
+            sum: finite().sum(),
+            sum_squares: finite().map(|value| value * value).sum(),
+            bucket_limit: (1..=BUCKETS).map(|index| min + width * index as f64).collect(),
+            bucket,
+        };
+        let value = vec![Value {
+            tag: tag.to_owned(),
+            histo: Some(histogram),
+            ..Value::default()
+        }];
+        self.write(&Event {
+            summary: Some(Summary { value }),
+            ..event(step)
+        })
+    }
+
+    /// A PNG, or an animated GIF, under `tag`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn picture(
+        &mut self,
+        step: u64,
+        tag: &str,
+        png: &[u8],
+        width: u32,
+        height: u32,
+    ) -> std::io::Result<()> {
         let image = Image {
             height: height as i32,
             width: width as i32,
@@ -117,8 +188,8 @@ impl EventWriter {
         };
         let value = vec![Value {
             tag: tag.to_owned(),
-            simple_value: None,
             image: Some(image),
+            ..Value::default()
         }];
         self.write(&Event {
             summary: Some(Summary { value }),

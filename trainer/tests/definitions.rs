@@ -60,7 +60,7 @@ fn kl_is_that_of_diagonal_gaussians() {
 #[test]
 fn shapes_are_the_papers() {
     let _drawing = generator();
-    let model = WorldModel::new(&small().model, 2, 0);
+    let model = WorldModel::new(&small().model, 2, 0, Device::Cpu);
     let image = Tensor::zeros([3, 3, 64, 64], (Kind::Float, Device::Cpu));
     let embedding = model.encode(&image);
     assert_eq!(embedding.size(), [3, 64]);
@@ -104,7 +104,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 fn the_loss_is_its_definition() {
     let _drawing = generator();
     let preset = small();
-    let model = WorldModel::new(&preset.model, 2, 1);
+    let model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
     let batch = batch(5, 3);
     for free_nats in [0.0, 0.3, 1.0e3] {
         let mut switches = preset.loss.clone();
@@ -162,7 +162,7 @@ fn the_loss_is_its_definition() {
 fn overshooting_by_one_step_is_the_one_step_divergence() {
     let _drawing = generator();
     let preset = small();
-    let model = WorldModel::new(&preset.model, 2, 1);
+    let model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
     // Two steps leave one start, whatever is drawn.
     let batch = batch(2, 4);
     let mut switches = preset.loss.clone();

@@ -74,7 +74,7 @@ impl Reference {
             reward_units: 6,
             min_std: 0.1,
         };
-        let model = WorldModel::new(&sizes, 2, 0);
+        let model = WorldModel::new(&sizes, 2, 0, tch::Device::Cpu);
         for (parameter, tensor) in model.params.entries() {
             let given = self.get(&format!("{name}.{parameter}"));
             assert_eq!(tensor.size(), given.size(), "{parameter}");

@@ -31,7 +31,7 @@ pub(crate) struct BenchPeers {
     out: PathBuf,
 }
 
-const PACKAGES: [&str; 5] = [
+pub(crate) const PACKAGES: [&str; 5] = [
     "numpy",
     "onnx==1.19.1",
     "onnxruntime==1.23.2",
@@ -50,15 +50,15 @@ const PEERS: [&str; 6] = [
 
 const OURS: [&str; 3] = ["avx512", "avx2", "bf16"];
 
-/// The Python planners, each asked by name.
-struct Peers {
+/// Python programs that time what they are asked for by name.
+pub(crate) struct Peers {
     process: Child,
     ask: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Peers {
-    fn start(command: &mut Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -74,12 +74,12 @@ impl Peers {
         })
     }
 
-    /// Milliseconds of one plan, or why there is none.
-    fn plan(&mut self, name: &str) -> anyhow::Result<Result<f64, String>> {
+    /// Milliseconds that it took, or why it did not.
+    pub(crate) fn time(&mut self, name: &str) -> anyhow::Result<Result<f64, String>> {
         writeln!(self.ask, "{name}")?;
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {
-            bail!("the Python planners ended early; their last words are above");
+            bail!("the Python program ended early; its last words are above");
         }
         let line = line.trim();
         Ok(line
@@ -122,7 +122,7 @@ pub(crate) fn run(arguments: &BenchPeers) -> anyhow::Result<()> {
     for round in 0..arguments.rounds {
         eprintln!("round {} of {}", round + 1, arguments.rounds);
         for name in PEERS {
-            match peers.plan(name)? {
+            match peers.time(name)? {
                 Ok(took) => times.entry(name.to_owned()).or_default().push(took),
                 Err(problem) => {
                     failed.insert(name.to_owned(), problem);

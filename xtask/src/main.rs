@@ -2,6 +2,7 @@
 
 mod bench_peers;
 mod bench_quality;
+mod bench_train;
 mod crosscheck;
 mod curve;
 mod deny;
@@ -53,6 +54,8 @@ enum Task {
     /// Time our planner beside PyTorch's, onnxruntime's and tract's on the same weights, in a Python environment of its own
     /// (5 GB: PyTorch comes with everything it could need).
     BenchPeers(bench_peers::BenchPeers),
+    /// Time our update beside plain PyTorch's, of the same sizes and terms, in the same Python environment.
+    BenchTrain(bench_train::BenchTrain),
     /// Score the shipped model against its planner's deadline, for each way to plan (a quarter of an hour).
     BenchQuality(bench_quality::BenchQuality),
     /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Deny { advisories } => deny::run(advisories),
         Task::Curves(arguments) => learn::curves(&arguments),
         Task::BenchPeers(arguments) => bench_peers::run(&arguments),
+        Task::BenchTrain(arguments) => bench_train::run(&arguments),
         Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
     };

@@ -207,8 +207,8 @@ fn presets_are_refused_with_line_or_field() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("preset.ron");
     for (from, to, part) in [
-        ("depth: 2", "dept: 2", ":2:"),
-        ("depth: 2", "depth: \"two\"", ":2:"),
+        ("depth: 2", "dept: 2", ":3:"),
+        ("depth: 2", "depth: \"two\"", ":3:"),
         ("belief: 12", "belief: 0", "model.belief"),
         (
             "overshooting_distance: 2",

@@ -21,7 +21,7 @@ fn exported(out: &Path, design: Design) -> (Learner, f32) {
     let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
     let mut preset = small();
     preset.model.design = design;
-    let learner = Learner::new(preset, 2, 9);
+    let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
     let robot = RobotOfLogs {
         name: config.name.clone(),
         task: "reach-planar".to_owned(),
@@ -48,7 +48,7 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
     std::fs::create_dir_all(&occupied).expect("folder");
     std::fs::write(occupied.join("chapter-1.txt"), "precious").expect("writes");
     let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
-    let learner = Learner::new(small(), 2, 9);
+    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
     let robot = RobotOfLogs {
         name: String::new(),
         task: String::new(),
@@ -69,7 +69,7 @@ fn another_robot_than_the_logs_is_refused() {
     assert_ne!(faster, ROBOT);
     let [recorded, other] = [ROBOT.to_owned(), faster]
         .map(|text| Config::parse(Path::new("robot.ron"), text).expect("robot file"));
-    let learner = Learner::new(small(), 2, 9);
+    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
     let robot = RobotOfLogs {
         name: recorded.name.clone(),
         task: "reach-planar".to_owned(),

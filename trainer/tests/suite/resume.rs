@@ -1,7 +1,10 @@
 //! Killed and resumed equals never killed, to the last bit.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use robot::philox::Stream;
 
 use super::logs;
 
@@ -29,8 +32,11 @@ fn start(runs: &Path, preset: &Path, out: &Path) -> Child {
         .expect("the trainer starts")
 }
 
+/// Kills of the run that is killed; SIGKILL, each wherever between two checkpoints it happens to hit.
+const KILLS: u64 = 20;
+
 #[test]
-fn killed_and_resumed_equals_never_killed() {
+fn killed_twenty_times_and_resumed_equals_never_killed() {
     let runs = logs(6, 30);
     let dir = tempfile::tempdir().expect("temporary folder");
     let preset = dir.path().join("preset.ron");
@@ -43,24 +49,27 @@ fn killed_and_resumed_equals_never_killed() {
             .success()
     );
 
-    let mut child = start(runs.path(), &preset, &cut);
     let checkpoint = cut.join("checkpoint.safetensors");
-    // SIGKILL as soon as there is a checkpoint, wherever between two of them that happens to be.
-    while !checkpoint.exists() {
-        assert!(
-            child.try_wait().expect("runs").is_none(),
-            "ended before its first checkpoint"
-        );
-        std::thread::yield_now();
+    // Every checkpoint is a file of its own that takes the last one's place.
+    let number = || std::fs::metadata(&checkpoint).map_or(0, |file| file.ino());
+    let mut stream = Stream::new(20, 0);
+    for kill in 0..KILLS {
+        let mut child = start(runs.path(), &preset, &cut);
+        // Of 133 checkpoints, 20 kills see at most 60 come.
+        for _ in 0..=stream.below(3) {
+            let before = number();
+            while number() == before {
+                let alive = child.try_wait().expect("runs").is_none();
+                assert!(alive, "ended by itself before kill {kill}");
+                std::thread::yield_now();
+            }
+        }
+        child.kill().expect("kills");
+        assert!(!child.wait().expect("ends").success());
+        let loaded = trainer::checkpoint::load(&checkpoint, tch::Device::Cpu);
+        let (learner, _) = loaded.expect("a whole checkpoint");
+        assert!(learner.update < 400, "killed half way, at {}", learner.update);
     }
-    child.kill().expect("kills");
-    assert!(!child.wait().expect("ends").success());
-    let (learner, _) = trainer::checkpoint::load(&checkpoint).expect("a whole checkpoint");
-    assert!(
-        learner.update < 400,
-        "killed half way, at update {}",
-        learner.update
-    );
     assert!(start(runs.path(), &preset, &cut).wait().expect("ends").success());
 
     let losses = |dir: &Path| std::fs::read_to_string(dir.join("losses.csv")).expect("losses");

@@ -1,0 +1,166 @@
+//! `armillary inspect`: what a bundle says of itself, whether it computes what LibTorch did, and what it makes of a log.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use controller::picture;
+use robot::Frame;
+use world_model::kernel::{INSTRUCTIONS, Instructions};
+use world_model::{Bundle, Manifest};
+
+/// Ticks between two columns of the strip.
+const STRIP_EVERY: usize = 5;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// Folder of a bundle.
+    bundle: PathBuf,
+    /// A run log to set predictions against.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Where the pictures of that log go, without extension: a PNG and a GIF.
+    #[arg(long, default_value = "inspect")]
+    out: PathBuf,
+}
+
+/// Inspects.
+pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<()> {
+    // Loading checks hashes, shapes and LibTorch's own outputs, and says what is wrong.
+    let bundle = Bundle::load(&arguments.bundle)?;
+    describe(&bundle);
+    println!(
+        "\nparity with LibTorch: largest relative error {:.1e}",
+        bundle.parity_error()
+    );
+    for instructions in INSTRUCTIONS {
+        let name = instructions.name();
+        match bundle.kernel_rollout(instructions) {
+            Ok(_) if instructions == Instructions::Bf16 => {
+                println!("back end {name}: within its tolerance of the reference")
+            }
+            Ok(_) => println!("back end {name}: the bits of the reference"),
+            Err(problem) => println!("back end {name}: {problem}"),
+        }
+    }
+    match &arguments.log {
+        Some(log) => compare(&bundle, log, arguments),
+        None => Ok(()),
+    }
+}
+
+fn describe(bundle: &Bundle) {
+    let Manifest {
+        dimensions,
+        provenance,
+        joint_names,
+        ..
+    } = bundle.manifest();
+    let manifest = bundle.manifest();
+    let bytes: usize = manifest
+        .files
+        .keys()
+        .filter_map(|name| bundle.file(name))
+        .map(<[u8]>::len)
+        .sum();
+    for (name, value) in [
+        ("robot", manifest.robot.clone()),
+        ("task", manifest.task.clone()),
+        ("period", format!("{} s", manifest.period_s)),
+        ("joints", joint_names.join(", ")),
+        (
+            "action of 1",
+            format!("{:?} ({:?})", manifest.action_scale_rad_s, manifest.action),
+        ),
+        ("image", manifest.image.clone()),
+        (
+            "latent state",
+            format!(
+                "{} deterministic, {} stochastic",
+                dimensions.belief, dimensions.stochastic
+            ),
+        ),
+        ("embedding", dimensions.embedding.to_string()),
+        (
+            "decoder",
+            if manifest.files.contains_key("decoder.onnx") {
+                "yes"
+            } else {
+                "no: nothing of it can be drawn"
+            }
+            .to_owned(),
+        ),
+        ("made by", provenance.software.clone()),
+        ("updates", provenance.updates.to_string()),
+        ("seed", provenance.seed.to_string()),
+        ("agent steps seen", provenance.agent_steps.to_string()),
+        ("data", provenance.data_fingerprint.clone()),
+        (
+            "size",
+            format!("{:.2} MB in {} files", bytes as f64 / 1e6, manifest.files.len()),
+        ),
+        ("sha256", bundle.sha256()),
+    ] {
+        println!("{name:17} {value}");
+    }
+}
+
+/// Root mean squared error of two frames, in grey levels.
+fn error(a: &Frame, b: &Frame) -> f64 {
+    let squares: f64 = a
+        .rgb()
+        .iter()
+        .zip(b.rgb())
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum();
+    (squares / a.rgb().len() as f64).sqrt()
+}
+
+fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyhow::Result<()> {
+    let log = episode::read_episode(path)?;
+    let panels = picture::panels(&log, bundle)?;
+    if panels.is_empty() {
+        println!(
+            "\n{}: nothing to draw: the bundle has no decoder, or the log no frame",
+            path.display()
+        );
+        return Ok(());
+    }
+    let mean = |values: &mut dyn Iterator<Item = f64>| {
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        sum / f64::max(count, 1.0)
+    };
+    let believed = mean(&mut panels.iter().map(|panel| error(&panel.seen, &panel.believed)));
+    let ahead = picture::AHEAD;
+    let imagined = mean(
+        &mut panels
+            .iter()
+            .skip(ahead)
+            .map(|panel| error(&panel.seen, &panel.imagined)),
+    );
+    let still = mean(
+        &mut panels
+            .iter()
+            .zip(panels.iter().skip(ahead))
+            .map(|(before, now)| error(&now.seen, &before.seen)),
+    );
+    println!(
+        "\n{}: {} frames; error in grey levels of 255: {believed:.2} having seen the frame, {imagined:.2} imagined {ahead} periods \
+         ahead (the frame of then instead: {still:.2})",
+        path.display(),
+        panels.len()
+    );
+    let (png, gif) = (
+        arguments.out.with_extension("png"),
+        arguments.out.with_extension("gif"),
+    );
+    std::fs::write(&png, picture::strip(&panels, STRIP_EVERY)?)
+        .with_context(|| format!("{}: cannot write", png.display()))?;
+    picture::write_gif(&gif, &panels, bundle.manifest().period_s)?;
+    println!(
+        "{} and {}: seen, believed, imagined",
+        png.display(),
+        gif.display()
+    );
+    Ok(())
+}
