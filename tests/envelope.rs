@@ -1,5 +1,9 @@
 //! The guard's limits hold for any action: whatever is asked, the set points stay inside every limit.
 
+use std::path::Path;
+
+use calibration::JointMapping;
+use robot::config::made::{Actuator, Made};
 use robot::philox::Stream;
 use robot::{Config, LimitHits};
 
@@ -101,4 +105,76 @@ fn the_box_reports_itself() {
         clamped.hits.0 & LimitHits::WORKSPACE != 0
     });
     assert!(hit && envelope.in_workspace(&from.position_rad));
+}
+
+#[test]
+fn an_absolute_action_is_a_place_in_the_range() {
+    let text = Made {
+        comment: "two actuators",
+        name: "plant",
+        period_s: 0.08,
+        episode_ticks: 125,
+        actuators: &[("push", -1.0, 1.0), ("turn", 0.0, 180.0)].map(|(name, low, high)| Actuator {
+            name: name.to_owned(),
+            low,
+            high,
+        }),
+        simulator: Some("dmc:some-task"),
+    }
+    .text();
+    let config = Config::parse(Path::new("made.ron"), text).expect("a robot file");
+    let envelope = &config.envelope;
+    let mut from = envelope.home();
+    assert_eq!(from.position_rad[..], [0.0, 0.0]);
+    let mut stream = Stream::new(2, 2);
+    for _ in 0..1000 {
+        let action = [stream.range(-1.0, 1.0), stream.range(-1.0, 1.0)];
+        let clamped = envelope.clamp(&from, &action);
+        assert!(clamped.hits.is_empty(), "{action:?}: {:?}", clamped.hits);
+        let expected = [action[0], 90.0 + 90.0 * action[1]];
+        for joint in 0..2 {
+            let found = clamped.set_point.position_rad[joint];
+            assert!((found - expected[joint]).abs() < 1e-4, "{found} {expected:?}");
+            assert!((clamped.action[joint] - action[joint]).abs() < 1e-5);
+        }
+        from = clamped.set_point;
+    }
+    let beyond = envelope.clamp(&from, &[3.0, -3.0]);
+    assert_eq!(beyond.hits.0, LimitHits::POSITION);
+    assert_eq!(beyond.action[..], [1.0, -1.0]);
+    // A plan that is no number lets go: the middle of the range.
+    let lost = envelope.clamp(&from, &[f32::NAN, 0.0]);
+    assert_eq!(lost.hits.0, LimitHits::NOT_FINITE);
+    assert!(lost.action[0].abs() < 1e-6);
+}
+
+#[test]
+fn an_arm_is_not_driven_by_places() {
+    let text = std::fs::read_to_string(root().join("configs/sim-planar.ron")).expect("robot file");
+    for (from, to, words) in [
+        (
+            "    workspace_m: (min: (-1.0, -1.0, 0.0), max: (1.0, 1.0, 0.5)),\n",
+            "",
+            "workspace_m",
+        ),
+        (
+            "velocity_max_rad_s: 0.667",
+            "velocity_max_rad_s: 101.0",
+            "velocity_max_rad_s",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let problem = Config::parse(Path::new("arm.ron"), text.replacen(from, to, 1)).expect_err("refused");
+        assert!(problem.to_string().contains(words), "{problem}");
+    }
+    let hash = |text: &str| {
+        let config = Config::parse(Path::new("arm.ron"), text.to_owned()).expect("a robot file");
+        JointMapping::of(&config).sha256()
+    };
+    let absolute = text.replacen("    joints:", "    action: absolute,\n    joints:", 1);
+    assert_ne!(
+        hash(&text),
+        hash(&absolute),
+        "a model of one does not drive the other"
+    );
 }

@@ -136,14 +136,23 @@ impl ProcessPlant {
         let Some(python) = python() else {
             return Err(ProcessError::NoPython { rig: rig.to_owned() });
         };
-        let mut child = Command::new(python)
-            .args(["-m", "armillary_bridge", rig])
+        let mut command = Command::new(python);
+        command.args(["-m", "armillary_bridge", rig]);
+        Self::spawn(rig, &mut command)
+    }
+
+    /// The same with any program at the other end of the pipe.
+    ///
+    /// # Errors
+    /// [`ProcessError`].
+    pub fn spawn(rig: &str, command: &mut Command) -> Result<Self, ProcessError> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|source| pipe(rig, "starting Python", source))?;
+            .map_err(|source| pipe(rig, "starting it", source))?;
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(pipe(rig, "starting Python", io::ErrorKind::BrokenPipe.into()));
+            return Err(pipe(rig, "starting it", io::ErrorKind::BrokenPipe.into()));
         };
         let mut plant = Self {
             spec: Spec {

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tch::{Device, Kind, Tensor};
+use trainer::adam::Adam;
 use trainer::loss::{Batch, bin_centre, dequantise, loss};
 use trainer::model::{Gaussian, WorldModel};
 use trainer::noise::Noise;
@@ -187,4 +188,78 @@ fn overshooting_by_one_step_is_the_one_step_divergence() {
         (found - expected).abs() <= 1e-4 * expected,
         "{found}, by hand {expected}"
     );
+}
+
+#[test]
+fn adam_is_algorithm_1_after_clipping() {
+    let (rate, clip, epsilon) = (0.01, 2.0, 1e-4);
+    let names = ["a", "b"].map(str::to_owned);
+    let start = [vec![0.5f32, -1.0, 2.0, 0.0, 1.5, -0.25], vec![3.0f32]];
+    let tensors = [
+        Tensor::from_slice(&start[0]).view([2, 3]),
+        Tensor::from_slice(&start[1]),
+    ];
+    let params: Vec<(String, Tensor)> = names.into_iter().zip(tensors).collect();
+    let mut adam = Adam::new(&params, epsilon);
+    let mut expected: Vec<f64> = start.iter().flatten().map(|&value| f64::from(value)).collect();
+    let (mut m, mut v) = (vec![0f64; 7], vec![0f64; 7]);
+    for step in 1..=5 {
+        let numbers: Vec<f32> = (0..7)
+            .map(|index| ((index * 7 + step * 3) % 11) as f32 / 4.0 - 1.0)
+            .collect();
+        // The first as a gradient of a layer with channels last comes: in another order in memory.
+        let turned = Tensor::from_slice(&numbers[..6])
+            .view([2, 3])
+            .transpose(0, 1)
+            .contiguous()
+            .transpose(0, 1);
+        let grads = [turned, Tensor::from_slice(&numbers[6..])];
+        let norm = adam.step(&params, &grads, rate, clip);
+        let squares: f64 = numbers.iter().map(|&value| f64::from(value).powi(2)).sum();
+        assert!((norm - squares.sqrt()).abs() < 1e-6 * norm);
+        for index in 0..7 {
+            let g = f64::from(numbers[index]) * (clip / norm).min(1.0);
+            m[index] = 0.9 * m[index] + 0.1 * g;
+            v[index] = 0.999 * v[index] + 0.001 * g * g;
+            let (first, second) = (
+                m[index] / (1.0 - 0.9f64.powi(step)),
+                v[index] / (1.0 - 0.999f64.powi(step)),
+            );
+            expected[index] -= rate * first / (second.sqrt() + epsilon);
+        }
+    }
+    let found: Vec<f32> = params
+        .iter()
+        .flat_map(|(_, tensor)| Vec::<f32>::try_from(tensor.view([-1])).expect("numbers"))
+        .collect();
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+    }
+    // What is no number changes nothing.
+    let lost = [Tensor::from_slice(&[f32::NAN; 6]).view([2, 3]), Tensor::new()];
+    assert!(!adam.step(&params, &lost, rate, clip).is_finite());
+    assert_eq!(adam.step, 5);
+}
+
+#[test]
+fn sixteen_bit_convolutions_are_close() {
+    let _drawing = generator();
+    let mut preset = small();
+    preset.model.depth = 8;
+    let mut model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
+    let image = Tensor::rand([5, 3, 64, 64], (Kind::Float, Device::Cpu)) - 0.5;
+    let features = Tensor::randn(
+        [5, model.sizes.belief + model.sizes.stochastic],
+        (Kind::Float, Device::Cpu),
+    );
+    let mut both = |convolutions: Kind| {
+        model.convolutions = convolutions;
+        [model.encode(&image), model.decode(&features)]
+    };
+    let (whole, half) = (both(Kind::Float), both(Kind::BFloat16));
+    for (whole, half) in whole.iter().zip(&half) {
+        assert_eq!(half.kind(), Kind::Float);
+        let apart = (whole - half).abs().max().double_value(&[]) / whole.abs().max().double_value(&[]);
+        assert!(apart > 1e-5 && apart < 0.05, "{apart}");
+    }
 }

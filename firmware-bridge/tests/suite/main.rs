@@ -5,4 +5,5 @@ mod codec;
 mod common;
 mod firmware;
 mod link;
+mod process;
 mod serial;

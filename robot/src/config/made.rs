@@ -39,10 +39,10 @@ impl Made<'_> {
             // From one end of its range to the other and back within a period: its range is its only limit.
             let speed = 4.0 * (actuator.high - actuator.low) / self.period_s;
             let change = 4.0 * speed / self.period_s;
-            let _ = write!(
+            let _ = writeln!(
                 joints,
                 "        (name: {:?}, position_rad: ({:?}, {:?}), velocity_max_rad_s: {speed:?}, \
-                 acceleration_max_rad_s2: {change:?}, home_rad: {home:?}),\n",
+                 acceleration_max_rad_s2: {change:?}, home_rad: {home:?}),",
                 actuator.name, actuator.low, actuator.high
             );
         }

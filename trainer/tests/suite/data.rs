@@ -33,6 +33,52 @@ fn batches_depend_on_seed_and_number_alone() {
 }
 
 #[test]
+fn chunks_are_drawn_alike_unless_a_share_is_set_aside() {
+    // Of seeds 0 to 5 the odd ones are planned; two more random ones tip the balance.
+    let dir = logs(6, 26);
+    for seed in [6, 8, 10] {
+        write_log(dir.path(), seed, 26, |_| {});
+    }
+    let mut optimiser = small().optimiser;
+    (optimiser.batch, optimiser.length) = (300, 6);
+    let dataset = open(dir.path(), &optimiser).expect("opens");
+    // A planned chunk is told by its first frame, which is in no random log.
+    let planned: std::collections::HashSet<Vec<u8>> = [1, 3, 5]
+        .iter()
+        .flat_map(|seed| {
+            let path = dir.path().join(format!("episode-{seed:03}.mcap"));
+            let log = episode::read_episode(&path).expect("whole");
+            log.frames.into_iter().flatten().map(|frame| frame.rgb().to_vec())
+        })
+        .collect();
+    let share = |fraction: Option<f64>| {
+        let optimiser = Optimiser {
+            planned_fraction: fraction,
+            ..optimiser.clone()
+        };
+        let batch = dataset.batch(1, 1, &optimiser).expect("batch");
+        let first = batch
+            .frames
+            .get(0)
+            .permute([0, 2, 3, 1])
+            .contiguous()
+            .view([300, -1]);
+        let bytes: Vec<Vec<u8>> = (0..300)
+            .map(|row| Vec::try_from(&first.get(row)).expect("bytes"))
+            .collect();
+        bytes.iter().filter(|bytes| planned.contains(*bytes)).count()
+    };
+    assert_eq!(share(Some(0.5)), 150);
+    assert_eq!(share(Some(0.0)), 0);
+    // 3 of 9 logs, all of one length: 100 of 300, within four standard deviations.
+    let drawn = share(None);
+    assert!(
+        (67..=133).contains(&drawn),
+        "{drawn} of 300 where 100 are to be expected"
+    );
+}
+
+#[test]
 fn loaders_give_the_same_batches_in_order_with_any_number_of_threads() {
     let dir = logs(6, 40);
     let optimiser = small().optimiser;

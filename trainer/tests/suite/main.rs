@@ -4,6 +4,7 @@ mod audit;
 mod data;
 mod export;
 mod resume;
+mod run;
 
 use std::path::Path;
 

@@ -1,0 +1,113 @@
+//! A plant at the other end of a pipe: here a shell script that says what it is told to.
+
+use std::process::Command;
+
+use firmware_bridge::arm::ArmOptions;
+use firmware_bridge::{
+    FirmwareLimits, JointLimits, Lockstep, Loopback, ProcessError, ProcessPlant, RigError,
+};
+use robot::{FRAME_BYTES, Frame, Plant};
+
+const SPEC: &str = r#"{"name": "sh:one", "actuators": [{"name": "slide", "low": -1.0, "high": 2.0}], "period_s": 0.1,
+    "action_repeat": 2, "episode_ticks": 5, "software": "sh"}"#;
+
+/// A greeting of protocol `version` with `text`, for `printf`.
+fn greeting(version: u32, text: &str) -> String {
+    let bytes = version
+        .to_le_bytes()
+        .into_iter()
+        .chain((text.len() as u32).to_le_bytes());
+    let numbers: String = bytes.map(|byte| format!("\\{byte:03o}")).collect();
+    format!("printf 'ARMP{numbers}'; printf '%s' '{text}'\n")
+}
+
+fn plant(script: &str) -> Result<ProcessPlant, ProcessError> {
+    ProcessPlant::spawn("sh:one", Command::new("sh").args(["-c", script]))
+}
+
+/// Takes a reset (9 bytes) and answers it; then as many steps (5 bytes) with a reward of 1, each with a picture (1 byte).
+fn living(steps: usize) -> String {
+    let mut script = greeting(1, SPEC);
+    let picture = format!("head -c 1 >/dev/null; printf '\\000'; head -c {FRAME_BYTES} /dev/zero\n");
+    script.push_str("head -c 9 >/dev/null; printf '\\000'\n");
+    script.push_str(&picture);
+    for _ in 0..steps {
+        script.push_str("head -c 5 >/dev/null; printf '\\000\\000\\000\\200\\077'\n");
+        script.push_str(&picture);
+    }
+    script
+}
+
+#[test]
+fn its_joints_are_the_controls_it_was_given() {
+    let mut plant = plant(&living(1)).unwrap();
+    assert_eq!((plant.joint_count(), plant.spec().episode_ticks), (1, 5));
+    plant.reset(7).unwrap();
+    let mut frame = Frame::default();
+    plant.render(&mut frame).unwrap();
+    plant.step(&[0.75], true, 0.1).unwrap();
+    assert_eq!(plant.reward(), 1.0);
+    assert_eq!(plant.joints().position_rad[..], [0.75]);
+    let problem = plant.step(&[0.75], true, 0.05).unwrap_err().to_string();
+    assert!(
+        problem.contains("0.1 s") && problem.contains("substeps"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn an_end_in_the_middle_of_an_episode_is_an_error_of_the_rig() {
+    let limits = FirmwareLimits::new(&[JointLimits {
+        position_min_rad: -1.0,
+        position_max_rad: 2.0,
+        velocity_max_rad_s: 100.0,
+        acceleration_max_rad_s2: 1000.0,
+    }]);
+    let options = ArmOptions {
+        period_s: 0.1,
+        substeps: 1,
+        limits: limits.unwrap(),
+        watchdog_us: 250_000,
+        torque_grace_us: 1_000_000,
+        jump_max_rad: 3.0,
+    };
+    let mut rig = Loopback::new(plant(&living(2)).unwrap(), &options);
+    let mut frame = Frame::default();
+    rig.reset(1, &mut frame).unwrap();
+    for control in [1.5, -1.0] {
+        let observation = rig.step(&[control], &mut frame).unwrap();
+        assert_eq!(observation.reward, 1.0);
+        // What firmware and wire made of it is what was asked for.
+        assert_eq!(observation.set_point_rad[..], [control]);
+        assert_eq!(observation.joints.position_rad[..], [control]);
+    }
+    let problem = rig.step(&[0.0], &mut frame).unwrap_err();
+    assert!(matches!(problem, RigError::Plant(_)), "{problem:?}");
+    assert!(problem.to_string().contains("sh:one"), "{problem}");
+}
+
+#[test]
+fn what_the_environment_says_is_passed_on() {
+    let broken = "no such task; it has cartpole-balance";
+    let problem = plant(&greeting(0, broken)).unwrap_err().to_string();
+    assert!(problem.contains(broken), "{problem}");
+
+    let mut script = greeting(1, SPEC);
+    script.push_str("head -c 9 >/dev/null; printf '\\001\\010\\000\\000\\000it broke'\n");
+    let problem = plant(&script).unwrap().reset(1).unwrap_err().to_string();
+    assert!(problem.contains("resetting: it broke"), "{problem}");
+}
+
+#[test]
+fn what_is_no_plant_is_refused() {
+    for (script, words) in [
+        ("echo hello, this is no plant".to_owned(), "greet"),
+        (greeting(9, SPEC), "version 9"),
+        (greeting(1, "{}"), "spec cannot be read"),
+        (greeting(1, &SPEC.replace("2.0", "-2.0")), "cannot be driven"),
+        ("true".to_owned(), "waiting for its environment"),
+    ] {
+        let problem = plant(&script).unwrap_err().to_string();
+        assert!(problem.contains(words) && problem.contains("sh:one"), "{problem}");
+    }
+}

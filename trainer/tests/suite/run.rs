@@ -1,0 +1,127 @@
+//! What a run leaves for people: pictures, a page, and, when it goes wrong, the batch it went wrong on.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::logs;
+
+fn trainer(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_armillary-train"));
+    command.args(arguments);
+    for (flag, path) in paths {
+        command.arg(flag).arg(path);
+    }
+    command.output().expect("the trainer starts")
+}
+
+#[test]
+fn a_run_leaves_pictures_and_a_page() {
+    let runs = logs(4, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
+    std::fs::write(&preset, super::SMALL).expect("writes");
+    let paths = [
+        ("--runs", runs.path()),
+        ("--preset", preset.as_path()),
+        ("--out", out.as_path()),
+    ];
+    assert!(trainer(&["train", "--threads", "1"], &paths).status.success());
+    for (file, begins) in [
+        ("open-loop.png", &b"\x89PNG"[..]),
+        ("open-loop.gif", b"GIF89a"),
+        ("traversal.png", b"\x89PNG"),
+    ] {
+        let bytes = std::fs::read(out.join(file)).expect("drawn");
+        assert!(bytes.starts_with(begins) && bytes.len() > 500, "{file}");
+    }
+    let events = std::fs::read_dir(out.join("tensorboard"))
+        .expect("events")
+        .flatten()
+        .next()
+        .expect("a file");
+    let events = std::fs::read(events.path()).expect("reads");
+    for tag in [
+        "open_loop_video",
+        "traversal",
+        "encoder.0.weight",
+        "loader_wait_s",
+    ] {
+        assert!(
+            events.windows(tag.len()).any(|window| window == tag.as_bytes()),
+            "{tag}"
+        );
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_armillary-train"))
+        .arg("report")
+        .arg(&out)
+        .output();
+    assert!(output.expect("runs").status.success());
+    let page = std::fs::read_to_string(out.join("report.html")).expect("a page");
+    for part in [
+        "<h2>loss</h2>",
+        "<polyline",
+        "data:image/gif;base64",
+        "learning_rate",
+        "square",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch() {
+    let runs = logs(4, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
+    let hot = super::SMALL.replacen("learning_rate: 1.0e-3", "learning_rate: 1.0e9", 1);
+    std::fs::write(&preset, hot).expect("writes");
+    let paths = [
+        ("--runs", runs.path()),
+        ("--preset", preset.as_path()),
+        ("--out", out.as_path()),
+    ];
+    let output = trainer(&["train", "--threads", "1", "--checkpoint-every", "1"], &paths);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        said.contains("diverged.safetensors") && said.contains("update"),
+        "{said}"
+    );
+    let bytes = std::fs::read(out.join("diverged.safetensors")).expect("the batch");
+    let batch = safetensors::SafeTensors::deserialize(&bytes).expect("SafeTensors");
+    assert_eq!(batch.tensor("frames").expect("frames").shape(), [6, 4, 3, 64, 64]);
+    assert_eq!(batch.tensor("action").expect("actions").shape(), [6, 4, 2]);
+    // The last good checkpoint is still there.
+    trainer::checkpoint::load(&out.join("checkpoint.safetensors"), tch::Device::Cpu).expect("whole");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let runs = logs(2, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
+    std::fs::write(&preset, super::SMALL).expect("writes");
+    let paths = [
+        ("--runs", runs.path()),
+        ("--preset", preset.as_path()),
+        ("--out", out.as_path()),
+    ];
+    if !tch::Cuda::is_available() {
+        let output = trainer(&["train", "--device", "cuda"], &paths);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains("--device cuda"),
+            "{said}"
+        );
+        assert!(!out.exists(), "nothing is begun");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_armillary-train"))
+        .arg("report")
+        .arg(dir.path())
+        .output();
+    let said = String::from_utf8_lossy(&output.expect("runs").stderr).into_owned();
+    assert!(
+        said.contains("losses.csv") && said.contains("--out folder"),
+        "{said}"
+    );
+}
