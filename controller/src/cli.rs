@@ -21,7 +21,9 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
 use controller::world;
-use robot::config::Pipeline;
+use planner::PlannerOptions;
+use robot::Config;
+use robot::config::{Pipeline, edit};
 
 #[derive(Parser)]
 #[command(
@@ -146,14 +148,26 @@ struct Episodes {
 }
 
 impl Episodes {
-    /// Loads robot file and bundle, and makes the folder.
-    fn open(&self, policy: PolicyChoice, pipeline: Option<PipelineName>) -> anyhow::Result<Session> {
+    /// Loads robot file and bundle, and makes the folder. Another planner than the robot file's goes into the file that the
+    /// logs keep, so that they replay.
+    fn open(
+        &self,
+        policy: PolicyChoice,
+        pipeline: Option<PipelineName>,
+        planner: &PlannerOptions,
+    ) -> anyhow::Result<Session> {
         if self.seed.saturating_add(self.episodes) > EVALUATION_SEEDS {
             bail!("--seed: seeds from {EVALUATION_SEEDS} on are kept for evaluation; choose a smaller one");
         }
-        let session = self
-            .robot
-            .session(self.bundle.as_deref(), policy, pipeline.map(Into::into))?;
+        let pipeline = pipeline.map(Into::into);
+        let mut session = self.robot.session(self.bundle.as_deref(), policy, pipeline)?;
+        if planner.any() {
+            let path = self.robot.robot.clone().unwrap_or_else(|| "robot.ron".into());
+            let planner = planner.apply(&session.config.planner)?;
+            let text = edit::with_planner(&path, &session.config.text, &planner)?;
+            let config = Config::parse(&path, text)?;
+            session = Session::of(config, self.bundle.as_deref(), policy, pipeline)?;
+        }
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("{}: cannot make the folder", self.out.display()))?;
         if self.robot.rig.is_some() {

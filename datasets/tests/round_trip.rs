@@ -101,7 +101,7 @@ fn an_export_comes_back_bit_for_bit() {
     write_log(&runs, 0, 12, &info(0), &|_| {});
     // A frame that did not come and an arm that stopped by itself break an episode in two.
     write_log(&runs, 1, 20, &info(1), &|tick| {
-        tick.capture.fresh = tick.tick != 7
+        tick.capture.fresh = tick.tick != 7;
     });
     write_log(&runs, 2, 9, &info(2), &|tick| {
         if tick.tick == 4 {

@@ -33,6 +33,9 @@ pub(crate) struct Learn {
     /// CPU threads of the trainer; as many as it likes if not given. One each suits two loops on two cores.
     #[arg(long)]
     threads: Option<usize>,
+    /// Where the trainer computes: `cpu` or `cuda`.
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Put the learned bundle and its curve here at the end.
     #[arg(long)]
     publish: Option<PathBuf>,
@@ -46,14 +49,16 @@ struct Plan {
     robot: String,
     /// Training preset.
     train: PathBuf,
-    /// Random episodes to begin with, and their length in control periods.
+    /// Random episodes to begin with, and their length in control periods; a rig's have their own.
     seed_episodes: u64,
+    #[serde(default)]
     seed_ticks: u32,
     /// Updates on those alone.
     first_updates: u64,
     /// Then so many rounds of recording with the planner and training on.
     rounds: u64,
     round_episodes: u64,
+    #[serde(default)]
     round_ticks: u32,
     round_updates: u64,
     /// Exploration noise while recording.
@@ -82,14 +87,53 @@ enum Step {
 
 /// What has been done, and what the evaluations gave.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Progress {
+pub(crate) struct Progress {
     /// The preset's three files as they were: steps done under others are not these steps.
     #[serde(default)]
     inputs: Vec<String>,
     steps_done: usize,
     seconds: f64,
-    points: Vec<curve::Point>,
-    score: Option<serde_json::Value>,
+    pub(crate) points: Vec<curve::Point>,
+    pub(crate) score: Option<serde_json::Value>,
+}
+
+impl Learn {
+    /// A run on a rig, as `--rig` has it.
+    pub(crate) fn of_rig(preset: &str, rig: &str, seed: u64, threads: Option<usize>, device: &str) -> Self {
+        Self {
+            preset: preset.to_owned(),
+            rig: Some(rig.to_owned()),
+            seed,
+            set: Vec::new(),
+            out: None,
+            threads,
+            device: device.to_owned(),
+            publish: None,
+        }
+    }
+
+    /// The folder for everything.
+    fn folder(&self, root: &Path) -> PathBuf {
+        if let Some(out) = &self.out {
+            return out.clone();
+        }
+        let rig = self.rig.iter().map(|rig| format!("-{}", rig.replace(':', "-")));
+        let values = self.set.iter().filter_map(|set| set.split_once('='));
+        let values = values.map(|(_, value)| format!("-{value}"));
+        let suffix: String = rig.chain(values).collect();
+        root.join(format!("out/learn-{}{suffix}-{}", self.preset, self.seed))
+    }
+}
+
+/// How far a run has come; `None` if it was not begun.
+pub(crate) fn progress(root: &Path, learn: &Learn) -> anyhow::Result<Option<Progress>> {
+    let notes = learn.folder(root).join("progress.json");
+    match fs::read_to_string(&notes) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .with_context(|| format!("{}: damaged", notes.display())),
+        Err(_) => Ok(None),
+    }
 }
 
 impl Plan {
@@ -209,6 +253,9 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     }
     if plan.is_rig() {
         crate::rig::ensure(&root)?;
+        // Its episodes have the length they have.
+        let ticks = crate::rig::describe(&root, &plan.robot)?.episode_ticks;
+        (plan.seed_ticks, plan.round_ticks) = (ticks, ticks);
     } else {
         plan.robot = root.join(&plan.robot).display().to_string();
     }
@@ -232,27 +279,14 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         armillary: bin.join("armillary"),
         train: bin.join("armillary-train"),
     };
-    let out = arguments.out.clone().unwrap_or_else(|| {
-        let values = arguments.set.iter().filter_map(|set| set.split_once('='));
-        let suffix: String = values.map(|(_, value)| format!("-{value}")).collect();
-        let rig = arguments
-            .rig
-            .iter()
-            .map(|rig| format!("-{}", rig.replace(':', "-")));
-        let suffix: String = rig.chain([suffix]).collect();
-        let name = format!("out/learn-{}{suffix}-{}", arguments.preset, arguments.seed);
-        root.join(name)
-    });
+    let out = arguments.folder(&root);
     fs::create_dir_all(&out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
     if !arguments.set.is_empty() {
         plan.train = with_fields(&plan.train, &arguments.set, &out)?;
     }
 
     let notes = out.join("progress.json");
-    let mut progress: Progress = match fs::read_to_string(&notes) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?,
-        Err(_) => Progress::default(),
-    };
+    let mut progress = progress(&root, arguments)?.unwrap_or_default();
     let read = |file: &Path| {
         fs::read_to_string(file).with_context(|| {
             format!(
@@ -335,12 +369,22 @@ fn finish(arguments: &Learn, out: &Path, progress: &Progress) -> anyhow::Result<
         .score
         .as_ref()
         .context("the last evaluation gave no score")?;
+    // On a rig there is no oracle to score against.
+    let against = if score["score"].is_null() {
+        format!(
+            "return {} +- {}",
+            score["agent"]["mean"], score["agent"]["interval_95"]
+        )
+    } else {
+        format!(
+            "score {} (95 % interval {})",
+            score["score"], score["score_interval_95"]
+        )
+    };
     println!(
-        "{}: {:.1} minutes, score {} (95 % interval {}), curve {}",
+        "{}: {:.1} minutes, {against}, curve {}",
         arguments.preset,
         progress.seconds / 60.0,
-        score["score"],
-        score["score_interval_95"],
         out.join("learning-curve.png").display()
     );
     if let Some(publish) = &arguments.publish {
@@ -444,6 +488,8 @@ impl Plan {
                     &until.to_string(),
                     "--seed",
                     &seed.to_string(),
+                    "--device",
+                    &arguments.device,
                 ]);
                 command
                     .arg("--runs")

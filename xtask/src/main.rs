@@ -1,5 +1,6 @@
 //! Set-up, tests, cross-checks and the learning loop: `cargo xtask --help`.
 
+mod bench_dmc;
 mod bench_peers;
 mod bench_quality;
 mod bench_train;
@@ -34,6 +35,10 @@ enum Task {
     /// Make a Python environment in `.venv-rig` in which dm_control and Gymnasium environments run as arms
     /// (`armillary record --rig dmc:cartpole-balance`). Done by the others when needed.
     Rig,
+    /// Test the Python package that makes environments into arms, and the Control Suite through the whole loop.
+    TestRig,
+    /// Hold LeRobotDatasets against LeRobot's own package, both ways, in a Python environment of its own (8 GB).
+    CrosscheckLerobot,
     /// Set up, then run every test of the workspace, trainer included.
     Test {
         /// Passed on to `cargo test`.
@@ -54,6 +59,9 @@ enum Task {
     /// Time our planner beside PyTorch's, onnxruntime's and tract's on the same weights, in a Python environment of its own
     /// (5 GB: PyTorch comes with everything it could need).
     BenchPeers(bench_peers::BenchPeers),
+    /// PlaNet on a task of the DeepMind Control Suite: trains, evaluates, prints the row beside the paper's. Interrupt and
+    /// repeat the command at will.
+    BenchDmc(bench_dmc::BenchDmc),
     /// Time our update beside plain PyTorch's, of the same sizes and terms, in the same Python environment.
     BenchTrain(bench_train::BenchTrain),
     /// Score the shipped model against its planner's deadline, for each way to plan (a quarter of an hour).
@@ -67,11 +75,14 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => libtorch::ensure(&root()),
         Task::Rig => rig::ensure(&root()),
+        Task::TestRig => rig::test(&root()),
+        Task::CrosscheckLerobot => crosscheck::lerobot(),
         Task::Test { rest } => test(&rest),
         Task::Learn(arguments) => learn::run(&arguments),
         Task::Deny { advisories } => deny::run(advisories),
         Task::Curves(arguments) => learn::curves(&arguments),
         Task::BenchPeers(arguments) => bench_peers::run(&arguments),
+        Task::BenchDmc(arguments) => bench_dmc::run(&arguments),
         Task::BenchTrain(arguments) => bench_train::run(&arguments),
         Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),

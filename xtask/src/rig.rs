@@ -1,6 +1,10 @@
 //! The Python that runs rigs: the package in `bridges/python`, in an environment of its own.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
 
 use crate::python;
 
@@ -15,4 +19,69 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
     );
     python::environment_in(&root.join(ENVIRONMENT), &[&package])?;
     Ok(())
+}
+
+/// What a rig says of itself.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Spec {
+    /// Environment steps a control period.
+    pub(crate) action_repeat: u64,
+    /// Control periods an episode.
+    pub(crate) episode_ticks: u32,
+}
+
+/// Asks a rig.
+pub(crate) fn describe(root: &Path, rig: &str) -> anyhow::Result<Spec> {
+    let output = Command::new(root.join(ENVIRONMENT).join("bin/python"))
+        .args(["-m", "armillary_bridge", rig, "--describe"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start .venv-rig/bin/python")?;
+    if !output.status.success() {
+        bail!("{rig}: no such rig; what it said is above");
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{rig}: did not describe itself in JSON"))
+}
+
+/// Tests the package, then lets the Control Suite go through firmware, wire, log and search.
+pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
+    ensure(root)?;
+    crate::run(
+        Command::new(root.join(ENVIRONMENT).join("bin/python"))
+            .args(["-m", "pytest", "-q", "bridges/python/tests"])
+            .current_dir(root),
+    )?;
+    let armillary = |arguments: &[&str]| {
+        crate::run(
+            Command::new(crate::cargo())
+                .args(["run", "--release", "--quiet", "--package", "armillary", "--"])
+                .args(arguments)
+                .current_dir(root),
+        )
+    };
+    let out = root.join("out/test-rig");
+    if out.exists() {
+        std::fs::remove_dir_all(&out)?;
+    }
+    let logs = out.display().to_string();
+    let rig = "dmc:cartpole-balance";
+    armillary(&[
+        "record", "--rig", rig, "--policy", "random", "--ticks", "20", "--out", &logs,
+    ])?;
+    armillary(&["replay", &out.join("episode-000000.mcap").display().to_string()])?;
+    // The robot file that recording left is as good as the name.
+    let robot = out.join("robot.ron").display().to_string();
+    armillary(&[
+        "eval",
+        "--robot",
+        &robot,
+        "--planner",
+        "true-simulator",
+        "--oracle-budget",
+        "robot",
+        "--episodes",
+        "1",
+        "--ticks",
+        "5",
+    ])
 }

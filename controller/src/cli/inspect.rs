@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<()> {
         let name = instructions.name();
         match bundle.kernel_rollout(instructions) {
             Ok(_) if instructions == Instructions::Bf16 => {
-                println!("back end {name}: within its tolerance of the reference")
+                println!("back end {name}: within its tolerance of the reference");
             }
             Ok(_) => println!("back end {name}: the bits of the reference"),
             Err(problem) => println!("back end {name}: {problem}"),

@@ -3,6 +3,7 @@
 use controller::eval::Returns;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::planner::PlannerOptions;
 use super::{Episodes, PipelineName, PolicyName, default_jobs, log_path, policy, recorded};
 
 /// Arguments.
@@ -19,6 +20,8 @@ pub(crate) struct Record {
     /// Overrides the robot file's pipeline.
     #[arg(long, value_enum)]
     pipeline: Option<PipelineName>,
+    #[command(flatten)]
+    planner: PlannerOptions,
     /// Episodes run at a time.
     #[arg(long, default_value_t = default_jobs())]
     jobs: usize,
@@ -27,7 +30,11 @@ pub(crate) struct Record {
 /// Records.
 pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
-    let session = episodes.open(policy(arguments.policy, arguments.noise)?, arguments.pipeline)?;
+    let session = episodes.open(
+        policy(arguments.policy, arguments.noise)?,
+        arguments.pipeline,
+        &arguments.planner,
+    )?;
     // An interrupted recording goes on where it was: whole logs are not recorded again.
     let seeds: Vec<u64> = episodes
         .seeds()

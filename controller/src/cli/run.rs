@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 use world_model::Encoder;
 
+use super::planner::PlannerOptions;
 use super::{Episodes, PolicyName, log_path, policy};
 
 /// Arguments.
@@ -128,7 +129,11 @@ impl LiveArm {
 /// Drives, and reports, however it ended.
 pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
-    let session = episodes.open(policy(arguments.policy, arguments.noise)?, None)?;
+    let session = episodes.open(
+        policy(arguments.policy, arguments.noise)?,
+        None,
+        &PlannerOptions::default(),
+    )?;
     let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
     println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();

@@ -290,9 +290,9 @@ impl DataRows {
             vectors: [vector(), vector(), vector(), vector()],
             pictures: BinaryBuilder::new(),
             paths: StringBuilder::new(),
-            numbers: [const { () }; 3].map(|()| Float32Builder::new()),
-            flags: [const { () }; 2].map(|()| BooleanBuilder::new()),
-            indices: [const { () }; 4].map(|()| Int64Builder::new()),
+            numbers: [(); 3].map(|()| Float32Builder::new()),
+            flags: [(); 2].map(|()| BooleanBuilder::new()),
+            indices: [(); 4].map(|()| Int64Builder::new()),
         }
     }
 

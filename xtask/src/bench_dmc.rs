@@ -1,0 +1,302 @@
+//! PlaNet on the DeepMind Control Suite: one command a task trains, evaluates and prints the row, beside the paper's.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::curve;
+use crate::learn::{self, Learn, Progress};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchDmc {
+    /// Task, such as `cartpole-balance`.
+    #[arg(long)]
+    task: String,
+    /// `configs/learn-PRESET.ron`: `dmc-small` for a CPU, `dmc-planet` is the paper's.
+    #[arg(long, default_value = "dmc-small")]
+    preset: String,
+    /// Training seeds, one run each; none for the search on the true simulator alone.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// CPU threads of the trainer.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Where the trainer computes: `cpu` or `cuda`.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Episodes of CEM on the true simulator (a quarter of an hour each on two cores).
+    #[arg(long, default_value_t = 0)]
+    true_simulator: u64,
+    /// Print rows of what there is, and run nothing.
+    #[arg(long)]
+    table: bool,
+}
+
+/// Mean returns of Hafner et al. 2019, table 1, and of public score files at 1,000 episodes.
+const PAPER: [(&str, [Option<f32>; 3]); 7] = [
+    ("cartpole-balance", [Some(998.0), Some(986.0), None]),
+    ("cartpole-swingup", [Some(850.0), Some(831.0), Some(821.0)]),
+    ("finger-spin", [Some(825.0), Some(744.0), Some(700.0)]),
+    ("cheetah-run", [Some(656.0), Some(650.0), Some(662.0)]),
+    ("ball_in_cup-catch", [Some(993.0), Some(914.0), Some(930.0)]),
+    ("walker-walk", [Some(994.0), Some(890.0), Some(951.0)]),
+    ("reacher-easy", [None, None, Some(832.0)]),
+];
+
+/// Environment steps at which a row says the return.
+const MARKS: [(&str, u64); 4] = [
+    ("100 k", 100_000),
+    ("500 k", 500_000),
+    ("1 M", 1_000_000),
+    ("1,000 episodes", 1_000_000),
+];
+
+/// Environment steps in an episode, whatever the action repeat.
+const EPISODE_STEPS: u64 = 1_000;
+
+/// An episode of CEM on the true simulator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Searched {
+    seed: u64,
+    total: f64,
+    seconds: f64,
+}
+
+/// Trains, evaluates, prints.
+pub(crate) fn run(arguments: &BenchDmc) -> anyhow::Result<()> {
+    let root = crate::root();
+    let rig = format!("dmc:{}", arguments.task);
+    crate::rig::ensure(&root)?;
+    let repeat = crate::rig::describe(&root, &rig)?.action_repeat;
+    let dir = root.join("out/bench-dmc");
+    fs::create_dir_all(&dir).with_context(|| format!("{}: cannot make the folder", dir.display()))?;
+    if !arguments.table {
+        search(&root, &dir, arguments)?;
+    }
+    let mut runs = Vec::new();
+    for &seed in &arguments.seeds {
+        let learn = Learn::of_rig(
+            &arguments.preset,
+            &rig,
+            seed,
+            arguments.threads,
+            &arguments.device,
+        );
+        if !arguments.table {
+            learn::run(&learn)?;
+        }
+        if let Some(progress) = learn::progress(&root, &learn)? {
+            runs.push((seed, progress));
+        }
+    }
+    let searched = searched(&dir, &arguments.task)?;
+    report(arguments, &dir, repeat, &runs, &searched)
+}
+
+fn search_path(dir: &Path, task: &str) -> PathBuf {
+    dir.join(format!("{task}-true-simulator.json"))
+}
+
+fn searched(dir: &Path, task: &str) -> anyhow::Result<Vec<Searched>> {
+    let path = search_path(dir, task);
+    match fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}: damaged", path.display())),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+/// Episodes that are not there yet, one after the other; each is kept as soon as it is over.
+fn search(root: &Path, dir: &Path, arguments: &BenchDmc) -> anyhow::Result<()> {
+    let mut found = searched(dir, &arguments.task)?;
+    for seed in 0..arguments.true_simulator {
+        if found.iter().any(|episode| episode.seed == seed) {
+            continue;
+        }
+        println!("CEM on the true simulator of {}, episode {seed}", arguments.task);
+        let begun = Instant::now();
+        let output = Command::new(crate::cargo())
+            .args([
+                "run",
+                "--release",
+                "--quiet",
+                "--package",
+                "armillary",
+                "--",
+                "eval",
+                "--json",
+            ])
+            .args([
+                "--rig",
+                &format!("dmc:{}", arguments.task),
+                "--planner",
+                "true-simulator",
+            ])
+            .args(["--episodes", "1", "--first", &seed.to_string()])
+            .current_dir(root)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start armillary")?;
+        if !output.status.success() {
+            bail!("armillary eval ended with {}", output.status);
+        }
+        let report: Value =
+            serde_json::from_slice(&output.stdout).context("armillary eval printed no JSON")?;
+        found.push(Searched {
+            seed,
+            total: report["oracle"]["mean"]
+                .as_f64()
+                .context("armillary eval printed no return")?,
+            seconds: begun.elapsed().as_secs_f64(),
+        });
+        let path = search_path(dir, &arguments.task);
+        let partial = path.with_extension("partial");
+        fs::write(&partial, serde_json::to_string_pretty(&found)?)?;
+        fs::rename(&partial, &path)?;
+    }
+    Ok(())
+}
+
+/// Mean and half of its 95 % interval.
+fn mean(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, 1.96 * (variance / n).sqrt())
+}
+
+fn report(
+    arguments: &BenchDmc,
+    dir: &Path,
+    repeat: u64,
+    runs: &[(u64, Progress)],
+    searched: &[Searched],
+) -> anyhow::Result<()> {
+    let task = &arguments.task;
+    let paper = PAPER
+        .iter()
+        .find(|(name, _)| name == task)
+        .map(|(_, values)| values);
+    let shown = |value: Option<f32>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
+    let mut text = format!("## {task}, action repeat {repeat}\n\n");
+    if !searched.is_empty() {
+        let totals: Vec<f64> = searched.iter().map(|episode| episode.total).collect();
+        let (value, interval) = mean(&totals);
+        let minutes = searched.iter().map(|episode| episode.seconds).sum::<f64>() / 60.0;
+        let _ = writeln!(
+            text,
+            "CEM on the true simulator: {value:.0} +- {interval:.0} over {} seeds ({}), {minutes:.0} minutes; paper {}\n",
+            totals.len(),
+            totals
+                .iter()
+                .map(|total| format!("{total:.0}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            paper.map_or("-".to_owned(), |paper| shown(paper[0]))
+        );
+    }
+    if !runs.is_empty() {
+        let _ = writeln!(
+            text,
+            "| preset | seed | environment steps | episodes | updates | minutes | return now | 100 k | 500 k | 1 M | 1,000 episodes |"
+        );
+        let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|");
+    }
+    let mut csv =
+        "task,preset,seed,environment_steps,episodes,updates,minutes,return,interval_95\n".to_owned();
+    for (seed, progress) in runs {
+        for point in &progress.points {
+            let steps = point.agent_steps * repeat;
+            let _ = writeln!(
+                csv,
+                "{task},{},{seed},{steps},{},{},{:.2},{:.3},{:.3}",
+                arguments.preset,
+                steps / EPISODE_STEPS,
+                point.updates,
+                point.minutes,
+                point.agent_return,
+                point.interval_95
+            );
+        }
+        let Some(last) = progress.points.last() else {
+            continue;
+        };
+        let steps = last.agent_steps * repeat;
+        let label = if progress.score.is_some() {
+            ""
+        } else {
+            " (partial)"
+        };
+        let marks: Vec<String> = MARKS
+            .iter()
+            .map(|(_, mark)| {
+                let reached = progress
+                    .points
+                    .iter()
+                    .find(|point| point.agent_steps * repeat >= *mark);
+                reached.map_or("-".to_owned(), |point| format!("{:.0}", point.agent_return))
+            })
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {}{label} | {seed} | {steps} | {} | {} | {:.0} | {:.0} +- {:.0} | {} |",
+            arguments.preset,
+            steps / EPISODE_STEPS,
+            last.updates,
+            last.minutes,
+            last.agent_return,
+            last.interval_95,
+            marks.join(" | ")
+        );
+    }
+    if let Some(paper) = paper {
+        let _ = writeln!(
+            text,
+            "\nPaper: PlaNet from pixels {} after 2,000 episodes; public score files {} after 1,000 episodes.",
+            shown(paper[1]),
+            shown(paper[2])
+        );
+    }
+    print!("{text}");
+    let stem = dir.join(format!("{task}-{}", arguments.preset));
+    fs::write(stem.with_extension("md"), &text)?;
+    if runs.is_empty() {
+        return Ok(());
+    }
+    fs::write(stem.with_extension("csv"), csv)?;
+    let names: Vec<String> = runs.iter().map(|(seed, _)| format!("seed {seed}")).collect();
+    let lines: Vec<curve::Line> = runs
+        .iter()
+        .zip(&names)
+        .map(|((_, progress), name)| curve::Line {
+            name: name.clone(),
+            points: progress
+                .points
+                .iter()
+                .map(|point| {
+                    let steps = (point.agent_steps * repeat) as f64;
+                    (steps / 1000.0, point.agent_return, point.interval_95)
+                })
+                .collect(),
+        })
+        .collect();
+    let levels: Vec<(&str, f64)> = paper
+        .and_then(|paper| paper[1])
+        .map(|value| ("paper, 2,000 episodes", f64::from(value)))
+        .into_iter()
+        .collect();
+    let png = stem.with_extension("png");
+    curve::draw_lines(&png, task, "environment steps, thousands", &lines, &levels)?;
+    println!(
+        "\ncurve {}, data {}",
+        png.display(),
+        stem.with_extension("csv").display()
+    );
+    Ok(())
+}
