@@ -1,4 +1,4 @@
-//! Episodes of PlaNet and Dreamer: one `.npz` each, with `image` [T, H, W, 3], `action` [T, A] and `reward` [T].
+//! Episodes of PlaNet and Dreamer: one `.npz` each, with `image` `[T, H, W, 3]`, `action` `[T, A]` and `reward` `[T]`.
 
 use std::fs::File;
 use std::io::Read;

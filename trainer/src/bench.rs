@@ -121,7 +121,11 @@ fn alone(learner: &Learner, batch: &Batch, updates: u64) -> [Vec<f64>; 3] {
             done
         };
         let embedding = time(0, &mut || {
-            model.encode(&dequantise(&batch.frames.flatten(0, 1), &mut Noise::Generator))
+            model.encode(&dequantise(
+                &batch.frames.flatten(0, 1),
+                model.sizes.image_bits,
+                &mut Noise::Generator,
+            ))
         });
         let embedding = embedding.reshape([length, size, -1]);
         let features = time(1, &mut || {

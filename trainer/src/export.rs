@@ -168,7 +168,7 @@ fn manifest(
         action: mode,
         action_scale_rad_s: joints.iter().map(|joint| joint.action_scale(mode)).collect(),
         sampled_latents: model.sizes.design != Design::Rnn,
-        image: world_model::image::PREPROCESSING.to_owned(),
+        image: format!("rgb8-64x64-{}bit-centre", model.sizes.image_bits),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),
         camera_calibration_sha256: calibration::Crop::FULL.sha256(),
         provenance: world_model::Provenance {

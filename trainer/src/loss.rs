@@ -73,23 +73,33 @@ impl Terms {
     }
 }
 
-/// Reduces u8 pixels to 5 bits in [-0.5, 0.5) and adds dequantisation noise within a bin:
+/// Reduces u8 pixels to `bits` in [-0.5, 0.5) and adds dequantisation noise within a bin; with five:
 /// `floor(x / 8) / 32 + U(0, 1/32) - 0.5`.
-pub fn dequantise(frames: &Tensor, noise: &mut Noise) -> Tensor {
-    let binned = frames.bitwise_right_shift_tensor_scalar(3).to_kind(Kind::Float) / 32.0 - 0.5;
-    let within = noise.uniform(&binned) / 32.0;
+pub fn dequantise(frames: &Tensor, bits: i64, noise: &mut Noise) -> Tensor {
+    let bins = (1i64 << bits) as f64;
+    let binned = frames
+        .bitwise_right_shift_tensor_scalar(8 - bits)
+        .to_kind(Kind::Float)
+        / bins
+        - 0.5;
+    let within = noise.uniform(&binned) / bins;
     binned + within
 }
 
 /// The same with the bin's centre instead of noise: what the controller does, and what pictures compare with.
-pub fn bin_centre(frames: &Tensor) -> Tensor {
-    frames.bitwise_right_shift_tensor_scalar(3).to_kind(Kind::Float) / 32.0 + (1.0 / 64.0 - 0.5)
+pub fn bin_centre(frames: &Tensor, bits: i64) -> Tensor {
+    let bins = (1i64 << bits) as f64;
+    frames
+        .bitwise_right_shift_tensor_scalar(8 - bits)
+        .to_kind(Kind::Float)
+        / bins
+        + (0.5 / bins - 0.5)
 }
 
 /// The loss of a batch. `switches` chooses the terms.
 pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch, noise: &mut Noise) -> Terms {
     let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
-    let frames = dequantise(&batch.frames.flatten(0, 1), noise);
+    let frames = dequantise(&batch.frames.flatten(0, 1), model.sizes.image_bits, noise);
     let embedding = model.encode(&frames).reshape([length, size, -1]);
     let filtered = model.filter(&embedding, &batch.action, noise);
     let features = model.features(&filtered.latent);

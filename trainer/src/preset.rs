@@ -71,6 +71,9 @@ pub struct ModelSizes {
     /// `rssm`, `ssm` or `rnn`; PlaNet: `rssm`.
     #[serde(default)]
     pub design: Design,
+    /// Bits of a colour channel that the model sees, 1 to 8; PlaNet: 5.
+    #[serde(default = "five")]
+    pub image_bits: i64,
     /// Channels of the first convolution; PlaNet: 32. The others are 2, 4 and 8 times as many.
     pub depth: i64,
     /// Deterministic state of the GRU; PlaNet: 200.
@@ -137,6 +140,10 @@ pub enum Head {
     Image,
     /// The reward.
     Reward,
+}
+
+const fn five() -> i64 {
+    5
 }
 
 const fn one() -> f64 {
@@ -244,6 +251,9 @@ impl Preset {
             if !(1..=4096).contains(&value) {
                 return refuse(field, format!("{value} is outside 1 to 4096"));
             }
+        }
+        if !(1..=8).contains(&m.image_bits) {
+            return refuse("model.image_bits", format!("{} is outside 1 to 8", m.image_bits));
         }
         if o.length < 2 || l.overshooting_distance >= o.length || l.overshooting_distance < 0 {
             let problem = format!(

@@ -42,7 +42,7 @@ impl OpenLoop {
     pub fn of(model: &WorldModel, batch: &Batch) -> Self {
         no_grad(|| {
             let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
-            let truth = bin_centre(&batch.frames.flatten(0, 1));
+            let truth = bin_centre(&batch.frames.flatten(0, 1), model.sizes.image_bits);
             let embedding = model.encode(&truth).reshape([length, size, -1]);
             let mut state = model.initial(size);
             let mut features = Vec::new();
@@ -133,7 +133,7 @@ impl OpenLoop {
 pub fn traversal(model: &WorldModel, batch: &Batch, rows: i64) -> image::ImageResult<Picture> {
     let (decoded, rows) = no_grad(|| {
         let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
-        let truth = bin_centre(&batch.frames.flatten(0, 1));
+        let truth = bin_centre(&batch.frames.flatten(0, 1), model.sizes.image_bits);
         let embedding = model.encode(&truth).reshape([length, size, -1]);
         let mut state = model.initial(size);
         for t in 0..length {

@@ -3,12 +3,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use robot::{FRAME_BYTES, Frame};
 use tch::{Device, Kind, Tensor};
 use trainer::adam::Adam;
 use trainer::loss::{Batch, bin_centre, dequantise, loss};
 use trainer::model::{Gaussian, WorldModel};
 use trainer::noise::Noise;
 use trainer::preset::Preset;
+use world_model::image::{ImageBits, to_planes};
 
 fn small() -> Preset {
     ron::from_str(include_str!("small.ron")).expect("the test preset is valid")
@@ -21,19 +23,33 @@ fn generator() -> MutexGuard<'static, ()> {
 }
 
 #[test]
-fn images_are_reduced_to_five_bits() {
+fn images_are_reduced_to_their_bits() {
     let _drawing = generator();
     let pixels = Tensor::arange(256, (Kind::Uint8, Device::Cpu));
-    let centre = bin_centre(&pixels);
-    let noisy = dequantise(&pixels, &mut Noise::Generator);
-    for x in 0..256i64 {
-        let low = (x / 8) as f64 / 32.0 - 0.5;
-        let (centre, noisy) = (centre.double_value(&[x]), noisy.double_value(&[x]));
-        assert!((centre - (low + 1.0 / 64.0)).abs() < 1e-6);
-        assert!(
-            noisy >= low - 1e-6 && noisy <= low + 1.0 / 32.0 + 1e-6,
-            "{x}: {noisy} from {low}"
-        );
+    for bits in 1..=8 {
+        let (width, bins) = (1 << (8 - bits), f64::from(1 << bits));
+        let centre = bin_centre(&pixels, bits);
+        let noisy = dequantise(&pixels, bits, &mut Noise::Generator);
+        let mut frame = Frame::default();
+        frame
+            .rgb_mut()
+            .iter_mut()
+            .zip(0u8..=255)
+            .for_each(|(byte, x)| *byte = x);
+        let mut planes = vec![0.0; FRAME_BYTES];
+        to_planes(&frame, ImageBits::new(bits as u8).expect("1 to 8"), &mut planes);
+        for x in 0..256i64 {
+            let low = (x / width) as f64 / bins - 0.5;
+            let (centre, noisy) = (centre.double_value(&[x]), noisy.double_value(&[x]));
+            assert!((centre - (low + 0.5 / bins)).abs() < 1e-6);
+            assert!(
+                noisy >= low - 1e-6 && noisy <= low + 1.0 / bins + 1e-6,
+                "{x}: {noisy} from {low}"
+            );
+            // What the controller makes of the same pixel: channels come in planes.
+            let plane = planes[(x % 3) as usize * FRAME_BYTES / 3 + (x / 3) as usize];
+            assert_eq!(f64::from(plane), centre, "{x} in {bits} bits");
+        }
     }
 }
 
@@ -115,7 +131,7 @@ fn the_loss_is_its_definition() {
         let terms = loss(&model, &switches, &batch, &mut Noise::Generator);
 
         tch::manual_seed(11);
-        let frames = dequantise(&batch.frames.flatten(0, 1), &mut Noise::Generator);
+        let frames = dequantise(&batch.frames.flatten(0, 1), 5, &mut Noise::Generator);
         let filtered = model.filter(
             &model.encode(&frames).reshape([5, 3, -1]),
             &batch.action,
@@ -171,7 +187,7 @@ fn overshooting_by_one_step_is_the_one_step_divergence() {
     tch::manual_seed(12);
     let terms = loss(&model, &switches, &batch, &mut Noise::Generator);
     tch::manual_seed(12);
-    let frames = dequantise(&batch.frames.flatten(0, 1), &mut Noise::Generator);
+    let frames = dequantise(&batch.frames.flatten(0, 1), 5, &mut Noise::Generator);
     let filtered = model.filter(
         &model.encode(&frames).reshape([2, 4, -1]),
         &batch.action,

@@ -65,6 +65,7 @@ impl Reference {
     /// A model of `design` with the reference's weights.
     fn model(&self, name: &str, design: Design) -> WorldModel {
         let sizes = ModelSizes {
+            image_bits: 5,
             design,
             depth: 1,
             belief: 5,
@@ -148,7 +149,7 @@ fn cells_and_distributions() {
         let batch = reference.batch();
         let mut noise = reference.noise(design, 0);
         let filtered = no_grad(|| {
-            let frames = trainer::loss::dequantise(&batch.frames.flatten(0, 1), &mut noise);
+            let frames = trainer::loss::dequantise(&batch.frames.flatten(0, 1), 5, &mut noise);
             let embedding = model.encode(&frames).reshape([6, 2, -1]);
             model.filter(&embedding, &batch.action, &mut noise)
         });
@@ -251,5 +252,19 @@ fn a_head_without_gradient_teaches_itself_alone() {
         for shared in ["encoder", "gru", "input", "posterior"] {
             assert_eq!(taught(shared), 0.0, "{silent} reaches {shared}");
         }
+    }
+}
+
+#[test]
+fn images_of_any_number_of_bits() {
+    let reference = Reference::load();
+    let pixels = Tensor::arange(256, (Kind::Uint8, tch::Device::Cpu));
+    for bits in [3, 5, 8] {
+        let expected = reference.get(&format!("image_bits_{bits}"));
+        assert_close(
+            &trainer::loss::bin_centre(&pixels, bits),
+            expected,
+            &format!("{bits} bits"),
+        );
     }
 }

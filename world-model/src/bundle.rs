@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::encoder::Encoder;
 use crate::error::BundleError;
 use crate::filter::Filter;
-use crate::image::PREPROCESSING;
+use crate::image::ImageBits;
 use crate::kernel::{Instructions, KernelRollout};
 use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
 use crate::parity;
@@ -41,6 +41,7 @@ pub struct Bundle {
     weights: Arc<LatentWeights>,
     encoder: Arc<[Convolution]>,
     posterior: Arc<[Dense; 2]>,
+    bits: ImageBits,
     parity_error: f32,
 }
 
@@ -65,6 +66,13 @@ impl Bundle {
                 supported: MANIFEST_VERSION,
             });
         }
+        let Some(bits) = ImageBits::from_name(&manifest.image) else {
+            return Err(BundleError::Image {
+                path: manifest_path,
+                found: manifest.image,
+                planet: ImageBits::PLANET.name(),
+            });
+        };
         let required = [
             "encoder.onnx",
             "filter.onnx",
@@ -108,6 +116,7 @@ impl Bundle {
         let mut bundle = Self {
             encoder: encoder.into(),
             posterior: Arc::new(posterior),
+            bits,
             dir: dir.to_owned(),
             manifest,
             manifest_text,
@@ -183,7 +192,6 @@ impl Bundle {
                 format!("{:?}", manifest.action_scale_rad_s),
                 format!("{scale:?}"),
             ),
-            ("image", manifest.image.clone(), PREPROCESSING.to_owned()),
         ];
         match fields.into_iter().find(|(_, found, expected)| found != expected) {
             None => Ok(()),
@@ -259,7 +267,7 @@ impl Bundle {
     /// # Errors
     /// [`BundleError::Unsupported`] on a CPU without them.
     pub fn encoder_with(&self, instructions: Instructions) -> Result<Encoder, BundleError> {
-        Ok(Encoder::new(&self.encoder, instructions)?)
+        Ok(Encoder::new(&self.encoder, self.bits, instructions)?)
     }
 
     /// Its filter.

@@ -2,13 +2,14 @@
 
 use robot::{FRAME_SIDE, Frame};
 
-use crate::image::to_planes;
+use crate::image::{ImageBits, to_planes};
 use crate::kernel::{Convolve, Instructions, Unsupported, convolve};
 use crate::weights::Convolution;
 
 /// The convolutional encoder (PlaNet, appendix A). Allocates nothing once it is made; the same bits on every CPU.
 pub struct Encoder {
     convolutions: Box<dyn Convolve>,
+    bits: ImageBits,
     planes: Vec<f32>,
 }
 
@@ -19,13 +20,18 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// Packs the weights and sizes all buffers.
+    /// Packs the weights and sizes all buffers; frames are reduced to `bits`.
     ///
     /// # Errors
     /// [`Unsupported`] on a CPU without these instructions, and for `bf16`.
-    pub fn new(layers: &[Convolution], instructions: Instructions) -> Result<Self, Unsupported> {
+    pub fn new(
+        layers: &[Convolution],
+        bits: ImageBits,
+        instructions: Instructions,
+    ) -> Result<Self, Unsupported> {
         Ok(Self {
             convolutions: convolve(layers, instructions)?,
+            bits,
             planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE],
         })
     }
@@ -35,7 +41,7 @@ impl Encoder {
     /// # Panics
     /// If `embedding` is not as long as the manifest says.
     pub fn encode(&mut self, frame: &Frame, embedding: &mut [f32]) {
-        to_planes(frame, &mut self.planes);
+        to_planes(frame, self.bits, &mut self.planes);
         self.convolutions.run(&self.planes, embedding);
     }
 

@@ -93,6 +93,18 @@ pub enum BundleError {
         /// In the robot file.
         expected: String,
     },
+    /// Pictures are made ready in a way that nobody here knows.
+    #[error(
+        "{path}: field `image` is {found}; this program knows {planet}, and the same with 1 to 8 bits: export the model anew"
+    )]
+    Image {
+        /// The manifest.
+        path: PathBuf,
+        /// What it asks for.
+        found: String,
+        /// PlaNet's.
+        planet: String,
+    },
     /// This CPU cannot run the chosen back end.
     #[error(transparent)]
     Unsupported(#[from] crate::kernel::Unsupported),

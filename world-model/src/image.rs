@@ -1,20 +1,43 @@
-//! Pixels to numbers, exactly as the trainer does it (PlaNet section 5: five bits a channel).
+//! Pixels to numbers, exactly as the trainer does it (PlaNet section 5: five bits a channel; other numbers of bits alike).
 
 use robot::{FRAME_SIDE, Frame};
 
-/// Name of this pre-processing in a manifest.
-pub const PREPROCESSING: &str = "rgb8-64x64-5bit-centre";
+/// Bits of a channel that a model sees: 1 to 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageBits(u8);
 
-/// Writes a frame as `[3][64][64]` planes: `floor(x / 8) / 32 + 1/64 - 0.5`, the centre of the bin.
+impl ImageBits {
+    /// PlaNet's.
+    pub const PLANET: Self = Self(5);
+
+    /// `None` outside 1 to 8.
+    pub fn new(bits: u8) -> Option<Self> {
+        (1..=8).contains(&bits).then_some(Self(bits))
+    }
+
+    /// The name of this pre-processing in a manifest, such as `rgb8-64x64-5bit-centre`.
+    pub fn name(self) -> String {
+        format!("rgb8-64x64-{}bit-centre", self.0)
+    }
+
+    /// The pre-processing of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        (1..=8).map(Self).find(|bits| bits.name() == name)
+    }
+}
+
+/// Writes a frame as `[3][64][64]` planes: with five bits `floor(x / 8) / 32 + 1/64 - 0.5`, the centre of the bin.
 ///
 /// # Panics
 /// If `planes` is not 3 x 64 x 64 long.
-pub fn to_planes(frame: &Frame, planes: &mut [f32]) {
+pub fn to_planes(frame: &Frame, bits: ImageBits, planes: &mut [f32]) {
+    let (shift, bins) = (8 - bits.0, f32::from(1u16 << bits.0));
+    let centre = 0.5 / bins - 0.5;
     let area = FRAME_SIDE * FRAME_SIDE;
     assert_eq!(planes.len(), 3 * area, "planes hold one image");
     for (index, pixel) in frame.rgb().chunks_exact(3).enumerate() {
         for channel in 0..3 {
-            planes[channel * area + index] = f32::from(pixel[channel] >> 3) / 32.0 + (1.0 / 64.0 - 0.5);
+            planes[channel * area + index] = f32::from(pixel[channel] >> shift) / bins + centre;
         }
     }
 }

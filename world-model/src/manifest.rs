@@ -32,7 +32,7 @@ pub struct Manifest {
     /// Whether the stochastic state is drawn when the model imagines. A deterministic model follows its mean.
     #[serde(default = "yes")]
     pub sampled_latents: bool,
-    /// How pixels become numbers: `rgb8-64x64-5bit-centre`.
+    /// How pixels become numbers: `rgb8-64x64-5bit-centre`, or another number of bits.
     pub image: String,
     /// SHA-256 of the joint mapping the logs were recorded with.
     pub joint_calibration_sha256: String,
