@@ -125,7 +125,7 @@ fn an_absolute_action_is_a_place_in_the_range() {
     let config = Config::parse(Path::new("made.ron"), text).expect("a robot file");
     let envelope = &config.envelope;
     let mut from = envelope.home();
-    assert_eq!(from.position_rad[..], [0.0, 0.0]);
+    assert_eq!(from.position_rad[..], [0.0, 90.0]);
     let mut stream = Stream::new(2, 2);
     for _ in 0..1000 {
         let action = [stream.range(-1.0, 1.0), stream.range(-1.0, 1.0)];
@@ -172,9 +172,23 @@ fn an_arm_is_not_driven_by_places() {
         JointMapping::of(&config).sha256()
     };
     let absolute = text.replacen("    joints:", "    action: absolute,\n    joints:", 1);
-    assert_ne!(
-        hash(&text),
-        hash(&absolute),
-        "a model of one does not drive the other"
-    );
+    let problem = Config::parse(Path::new("arm.ron"), absolute).expect_err("it has links and a box");
+    assert!(problem.to_string().contains("`action`"), "{problem}");
+    let made = |low: f32| {
+        Made {
+            comment: "",
+            name: "plant",
+            period_s: 0.1,
+            episode_ticks: 10,
+            actuators: &[Actuator {
+                name: "push".to_owned(),
+                low,
+                high: low + 1.0,
+            }],
+            simulator: None,
+        }
+        .text()
+    };
+    assert_eq!(hash(&made(0.0)), hash(&made(0.0)));
+    assert_ne!(hash(&made(0.0)), hash(&made(-0.5)), "as wide, but elsewhere");
 }

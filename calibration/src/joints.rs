@@ -7,6 +7,8 @@ use robot::{ActionMode, Config};
 pub struct JointMapping {
     mode: ActionMode,
     joints: Vec<(String, f32)>,
+    /// What an action of 0 asks for, where that is a place.
+    middles_rad: Vec<f32>,
 }
 
 impl JointMapping {
@@ -19,7 +21,20 @@ impl JointMapping {
             .iter()
             .map(|joint| (joint.name.clone(), joint.action_scale(mode)))
             .collect();
-        Self { mode, joints }
+        let middles_rad = match mode {
+            ActionMode::Velocity => Vec::new(),
+            ActionMode::Absolute => config
+                .envelope
+                .joints()
+                .iter()
+                .map(robot::Joint::middle_rad)
+                .collect(),
+        };
+        Self {
+            mode,
+            joints,
+            middles_rad,
+        }
     }
 
     /// Joint names, in the order of an action's elements.
@@ -33,11 +48,16 @@ impl JointMapping {
             ActionMode::Velocity => "",
             ActionMode::Absolute => "absolute\n",
         };
+        let middles: String = self
+            .middles_rad
+            .iter()
+            .map(|middle| format!("{:08x}\n", middle.to_bits()))
+            .collect();
         let joints: String = self
             .joints
             .iter()
             .map(|(name, scale)| format!("{name} {:08x}\n", scale.to_bits()))
             .collect();
-        crate::sha256(&format!("{mode}{joints}"))
+        crate::sha256(&format!("{mode}{joints}{middles}"))
     }
 }

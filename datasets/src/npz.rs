@@ -189,6 +189,7 @@ fn floats(
     let bytes = entry(path, archive, name)?.ok_or_else(|| refuse(path, name, "is missing"))?;
     let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
     let array = NpyFile::new(&bytes[..]).map_err(damaged)?;
+    in_rows(path, name, &array)?;
     let shape = array.shape().to_vec();
     let npyz::DType::Plain(kind) = array.dtype() else {
         return Err(refuse(path, name, "is no array of numbers"));
@@ -209,6 +210,20 @@ fn floats(
     Ok((shape, values.map_err(damaged)?))
 }
 
+/// Numbers in another order in memory would come out scrambled.
+fn in_rows(path: &Path, name: &str, array: &NpyFile<&[u8]>) -> Result<(), DatasetError> {
+    if array.order() == npyz::Order::C || array.shape().len() < 2 {
+        return Ok(());
+    }
+    let problem = "is stored column by column (Fortran order)";
+    Err(DatasetError::field(
+        path,
+        name,
+        problem,
+        "save it through `np.ascontiguousarray`",
+    ))
+}
+
 fn pictures(path: &Path, archive: &mut ZipArchive<File>) -> Result<Vec<Frame>, DatasetError> {
     let mut found = None;
     for name in IMAGES {
@@ -220,7 +235,8 @@ fn pictures(path: &Path, archive: &mut ZipArchive<File>) -> Result<Vec<Frame>, D
     let (name, bytes) = found.ok_or_else(|| refuse(path, IMAGES[0], "is missing"))?;
     let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
     let array = NpyFile::new(&bytes[..]).map_err(damaged)?;
-    let &[_, height, width, 3] = array.shape() else {
+    in_rows(path, name, &array)?;
+    let &[_, height @ 1..=65535, width @ 1..=65535, 3] = array.shape() else {
         let problem = format!("has the shape {:?}", array.shape());
         return Err(refuse(path, name, problem));
     };

@@ -20,7 +20,7 @@ fn info(index: u64) -> EpisodeInfo {
         robot: "arm".to_owned(),
         task: format!("task {}", index % 2),
         episode_seed: index,
-        policy: "random".to_owned(),
+        policy: format!("policy {index}"),
         pipeline: "next_tick".to_owned(),
         period_s: 0.1,
         joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
@@ -126,6 +126,11 @@ fn an_export_comes_back_bit_for_bit() {
         first.info.joint_calibration_sha256
     );
     assert_eq!(again.info.task, first.info.task);
+    // The second log was broken in two: episode 3 is the third's.
+    for (episode, log) in [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2)] {
+        let back = read_episode(&back.join(format!("episode-{episode:06}.mcap"))).unwrap();
+        assert_eq!(back.info.policy, format!("policy {log}"), "episode {episode}");
+    }
     for (a, b) in again.ticks.iter().zip(&first.ticks) {
         assert_eq!(a.capture.position_rad, b.capture.position_rad);
         assert_eq!(a.capture.velocity_rad_s, b.capture.velocity_rad_s);

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::EpisodeError;
 
-/// All logs (`*.mcap`) in `dir` and below, sorted by path. Directories behind symbolic links are not entered.
+/// All logs (`*.mcap`) in `dir` and below, sorted by path. Directories behind symbolic links are not entered, nor
+/// those named `*.partial`, which hold what an import left unfinished.
 ///
 /// # Errors
 /// [`EpisodeError::NoRuns`] if there are none, [`EpisodeError::Read`] if a directory cannot be listed.
@@ -20,7 +21,9 @@ pub fn list_runs(dir: &Path) -> Result<Vec<PathBuf>, EpisodeError> {
             let entry = entry.map_err(refuse)?;
             let path = entry.path();
             if entry.file_type().map_err(refuse)?.is_dir() {
-                open.push(path);
+                if path.extension().is_none_or(|extension| extension != "partial") {
+                    open.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "mcap") && path.is_file() {
                 runs.push(path);
             }

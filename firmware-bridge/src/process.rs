@@ -374,11 +374,11 @@ impl Drop for ProcessPlant {
     }
 }
 
-/// No force, or as little as the actuator allows.
+/// What an action of 0 asks for.
 fn at_rest(actuators: &[Actuator]) -> JointVec {
     actuators
         .iter()
-        .map(|actuator| 0.0_f32.max(actuator.low).min(actuator.high))
+        .map(|actuator| 0.5 * (actuator.low + actuator.high))
         .collect()
 }
 

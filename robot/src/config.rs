@@ -241,6 +241,10 @@ impl Checker<'_> {
             let remedy = "give the box the tip stays in; only a plant with `action: absolute` and no links does without";
             return Err(self.refuse("workspace_m", "is missing", remedy));
         };
+        if raw.action == ActionMode::Absolute {
+            let remedy = "an arm with a geometry is driven by joint speeds: leave the field out";
+            return Err(self.refuse("action", "is absolute", remedy));
+        }
         if raw.links.len() != joints.len() {
             let problem = format!("{} links for {} joints", raw.links.len(), joints.len());
             return Err(self.refuse("links", problem, "give one link a joint, base first"));

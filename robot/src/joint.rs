@@ -24,7 +24,7 @@ pub enum ActionMode {
     #[default]
     Velocity,
     /// 1 is the upper end of the joint's range, -1 the lower, whatever the set point was before; 0 is the middle. For
-    /// actuators that take forces or torques, whose set point is the control itself and whose middle lets go, and for data
+    /// actuators that take forces or torques, whose set point is the control itself and whose middle is where they rest, and for data
     /// whose actions are goals. No arm is driven so: its stop must hold it, not send it to the middle.
     Absolute,
 }

@@ -20,7 +20,9 @@ const FORMAT_VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file system refused.
-    #[error("{path}: {action}: {source}; the previous checkpoint, if any, is untouched")]
+    #[error(
+        "{path}: {action}: {source}; the previous checkpoint, if any, is untouched: free space on its disk, then repeat the command"
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -114,9 +116,15 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
     let data = safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial).map_err(fail("cannot create the checkpoint"))?;
-    file.write_all(&data)
-        .map_err(fail("cannot write the checkpoint"))?;
-    file.sync_all().map_err(fail("cannot flush the checkpoint"))?;
+    let written = file
+        .write_all(&data)
+        .map_err(fail("cannot write the checkpoint"))
+        .and_then(|()| file.sync_all().map_err(fail("cannot flush the checkpoint")));
+    if written.is_err() {
+        // Half of one would take room on a disk that has none.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written?;
     std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
 }
 

@@ -63,7 +63,8 @@ pub struct Learner {
     pub seed: u64,
     /// Updates done.
     pub update: u64,
-    watch: Watch,
+    /// Whether its loss is one to go on from; to be told the losses before a resumption.
+    pub watch: Watch,
 }
 
 impl Learner {

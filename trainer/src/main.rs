@@ -288,6 +288,10 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     };
     let until = arguments.until.unwrap_or(learner.preset.optimiser.updates);
     let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
+    // What is usual is known from before.
+    for loss in losses.all()? {
+        let _ = learner.watch.exploded(loss);
+    }
     run(
         &mut learner,
         &dataset,
@@ -488,7 +492,9 @@ impl Losses {
         let name = || format!("{}: cannot write the losses", path.display());
         if path.exists() {
             let text = std::fs::read_to_string(path).with_context(name)?;
-            let kept: String = text
+            // A row that a kill cut off has no end of line, and may read as another number.
+            let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+            let kept: String = whole
                 .lines()
                 .filter(|line| {
                     let number = line.split(',').next().and_then(|field| field.parse::<u64>().ok());
@@ -509,6 +515,16 @@ impl Losses {
             out: std::io::BufWriter::new(file),
             columns: text.lines().next().map(str::to_owned),
         })
+    }
+
+    /// The losses there are, oldest first.
+    fn all(&self) -> anyhow::Result<Vec<f64>> {
+        let text = std::fs::read_to_string(&self.path)
+            .with_context(|| format!("{}: cannot read", self.path.display()))?;
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split(',').nth(1)?.parse().ok())
+            .collect())
     }
 
     fn write(&mut self, report: &trainer::learner::Report) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 frame socket in front of it; `armillary record` and `armillary eval` do the same in memory. Nobody here speaks the serial
 protocol: a limit, a watchdog or an emergency stop is the same code for every plant.
 
-An environment of your own: write a function that returns a `gymnasium.Env` or a `dm_env.Environment`, and name it as
+An environment of your own: write a function that returns a `gymnasium.Env` or a `dm_control.rl.control.Environment`, and name it as
 `py:module:function`.
 """
 

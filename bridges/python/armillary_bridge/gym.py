@@ -39,8 +39,8 @@ class GymPlant(Plant):
         )
 
     def reset(self, seed: int) -> None:
-        # Gymnasium takes 32 bits in places.
-        self._environment.reset(seed=seed % 2**31)
+        # Gymnasium takes 31 bits in places; what is cut off would make seeds of evaluation those of training.
+        self._environment.reset(seed=int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1))
         self._ended = False
 
     def step(self, control: np.ndarray) -> float:

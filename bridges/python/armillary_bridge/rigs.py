@@ -35,8 +35,10 @@ def open_rig(name: str) -> Plant:
 def adapt(name: str, environment: object, repeat: int) -> Plant:
     """The plant that an environment is: a `Plant` already, dm_control's, or Gymnasium's."""
     if isinstance(environment, Plant):
+        if repeat != 1:
+            raise ValueError(f"{name}: a Plant repeats actions by itself; leave @{repeat} out")
         return environment
-    if hasattr(environment, "physics"):
+    if hasattr(environment, "physics") and hasattr(environment, "_step_limit"):
         from armillary_bridge.dmc import DmcPlant
 
         return DmcPlant(name, environment, repeat)
@@ -44,4 +46,4 @@ def adapt(name: str, environment: object, repeat: int) -> Plant:
         from armillary_bridge.gym import GymPlant
 
         return GymPlant(name, environment, repeat)
-    raise TypeError(f"{name}: {type(environment).__name__} is neither a Plant, a dm_control nor a Gymnasium environment")
+    raise TypeError(f"{name}: {type(environment).__name__} is neither a Plant, a dm_control.rl.control.Environment nor a gymnasium.Env")

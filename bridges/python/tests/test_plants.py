@@ -61,6 +61,11 @@ def test_a_gymnasium_environment_is_a_plant():
     plant.reset(2**40 + 3)
     reward = plant.step(np.array([2.0]))
     assert reward < 0 and plant.render().shape == (64, 64, 3)
+    starts = []
+    for seed in (0, 2**40, 0):
+        plant.reset(seed)
+        starts.append(plant.render())
+    assert np.array_equal(starts[0], starts[2]) and not np.array_equal(starts[0], starts[1])
     with pytest.raises(NotImplementedError, match="needs MuJoCo"):
         plant.returns(np.zeros((1, 1, 1)))
 

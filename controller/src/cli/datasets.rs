@@ -114,9 +114,13 @@ impl Unfinished {
         if name.exists() {
             bail!("{}: exists; name another folder", name.display());
         }
-        let mut path = name.as_os_str().to_owned();
-        path.push(".partial");
-        let path = PathBuf::from(path);
+        let Some(last) = name.file_name() else {
+            bail!("{}: names no folder; give one that is to be made", name.display());
+        };
+        let mut last = last.to_owned();
+        last.push(".partial");
+        // `file_name` has seen past a slash at the end.
+        let path = name.with_file_name(last);
         if path.exists() {
             std::fs::remove_dir_all(&path)
                 .with_context(|| format!("{}: cannot remove what an attempt left", path.display()))?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use controller::picture;
 use robot::Frame;
 use world_model::kernel::{INSTRUCTIONS, Instructions};
@@ -118,6 +118,31 @@ fn error(a: &Frame, b: &Frame) -> f64 {
 
 fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyhow::Result<()> {
     let log = episode::read_episode(path)?;
+    let manifest = bundle.manifest();
+    for (field, found, expected) in [
+        (
+            "joint_names",
+            format!("{:?}", log.info.joint_names),
+            format!("{:?}", manifest.joint_names),
+        ),
+        (
+            "period_s",
+            log.info.period_s.to_string(),
+            manifest.period_s.to_string(),
+        ),
+        (
+            "joint_calibration_sha256",
+            log.info.joint_calibration_sha256.clone().unwrap_or_default(),
+            manifest.joint_calibration_sha256.clone(),
+        ),
+    ] {
+        if found != expected {
+            bail!(
+                "{}: field `{field}` is {found}, the bundle's is {expected}; give a log of the robot that it learned on",
+                path.display()
+            );
+        }
+    }
     let panels = picture::panels(&log, bundle)?;
     if panels.is_empty() {
         println!(

@@ -11,8 +11,10 @@ use controller::lockstep::{Labels, Outcome};
 use controller::report;
 use controller::session::Session;
 use controller::tick::Controller;
+use controller::world::World;
 use episode::Reason;
 use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
+use robot::ActionMode;
 use robot::config::Pipeline;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
@@ -51,6 +53,14 @@ pub(crate) struct LiveArm {
 impl LiveArm {
     /// Opens everything before anything moves.
     pub(crate) fn open(session: &Session, port: &Path, frames: &Path) -> anyhow::Result<Self> {
+        let simulated = matches!(session.world(), Ok(World::Process(_)));
+        if session.config.envelope.mode() == ActionMode::Absolute && !simulated {
+            bail!(
+                "field `action` of robot `{}`: an arm is not driven by `absolute` actions, since a stop would send it to the middle of \
+                 its range; describe it with joint speeds, links and a workspace box",
+                session.config.name
+            );
+        }
         if session.pipeline == Pipeline::Immediate {
             bail!(
                 "field `planner.pipeline` of robot `{}`: a world that does not wait needs `next_tick`",

@@ -112,7 +112,7 @@ impl Rows<'_> {
         let column = self.element(name, row)?;
         let at = usize::from(column.0) * row;
         match column.1.as_boolean_opt() {
-            Some(values) if at < values.len() => Ok(values.value(at)),
+            Some(values) if at < values.len() && values.is_valid(at) => Ok(values.value(at)),
             _ => Err(self.refuse(name, column.1.data_type())),
         }
     }
@@ -121,6 +121,11 @@ impl Rows<'_> {
     pub(super) fn vector(&self, name: &str, row: usize) -> Result<Vec<f32>, DatasetError> {
         let (whole, values) = self.element(name, row)?;
         let range = if whole { row..row + 1 } else { 0..values.len() };
+        if range.clone().any(|at| values.is_null(at)) {
+            let problem = format!("row {row} lacks a number");
+            let remedy = "leave that episode out of the data set, or repair it";
+            return Err(DatasetError::field(self.path, name, problem, remedy));
+        }
         if let Some(values) = values.as_primitive_opt::<Float32Type>() {
             return Ok(values.values()[range].to_vec());
         }

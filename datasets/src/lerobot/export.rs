@@ -178,6 +178,7 @@ impl Set {
             .and_then(|()| self.writer.flush())
             .map_err(|source| DatasetError::parquet(&path, source))?;
         self.lengths.push((ticks.len() as u64, self.file, task));
+        self.own.policies.push(log.info.policy.clone());
         self.frames += ticks.len() as u64;
         Ok(())
     }

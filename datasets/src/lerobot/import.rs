@@ -258,7 +258,15 @@ impl Dataset {
                 step.reward = reward;
             }
         }
-        imported.write(out, source, &recording)
+        let mut policies = self.own.iter().flat_map(|own| &own.policies);
+        match policies.nth(recording.index as usize) {
+            None => imported.write(out, source, &recording),
+            Some(policy) => {
+                let mut source = source.clone();
+                source.info.policy.clone_from(policy);
+                imported.write(out, &source, &recording)
+            }
+        }
     }
 
     fn task(&self, rows: &Rows<'_>, row: usize) -> Result<String, DatasetError> {

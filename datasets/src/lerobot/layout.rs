@@ -62,9 +62,9 @@ pub(super) fn data_path(root: &Path, file: usize) -> PathBuf {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Own {
     pub(super) robot: String,
-    pub(super) policy: String,
+    /// Of each episode.
+    pub(super) policies: Vec<String>,
     pub(super) pipeline: String,
-    /// The rate in `info.json` is a whole number.
     pub(super) period_s: f32,
     pub(super) joint_names: Vec<String>,
     pub(super) reward_source: String,
@@ -77,7 +77,7 @@ impl Own {
     pub(super) fn of(info: &EpisodeInfo) -> Self {
         Self {
             robot: info.robot.clone(),
-            policy: info.policy.clone(),
+            policies: Vec::new(),
             pipeline: info.pipeline.clone(),
             period_s: info.period_s,
             joint_names: info.joint_names.clone(),
@@ -91,7 +91,6 @@ impl Own {
     pub(super) fn info(self) -> EpisodeInfo {
         EpisodeInfo {
             robot: self.robot,
-            policy: self.policy,
             pipeline: self.pipeline,
             period_s: self.period_s,
             joint_names: self.joint_names,
@@ -133,6 +132,17 @@ pub(super) fn features(joints: &[String]) -> Map<String, Value> {
     .collect()
 }
 
+/// Frames a second: a whole number where it is one, as LeRobot's own are.
+fn fps(period_s: f32) -> Value {
+    let fps = 1.0 / f64::from(period_s);
+    if (fps - fps.round()).abs() < 1e-4 * fps {
+        json!(fps.round() as u64)
+    } else {
+        // A period has seven digits.
+        json!((fps * 1e4).round() / 1e4)
+    }
+}
+
 /// `info.json` of an export.
 pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize) -> Value {
     json!({
@@ -144,7 +154,7 @@ pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize) -> Val
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": FILE_BYTES >> 20,
         "video_files_size_in_mb": 200,
-        "fps": (1.0 / own.period_s).round() as u32,
+        "fps": fps(own.period_s),
         "splits": {"train": format!("0:{episodes}")},
         "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
         "video_path": null,

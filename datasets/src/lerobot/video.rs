@@ -61,7 +61,9 @@ impl Video {
         let child = Command::new("ffmpeg")
             .args(["-v", "error", "-nostdin", "-ss", &format!("{from_s:.6}"), "-i"])
             .arg(&place.file)
-            .args(["-vf", &filter, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+            // As many frames as there are, whatever their time stamps.
+            .args(["-fps_mode", "passthrough", "-vf", &filter])
+            .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| {

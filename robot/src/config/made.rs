@@ -35,7 +35,7 @@ impl Made<'_> {
     pub fn text(&self) -> String {
         let mut joints = String::new();
         for actuator in self.actuators {
-            let home = 0.0_f32.clamp(actuator.low, actuator.high);
+            let home = 0.5 * (actuator.low + actuator.high);
             // From one end of its range to the other and back within a period: its range is its only limit.
             let speed = 4.0 * (actuator.high - actuator.low) / self.period_s;
             let change = 4.0 * speed / self.period_s;

@@ -91,6 +91,50 @@ fn tensors(file: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+fn a_full_disk_keeps_the_last_checkpoint() {
+    let runs = logs(2, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let preset = dir.path().join("preset.ron");
+    std::fs::write(&preset, super::SMALL.replacen("updates: 12", "updates: 40", 1)).expect("writes");
+    let out = dir.path().join("out");
+    let train = |until: &str, most_kib: &str| {
+        // A limit on the size of a file refuses what a full disk would: part of the way through.
+        let script = "trap '' XFSZ; ulimit -f $0; exec \"$@\"";
+        Command::new("bash")
+            .args([
+                "-c",
+                script,
+                most_kib,
+                env!("CARGO_BIN_EXE_armillary-train"),
+                "train",
+            ])
+            .args(["--threads", "1", "--checkpoint-every", "3", "--until", until])
+            .arg("--runs")
+            .arg(runs.path())
+            .arg("--preset")
+            .arg(&preset)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .expect("the trainer starts")
+    };
+    let checkpoint = out.join("checkpoint.safetensors");
+    assert!(train("10", "unlimited").status.success());
+    let before = std::fs::read(&checkpoint).expect("a checkpoint");
+    let most_kib = (before.len() / 2048).to_string();
+    let output = train("40", &most_kib);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("checkpoint.safetensors"),
+        "{said}"
+    );
+    assert!(said.contains("free space"), "{said}");
+    assert_eq!(std::fs::read(&checkpoint).expect("reads"), before);
+    assert!(!out.join("checkpoint.partial").exists());
+    assert!(train("40", "unlimited").status.success(), "and goes on from it");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_named_and_not_overwritten() {
     let runs = logs(2, 20);
     let dir = tempfile::tempdir().expect("temporary folder");
