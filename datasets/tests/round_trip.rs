@@ -139,6 +139,35 @@ fn an_export_comes_back_bit_for_bit() {
 }
 
 #[test]
+fn a_robot_of_one_joint_comes_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let [runs, set, back] = ["runs", "set", "back"].map(|name| dir.path().join(name));
+    let one = EpisodeInfo {
+        joint_names: vec!["slide".to_owned()],
+        period_s: 0.08,
+        ..info(0)
+    };
+    let only_first = |tick: &mut TickRecord| {
+        let capture = &mut tick.capture;
+        let actuate = &mut tick.actuate;
+        for joints in [
+            &mut capture.position_rad,
+            &mut capture.velocity_rad_s,
+            &mut actuate.action,
+            &mut actuate.set_point_rad,
+        ] {
+            joints.truncate(1);
+        }
+    };
+    write_log(&runs, 0, 8, &one, &only_first);
+    lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+    let text = fs::read_to_string(set.join("meta/info.json")).unwrap();
+    assert!(text.contains("\"fps\": 12.5"), "{text}");
+    import(&set, &back).unwrap();
+    assert_eq!(training(&back), training(&runs));
+}
+
+#[test]
 fn data_of_others_trains_on_goals_within_their_range() {
     let dir = tempfile::tempdir().unwrap();
     let [runs, set, back] = ["runs", "set", "back"].map(|name| dir.path().join(name));

@@ -83,6 +83,7 @@ const LEROBOT: [&str; 5] = [
 pub(crate) fn lerobot() -> anyhow::Result<()> {
     let root = crate::root();
     crate::libtorch::ensure(&root)?;
+    crate::rig::ensure(&root)?;
     let python = crate::python::environment_in(&root.join(".venv-lerobot"), &LEROBOT)?;
     let out = root.join("out/crosscheck-lerobot");
     if out.exists() {
@@ -142,6 +143,23 @@ pub(crate) fn lerobot() -> anyhow::Result<()> {
     ])?;
     armillary(&["export", &runs, "--out", &set])?;
     check(&["read", &set, &runs])?;
+    // One joint, and a period that is no whole number of frames a second.
+    let (single, single_set) = (path("single"), path("single-set"));
+    armillary(&[
+        "record",
+        "--rig",
+        "dmc:cartpole-balance",
+        "--policy",
+        "random",
+        "--episodes",
+        "2",
+        "--ticks",
+        "30",
+        "--out",
+        &single,
+    ])?;
+    armillary(&["export", &single, "--out", &single_set])?;
+    check(&["read", &single_set, &single])?;
     // There and back, and there again: what LeRobot sees is still what was recorded.
     armillary(&["import", &set, "--out", &back])?;
     armillary(&["export", &back, "--out", &again])?;

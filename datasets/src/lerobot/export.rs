@@ -241,7 +241,11 @@ struct Place {
     done: bool,
 }
 
+/// A vector; LeRobot has those of one number as that number.
 fn vector_field(name: &str, joints: usize) -> Field {
+    if joints == 1 {
+        return Field::new(name, DataType::Float32, false);
+    }
     let item = Arc::new(Field::new("item", DataType::Float32, true));
     Field::new(name, DataType::FixedSizeList(item, joints as i32), false)
 }
@@ -338,10 +342,15 @@ impl DataRows {
     }
 
     fn finish(mut self, schema: &Arc<Schema>, path: &Path) -> Result<RecordBatch, DatasetError> {
-        let [state, velocity, action, sent_action] = self
-            .vectors
-            .each_mut()
-            .map(|builder| Arc::new(builder.finish()) as ArrayRef);
+        let joints = self.joints;
+        let [state, velocity, action, sent_action] = self.vectors.each_mut().map(|builder| {
+            let list = builder.finish();
+            if joints == 1 {
+                Arc::clone(list.values())
+            } else {
+                Arc::new(list) as ArrayRef
+            }
+        });
         let [next_reward, reward, timestamp] = self
             .numbers
             .each_mut()
