@@ -58,6 +58,9 @@ const MARKS: [(&str, u64); 4] = [
     ("1,000 episodes", 1_000_000),
 ];
 
+/// Fewer seeds make a partial row.
+const SEEDS_WHOLE: usize = 5;
+
 /// Environment steps in an episode, whatever the action repeat.
 const EPISODE_STEPS: u64 = 1_000;
 
@@ -191,7 +194,18 @@ fn report(
         let minutes = searched.iter().map(|episode| episode.seconds).sum::<f64>() / 60.0;
         let _ = writeln!(
             text,
-            "CEM on the true simulator: {value:.0} +- {interval:.0} over {} seeds ({}), {minutes:.0} minutes; paper {}\n",
+            "CEM on the true simulator{}: {value:.0}{} over {} seed(s) ({}), {minutes:.0} minutes; paper {}\n",
+            if totals.len() < SEEDS_WHOLE {
+                " (partial)"
+            } else {
+                ""
+            },
+            // One episode has no spread.
+            if totals.len() > 1 {
+                format!(" +- {interval:.0}")
+            } else {
+                String::new()
+            },
             totals.len(),
             totals
                 .iter()
