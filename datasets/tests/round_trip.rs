@@ -247,35 +247,25 @@ fn what_is_wrong_with_a_data_set_is_said() {
     expect(&["no .parquet file"]);
 }
 
+fn npy_bytes<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape);
+    let mut writer = options.writer(&mut bytes).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
 fn npy(path: &Path, arrays: &[(&str, Vec<u64>, Array)]) {
     let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
     for (name, shape, array) in arrays {
         archive
             .start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default())
             .unwrap();
-        let mut bytes = Vec::new();
-        match array {
-            Array::Bytes(values) => {
-                let mut writer = npyz::WriteOptions::new()
-                    .default_dtype()
-                    .shape(shape)
-                    .writer(&mut bytes)
-                    .begin_nd()
-                    .unwrap();
-                writer.extend(values.iter().copied()).unwrap();
-                writer.finish().unwrap();
-            }
-            Array::Floats(values) => {
-                let mut writer = npyz::WriteOptions::new()
-                    .default_dtype()
-                    .shape(shape)
-                    .writer(&mut bytes)
-                    .begin_nd()
-                    .unwrap();
-                writer.extend(values.iter().copied()).unwrap();
-                writer.finish().unwrap();
-            }
-        }
+        let bytes = match array {
+            Array::Bytes(values) => npy_bytes(shape, values),
+            Array::Floats(values) => npy_bytes(shape, values),
+        };
         archive.write_all(&bytes).unwrap();
     }
     archive.finish().unwrap();

@@ -20,6 +20,9 @@ const ANSWER_TIMEOUT_MS: u16 = 60_000;
 /// Waits of [`ANSWER_TIMEOUT_MS`] for one answer.
 const ANSWER_WAITS: u32 = 10;
 
+/// How long it may take to end when nothing more is asked of it.
+const ENDING_TIMEOUT_MS: u16 = 2_000;
+
 /// No spec is longer.
 const TEXT_MAX_BYTES: u32 = 1 << 20;
 
@@ -363,13 +366,19 @@ impl Drop for ProcessPlant {
     fn drop(&mut self) {
         // Told to quit, or at the end of its input, it ends; one that hangs is ended.
         drop(self.requests.take());
-        for _ in 0..200 {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+        // Its end of the pipe closes with it; an answer that nobody waited for may still come before.
+        let ended = loop {
+            let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
+            if !matches!(poll(&mut fds, PollTimeout::from(ENDING_TIMEOUT_MS)), Ok(1)) {
+                break false;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            if !matches!(self.answers.read(&mut [0; 4096]), Ok(1..)) {
+                break true;
+            }
+        };
+        if !ended {
+            let _ = self.child.kill();
         }
-        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -36,18 +36,7 @@ pub(crate) fn run(arguments: &BenchTrain) -> anyhow::Result<()> {
     let root = crate::root();
     crate::libtorch::ensure(&root)?;
     let python = crate::python::environment_in(&root.join(".venv-peers"), &PACKAGES)?;
-    crate::run(
-        Command::new(crate::cargo())
-            .args([
-                "build",
-                "--release",
-                "--package",
-                "armillary",
-                "--package",
-                "armillary-trainer",
-            ])
-            .current_dir(&root),
-    )?;
+    crate::build(&root)?;
     let threads = arguments
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));

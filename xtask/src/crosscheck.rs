@@ -101,18 +101,7 @@ pub(crate) fn lerobot() -> anyhow::Result<()> {
                 .current_dir(&root),
         )
     };
-    crate::run(
-        Command::new(crate::cargo())
-            .args([
-                "build",
-                "--release",
-                "--package",
-                "armillary",
-                "--package",
-                "armillary-trainer",
-            ])
-            .current_dir(&root),
-    )?;
+    crate::build(&root)?;
     let armillary = |arguments: &[&str]| {
         crate::run(
             Command::new(root.join("target/release/armillary"))

@@ -260,20 +260,7 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         plan.robot = root.join(&plan.robot).display().to_string();
     }
     plan.train = root.join(&plan.train);
-    println!("building");
-    crate::run(
-        Command::new(crate::cargo())
-            .args([
-                "build",
-                "--release",
-                "--quiet",
-                "--package",
-                "armillary",
-                "--package",
-                "armillary-trainer",
-            ])
-            .current_dir(&root),
-    )?;
+    crate::build(&root)?;
     let bin = root.join("target/release");
     let tools = Tools {
         armillary: bin.join("armillary"),

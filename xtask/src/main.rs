@@ -120,6 +120,23 @@ fn test(rest: &[String]) -> anyhow::Result<()> {
         .current_dir(root()))
 }
 
+/// Builds `armillary` and `armillary-train`; always these two together, since another choice of packages would compile what
+/// they share anew.
+fn build(root: &Path) -> anyhow::Result<()> {
+    println!("building");
+    run(Command::new(cargo())
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "armillary",
+            "--package",
+            "armillary-trainer",
+        ])
+        .current_dir(root))
+}
+
 fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }

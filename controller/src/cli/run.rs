@@ -21,7 +21,7 @@ use signal_hook::flag;
 use world_model::Encoder;
 
 use super::planner::PlannerOptions;
-use super::{Episodes, PolicyName, log_path, policy};
+use super::{Episodes, PipelineName, PolicyName, log_path, policy};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -141,7 +141,8 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let episodes = &arguments.episodes;
     let session = episodes.open(
         policy(arguments.policy, arguments.noise)?,
-        None,
+        // The robot file that a rig gets is for a world that waits.
+        episodes.robot.rig.is_some().then_some(PipelineName::NextTick),
         &PlannerOptions::default(),
     )?;
     let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;

@@ -1,9 +1,17 @@
 //! What a run leaves for people: pictures, a page, and, when it goes wrong, the batch it went wrong on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::logs;
+
+/// A preset and a place for the run.
+fn folder(preset: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (path, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
+    std::fs::write(&path, preset).expect("writes");
+    (dir, path, out)
+}
 
 fn trainer(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_armillary-train"));
@@ -17,9 +25,7 @@ fn trainer(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
 #[test]
 fn a_run_leaves_pictures_and_a_page() {
     let runs = logs(4, 20);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
-    std::fs::write(&preset, super::SMALL).expect("writes");
+    let (_dir, preset, out) = folder(super::SMALL);
     let paths = [
         ("--runs", runs.path()),
         ("--preset", preset.as_path()),
@@ -71,10 +77,8 @@ fn a_run_leaves_pictures_and_a_page() {
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch() {
     let runs = logs(4, 20);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
     let hot = super::SMALL.replacen("learning_rate: 1.0e-3", "learning_rate: 1.0e9", 1);
-    std::fs::write(&preset, hot).expect("writes");
+    let (_dir, preset, out) = folder(&hot);
     let paths = [
         ("--runs", runs.path()),
         ("--preset", preset.as_path()),
@@ -98,9 +102,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch() {
 #[test]
 fn what_is_not_there_is_named() {
     let runs = logs(2, 20);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
-    std::fs::write(&preset, super::SMALL).expect("writes");
+    let (dir, preset, out) = folder(super::SMALL);
     let paths = [
         ("--runs", runs.path()),
         ("--preset", preset.as_path()),
