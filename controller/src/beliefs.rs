@@ -36,7 +36,7 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
     let mut filter = BeliefFilter::new(bundle)?;
     let mut encoder = bundle.encoder()?;
     let mut held = Captured {
-        embedding: vec![0.0; bundle.dimensions().embedding],
+        embedding: vec![0.0; bundle.image_embedding()],
         ..Captured::default()
     };
     let clock = SystemClock::default();
@@ -62,6 +62,7 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
             held.frame.copy_from(frame);
             crate::encode::embed(Some(&mut encoder), &mut held, &clock);
         }
+        held.joints = row.capture.joints();
         filter.update(&sent, &held, fresh);
         let begins = from.unwrap_or_else(|| SetPoint::at_rest(row.actuate.set_point_rad.clone()));
         let after = if row.actuate.sent {

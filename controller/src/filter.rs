@@ -1,13 +1,14 @@
 //! Stage 3, filter: the belief after this frame, or without one.
 
 use episode::FilterRow;
-use world_model::{Belief, Bundle, BundleError, Dimensions, Filter};
+use world_model::{Belief, Bundle, BundleError, Dimensions, Filter, Observer};
 
 use crate::capture::Captured;
 
 /// The belief and what updates it.
 #[derive(Debug)]
 pub struct BeliefFilter {
+    observer: Observer,
     filter: Filter,
     belief: Belief,
     ahead: Belief,
@@ -22,6 +23,7 @@ impl BeliefFilter {
         let dimensions: Dimensions = bundle.dimensions();
         let belief = Belief::initial(&dimensions);
         Ok(Self {
+            observer: bundle.observer(),
             filter: bundle.filter()?,
             ahead: belief.clone(),
             belief,
@@ -38,14 +40,13 @@ impl BeliefFilter {
         &self.belief
     }
 
-    /// Takes an observation into account: `caused_by` is the action that led to it. Without a fresh frame the prior
-    /// stands in for the posterior.
+    /// Takes an observation into account: `caused_by` is the action that led to it. Without a fresh frame, or without
+    /// the joints' state where the model sees it, the prior stands in for the posterior.
     pub fn update(&mut self, caused_by: &[f32], captured: &Captured, fresh: bool) -> FilterRow {
         let mut row = FilterRow::default();
-        if fresh {
-            let innovation = self
-                .filter
-                .posterior(&mut self.belief, caused_by, &captured.embedding);
+        let observed = fresh.then(|| self.observer.observe(&captured.embedding, &captured.joints));
+        if let Some(observed) = observed.flatten() {
+            let innovation = self.filter.posterior(&mut self.belief, caused_by, observed);
             row.kl_nats = innovation.kl_nats;
         } else {
             self.filter.predict(&mut self.belief, caused_by);

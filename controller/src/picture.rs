@@ -45,7 +45,7 @@ pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
     let mut beliefs: Vec<Belief> = Vec::new();
     let mut all = Vec::new();
     let mut held = Captured {
-        embedding: vec![0.0; bundle.dimensions().embedding],
+        embedding: vec![0.0; bundle.image_embedding()],
         ..Captured::default()
     };
     for (tick, row) in log.ticks.iter().enumerate() {
@@ -53,6 +53,7 @@ pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
             held.frame.copy_from(frame);
             encoder.encode(frame, &mut held.embedding);
         }
+        held.joints = row.capture.joints();
         filter.update(action(tick), &held, row.capture.fresh);
         beliefs.push(filter.belief().clone());
         let mut panels = Panels {

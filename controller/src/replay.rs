@@ -164,7 +164,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     };
     let filter = bundle.as_ref().map(BeliefFilter::new).transpose()?;
     let mut encoder = bundle.as_ref().map(Bundle::encoder).transpose()?;
-    let embedding = bundle.as_ref().map_or(0, |bundle| bundle.dimensions().embedding);
+    let embedding = bundle.as_ref().map_or(0, Bundle::image_embedding);
     let mut controller = Controller::new(&config, pipeline, filter, policy, embedding);
     let first = log.ticks.first().ok_or_else(|| unusable("holds no whole tick"))?;
     // With `next-tick` the first command holds the start pose; with `immediate` the arm stands where it was measured.

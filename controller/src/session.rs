@@ -156,11 +156,9 @@ impl Session {
         Ok((controller, encoder))
     }
 
-    /// Length of an embedding, 0 without a model.
+    /// Length of a picture's embedding, 0 without a model, or with one that sees none.
     pub fn embedding(&self) -> usize {
-        self.bundle
-            .as_ref()
-            .map_or(0, |bundle| bundle.dimensions().embedding)
+        self.bundle.as_ref().map_or(0, Bundle::image_embedding)
     }
 
     /// The world the robot file names.

@@ -5,7 +5,7 @@
 //! skipped here is written elsewhere (measured joints to `/capture/joints`, times to `/record`). A row
 //! deserialises from JSON only; to read a log use [`crate::read_episode`].
 
-use robot::JointVec;
+use robot::{JointState, JointVec};
 use serde::{Deserialize, Serialize};
 
 use crate::number;
@@ -93,6 +93,14 @@ pub enum ArmState {
 }
 
 impl CaptureRow {
+    /// The joints as they were measured.
+    pub fn joints(&self) -> JointState {
+        JointState {
+            position_rad: self.position_rad.clone(),
+            velocity_rad_s: self.velocity_rad_s.clone(),
+        }
+    }
+
     /// Whether the arm did something else than it was last told.
     pub fn arm_disobeyed(&self) -> bool {
         self.arm.is_stopped() || self.arm_refused

@@ -20,6 +20,9 @@ pub struct TrainingEpisode {
     pub actions: Vec<f32>,
     /// Reward of the state that each frame shows.
     pub rewards: Vec<f32>,
+    /// `length` rows of `2 action_dim` numbers, a position in radians and a velocity in radians a second for each joint in
+    /// turn, as measured when the frame was taken; NaN where the log has none. Whoever trains on joints is to look.
+    pub joints: Vec<f32>,
     /// T: frames in the stretch, at least two.
     pub length: usize,
     /// A: numbers an action, one a joint.
@@ -85,6 +88,13 @@ impl Episode {
             episode
                 .rewards
                 .extend(ticks.iter().map(|tick| tick.capture.reward));
+            for tick in ticks {
+                let (positions, velocities) = (&tick.capture.position_rad, &tick.capture.velocity_rad_s);
+                let number = |numbers: &[f32], joint| numbers.get(joint).copied().unwrap_or(f32::NAN);
+                episode.joints.extend(
+                    (0..action_dim).flat_map(|joint| [number(positions, joint), number(velocities, joint)]),
+                );
+            }
             episode.actions.resize(action_dim, 0.0);
             for previous in &ticks[..ticks.len() - 1] {
                 if previous.actuate.sent {

@@ -69,11 +69,13 @@ impl fmt::Display for Profile {
 /// [`Diverged`], which a made-up batch does not bring about by itself.
 pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Result<Profile, Diverged> {
     let (size, length) = (preset.optimiser.batch, preset.optimiser.length);
+    let joints = preset.model.observation.joint_numbers(action as usize) as i64;
     let mut learner = Learner::new(preset, action, 1, device);
     let frames = Tensor::randint(256, [length, size, 64, 64, 3], (Kind::Uint8, Device::Cpu));
     let batch = Batch {
         frames: frames.permute([0, 1, 4, 2, 3]),
         action: Tensor::rand([length, size, action], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
+        joints: Tensor::randn([length, size, joints], (Kind::Float, Device::Cpu)),
         reward: Tensor::rand([length, size], (Kind::Float, Device::Cpu)),
     }
     .on(device);
@@ -121,11 +123,9 @@ fn alone(learner: &Learner, batch: &Batch, updates: u64) -> [Vec<f64>; 3] {
             done
         };
         let embedding = time(0, &mut || {
-            model.encode(&dequantise(
-                &batch.frames.flatten(0, 1),
-                model.sizes.image_bits,
-                &mut Noise::Generator,
-            ))
+            let frames = batch.frames.flatten(0, 1);
+            let frames = dequantise(&frames, model.sizes.image_bits, &mut Noise::Generator);
+            model.observe(&frames, &batch.joints.flatten(0, 1))
         });
         let embedding = embedding.reshape([length, size, -1]);
         let features = time(1, &mut || {
@@ -136,7 +136,9 @@ fn alone(learner: &Learner, batch: &Batch, updates: u64) -> [Vec<f64>; 3] {
             0 => length * size,
             wanted => wanted.min(length * size),
         };
-        let _ = time(2, &mut || model.decode(&features.narrow(0, 0, wanted)));
+        if model.sizes.observation.pixels() {
+            let _ = time(2, &mut || model.decode(&features.narrow(0, 0, wanted)));
+        }
     }
     parts
 }

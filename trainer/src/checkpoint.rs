@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
+use world_model::JointScale;
 
 use crate::learner::Learner;
 use crate::loss::Batch;
 use crate::preset::Preset;
 
 /// Version of the checkpoint's layout.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// Why a checkpoint could not be written or used.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +57,8 @@ pub struct Provenance {
     pub seed: u64,
     /// Preset in force.
     pub preset: Preset,
-    /// The robot of the logs.
-    pub robot: RobotOfLogs,
+    /// The robots of the logs, each with the task it was at; one as a rule.
+    pub tasks: Vec<TaskOfLogs>,
     /// Fingerprint of the logs last trained on.
     pub data_fingerprint: String,
     /// Agent steps in those logs.
@@ -78,6 +79,24 @@ pub struct RobotOfLogs {
     /// SHA-256 of the joint mapping, if the logs say it.
     #[serde(default)]
     pub joint_calibration_sha256: Option<String>,
+}
+
+/// A robot at its task, as the trainer has come to know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskOfLogs {
+    /// The robot.
+    pub robot: RobotOfLogs,
+    /// Its joints as the model sees them, from the logs of the first update; none if it does not.
+    pub joint_scales: Vec<JointScale>,
+}
+
+/// Joints of the robot that has most: actions of the others are padded to as many.
+pub fn widest_action(tasks: &[TaskOfLogs]) -> usize {
+    tasks
+        .iter()
+        .map(|task| task.robot.joint_names.len())
+        .max()
+        .unwrap_or(0)
 }
 
 /// Saves `learner` to `path`: temporary file, fsync, rename.
@@ -139,7 +158,7 @@ pub fn load(path: &Path, device: Device) -> Result<(Learner, Provenance), Checkp
         problem,
     };
     let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
-    let action = provenance.robot.joint_names.len() as i64;
+    let action = widest_action(&provenance.tasks) as i64;
     let mut learner = Learner::new(provenance.preset.clone(), action, provenance.seed, device);
     learner.update = provenance.update;
     learner.adam.step = provenance.adam_step;
@@ -207,14 +226,14 @@ fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
 
 impl Provenance {
     /// Describes `learner` as it is now.
-    pub fn of(learner: &Learner, robot: RobotOfLogs, data_fingerprint: &str, data_steps: u64) -> Self {
+    pub fn of(learner: &Learner, tasks: &[TaskOfLogs], data_fingerprint: &str, data_steps: u64) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             update: learner.update,
             adam_step: learner.adam.step,
             seed: learner.seed,
             preset: learner.preset.clone(),
-            robot,
+            tasks: tasks.to_vec(),
             data_fingerprint: data_fingerprint.to_owned(),
             data_steps,
         }
@@ -225,7 +244,7 @@ fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.size().iter().map(|&n| n as usize).collect()
 }
 
-/// Saves a batch for a look: `frames` (u8), `action` and `reward`, as they were trained on.
+/// Saves a batch for a look: `frames` (u8), `action`, `joints` and `reward`, as they were trained on.
 ///
 /// # Errors
 /// [`CheckpointError::Io`].
@@ -238,7 +257,7 @@ pub fn save_batch(path: &Path, batch: &Batch) -> Result<(), CheckpointError> {
     let frames = batch.frames.to_device(Device::Cpu).contiguous().view([-1]);
     let mut pixels = vec![0u8; frames.numel()];
     frames.copy_data(&mut pixels, frames.numel());
-    let (action, reward) = (bytes(&batch.action), bytes(&batch.reward));
+    let [action, joints, reward] = [&batch.action, &batch.joints, &batch.reward].map(bytes);
     let view = |kind, shape, data| {
         TensorView::new(kind, shape, data).map_err(|error| fail(std::io::Error::other(error.to_string())))
     };
@@ -250,6 +269,10 @@ pub fn save_batch(path: &Path, batch: &Batch) -> Result<(), CheckpointError> {
         (
             "action",
             view(Dtype::F32, shape(&batch.action), action.as_slice())?,
+        ),
+        (
+            "joints",
+            view(Dtype::F32, shape(&batch.joints), joints.as_slice())?,
         ),
         (
             "reward",

@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use tch::{Device, Kind, Tensor, no_grad};
 use world_model::{Bundle, BundleError, Dimensions, MANIFEST_VERSION, Manifest};
 
-use crate::checkpoint::{Provenance, bytes};
+use crate::checkpoint::{Provenance, TaskOfLogs, bytes};
 use crate::model::{Latent, WorldModel};
 use crate::onnx::{GraphBuilder, Value, integer, integers};
 use crate::params::Linear;
@@ -36,6 +36,18 @@ pub enum ExportError {
     /// The export does not reproduce LibTorch, or does not fit the robot.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The robot file is of another robot than all the logs.
+    #[error(
+        "the model learned on {known}, and robot `{robot}` at task `{task}` is not among them; pass the robot file of one as --robot"
+    )]
+    UnknownRobot {
+        /// The robot file's robot.
+        robot: String,
+        /// Its task.
+        task: String,
+        /// What the logs were of.
+        known: String,
+    },
     /// The robot file is not that of the logs.
     #[error(
         "the logs were recorded behind another joint mapping (order, names, action scale) than robot `{robot}` has; \
@@ -67,7 +79,8 @@ struct Exported {
 const PARITY_ROWS: i64 = 4;
 
 /// Writes a bundle to `out`, replacing an older bundle there only once the new one has been loaded and has passed its
-/// parity check. Returns the largest error against LibTorch.
+/// parity check. Returns the largest error against LibTorch. Of an agent with several tasks, the bundle is for the one of
+/// `config`'s robot.
 ///
 /// # Errors
 /// [`ExportError`]; `out` is then what it was.
@@ -92,8 +105,14 @@ pub fn export(
     }
     std::fs::create_dir_all(&partial).map_err(io(&partial, "cannot make the folder"))?;
 
-    let mut graphs = vec![encoder(model), filter(model), transition(model), reward(model)];
-    if with_decoder {
+    let task = task_of(provenance, config)?;
+    let model = &model.for_robot(task.robot.joint_names.len() as i64);
+    let pixels = model.sizes.observation.pixels();
+    let mut graphs = vec![filter(model), transition(model), reward(model)];
+    if pixels {
+        graphs.push(encoder(model));
+    }
+    if pixels && with_decoder {
         graphs.push(decoder(model));
     }
     let mut files = BTreeMap::new();
@@ -110,7 +129,7 @@ pub fn export(
         problem,
     })?;
     write(world_model::bundle::PARITY.to_owned(), &parity)?;
-    let manifest = manifest(model, provenance, config, files);
+    let manifest = manifest(model, provenance, task, config, files);
     let path = partial.join(world_model::bundle::MANIFEST);
     let text = ron::ser::to_string_pretty(&manifest, ron::ser::PrettyConfig::default()).map_err(|error| {
         ExportError::Serialise {
@@ -121,7 +140,7 @@ pub fn export(
     std::fs::write(&path, text + "\n").map_err(io(&path, "cannot write"))?;
 
     let mapping = calibration::JointMapping::of(config).sha256();
-    if let Some(recorded) = &provenance.robot.joint_calibration_sha256
+    if let Some(recorded) = &task.robot.joint_calibration_sha256
         && *recorded != mapping
     {
         return Err(ExportError::Calibration {
@@ -145,9 +164,34 @@ pub fn export(
     Ok(bundle.parity_error())
 }
 
+/// What the logs said of `config`'s robot. With several tasks of one robot, the robot file's task decides.
+fn task_of<'a>(provenance: &'a Provenance, config: &Config) -> Result<&'a TaskOfLogs, ExportError> {
+    if let [task] = provenance.tasks.as_slice() {
+        return Ok(task);
+    }
+    let wanted = config.simulator.as_ref().map(|simulator| simulator.task.as_str());
+    let fits = |task: &&TaskOfLogs| {
+        task.robot.name == config.name && wanted.is_none_or(|wanted| task.robot.task == wanted)
+    };
+    let known = || {
+        let names = provenance.tasks.iter().map(|task| &task.robot);
+        names.map(|robot| format!("`{}` at `{}`", robot.name, robot.task))
+    };
+    let found: Vec<&TaskOfLogs> = provenance.tasks.iter().filter(fits).collect();
+    match found.as_slice() {
+        [task] => Ok(task),
+        _ => Err(ExportError::UnknownRobot {
+            robot: config.name.clone(),
+            task: wanted.unwrap_or("any").to_owned(),
+            known: known().collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
 fn manifest(
     model: &WorldModel,
     provenance: &Provenance,
+    task: &TaskOfLogs,
     config: &Config,
     files: BTreeMap<String, String>,
 ) -> Manifest {
@@ -161,13 +205,15 @@ fn manifest(
             embedding: model.embedding() as usize,
             action: model.action as usize,
         },
-        period_s: provenance.robot.period_s,
-        robot: provenance.robot.name.clone(),
-        task: provenance.robot.task.clone(),
-        joint_names: provenance.robot.joint_names.clone(),
+        period_s: task.robot.period_s,
+        robot: task.robot.name.clone(),
+        task: task.robot.task.clone(),
+        joint_names: task.robot.joint_names.clone(),
         action: mode,
         action_scale_rad_s: joints.iter().map(|joint| joint.action_scale(mode)).collect(),
         sampled_latents: model.sizes.design != Design::Rnn,
+        observation: model.sizes.observation,
+        joint_scales: task.joint_scales.clone(),
         image: format!("rgb8-64x64-{}bit-centre", model.sizes.image_bits),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),
         camera_calibration_sha256: calibration::Crop::FULL.sha256(),
@@ -196,8 +242,20 @@ fn relu_dense(g: &mut GraphBuilder, x: &Value, name: &str, layer: &Linear) -> Va
 fn gaussian(g: &mut GraphBuilder, model: &WorldModel, raw: &Value) -> (Value, Value) {
     let halves = g.nodes("Split", &[raw], vec![integer("axis", 1)], 2, None);
     let min_std = g.weight("min_std", &Tensor::from_slice(&[model.sizes.min_std as f32]));
-    let soft = g.op("Softplus", &[&halves[1]]);
+    let soft = softplus(g, &halves[1]);
     (halves[0].clone(), g.op("Add", &[&soft, &min_std]))
+}
+
+/// `max(x, 0) + ln(1 + e^-|x|)`: the operator of that name overflows in some engines where x is large.
+fn softplus(g: &mut GraphBuilder, x: &Value) -> Value {
+    let one = g.weight("one", &Tensor::from_slice(&[1f32]));
+    let magnitude = g.op("Abs", &[x]);
+    let negative = g.op("Neg", &[&magnitude]);
+    let tail = g.op("Exp", &[&negative]);
+    let sum = g.op("Add", &[&tail, &one]);
+    let logarithm = g.op("Log", &[&sum]);
+    let linear = g.op("Relu", &[x]);
+    g.op("Add", &[&linear, &logarithm])
 }
 
 /// The deterministic step, in the same order of operations as the run-time's.
@@ -256,7 +314,7 @@ fn encoder(model: &WorldModel) -> Exported {
         x = g.op("Relu", &[&x]);
     }
     let x = g.node("Flatten", &[&x], vec![integer("axis", 1)], None);
-    g.output(&x, "embedding", &[model.embedding()]);
+    g.output(&x, "embedding", &[model.image_embedding()]);
     let image = Tensor::rand([PARITY_ROWS, 3, 64, 64], (Kind::Float, Device::Cpu)) - 0.5;
     let embedding = no_grad(|| model.encode(&image));
     Exported {
@@ -369,7 +427,7 @@ fn decoder(model: &WorldModel) -> Exported {
     let x = features(&mut g, model);
     let first = model.run_time_layer(&model.decoder[0]);
     let x = dense(&mut g, &x, "decoder.dense", &first);
-    let shape = g.integers("spatial", &[-1, model.embedding(), 1, 1]);
+    let shape = g.integers("spatial", &[-1, model.image_embedding(), 1, 1]);
     let mut x = g.op("Reshape", &[&x, &shape]);
     let last = model.decoder.len() - 2;
     for (i, layer) in model.decoder[1..].iter().enumerate() {

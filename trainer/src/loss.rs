@@ -1,8 +1,11 @@
 //! The loss: image and reward likelihoods, KL with free nats, and overshooting (PlaNet equations 3 and 7).
 
+mod overshoot;
+
 use tch::{Device, Kind, Tensor};
 
-use crate::model::{Filtered, Gaussian, Latent, WorldModel};
+use self::overshoot::{OpenLoop, overshoot};
+use crate::model::{Filtered, Gaussian, WorldModel};
 use crate::noise::Noise;
 use crate::preset::{Head, LossSwitches};
 
@@ -13,6 +16,9 @@ pub struct Batch {
     pub frames: Tensor,
     /// `[L, B, A]`; `action[t]` caused `frames[t]`.
     pub action: Tensor,
+    /// `[L, B, 2 A]`: position and velocity of each joint in turn, in standard deviations of the logs; `[L, B, 0]` if no
+    /// model is to see them.
+    pub joints: Tensor,
     /// `[L, B]`.
     pub reward: Tensor,
 }
@@ -27,6 +33,7 @@ impl Batch {
         Self {
             frames: self.frames.to_device(device),
             action: self.action.to_device(device),
+            joints: self.joints.to_device(device),
             reward: self.reward.to_device(device),
         }
     }
@@ -39,6 +46,8 @@ pub struct Terms {
     pub total: Tensor,
     /// 0.5 x squared image error, summed over pixels, mean over frames.
     pub image: Tensor,
+    /// 0.5 x squared error of the joints' standardised state, summed over joints, mean over steps; 0 if they are not seen.
+    pub joints: Tensor,
     /// Mean squared reward error (unscaled).
     pub reward: Tensor,
     /// KL of the posterior from the one-step prior, before free nats.
@@ -51,24 +60,28 @@ pub struct Terms {
     pub open_loop_reward: Tensor,
     /// 0.5 x squared open-loop image error, summed over pixels, mean over frames; 0 when off.
     pub open_loop_image: Tensor,
+    /// 0.5 x squared open-loop error of the joints' standardised state, likewise; 0 when off.
+    pub open_loop_joints: Tensor,
 }
 
 impl Terms {
     /// Names and values, in a fixed order: one copy from the device for all.
-    pub fn scalars(&self) -> [(&'static str, f64); 8] {
+    pub fn scalars(&self) -> [(&'static str, f64); 10] {
         let terms = [
             ("loss", &self.total),
             ("image", &self.image),
+            ("joints", &self.joints),
             ("reward_mse", &self.reward),
             ("kl", &self.kl),
             ("global_kl", &self.global_kl),
             ("overshooting_kl", &self.overshooting),
             ("open_loop_reward_mse", &self.open_loop_reward),
             ("open_loop_image", &self.open_loop_image),
+            ("open_loop_joints", &self.open_loop_joints),
         ];
         let together = Tensor::stack(&terms.map(|(_, tensor)| tensor), 0).detach();
-        let mut values = [0f32; 8];
-        together.to_device(Device::Cpu).copy_data(&mut values, 8);
+        let mut values = [0f32; 10];
+        together.to_device(Device::Cpu).copy_data(&mut values, 10);
         std::array::from_fn(|index| (terms[index].0, f64::from(values[index])))
     }
 }
@@ -99,22 +112,39 @@ pub fn bin_centre(frames: &Tensor, bits: i64) -> Tensor {
 /// The loss of a batch. `switches` chooses the terms.
 pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch, noise: &mut Noise) -> Terms {
     let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
-    let frames = dequantise(&batch.frames.flatten(0, 1), model.sizes.image_bits, noise);
-    let embedding = model.encode(&frames).reshape([length, size, -1]);
+    let zero = || Tensor::zeros([], (Kind::Float, model.device));
+    let (pixels, joints) = (model.sizes.observation.pixels(), model.sizes.observation.joints());
+    let frames = if pixels {
+        dequantise(&batch.frames.flatten(0, 1), model.sizes.image_bits, noise)
+    } else {
+        zero()
+    };
+    let embedding = model
+        .observe(&frames, &batch.joints.flatten(0, 1))
+        .reshape([length, size, -1]);
     let filtered = model.filter(&embedding, &batch.action, noise);
     let features = model.features(&filtered.latent);
 
-    let flat = seen_by(Head::Image, switches, &features.flatten(0, 1));
-    let image = image_error(model, &flat, &frames, switches.decoded_frames, noise);
+    let image = if pixels {
+        let flat = seen_by(Head::Image, switches, &features.flatten(0, 1));
+        image_error(model, &flat, &frames, switches.decoded_frames, noise)
+    } else {
+        zero()
+    };
+    let joints_error = if joints {
+        joints_error(model, switches, &features, &batch.joints)
+    } else {
+        zero()
+    };
     let reward = (model.reward(&seen_by(Head::Reward, switches, &features)) - &batch.reward)
         .square()
         .mean(Kind::Float);
     let kl = filtered.posterior.kl(&filtered.prior);
     let mut total = &image * switches.image_scale
+        + &joints_error * switches.joints_scale
         + &reward * (0.5 * switches.reward_scale)
         + divergence(&filtered, &kl, switches) * switches.kl_scale;
 
-    let zero = || Tensor::zeros([], (Kind::Float, model.device));
     let mut global_kl = zero();
     if switches.global_kl_scale > 0.0 {
         let standard = Gaussian {
@@ -129,24 +159,30 @@ pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch, noise: &
         kl_loss: zero(),
         reward: zero(),
         image: zero(),
+        joints: zero(),
     };
     if switches.overshooting_distance > 0 {
         open_loop = overshoot(model, switches, &filtered, batch, &frames, noise);
         let reward_scale = 0.5 * switches.reward_scale * switches.overshooting_reward_scale;
         total += &open_loop.kl_loss * switches.overshooting_scale + &open_loop.reward * reward_scale;
-        if switches.overshooting_image_scale > 0.0 {
+        if joints && switches.overshooting_joints_scale > 0.0 {
+            total += &open_loop.joints * (switches.joints_scale * switches.overshooting_joints_scale);
+        }
+        if pixels && switches.overshooting_image_scale > 0.0 {
             total += &open_loop.image * (switches.image_scale * switches.overshooting_image_scale);
         }
     }
     Terms {
         total,
         image,
+        joints: joints_error,
         reward,
         kl: kl.mean(Kind::Float),
         global_kl,
         overshooting: open_loop.kl,
         open_loop_reward: open_loop.reward,
         open_loop_image: open_loop.image,
+        open_loop_joints: open_loop.joints,
     }
 }
 
@@ -200,97 +236,13 @@ fn image_error(
     )
 }
 
-/// What came of imagining on from posteriors.
-struct OpenLoop {
-    kl: Tensor,
-    kl_loss: Tensor,
-    reward: Tensor,
-    image: Tensor,
-}
-
-/// Rolls the prior on from the POSTERIOR at some start times, or all, at once as a bigger batch, and compares it at every
-/// distance up to D with the filtered posteriors, the logged rewards and, if asked, the frames. Each distance counts alike,
-/// however many starts reach it (PlaNet equation 7 with all beta_d equal).
-fn overshoot(
-    model: &WorldModel,
-    switches: &LossSwitches,
-    filtered: &Filtered,
-    batch: &Batch,
-    frames: &Tensor,
-    noise: &mut Noise,
-) -> OpenLoop {
-    let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
-    let distance = switches.overshooting_distance;
-    let starts = match switches.overshooting_starts {
-        0 => Tensor::arange(length - 1, (Kind::Int64, Device::Cpu)),
-        count => noise.below(length - distance, count),
-    }
-    .to_device(model.device);
-    // Those that are `d` or more from the end come first where they differ.
-    let reaching = |d: i64| match switches.overshooting_starts {
-        0 => length - d,
-        count => count,
-    };
-    let pick = |sequence: &Tensor, d: i64| {
-        let times = starts.narrow(0, 0, reaching(d.max(1))) + d;
-        sequence.index_select(0, &times).flatten(0, 1)
-    };
-    let target = if switches.overshooting_stop_posterior_gradient {
-        filtered.posterior.detach()
-    } else {
-        filtered.posterior.shallow_clone()
-    };
-    let mut state = Latent {
-        h: pick(&filtered.latent.h, 0),
-        s: pick(&filtered.latent.s, 0),
-    };
-    let frames = frames.reshape([length, size, 3, 64, 64]);
-    let (mut kls, mut losses, mut rewards, mut images) = (vec![], vec![], vec![], vec![]);
-    for d in 1..=distance {
-        let rows = reaching(d) * size;
-        let from = Latent {
-            h: state.h.narrow(0, 0, rows),
-            s: state.s.narrow(0, 0, rows),
-        };
-        let h = model.recur(&from, &pick(&batch.action, d));
-        let prior = model.prior(&h);
-        let posterior = Gaussian {
-            mean: pick(&target.mean, d),
-            std: pick(&target.std, d),
-        };
-        let kl = posterior.kl(&prior);
-        losses.push(kl.clamp_min(switches.free_nats).mean(Kind::Float));
-        kls.push(kl.mean(Kind::Float));
-        state = Latent {
-            s: model.draw(&prior, noise),
-            h,
-        };
-        let features = model.features(&state);
-        let logged = pick(&batch.reward.unsqueeze(-1), d).squeeze_dim(-1);
-        let predicted = model.reward(&seen_by(Head::Reward, switches, &features));
-        rewards.push((predicted - logged).square().mean(Kind::Float));
-        if switches.overshooting_image_scale > 0.0 {
-            let seen = seen_by(Head::Image, switches, &features);
-            let each = switches.decoded_frames / distance;
-            let wanted = if switches.decoded_frames == 0 {
-                0
-            } else {
-                each.max(1)
-            };
-            images.push(image_error(model, &seen, &pick(&frames, d), wanted, noise));
-        }
-    }
-    let mean = |terms: &[Tensor]| {
-        if terms.is_empty() {
-            Tensor::zeros([], (Kind::Float, model.device))
-        } else {
-            Tensor::stack(terms, 0).mean(Kind::Float)
-        }
-    };
-    OpenLoop {
-        kl: mean(&kls),
-        kl_loss: mean(&losses),
-        reward: mean(&rewards),
-        image: mean(&images),
-    }
+/// 0.5 x squared error of the joints' state as `features` `[..., F]` have it from `joints` `[..., 2 A]`, summed over joints,
+/// mean over the rest.
+fn joints_error(model: &WorldModel, switches: &LossSwitches, features: &Tensor, joints: &Tensor) -> Tensor {
+    let seen = seen_by(Head::Joints, switches, features);
+    let squares = (model.joints(&seen) - joints).square();
+    squares
+        .sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+        .mean(Kind::Float)
+        * 0.5
 }

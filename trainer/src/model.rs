@@ -4,7 +4,10 @@
 //! `a_t` is the action that caused observation `t`. The other two designs of figure 2: `ssm` has a feed-forward
 //! `h_t = tanh(W f(s_{t-1}, a_t) + b)`, which remembers nothing, and features `s_t`; `rnn` has means for samples.
 
+mod run_time;
+
 use tch::{Device, Kind, Tensor};
+use world_model::Observation;
 
 use crate::noise::Noise;
 use crate::params::{Gru, Linear, Params};
@@ -98,7 +101,7 @@ pub struct WorldModel {
     pub convolutions: Kind,
     /// All parameters, in order.
     pub params: Params,
-    /// Four strided convolutions.
+    /// Four strided convolutions; none if the model sees no pictures.
     pub encoder: Vec<Linear>,
     /// `[s, a]` to hidden.
     pub input: Linear,
@@ -106,12 +109,14 @@ pub struct WorldModel {
     pub cell: Cell,
     /// `h` to hidden, then to mean and raw standard deviation.
     pub prior: [Linear; 2],
-    /// `[h, e]` to hidden, then to mean and raw standard deviation.
+    /// `[h, e]` to hidden, then to mean and raw standard deviation; `e` is a picture's embedding, then the joints.
     pub posterior: [Linear; 2],
     /// Hidden layers and the scalar output.
     pub reward: Vec<Linear>,
-    /// Dense layer, then four transposed convolutions.
+    /// Dense layer, then four transposed convolutions; none if the model sees no pictures.
     pub decoder: Vec<Linear>,
+    /// Features to the joints' standardised state, sized like the reward head; none if the model does not see them.
+    pub joints: Vec<Linear>,
 }
 
 impl WorldModel {
@@ -120,7 +125,10 @@ impl WorldModel {
         tch::manual_seed(seed);
         let mut p = Params::on(device);
         let d = sizes.depth;
-        let embedding = 32 * d;
+        let (pixels, joints) = (sizes.observation.pixels(), sizes.observation.joints());
+        let image = 32 * d;
+        let joint_numbers = sizes.observation.joint_numbers(action as usize) as i64;
+        let embedding = if pixels { image } else { 0 } + joint_numbers;
         let features = match sizes.design {
             Design::Rssm | Design::Rnn => sizes.stochastic + sizes.belief,
             Design::Ssm => sizes.stochastic,
@@ -128,6 +136,7 @@ impl WorldModel {
         let encoder = [(3, d), (d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]
             .iter()
             .enumerate()
+            .filter(|_| pixels)
             .map(|(i, &(from, to))| p.conv(&format!("encoder.{i}"), from, to, 4))
             .collect();
         let input = p.linear("input", sizes.stochastic + action, sizes.hidden);
@@ -143,24 +152,31 @@ impl WorldModel {
             p.linear("posterior.0", sizes.belief + embedding, sizes.hidden),
             p.linear("posterior.1", sizes.hidden, 2 * sizes.stochastic),
         ];
-        let reward = (0..=sizes.reward_layers)
-            .map(|i| {
-                let from = if i == 0 { features } else { sizes.reward_units };
-                let to = if i == sizes.reward_layers {
-                    1
-                } else {
-                    sizes.reward_units
-                };
-                p.linear(&format!("reward.{i}"), from, to)
-            })
-            .collect();
-        let mut decoder = vec![p.linear("decoder.dense", features, embedding)];
-        for (i, (from, to, kernel)) in [(32 * d, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)]
-            .into_iter()
-            .enumerate()
-        {
-            decoder.push(p.deconv(&format!("decoder.{i}"), from, to, kernel));
+        let head = |p: &mut Params, name: &str, numbers: i64| -> Vec<Linear> {
+            let mut widths = vec![features];
+            widths.extend((0..sizes.reward_layers).map(|_| sizes.reward_units));
+            widths.push(numbers);
+            let layers = widths.windows(2).enumerate();
+            layers
+                .map(|(i, width)| p.linear(&format!("{name}.{i}"), width[0], width[1]))
+                .collect()
+        };
+        let reward = head(&mut p, "reward", 1);
+        let mut decoder = Vec::new();
+        if pixels {
+            decoder.push(p.linear("decoder.dense", features, image));
+            for (i, (from, to, kernel)) in [(image, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)]
+                .into_iter()
+                .enumerate()
+            {
+                decoder.push(p.deconv(&format!("decoder.{i}"), from, to, kernel));
+            }
         }
+        let joints = if joints {
+            head(&mut p, "joints", joint_numbers)
+        } else {
+            Vec::new()
+        };
         Self {
             sizes: sizes.clone(),
             action,
@@ -174,47 +190,32 @@ impl WorldModel {
             posterior,
             reward,
             decoder,
+            joints,
         }
     }
 
-    /// The cell as the run-time knows it, which has one kind: a feed-forward one is a GRU whose update gate is shut.
-    pub fn run_time_gru(&self) -> Gru {
-        match &self.cell {
-            Cell::Recurrent(gru) => Gru {
-                w_input: gru.w_input.shallow_clone(),
-                w_state: gru.w_state.shallow_clone(),
-                b_input: gru.b_input.shallow_clone(),
-                b_state: gru.b_state.shallow_clone(),
-            },
-            Cell::FeedForward(layer) => {
-                let belief = self.sizes.belief;
-                let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-                let gates = zeros(&[2 * belief, self.sizes.hidden]);
-                // sigmoid(-40) is less than single precision sees beside 1.
-                let shut = Tensor::cat(&[&zeros(&[belief]), &(zeros(&[belief]) - 40.0), &layer.bias], 0);
-                Gru {
-                    w_input: Tensor::cat(&[&gates, &layer.weight], 0),
-                    w_state: zeros(&[3 * belief, belief]),
-                    b_input: shut,
-                    b_state: zeros(&[3 * belief]),
-                }
-            }
+    /// Length of a picture's embedding; 0 if the model sees none.
+    pub fn image_embedding(&self) -> i64 {
+        if self.sizes.observation.pixels() {
+            32 * self.sizes.depth
+        } else {
+            0
         }
     }
 
-    /// A layer over features as the run-time knows it: over `[s, h]`, with zeros for what this design leaves out.
-    pub fn run_time_layer(&self, layer: &Linear) -> Linear {
-        let missing = self.sizes.stochastic + self.sizes.belief - layer.weight.size()[1];
-        let zeros = Tensor::zeros([layer.weight.size()[0], missing], (Kind::Float, Device::Cpu));
-        Linear {
-            weight: Tensor::cat(&[&layer.weight, &zeros], 1),
-            bias: layer.bias.shallow_clone(),
-        }
-    }
-
-    /// Length of an embedding.
+    /// Numbers of an observation as the posterior takes it: a picture's embedding, then the joints.
     pub fn embedding(&self) -> i64 {
-        32 * self.sizes.depth
+        self.image_embedding() + self.sizes.observation.joint_numbers(self.action as usize) as i64
+    }
+
+    /// What the posterior takes of images `[N, 3, 64, 64]` in [-0.5, 0.5] and of joints `[N, 2 A]` in their standard
+    /// deviations, as far as the model sees them: `[N, E]`.
+    pub fn observe(&self, image: &Tensor, joints: &Tensor) -> Tensor {
+        match self.sizes.observation {
+            Observation::Pixels => self.encode(image),
+            Observation::Joints => joints.shallow_clone(),
+            Observation::PixelsAndJoints => Tensor::cat(&[&self.encode(image), joints], -1),
+        }
     }
 
     /// Images `[N, 3, 64, 64]` in [-0.5, 0.5] to embeddings `[N, 32 depth]`.
@@ -242,11 +243,12 @@ impl WorldModel {
 
     /// Features `[..., F]` to rewards `[...]`.
     pub fn reward(&self, features: &Tensor) -> Tensor {
-        let last = self.reward.len() - 1;
-        let hidden = self.reward[..last]
-            .iter()
-            .fold(features.shallow_clone(), |x, layer| layer.dense(&x).relu());
-        self.reward[last].dense(&hidden).squeeze_dim(-1)
+        perceptron(&self.reward, features).squeeze_dim(-1)
+    }
+
+    /// Features `[..., F]` to the joints' standardised state `[..., 2 A]`.
+    pub fn joints(&self, features: &Tensor) -> Tensor {
+        perceptron(&self.joints, features)
     }
 
     /// The deterministic step: `h_t` from the last latent and `a_t`.
@@ -324,4 +326,13 @@ impl WorldModel {
             prior,
         }
     }
+}
+
+/// Dense layers with ReLU in between.
+fn perceptron(layers: &[Linear], input: &Tensor) -> Tensor {
+    let last = layers.len() - 1;
+    let hidden = layers[..last]
+        .iter()
+        .fold(input.shallow_clone(), |x, layer| layer.dense(&x).relu());
+    layers[last].dense(&hidden)
 }

@@ -98,6 +98,15 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// The same tensors.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        }
+    }
+
     /// `x W^T + b` over the last dimension.
     pub fn dense(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, Some(&self.bias))
@@ -135,6 +144,17 @@ pub struct Gru {
 }
 
 impl Gru {
+    /// The same tensors.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            w_input: self.w_input.shallow_clone(),
+            w_state: self.w_state.shallow_clone(),
+            b_input: self.b_input.shallow_clone(),
+            b_state: self.b_state.shallow_clone(),
+        }
+    }
+
     /// One step for a batch: `x` is `[B, in]`, `h` is `[B, state]`.
     pub fn step(&self, x: &Tensor, h: &Tensor) -> Tensor {
         x.gru_cell(

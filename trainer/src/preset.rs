@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use world_model::Observation;
 
 /// Why a preset was refused.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,9 @@ pub struct ModelSizes {
     /// `rssm`, `ssm` or `rnn`; PlaNet: `rssm`.
     #[serde(default)]
     pub design: Design,
+    /// `pixels`, `joints` (their positions and velocities) or `pixels_and_joints`; PlaNet: pixels.
+    #[serde(default)]
+    pub observation: Observation,
     /// Bits of a colour channel that the model sees, 1 to 8; PlaNet: 5.
     #[serde(default = "five")]
     pub image_bits: i64,
@@ -101,6 +105,9 @@ pub struct LossSwitches {
     /// Weight of the image's negative log likelihood; PlaNet: 1.
     #[serde(default = "one")]
     pub image_scale: f64,
+    /// Weight of the joints' negative log likelihood, where the model observes them, in standard deviations of the logs.
+    #[serde(default = "one")]
+    pub joints_scale: f64,
     /// Weight of the KL; PlaNet: 1 (`divergence_scale` in the authors' code).
     #[serde(default = "one")]
     pub kl_scale: f64,
@@ -111,8 +118,8 @@ pub struct LossSwitches {
     /// Weight of the posterior's KL from a standard normal (`global_div_scale` in the authors' code); PlaNet: 0.
     #[serde(default)]
     pub global_kl_scale: f64,
-    /// Heads whose gradient reaches the latent state; PlaNet: both.
-    #[serde(default = "both_heads")]
+    /// Heads whose gradient reaches the latent state; PlaNet: all.
+    #[serde(default = "all_heads")]
     pub gradient_heads: Vec<Head>,
     /// Latent overshooting distance D; 0 turns it off, as the camera-ready code does.
     pub overshooting_distance: i64,
@@ -128,6 +135,9 @@ pub struct LossSwitches {
     /// Weight of the open-loop image loss over the same rollouts, relative to `image_scale`; PlaNet: 0.
     #[serde(default)]
     pub overshooting_image_scale: f64,
+    /// Weight of the open-loop loss of the joints over the same rollouts, relative to `joints_scale`; PlaNet: 0.
+    #[serde(default)]
+    pub overshooting_joints_scale: f64,
     /// Frames of a batch that are decoded, drawn anew each time; 0 means all.
     pub decoded_frames: i64,
 }
@@ -138,6 +148,8 @@ pub struct LossSwitches {
 pub enum Head {
     /// The image.
     Image,
+    /// The joints' positions and velocities.
+    Joints,
     /// The reward.
     Reward,
 }
@@ -154,8 +166,8 @@ const fn yes() -> bool {
     true
 }
 
-fn both_heads() -> Vec<Head> {
-    vec![Head::Image, Head::Reward]
+fn all_heads() -> Vec<Head> {
+    vec![Head::Image, Head::Joints, Head::Reward]
 }
 
 /// Optimiser, batches and data.
@@ -280,7 +292,9 @@ impl Preset {
             ("loss.overshooting_scale", l.overshooting_scale),
             ("loss.overshooting_reward_scale", l.overshooting_reward_scale),
             ("loss.overshooting_image_scale", l.overshooting_image_scale),
+            ("loss.overshooting_joints_scale", l.overshooting_joints_scale),
             ("loss.image_scale", l.image_scale),
+            ("loss.joints_scale", l.joints_scale),
             ("loss.kl_scale", l.kl_scale),
             ("loss.global_kl_scale", l.global_kl_scale),
         ] {
@@ -298,7 +312,8 @@ impl Preset {
             return refuse("loss.kl_balance", format!("{balance} is outside 0 to 1"));
         }
         if l.gradient_heads.is_empty() {
-            let problem = "no head teaches the latent state; name `image`, `reward` or both".to_owned();
+            let problem =
+                "no head teaches the latent state; name `image`, `joints` or `reward`, or several".to_owned();
             return refuse("loss.gradient_heads", problem);
         }
         if l.decoded_frames < 0 {

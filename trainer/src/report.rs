@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 
-use crate::checkpoint::{CheckpointError, Provenance};
+use crate::checkpoint::{CheckpointError, Provenance, TaskOfLogs};
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +78,11 @@ pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
     let text = std::fs::read_to_string(&losses).map_err(|error| refuse(&losses, error.to_string()))?;
     let table = table(&text).ok_or_else(|| refuse(&losses, "holds no losses".to_owned()))?;
     let provenance = crate::checkpoint::provenance(&run.join("checkpoint.safetensors"))?;
-    let title = format!(
-        "Training of {} on {}",
-        provenance.robot.name, provenance.robot.task
-    );
+    let at = provenance
+        .tasks
+        .iter()
+        .map(|task| format!("{} on {}", task.robot.name, task.robot.task));
+    let title = format!("Training of {}", at.collect::<Vec<_>>().join(" and "));
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><style>{STYLE}</style><h1>{0}</h1>",
         escape(&title)
@@ -130,10 +131,17 @@ fn facts(page: &mut String, provenance: &Provenance) {
         ("agent steps in the logs", provenance.data_steps.to_string()),
         ("data", provenance.data_fingerprint.clone()),
         ("seed", provenance.seed.to_string()),
-        ("joints", provenance.robot.joint_names.join(", ")),
-        ("period", format!("{} s", provenance.robot.period_s)),
     ] {
         let _ = write!(page, "<tr><th>{name}<td>{}", escape(&value));
+    }
+    for TaskOfLogs { robot, .. } in &provenance.tasks {
+        let joints = format!("{}: {}", robot.name, robot.joint_names.join(", "));
+        let _ = write!(
+            page,
+            "<tr><th>joints<td>{}, {} s a period",
+            escape(&joints),
+            robot.period_s
+        );
     }
     let _ = write!(
         page,

@@ -43,7 +43,9 @@ impl OpenLoop {
         no_grad(|| {
             let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
             let truth = bin_centre(&batch.frames.flatten(0, 1), model.sizes.image_bits);
-            let embedding = model.encode(&truth).reshape([length, size, -1]);
+            let embedding = model
+                .observe(&truth, &batch.joints.flatten(0, 1))
+                .reshape([length, size, -1]);
             let mut state = model.initial(size);
             let mut features = Vec::new();
             for t in 0..length {
@@ -134,7 +136,9 @@ pub fn traversal(model: &WorldModel, batch: &Batch, rows: i64) -> image::ImageRe
     let (decoded, rows) = no_grad(|| {
         let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
         let truth = bin_centre(&batch.frames.flatten(0, 1), model.sizes.image_bits);
-        let embedding = model.encode(&truth).reshape([length, size, -1]);
+        let embedding = model
+            .observe(&truth, &batch.joints.flatten(0, 1))
+            .reshape([length, size, -1]);
         let mut state = model.initial(size);
         for t in 0..length {
             let h = model.recur(&state, &batch.action.get(t));

@@ -92,6 +92,7 @@ fn batch(length: i64, size: i64) -> Batch {
     Batch {
         frames: Tensor::randint(256, [length, size, 3, 64, 64], (Kind::Uint8, Device::Cpu)),
         action: Tensor::rand([length, size, 2], options) * 2.0 - 1.0,
+        joints: Tensor::zeros([length, size, 0], options),
         reward: Tensor::rand([length, size], options),
     }
 }

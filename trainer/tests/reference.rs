@@ -1,13 +1,15 @@
-//! Cells, losses and gradients against a small numpy reference (`reference/reference.py`), in all three designs.
+//! Cells, losses and gradients against a small numpy reference (`reference/reference.py`), in all three designs and with
+//! all observations.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use tch::{Kind, Tensor, no_grad};
-use trainer::loss::{Batch, loss};
-use trainer::model::WorldModel;
+use trainer::loss::{Batch, Terms, loss};
+use trainer::model::{Filtered, WorldModel};
 use trainer::noise::Noise;
 use trainer::preset::{Design, LossSwitches, ModelSizes};
+use world_model::Observation;
 
 /// Relative to the larger of 1 and the expected value: single against double precision.
 const TOLERANCE: f64 = 1e-4;
@@ -38,21 +40,30 @@ impl Reference {
         self.0.get(name).map(|tensor| tensor.double_value(&[]))
     }
 
-    fn batch(&self) -> Batch {
+    fn batch(&self, observation: Observation) -> Batch {
+        let joints = self.get("joints");
         Batch {
             frames: self.get("frames").shallow_clone(),
             action: self.get("action").shallow_clone(),
+            joints: if observation.joints() {
+                joints.shallow_clone()
+            } else {
+                joints.narrow(-1, 0, 0)
+            },
             reward: self.get("reward").shallow_clone(),
         }
     }
 
     /// The noise of a loss in the order in which it is drawn: bins' centres, a step of the filter after the other, a
     /// distance of overshooting after the other.
-    fn noise(&self, design: Design, distance: i64) -> Noise {
+    fn noise(&self, design: Design, observation: Observation, distance: i64) -> Noise {
         let size = self.get("frames").size();
         let (length, batch) = (size[0], size[1]);
         let centre = Tensor::zeros([length * batch, 3, 64, 64], (Kind::Float, tch::Device::Cpu)) + 0.5;
-        let mut list = vec![centre];
+        let mut list = Vec::new();
+        if observation.pixels() {
+            list.push(centre);
+        }
         // Without samples there is nothing to draw.
         if design != Design::Rnn {
             list.extend((0..length).map(|t| self.get("noise").get(t)));
@@ -63,8 +74,9 @@ impl Reference {
     }
 
     /// A model of `design` with the reference's weights.
-    fn model(&self, name: &str, design: Design) -> WorldModel {
+    fn model(&self, name: &str, design: Design, observation: Observation) -> WorldModel {
         let sizes = ModelSizes {
+            observation,
             image_bits: 5,
             design,
             depth: 1,
@@ -132,6 +144,27 @@ fn cases() -> Vec<(&'static str, LossSwitches)> {
     ]
 }
 
+/// Those of models that see the joints.
+fn joint_cases() -> Vec<(&'static str, LossSwitches)> {
+    let (_, plain) = cases().swap_remove(0);
+    let with = |edit: &dyn Fn(&mut LossSwitches)| {
+        let mut switches = plain.clone();
+        switches.image_scale = 0.01;
+        edit(&mut switches);
+        switches
+    };
+    vec![
+        ("plain", with(&|s| s.joints_scale = 2.0)),
+        (
+            "over_3",
+            with(&|s| {
+                (s.free_nats, s.overshooting_distance) = (1.5, 3);
+                (s.joints_scale, s.overshooting_joints_scale) = (5.0, 0.6);
+            }),
+        ),
+    ]
+}
+
 fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
     assert_eq!(found.size(), expected.size(), "{what}");
     let allowed = expected.abs().clamp_min(1.0) * TOLERANCE;
@@ -141,18 +174,41 @@ fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
     assert!(worst < 1.0, "{what}: {worst} times the tolerance");
 }
 
+/// A model, its name in the reference, its design and what it observes.
+fn models() -> Vec<(&'static str, Design, Observation)> {
+    let designs = DESIGNS.map(|(name, design)| (name, design, Observation::Pixels));
+    let observations = [
+        ("joints", Observation::Joints),
+        ("both", Observation::PixelsAndJoints),
+    ];
+    designs
+        .into_iter()
+        .chain(observations.map(|(name, observation)| (name, Design::Rssm, observation)))
+        .collect()
+}
+
+/// What the filter makes of `batch` with the given noise.
+fn filtered(model: &WorldModel, batch: &Batch, noise: &mut Noise) -> Filtered {
+    no_grad(|| {
+        let frames = if model.sizes.observation.pixels() {
+            trainer::loss::dequantise(&batch.frames.flatten(0, 1), 5, noise)
+        } else {
+            Tensor::new()
+        };
+        let embedding = model
+            .observe(&frames, &batch.joints.flatten(0, 1))
+            .reshape([6, 2, -1]);
+        model.filter(&embedding, &batch.action, noise)
+    })
+}
+
 #[test]
 fn cells_and_distributions() {
     let reference = Reference::load();
-    for (name, design) in DESIGNS {
-        let model = reference.model(name, design);
-        let batch = reference.batch();
-        let mut noise = reference.noise(design, 0);
-        let filtered = no_grad(|| {
-            let frames = trainer::loss::dequantise(&batch.frames.flatten(0, 1), 5, &mut noise);
-            let embedding = model.encode(&frames).reshape([6, 2, -1]);
-            model.filter(&embedding, &batch.action, &mut noise)
-        });
+    for (name, design, observation) in models() {
+        let model = reference.model(name, design, observation);
+        let mut noise = reference.noise(design, observation, 0);
+        let filtered = filtered(&model, &reference.batch(observation), &mut noise);
         for (part, found) in [
             ("h", &filtered.latent.h),
             ("s", &filtered.latent.s),
@@ -170,30 +226,43 @@ fn cells_and_distributions() {
     }
 }
 
+/// Compares all terms that the reference has; those it has not must be 0.
+fn assert_terms(reference: &Reference, terms: &Terms, of: &str, but: &[&str]) {
+    let mut compared = 0;
+    for (term, found) in terms.scalars() {
+        if but.contains(&term) {
+            continue;
+        }
+        let Some(expected) = reference.number(&format!("{of}.{term}")) else {
+            assert_eq!(found, 0.0, "{of}: {term} is off");
+            continue;
+        };
+        assert!(
+            (found - expected).abs() < TOLERANCE * expected.abs().max(1.0),
+            "{of}: {term} is {found}, by numpy {expected}"
+        );
+        compared += 1;
+    }
+    assert!(compared + but.len() >= 4, "{of}: {compared} terms");
+}
+
 #[test]
 fn every_term_of_the_loss_and_its_gradient() {
     let reference = Reference::load();
-    for (name, design) in DESIGNS {
-        let model = reference.model(name, design);
-        for (case, switches) in cases() {
+    for (name, design, observation) in models() {
+        let model = reference.model(name, design, observation);
+        let cases = if observation.joints() {
+            joint_cases()
+        } else {
+            cases()
+        };
+        for (case, switches) in cases {
             for (_, parameter) in model.params.entries() {
                 parameter.shallow_clone().zero_grad();
             }
-            let mut noise = reference.noise(design, switches.overshooting_distance);
-            let terms = loss(&model, &switches, &reference.batch(), &mut noise);
-            let mut compared = 0;
-            for (term, found) in terms.scalars() {
-                let Some(expected) = reference.number(&format!("{name}.{case}.{term}")) else {
-                    assert_eq!(found, 0.0, "{name}, {case}: {term} is off");
-                    continue;
-                };
-                assert!(
-                    (found - expected).abs() < TOLERANCE * expected.abs().max(1.0),
-                    "{name}, {case}: {term} is {found}, by numpy {expected}"
-                );
-                compared += 1;
-            }
-            assert!(compared >= 4, "{name}, {case}: {compared} terms");
+            let mut noise = reference.noise(design, observation, switches.overshooting_distance);
+            let terms = loss(&model, &switches, &reference.batch(observation), &mut noise);
+            assert_terms(&reference, &terms, &format!("{name}.{case}"), &[]);
 
             terms.total.backward();
             let slope: f64 = model
@@ -221,10 +290,38 @@ fn every_term_of_the_loss_and_its_gradient() {
     }
 }
 
+/// A robot with one joint less than the largest of those the agent learns on: what is padded with zeros counts for nothing,
+/// and its bundle, which leaves that out, computes the same.
+#[test]
+fn padded_actions_and_joints_are_not_there() {
+    let reference = Reference::load();
+    let observation = Observation::PixelsAndJoints;
+    let whole = reference.model("padded", Design::Rssm, observation);
+    let mut padded = reference.batch(observation);
+    let mut own = reference.batch(observation);
+    (own.action, own.joints) = (own.action.narrow(-1, 0, 1), own.joints.narrow(-1, 0, 2));
+    padded.action = own.action.constant_pad_nd([0, 1]);
+    padded.joints = own.joints.constant_pad_nd([0, 2]);
+    let alone = whole.for_robot(1);
+    for (case, switches) in joint_cases() {
+        let noise = || reference.noise(Design::Rssm, observation, switches.overshooting_distance);
+        for (model, batch) in [(&whole, &padded), (&alone, &own)] {
+            let s = filtered(model, batch, &mut noise()).latent.s;
+            assert_close(&s, reference.get("padded.s"), "padded");
+        }
+        let of = format!("padded.{case}");
+        let terms = loss(&alone, &switches, &own, &mut noise());
+        assert_terms(&reference, &terms, &of, &[]);
+        // In training the joints that are not there are predicted, too: at zero.
+        let terms = loss(&whole, &switches, &padded, &mut noise());
+        assert_terms(&reference, &terms, &of, &["loss", "joints", "open_loop_joints"]);
+    }
+}
+
 #[test]
 fn a_head_without_gradient_teaches_itself_alone() {
     let reference = Reference::load();
-    let model = reference.model("rssm", Design::Rssm);
+    let model = reference.model("rssm", Design::Rssm, Observation::Pixels);
     let (_, mut switches) = cases().swap_remove(0);
     switches.kl_scale = 0.0;
     for (head, silent) in [("image", "reward"), ("reward", "image")] {
@@ -234,10 +331,15 @@ fn a_head_without_gradient_teaches_itself_alone() {
         for (_, parameter) in model.params.entries() {
             parameter.shallow_clone().zero_grad();
         }
-        let mut noise = reference.noise(Design::Rssm, 0);
-        loss(&model, &switches, &reference.batch(), &mut noise)
-            .total
-            .backward();
+        let mut noise = reference.noise(Design::Rssm, Observation::Pixels, 0);
+        loss(
+            &model,
+            &switches,
+            &reference.batch(Observation::Pixels),
+            &mut noise,
+        )
+        .total
+        .backward();
         let taught = |prefix: &str| {
             model
                 .params

@@ -13,6 +13,7 @@ use crate::filter::Filter;
 use crate::image::ImageBits;
 use crate::kernel::{Instructions, KernelRollout};
 use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
+use crate::observation::Observer;
 use crate::parity;
 use crate::rollout::Rollout;
 use crate::scalar::ScalarRollout;
@@ -22,7 +23,7 @@ use crate::weights::{self, Convolution, Dense, LatentWeights};
 /// Name of the manifest's file.
 pub const MANIFEST: &str = "manifest.ron";
 
-/// Graphs every bundle has, without their extension.
+/// Graphs every bundle has, without their extension; of a model that sees no pictures, all but the first.
 pub const GRAPHS: [&str; 4] = ["encoder", "filter", "transition", "reward"];
 
 /// The optional graph.
@@ -73,6 +74,7 @@ impl Bundle {
                 planet: ImageBits::PLANET.name(),
             });
         };
+        let pixels = manifest.observation.pixels();
         let required = [
             "encoder.onnx",
             "filter.onnx",
@@ -80,8 +82,9 @@ impl Bundle {
             "reward.onnx",
             PARITY,
         ];
-        if let Some(file) = required
-            .into_iter()
+        if let Some(file) = required[usize::from(!pixels)..]
+            .iter()
+            .copied()
             .find(|file| !manifest.files.contains_key(*file))
         {
             return Err(BundleError::Unlisted {
@@ -89,6 +92,13 @@ impl Bundle {
                 file,
             });
         }
+        let image = image_embedding(&manifest).ok_or_else(|| BundleError::Graph {
+            path: manifest_path.clone(),
+            problem: format!(
+                "fields `observation` {:?}, `joint_scales` {:?} and `dimensions` {:?} do not go together",
+                manifest.observation, manifest.joint_scales, manifest.dimensions
+            ),
+        })?;
         let mut files = BTreeMap::new();
         for (name, expected) in &manifest.files {
             let path = dir.join(name);
@@ -111,7 +121,11 @@ impl Bundle {
         )?);
         let (encoder, filter) = (dir.join("encoder.onnx"), dir.join("filter.onnx"));
         let dimensions = manifest.dimensions;
-        let encoder = weights::encoder((&encoder, &files["encoder.onnx"]), dimensions.embedding)?;
+        let encoder = if pixels {
+            weights::encoder((&encoder, &files["encoder.onnx"]), image)?
+        } else {
+            Vec::new()
+        };
         let posterior = weights::posterior((&filter, &files["filter.onnx"]), dimensions)?;
         let mut bundle = Self {
             encoder: encoder.into(),
@@ -141,9 +155,11 @@ impl Bundle {
             worst = worst.max(parity::check(&source, name, (&parity_path, &self.files[PARITY]))?);
         }
         // What runs in the loop reads weights, not graphs: one wired otherwise would pass the check above.
-        let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "encoder")?;
-        let path = self.dir.join("encoder.onnx");
-        worst = worst.max(parity::check_encoder(self.encoder()?, &path, &inputs, &outputs)?);
+        if self.manifest.observation.pixels() {
+            let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "encoder")?;
+            let path = self.dir.join("encoder.onnx");
+            worst = worst.max(parity::check_encoder(self.encoder()?, &path, &inputs, &outputs)?);
+        }
         let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "filter")?;
         let path = self.dir.join("filter.onnx");
         worst = worst.max(parity::check_filter(self.filter()?, &path, &inputs, &outputs)?);
@@ -222,6 +238,16 @@ impl Bundle {
     /// Sizes of the model's vectors.
     pub fn dimensions(&self) -> Dimensions {
         self.manifest.dimensions
+    }
+
+    /// Length of a picture's embedding; 0 for a model that sees none.
+    pub fn image_embedding(&self) -> usize {
+        image_embedding(&self.manifest).unwrap_or(0)
+    }
+
+    /// What makes observations for its filter of embeddings and joints.
+    pub fn observer(&self) -> Observer {
+        Observer::new(self.image_embedding(), &self.manifest.joint_scales)
     }
 
     /// The latent model's weights.
@@ -337,6 +363,22 @@ impl Bundle {
             })
         })
     }
+}
+
+/// Length of a picture's embedding, if what the manifest says of observations goes together.
+fn image_embedding(manifest: &Manifest) -> Option<usize> {
+    let (observation, dimensions) = (manifest.observation, manifest.dimensions);
+    let scales = if observation.joints() {
+        dimensions.action
+    } else {
+        0
+    };
+    let sound =
+        manifest.joint_scales.len() == scales && manifest.joint_scales.iter().all(|scale| scale.is_sound());
+    let image = dimensions
+        .embedding
+        .checked_sub(observation.joint_numbers(dimensions.action))?;
+    (sound && (image > 0) == observation.pixels()).then_some(image)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {

@@ -6,9 +6,10 @@ use crate::image::{ImageBits, to_planes};
 use crate::kernel::{Convolve, Instructions, Unsupported, convolve};
 use crate::weights::Convolution;
 
-/// The convolutional encoder (PlaNet, appendix A). Allocates nothing once it is made; the same bits on every CPU.
+/// The convolutional encoder (PlaNet, appendix A). Allocates nothing once it is made; the same bits on every CPU. That of a
+/// model that sees no pictures has no layers, and writes nothing.
 pub struct Encoder {
-    convolutions: Box<dyn Convolve>,
+    convolutions: Option<Box<dyn Convolve>>,
     bits: ImageBits,
     planes: Vec<f32>,
 }
@@ -30,7 +31,10 @@ impl Encoder {
         instructions: Instructions,
     ) -> Result<Self, Unsupported> {
         Ok(Self {
-            convolutions: convolve(layers, instructions)?,
+            convolutions: match layers {
+                [] => None,
+                layers => Some(convolve(layers, instructions)?),
+            },
             bits,
             planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE],
         })
@@ -41,8 +45,10 @@ impl Encoder {
     /// # Panics
     /// If `embedding` is not as long as the manifest says.
     pub fn encode(&mut self, frame: &Frame, embedding: &mut [f32]) {
-        to_planes(frame, self.bits, &mut self.planes);
-        self.convolutions.run(&self.planes, embedding);
+        if let Some(convolutions) = &mut self.convolutions {
+            to_planes(frame, self.bits, &mut self.planes);
+            convolutions.run(&self.planes, embedding);
+        }
     }
 
     /// The same for planes `[3][64][64]` that are there already.
@@ -51,6 +57,8 @@ impl Encoder {
     /// If a slice has another length.
     pub fn encode_planes(&mut self, planes: &[f32], embedding: &mut [f32]) {
         assert_eq!(planes.len(), self.planes.len(), "planes hold one image");
-        self.convolutions.run(planes, embedding);
+        if let Some(convolutions) = &mut self.convolutions {
+            convolutions.run(planes, embedding);
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observation::{JointScale, Observation};
+
 /// Version of the bundle's layout.
 pub const MANIFEST_VERSION: u32 = 1;
 
@@ -32,6 +34,12 @@ pub struct Manifest {
     /// Whether the stochastic state is drawn when the model imagines. A deterministic model follows its mean.
     #[serde(default = "yes")]
     pub sampled_latents: bool,
+    /// What the model observes.
+    #[serde(default)]
+    pub observation: Observation,
+    /// In which terms it sees the joints, one a joint; none if it does not.
+    #[serde(default)]
+    pub joint_scales: Vec<JointScale>,
     /// How pixels become numbers: `rgb8-64x64-5bit-centre`, or another number of bits.
     pub image: String,
     /// SHA-256 of the joint mapping the logs were recorded with.
@@ -56,7 +64,7 @@ pub struct Dimensions {
     pub belief: usize,
     /// Stochastic state s.
     pub stochastic: usize,
-    /// Encoder output.
+    /// What the filter takes of an observation: the encoder's output, then two numbers a joint if the model sees them.
     pub embedding: usize,
     /// Joints.
     pub action: usize,

@@ -22,8 +22,8 @@ pub(crate) struct BenchDmc {
     /// `configs/learn-PRESET.ron`: `dmc-small` for a CPU, `dmc-planet` is the paper's.
     #[arg(long, default_value = "dmc-small")]
     preset: String,
-    /// Training seeds, one run each; none for the search on the true simulator alone.
-    #[arg(long, value_delimiter = ',', default_value = "1")]
+    /// Training seeds, one run each; none (`--seeds` alone) for the search on the true simulator alone.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "1")]
     seeds: Vec<u64>,
     /// CPU threads of the trainer.
     #[arg(long)]
@@ -225,7 +225,7 @@ fn report(
     let mut csv =
         "task,preset,seed,environment_steps,episodes,updates,minutes,return,interval_95\n".to_owned();
     for (seed, progress) in runs {
-        for point in &progress.points {
+        for point in &progress.learned.points {
             let steps = point.agent_steps * repeat;
             let _ = writeln!(
                 csv,
@@ -238,11 +238,11 @@ fn report(
                 point.interval_95
             );
         }
-        let Some(last) = progress.points.last() else {
+        let Some(last) = progress.learned.points.last() else {
             continue;
         };
         let steps = last.agent_steps * repeat;
-        let label = if progress.score.is_some() {
+        let label = if progress.learned.score.is_some() {
             ""
         } else {
             " (partial)"
@@ -251,6 +251,7 @@ fn report(
             .iter()
             .map(|(_, mark)| {
                 let reached = progress
+                    .learned
                     .points
                     .iter()
                     .find(|point| point.agent_steps * repeat >= *mark);
@@ -291,6 +292,7 @@ fn report(
         .map(|((_, progress), name)| curve::Line {
             name: name.clone(),
             points: progress
+                .learned
                 .points
                 .iter()
                 .map(|point| {

@@ -6,6 +6,7 @@ mod bench_quality;
 mod bench_train;
 mod crosscheck;
 mod curve;
+mod curves;
 mod deny;
 mod learn;
 mod libtorch;
@@ -55,7 +56,7 @@ enum Task {
         advisories: bool,
     },
     /// Draw the learning curves of several runs into one picture.
-    Curves(learn::Curves),
+    Curves(curves::Curves),
     /// Time our planner beside PyTorch's, onnxruntime's and tract's on the same weights, in a Python environment of its own
     /// (5 GB: PyTorch comes with everything it could need).
     BenchPeers(bench_peers::BenchPeers),
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
         Task::Test { rest } => test(&rest),
         Task::Learn(arguments) => learn::run(&arguments),
         Task::Deny { advisories } => deny::run(advisories),
-        Task::Curves(arguments) => learn::curves(&arguments),
+        Task::Curves(arguments) => curves::run(&arguments),
         Task::BenchPeers(arguments) => bench_peers::run(&arguments),
         Task::BenchDmc(arguments) => bench_dmc::run(&arguments),
         Task::BenchTrain(arguments) => bench_train::run(&arguments),

@@ -80,6 +80,7 @@ fn describe(bundle: &Bundle) {
                 dimensions.belief, dimensions.stochastic
             ),
         ),
+        ("observes", format!("{:?}", manifest.observation)),
         ("embedding", dimensions.embedding.to_string()),
         (
             "decoder",

@@ -20,7 +20,7 @@ use crate::checkpoint::RobotOfLogs;
 const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Logs after which the index is written while it is being built, so that little is lost if that is cut short.
 const SAVE_EVERY: usize = 2000;
@@ -34,6 +34,8 @@ pub(super) struct Stretch {
     ends: Vec<u32>,
     /// `[T][A]`; the action that caused each frame.
     pub(super) actions: Vec<f32>,
+    /// `[T][2 A]`; position and velocity of each joint in turn.
+    pub(super) joints: Vec<f32>,
     /// `[T]`.
     pub(super) rewards: Vec<f32>,
 }
@@ -299,7 +301,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
     let mut data = Vec::new();
     let mut stretches = Vec::new();
     for stretch in log.training()? {
-        super::finite(path, &stretch)?;
+        super::logs::finite(path, &stretch)?;
         let at = data.len();
         let mut ends = Vec::new();
         for group in stretch.frames.chunks(GROUP * FRAME_BYTES) {
@@ -310,6 +312,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
             at: at as u64,
             ends,
             actions: stretch.actions,
+            joints: stretch.joints,
             rewards: stretch.rewards,
         });
     }

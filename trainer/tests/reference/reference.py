@@ -56,37 +56,46 @@ def kl(q, p):
 
 
 class Model:
-    """`rssm`: both paths. `ssm`: no memory but the sample. `rnn`: no sampling."""
+    """`rssm`: both paths. `ssm`: no memory but the sample. `rnn`: no sampling. Names of its weights begin with `name`."""
 
-    def __init__(self, design):
+    def __init__(self, design, name=None, pixels=True, joints=False):
         self.design = design
+        self.name = name or design
+        self.pixels, self.joints = pixels, joints
         self.weights = {}
         features = STOCHASTIC + (0 if design == "ssm" else BELIEF)
         d = DEPTH
+        observed = (EMBEDDING if pixels else 0) + (2 * ACTION if joints else 0)
         for i, (inputs, outputs) in enumerate([(3, d), (d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]):
-            self.add(f"encoder.{i}", (outputs, inputs, 4, 4), outputs)
+            if pixels:
+                self.add(f"encoder.{i}", (outputs, inputs, 4, 4), outputs)
         self.dense("input", STOCHASTIC + ACTION, HIDDEN)
         if design == "ssm":
             self.dense("cell", HIDDEN, BELIEF)
         else:
             for name, shape in [("w_input", (3 * BELIEF, HIDDEN)), ("w_state", (3 * BELIEF, BELIEF))]:
-                self.weights["gru." + name] = given(f"{design}.gru.{name}", *shape, scale=0.5)
+                self.weights["gru." + name] = given(f"{self.name}.gru.{name}", *shape, scale=0.5)
             for name in ["b_input", "b_state"]:
-                self.weights["gru." + name] = given(f"{design}.gru.{name}", 3 * BELIEF, scale=0.3)
+                self.weights["gru." + name] = given(f"{self.name}.gru.{name}", 3 * BELIEF, scale=0.3)
         self.dense("prior.0", BELIEF, HIDDEN)
         self.dense("prior.1", HIDDEN, 2 * STOCHASTIC)
-        self.dense("posterior.0", BELIEF + EMBEDDING, HIDDEN)
+        self.dense("posterior.0", BELIEF + observed, HIDDEN)
         self.dense("posterior.1", HIDDEN, 2 * STOCHASTIC)
         self.dense("reward.0", features, HIDDEN)
         self.dense("reward.1", HIDDEN, 1)
-        self.dense("decoder.dense", features, 32 * d)
+        if pixels:
+            self.dense("decoder.dense", features, 32 * d)
         for i, (inputs, outputs, k) in enumerate([(32 * d, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)]):
-            self.add(f"decoder.{i}", (inputs, outputs, k, k), outputs)
+            if pixels:
+                self.add(f"decoder.{i}", (inputs, outputs, k, k), outputs)
+        if joints:
+            self.dense("joints.0", features, HIDDEN)
+            self.dense("joints.1", HIDDEN, 2 * ACTION)
 
     def add(self, name, shape, outputs):
         scale = 0.2 if "coder" in name else 0.4
-        self.weights[name + ".weight"] = given(f"{self.design}.{name}.weight", *shape, scale=scale)
-        self.weights[name + ".bias"] = given(f"{self.design}.{name}.bias", outputs, scale=0.2)
+        self.weights[name + ".weight"] = given(f"{self.name}.{name}.weight", *shape, scale=scale)
+        self.weights[name + ".bias"] = given(f"{self.name}.{name}.bias", outputs, scale=0.2)
 
     def dense(self, name, inputs, outputs):
         self.add(name, (outputs, inputs), outputs)
@@ -146,8 +155,20 @@ class Model:
     def reward(self, features):
         return self.apply("reward.1", relu(self.apply("reward.0", features)))[..., 0]
 
+    def predict_joints(self, features):
+        return self.apply("joints.1", relu(self.apply("joints.0", features)))
+
+    def observe(self):
+        """A picture's embedding, then the joints, as far as they are seen."""
+        parts = []
+        if self.pixels:
+            parts.append(self.encode(images.reshape(-1, 3, 64, 64)).reshape(LENGTH, BATCH, -1))
+        if self.joints:
+            parts.append(joints)
+        return np.concatenate(parts, -1)
+
     def filter(self):
-        embedding = self.encode(images.reshape(-1, 3, 64, 64)).reshape(LENGTH, BATCH, -1)
+        embedding = self.observe()
         h, s = np.zeros((BATCH, BELIEF)), np.zeros((BATCH, STOCHASTIC))
         steps = []
         for t in range(LENGTH):
@@ -162,6 +183,10 @@ def image_error(model, features, images):
     return 0.5 * np.mean(np.sum((model.decode(features) - images) ** 2, (1, 2, 3)))
 
 
+def joints_error(model, features, state):
+    return 0.5 * np.mean(np.sum((model.predict_joints(features) - state) ** 2, -1))
+
+
 def terms(model, switches, still=None):
     """Every term of the loss, and their sum. `still` is what the filter found where something is to have no gradient."""
     steps = model.filter()
@@ -170,13 +195,18 @@ def terms(model, switches, still=None):
     features = [model.features(h, s) for h, s, _, _ in steps]
     divergence = np.array([kl(q, p) for _, _, q, p in steps])
     t = {
-        "image": image_error(model, np.concatenate(features), images.reshape(-1, 3, 64, 64)),
         "reward_mse": np.mean([(model.reward(features[i]) - reward[i]) ** 2 for i in range(LENGTH)]),
         "kl": np.mean(divergence),
     }
-    t["loss"] = (
-        switches.get("image_scale", 1.0) * t["image"]
-        + 0.5 * switches.get("reward_scale", 10.0) * t["reward_mse"]
+    t["loss"] = 0.0
+    if model.pixels:
+        t["image"] = image_error(model, np.concatenate(features), images.reshape(-1, 3, 64, 64))
+        t["loss"] += switches.get("image_scale", 1.0) * t["image"]
+    if model.joints:
+        t["joints"] = joints_error(model, np.concatenate(features), joints.reshape(-1, 2 * ACTION))
+        t["loss"] += switches.get("joints_scale", 1.0) * t["joints"]
+    t["loss"] += (
+        0.5 * switches.get("reward_scale", 10.0) * t["reward_mse"]
         + switches.get("kl_scale", 1.0) * balanced(steps, still, switches)
     )
     if switches.get("global_kl_scale", 0.0) > 0:
@@ -187,7 +217,7 @@ def terms(model, switches, still=None):
     if most > 0:
         # Every start time, every distance, one rollout after the other: from the posterior at t, d steps of the prior,
         # compared with the posterior, the reward and the image of t + d. Every distance counts alike.
-        kls, lost, rewards, pictures = ({d: [] for d in range(1, most + 1)} for _ in range(4))
+        kls, lost, rewards, pictures, states = ({d: [] for d in range(1, most + 1)} for _ in range(5))
         for start in range(LENGTH - 1):
             h, s = steps[start][:2]
             for d in range(1, min(most, LENGTH - 1 - start) + 1):
@@ -199,13 +229,21 @@ def terms(model, switches, still=None):
                 lost[d].append(np.maximum(each, free))
                 s = model.sample(p, open_noise[start, d])
                 rewards[d].append((model.reward(model.features(h, s)) - reward[start + d]) ** 2)
-                pictures[d].append(image_error(model, model.features(h, s), images[start + d]))
+                if model.pixels:
+                    pictures[d].append(image_error(model, model.features(h, s), images[start + d]))
+                if model.joints:
+                    states[d].append(joints_error(model, model.features(h, s), joints[start + d]))
         mean = lambda by_distance: np.mean([np.mean(values) for values in by_distance.values()])
-        t["overshooting_kl"], t["open_loop_reward_mse"], t["open_loop_image"] = mean(kls), mean(rewards), mean(pictures)
+        t["overshooting_kl"], t["open_loop_reward_mse"] = mean(kls), mean(rewards)
+        if model.pixels:
+            t["open_loop_image"] = mean(pictures)
+            t["loss"] += switches.get("image_scale", 1.0) * switches["overshooting_image_scale"] * t["open_loop_image"]
+        if model.joints:
+            t["open_loop_joints"] = mean(states)
+            t["loss"] += switches.get("joints_scale", 1.0) * switches["overshooting_joints_scale"] * t["open_loop_joints"]
         t["loss"] += (
             switches["overshooting_scale"] * mean(lost)
             + 0.5 * switches.get("reward_scale", 10.0) * switches["overshooting_reward_scale"] * mean(rewards)
-            + switches.get("image_scale", 1.0) * switches["overshooting_image_scale"] * mean(pictures)
         )
     return t
 
@@ -227,7 +265,7 @@ def slope(model, switches):
     values = []
     for sign in [1.0, -1.0]:
         for name in base:
-            direction = out[f"{model.design}.direction.{name}"].astype(np.float64)
+            direction = out[f"{model.name}.direction.{name}"].astype(np.float64)
             model.weights[name] = base[name] + sign * epsilon * direction
         values.append(terms(model, switches, still)["loss"])
     model.weights = base
@@ -271,20 +309,57 @@ CASES = {
     "over_5": {"free_nats": 0.0, "overshooting_distance": LENGTH - 1, "image_scale": 0.01, **overshooting},
 }
 
-for design in ["rssm", "ssm", "rnn"]:
-    model = Model(design)
+
+
+def write(model, cases):
     for name, value in model.weights.items():
-        given(f"{design}.direction.{name}", *value.shape)
+        given(f"{model.name}.direction.{name}", *value.shape)
     steps = model.filter()
-    found(design + ".h", [h for h, _, _, _ in steps])
-    found(design + ".s", [s for _, s, _, _ in steps])
+    found(model.name + ".h", [h for h, _, _, _ in steps])
+    found(model.name + ".s", [s for _, s, _, _ in steps])
     for which, index in [("posterior", 2), ("prior", 3)]:
-        found(f"{design}.{which}.mean", [step[index][0] for step in steps])
-        found(f"{design}.{which}.std", [step[index][1] for step in steps])
-    for name, switches in CASES.items():
+        found(f"{model.name}.{which}.mean", [step[index][0] for step in steps])
+        found(f"{model.name}.{which}.std", [step[index][1] for step in steps])
+    for name, switches in cases.items():
         for term, value in terms(model, switches).items():
-            found(f"{design}.{name}.{term}", value)
-        found(f"{design}.{name}.slope", slope(model, switches))
+            found(f"{model.name}.{name}.{term}", value)
+        found(f"{model.name}.{name}.slope", slope(model, switches))
+
+
+for design in ["rssm", "ssm", "rnn"]:
+    write(Model(design), CASES)
+
+# Positions and velocities of the joints, beside the picture or instead of it.
+joints = given("joints", LENGTH, BATCH, 2 * ACTION)
+JOINT_CASES = {
+    "plain": {"free_nats": 0.0, "joints_scale": 2.0, "image_scale": 0.01},
+    "over_3": {
+        "free_nats": 1.5,
+        "overshooting_distance": 3,
+        "joints_scale": 5.0,
+        "image_scale": 0.01,
+        **overshooting,
+        "overshooting_joints_scale": 0.6,
+    },
+}
+write(Model("rssm", "joints", pixels=False, joints=True), JOINT_CASES)
+write(Model("rssm", "both", joints=True), JOINT_CASES)
+
+# One agent with several tasks: a robot with one joint less than the largest. By definition its model is the one that lacks
+# what was padded: the columns of the second joint's action and state, and what predicts that state.
+small = Model("rssm", "padded", joints=True)
+whole = {name: value.copy() for name, value in small.weights.items()}
+action, joints = action[..., : ACTION - 1], joints[..., : 2 * (ACTION - 1)]
+ACTION -= 1
+small.weights["input.weight"] = whole["input.weight"][:, : STOCHASTIC + ACTION]
+small.weights["posterior.0.weight"] = whole["posterior.0.weight"][:, : BELIEF + EMBEDDING + 2 * ACTION]
+small.weights["joints.1.weight"] = whole["joints.1.weight"][: 2 * ACTION]
+small.weights["joints.1.bias"] = whole["joints.1.bias"][: 2 * ACTION]
+steps = small.filter()
+found("padded.s", [s for _, s, _, _ in steps])
+for name, switches in JOINT_CASES.items():
+    for term, value in terms(small, switches).items():
+        found(f"padded.{name}.{term}", value)
 
 for bits in [3, 5, 8]:
     pixels, bins = np.arange(256), 2.0**bits

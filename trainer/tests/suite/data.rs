@@ -4,18 +4,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use trainer::dataset::{Dataset, DatasetError, Loader};
-use trainer::preset::Optimiser;
+use trainer::preset::{Optimiser, Preset};
+use world_model::Observation;
 
 use super::{logs, small, write_log};
 
 fn same(a: &trainer::loss::Batch, b: &trainer::loss::Batch) -> bool {
-    a.frames.equal(&b.frames) && a.action.equal(&b.action) && a.reward.equal(&b.reward)
+    a.frames.equal(&b.frames)
+        && a.action.equal(&b.action)
+        && a.joints.equal(&b.joints)
+        && a.reward.equal(&b.reward)
 }
 
 fn open(dir: &Path, optimiser: &Optimiser) -> Result<Dataset, DatasetError> {
+    let mut preset = small();
+    preset.optimiser = optimiser.clone();
+    open_all(&[dir], &preset)
+}
+
+fn open_all(dirs: &[&Path], preset: &Preset) -> Result<Dataset, DatasetError> {
     let cache = tempfile::tempdir().expect("temporary folder");
+    let dirs: Vec<_> = dirs.iter().map(|dir| dir.to_path_buf()).collect();
     // Files that are open stay readable when their folder is gone.
-    Dataset::open(dir, cache.path(), optimiser, &|_, _| {})
+    Dataset::open(&dirs, cache.path(), preset, &|_, _| {})
 }
 
 #[test]
@@ -129,11 +140,13 @@ fn frames_come_out_of_the_cache_as_they_are_in_the_logs() {
 fn a_cache_is_added_to_and_built_again_when_it_is_damaged() {
     let dir = logs(3, 20);
     let cache = tempfile::tempdir().expect("temporary folder");
-    let optimiser = small().optimiser;
+    let preset = small();
+    let optimiser = preset.optimiser.clone();
+    let dirs = [dir.path().to_owned()];
     let opened = || {
         let read = std::cell::Cell::new(None);
         let first = |known, _| read.set(read.get().or(Some(known)));
-        let dataset = Dataset::open(dir.path(), cache.path(), &optimiser, &first).expect("opens");
+        let dataset = Dataset::open(&dirs, cache.path(), &preset, &first).expect("opens");
         (read.get(), dataset)
     };
     let batch = |dataset: &Dataset| dataset.batch(1, 1, &optimiser).expect("batch");
@@ -142,7 +155,7 @@ fn a_cache_is_added_to_and_built_again_when_it_is_damaged() {
     let expected = batch(&before);
     assert!(
         matches!(
-            Dataset::open(dir.path(), cache.path(), &optimiser, &|_, _| {}),
+            Dataset::open(&dirs, cache.path(), &preset, &|_, _| {}),
             Err(DatasetError::CacheInUse { .. })
         ),
         "two trainers in one folder"
@@ -269,9 +282,7 @@ fn presets_are_refused_with_line_or_field() {
         ("decay_from: 4", "decay_from: 40", "optimiser.decay_from"),
     ] {
         std::fs::write(&path, super::SMALL.replacen(from, to, 1)).expect("writes");
-        let message = trainer::preset::Preset::load(&path)
-            .expect_err("refused")
-            .to_string();
+        let message = Preset::load(&path).expect_err("refused").to_string();
         assert!(
             message.contains(part) && message.contains("preset.ron"),
             "{message}"
@@ -295,4 +306,115 @@ fn an_episode_that_was_cut_off_and_recorded_again_counts_once() {
         (before.logs(), before.steps()),
         "the whole attempt stands for all three"
     );
+}
+
+#[test]
+fn joints_come_in_their_standard_deviations() {
+    let dir = logs(5, 30);
+    let mut preset = small();
+    assert_eq!(
+        open_all(&[dir.path()], &preset)
+            .expect("opens")
+            .batch(1, 1, &preset.optimiser)
+            .expect("batch")
+            .joints
+            .size(),
+        [6, 4, 0],
+        "a model that does not see them is not given any"
+    );
+    preset.model.observation = Observation::Joints;
+    (preset.optimiser.batch, preset.optimiser.length) = (200, 20);
+    let dataset = open_all(&[dir.path()], &preset).expect("opens");
+    let tasks = dataset.tasks();
+    let x = tasks[0].joint_scales[0];
+    let batch = dataset.batch(1, 1, &preset.optimiser).expect("batch");
+    assert_eq!(batch.joints.size(), [20, 200, 4]);
+    for (row, t) in (0..200).flat_map(|row| (0..20).map(move |t| (row, t))) {
+        // The first joint is at x / 64, which is the reward, too; both move at 0.5 rad/s all the time.
+        let position =
+            batch.joints.double_value(&[t, row, 0]) as f32 * x.position_std_rad + x.position_mean_rad;
+        let reward = batch.reward.double_value(&[t, row]) as f32;
+        assert!((position - reward).abs() < 1e-5, "{position} {reward}");
+        assert!(
+            batch.joints.double_value(&[t, row, 1]).abs() < 1e-4,
+            "no spread is not made large"
+        );
+    }
+    let all: Vec<f32> = (0..5)
+        .flat_map(|seed| {
+            let path = dir.path().join(format!("episode-{seed:03}.mcap"));
+            let log = episode::read_episode(&path).expect("whole");
+            log.training().expect("data").swap_remove(0).rewards
+        })
+        .collect();
+    let mean = all.iter().sum::<f32>() / all.len() as f32;
+    let variance = all.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / all.len() as f32;
+    assert!((x.position_mean_rad - mean).abs() < 1e-4 && (x.position_std_rad - variance.sqrt()).abs() < 1e-4);
+
+    // More logs do not change the terms in which a model has learned to see.
+    write_log(dir.path(), 9, 30, |_| {});
+    let more = open_all(&[dir.path()], &preset).expect("opens");
+    assert_ne!(more.tasks(), tasks);
+    assert_eq!(more.in_terms_of(&tasks).tasks(), tasks);
+}
+
+#[test]
+fn a_joint_without_a_number_matters_to_a_model_that_sees_it() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    write_log(dir.path(), 1, 20, |info| info.task = "lost".to_owned());
+    let mut preset = small();
+    open_all(&[dir.path()], &preset).expect("pictures are whole");
+    preset.model.observation = Observation::PixelsAndJoints;
+    let problem = open_all(&[dir.path()], &preset)
+        .expect_err("is refused")
+        .to_string();
+    assert!(
+        problem.contains("episode-001.mcap") && problem.contains("joints at step 0"),
+        "{problem}"
+    );
+}
+
+/// Of two robots at a task each, one with a joint less, batches hold about as much, whatever there is of them.
+#[test]
+fn one_agent_with_several_tasks_draws_them_alike_and_pads() {
+    let (two, three) = (logs(2, 30), tempfile::tempdir().expect("temporary folder"));
+    for seed in 0..9 {
+        write_log(three.path(), seed, 30, |info| {
+            (info.robot, info.task) = ("cube".to_owned(), "lift".to_owned());
+            info.joint_names.push("z".to_owned());
+        });
+    }
+    let mut preset = small();
+    preset.model.observation = Observation::PixelsAndJoints;
+    (preset.optimiser.batch, preset.optimiser.planned_fraction) = (300, None);
+    let dirs = [two.path(), three.path()];
+    let dataset = open_all(&dirs, &preset).expect("opens");
+    assert_eq!(dataset.action(), 3);
+    assert_eq!(dataset.logs(), 11);
+    let names: Vec<String> = dataset.tasks().into_iter().map(|task| task.robot.name).collect();
+    assert_eq!(names, ["square", "cube"]);
+    let batch = dataset.batch(1, 1, &preset.optimiser).expect("batch");
+    assert_eq!(
+        (batch.action.size(), batch.joints.size()),
+        (vec![6, 300, 3], vec![6, 300, 6])
+    );
+    let mut padded = 0;
+    for row in 0..300 {
+        let zero = |tensor: &tch::Tensor, from: i64| {
+            let tail = tensor.select(1, row).slice(1, from, None, 1);
+            tail.abs().sum(tch::Kind::Float).double_value(&[]) == 0.0
+        };
+        assert!(!zero(&batch.action, 0), "row {row} moves");
+        assert_eq!(zero(&batch.action, 2), zero(&batch.joints, 4));
+        padded += usize::from(zero(&batch.action, 2));
+    }
+    // Half of 300, within four standard deviations.
+    assert!((115..=185).contains(&padded), "{padded}");
+
+    match open_all(&[two.path(), two.path()], &preset) {
+        Err(DatasetError::SameTask { robot, task, .. }) => {
+            assert_eq!((robot.as_str(), task.as_str()), ("square", "push"));
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use robot::Config;
+use robot::{Config, Frame, JointState};
 use tch::{Tensor, no_grad};
-use trainer::checkpoint::{Provenance, RobotOfLogs};
+use trainer::checkpoint::{Provenance, RobotOfLogs, TaskOfLogs};
 use trainer::export::{ExportError, export};
 use trainer::learner::Learner;
+use trainer::loss::bin_centre;
 use trainer::model::Latent;
 use trainer::preset::Design;
-use world_model::{Belief, Bundle, NoiseKey, Rollout};
+use world_model::{Belief, Bundle, JointScale, NoiseKey, Observation, Rollout};
 
 use super::small;
 
@@ -17,19 +18,43 @@ const DESIGNS: [Design; 3] = [Design::Rssm, Design::Ssm, Design::Rnn];
 
 const ROBOT: &str = include_str!("../../../configs/sim-planar.ron");
 
+const ARM: &str = include_str!("../../../configs/sim-arm.ron");
+
+fn config(text: &str) -> Config {
+    Config::parse(Path::new("robot.ron"), text.to_owned()).expect("robot file")
+}
+
+/// What logs of `config`'s robot would have said.
+fn logs_of(config: &Config) -> TaskOfLogs {
+    let joints = config.envelope.joints();
+    TaskOfLogs {
+        robot: RobotOfLogs {
+            name: config.name.clone(),
+            task: config.simulator.as_ref().expect("simulated").task.clone(),
+            joint_names: joints.iter().map(|joint| joint.name.clone()).collect(),
+            period_s: config.period_s,
+            joint_calibration_sha256: Some(calibration::JointMapping::of(config).sha256()),
+        },
+        joint_scales: Vec::new(),
+    }
+}
+
+/// As if joint `index` had been about so far out, so fast.
+fn scale(index: usize) -> JointScale {
+    JointScale {
+        position_mean_rad: 0.3 * index as f32 - 0.2,
+        position_std_rad: 0.5 + index as f32,
+        velocity_mean_rad_s: 0.1,
+        velocity_std_rad_s: 0.25,
+    }
+}
+
 fn exported(out: &Path, design: Design) -> (Learner, f32) {
-    let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
+    let config = config(ROBOT);
     let mut preset = small();
     preset.model.design = design;
     let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
-    let robot = RobotOfLogs {
-        name: config.name.clone(),
-        task: "reach-planar".to_owned(),
-        joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
-        period_s: config.period_s,
-        joint_calibration_sha256: Some(calibration::JointMapping::of(&config).sha256()),
-    };
-    let provenance = Provenance::of(&learner, robot, "none", 0);
+    let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
     let error = export(&learner.model, &provenance, &config, true, out).expect("exports");
     (learner, error)
 }
@@ -47,16 +72,9 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
     let occupied = dir.path().join("thesis");
     std::fs::create_dir_all(&occupied).expect("folder");
     std::fs::write(occupied.join("chapter-1.txt"), "precious").expect("writes");
-    let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
+    let config = config(ROBOT);
     let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
-    let robot = RobotOfLogs {
-        name: String::new(),
-        task: String::new(),
-        joint_names: vec![],
-        period_s: 0.1,
-        joint_calibration_sha256: None,
-    };
-    let provenance = Provenance::of(&learner, robot, "none", 0);
+    let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
     let refused = export(&learner.model, &provenance, &config, true, &occupied);
     assert!(matches!(refused, Err(ExportError::Occupied { .. })));
     assert!(occupied.join("chapter-1.txt").exists());
@@ -67,17 +85,9 @@ fn another_robot_than_the_logs_is_refused() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let faster = ROBOT.replacen("velocity_max_rad_s: 0.", "velocity_max_rad_s: 1.", 1);
     assert_ne!(faster, ROBOT);
-    let [recorded, other] = [ROBOT.to_owned(), faster]
-        .map(|text| Config::parse(Path::new("robot.ron"), text).expect("robot file"));
+    let [recorded, other] = [ROBOT, &faster].map(config);
     let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
-    let robot = RobotOfLogs {
-        name: recorded.name.clone(),
-        task: "reach-planar".to_owned(),
-        joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
-        period_s: recorded.period_s,
-        joint_calibration_sha256: Some(calibration::JointMapping::of(&recorded).sha256()),
-    };
-    let provenance = Provenance::of(&learner, robot, "none", 0);
+    let provenance = Provenance::of(&learner, &[logs_of(&recorded)], "none", 0);
     let out = dir.path().join("bundle");
     let refused = export(&learner.model, &provenance, &other, true, &out);
     assert!(
@@ -85,6 +95,151 @@ fn another_robot_than_the_logs_is_refused() {
         "{refused:?}"
     );
     assert!(!out.exists());
+}
+
+/// Whatever the model observes, the controller's observer, encoder and filter give the trainer's belief.
+#[test]
+fn bundles_observe_what_their_model_observes() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let config = config(ROBOT);
+    for observation in [
+        Observation::Pixels,
+        Observation::Joints,
+        Observation::PixelsAndJoints,
+    ] {
+        let mut preset = small();
+        preset.model.observation = observation;
+        let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
+        let mut task = logs_of(&config);
+        if observation.joints() {
+            task.joint_scales = (0..2).map(scale).collect();
+        }
+        let provenance = Provenance::of(&learner, &[task], "none", 0);
+        let out = dir.path().join(format!("{observation:?}"));
+        export(&learner.model, &provenance, &config, true, &out).expect("exports");
+        let bundle = Bundle::load(&out).expect("loads");
+        assert_eq!(bundle.manifest().observation, observation);
+        assert_eq!(
+            bundle.decoder().expect("a graph").is_some(),
+            observation.pixels(),
+            "there is nothing to draw without pictures"
+        );
+
+        let mut stream = robot::philox::Stream::new(4, 4);
+        let mut frame = Frame::default();
+        for byte in frame.rgb_mut() {
+            *byte = stream.below(256) as u8;
+        }
+        let joints = JointState {
+            position_rad: [0.4, -1.2].into_iter().collect(),
+            velocity_rad_s: [0.2, -0.3].into_iter().collect(),
+        };
+        let action = [0.5, -0.25];
+        let mut embedding = vec![0.0; bundle.image_embedding()];
+        bundle
+            .encoder()
+            .expect("an encoder")
+            .encode(&frame, &mut embedding);
+        let mut observer = bundle.observer();
+        let observed = observer.observe(&embedding, &joints).expect("sound joints");
+        let mut belief = Belief::initial(&bundle.dimensions());
+        bundle
+            .filter()
+            .expect("a filter")
+            .posterior(&mut belief, &action, observed);
+
+        let expected = no_grad(|| {
+            let model = &learner.model;
+            let frames = Tensor::from_data_size(frame.rgb(), &[1, 64, 64, 3], tch::Kind::Uint8);
+            let image = bin_centre(&frames.permute([0, 3, 1, 2]), 5);
+            let [first, second] = [scale(0).standardise(0.4, 0.2), scale(1).standardise(-1.2, -0.3)];
+            let joints = Tensor::from_slice(&[first, second].concat()).unsqueeze(0);
+            let h = model.recur(&model.initial(1), &Tensor::from_slice(&action).unsqueeze(0));
+            model.posterior(&h, &model.observe(&image, &joints)).mean
+        });
+        for (index, found) in belief.s.iter().enumerate() {
+            let expected = expected.double_value(&[0, index as i64]) as f32;
+            assert!(
+                (found - expected).abs() < 1e-5 * expected.abs().max(1.0),
+                "{observation:?}, {index}: {found} {expected}"
+            );
+        }
+        // A joint without a number is no observation to a model that sees joints.
+        let lost = JointState {
+            velocity_rad_s: [f32::NAN, 0.0].into_iter().collect(),
+            ..joints
+        };
+        assert_eq!(
+            observer.observe(&embedding, &lost).is_none(),
+            observation.joints()
+        );
+        if observation.joints() {
+            let manifest = out.join(world_model::bundle::MANIFEST);
+            let text = std::fs::read_to_string(&manifest).expect("reads");
+            let broken = text.replacen("position_std_rad: 0.5", "position_std_rad: 0.0", 1);
+            assert_ne!(broken, text);
+            std::fs::write(&manifest, broken).expect("writes");
+            let problem = Bundle::load(&out).expect_err("cannot be divided by").to_string();
+            assert!(problem.contains("joint_scales"), "{problem}");
+        }
+    }
+}
+
+/// One agent that learned two robots gives a bundle for each, and none for a third.
+#[test]
+fn an_agent_with_several_tasks_is_exported_for_each() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let [planar, arm] = [ROBOT, ARM].map(config);
+    let mut preset = small();
+    preset.model.observation = Observation::PixelsAndJoints;
+    let learner = Learner::new(preset, 3, 9, tch::Device::Cpu);
+    let tasks = [&planar, &arm].map(|config| TaskOfLogs {
+        joint_scales: (0..config.joint_count()).map(scale).collect(),
+        ..logs_of(config)
+    });
+    let provenance = Provenance::of(&learner, &tasks, "none", 0);
+    for config in [&planar, &arm] {
+        let out = dir.path().join(&config.name);
+        export(&learner.model, &provenance, config, true, &out).expect("exports");
+        let bundle = Bundle::load(&out).expect("loads");
+        bundle.check_robot(config).expect("is its own");
+        assert_eq!(bundle.dimensions().action, config.joint_count());
+        assert_eq!(bundle.manifest().joint_scales.len(), config.joint_count());
+    }
+    let other = config(&ROBOT.replacen("sim-planar", "another", 1));
+    let refused = export(&learner.model, &provenance, &other, true, &dir.path().join("no"));
+    let problem = refused.expect_err("was not among the logs").to_string();
+    assert!(
+        problem.contains("another") && problem.contains("`sim-planar` at `reach-planar`"),
+        "{problem}"
+    );
+}
+
+/// A state so uncertain that e to the power of it is no number in single precision.
+#[test]
+fn large_deviations_are_computed_by_every_back_end() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let config = config(ROBOT);
+    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
+    for layers in [&learner.model.prior, &learner.model.posterior] {
+        no_grad(|| {
+            let mut bias = layers[1].bias.narrow(0, 0, 1).detach();
+            let _ = bias.fill_(3.0);
+            let last = layers[1].bias.size()[0] - 1;
+            let mut bias = layers[1].bias.narrow(0, last, 1).detach();
+            let _ = bias.fill_(120.0);
+        });
+    }
+    let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
+    let error = export(
+        &learner.model,
+        &provenance,
+        &config,
+        true,
+        &dir.path().join("bundle"),
+    )
+    .expect("exports");
+    assert!(error < 1e-4, "{error}");
 }
 
 /// The reference rollout against the same recursion in LibTorch, following the prior's mean.

@@ -56,12 +56,13 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
         row.capture.frame_seq = u64::from(tick);
         row.capture.frame_hash = frame.hash();
         row.capture.reward = position[0] / 64.0;
+        let velocity = if info.task == "lost" { f32::NAN } else { 0.5 };
         let action = [stream.range(-1.0, 1.0), stream.range(-1.0, 1.0)];
         let joints = info.joint_names.len();
         for joint in 0..joints {
             let _ = row.actuate.action.push(action[joint % 2]);
-            let _ = row.capture.position_rad.push(0.0);
-            let _ = row.capture.velocity_rad_s.push(0.0);
+            let _ = row.capture.position_rad.push(position[joint % 2] / 64.0);
+            let _ = row.capture.velocity_rad_s.push(velocity);
             let _ = row.actuate.set_point_rad.push(0.0);
             let _ = row.plan.action.push(0.0);
             let _ = row.guard.action.push(0.0);

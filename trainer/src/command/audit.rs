@@ -1,0 +1,52 @@
+//! `armillary-train audit`: whether logs can be trusted, before anyone trains on them.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressStyle};
+use trainer::audit::{Alignment, audit};
+
+/// Arguments.
+#[derive(clap::Args)]
+pub(crate) struct Audit {
+    /// Folder of run logs (*.mcap), searched recursively.
+    runs: PathBuf,
+}
+
+/// Audits.
+pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} logs")?);
+    let found = audit(&arguments.runs, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    println!("{} logs, {} control periods\n", found.logs, found.ticks);
+    println!(
+        "the sizes of actions explain {:.3} of the pictures' change; what no other lag explains, by how many periods",
+        found.explained
+    );
+    println!("later a picture is than the trainer assumes:\n");
+    for (lag, alone) in &found.alone {
+        let bar = "#".repeat((alone / found.explained.max(1e-9) * 80.0).max(0.0) as usize);
+        println!("{lag:>4} {alone:>7.4} {bar}");
+    }
+    println!();
+    for finding in &found.findings {
+        println!("{}: {}", finding.path.display(), finding.problem);
+    }
+    match found.alignment {
+        Alignment::Right => {
+            println!("actions belong to the pictures they are stored with");
+            Ok(())
+        }
+        Alignment::Unclear => bail!(
+            "these logs do not tell whether actions belong to their pictures: record a few episodes with \
+             `armillary record --policy random`"
+        ),
+        Alignment::Shifted(lag) => bail!(
+            "pictures are {lag} period(s) later than the trainer assumes; training on them would teach a model that \
+             plans with the wrong action. Lower the camera's delay, lengthen `period_s`, or correct what wrote the logs"
+        ),
+    }
+}

@@ -1,0 +1,86 @@
+//! `losses.csv`: every term of the loss at every update.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// `losses.csv`, a row an update, in full precision. Rows past the checkpoint that a run resumes from are dropped.
+pub(super) struct Losses {
+    path: PathBuf,
+    out: std::io::BufWriter<std::fs::File>,
+    /// The columns it has; none yet if it is empty.
+    columns: Option<String>,
+}
+
+impl Losses {
+    pub(super) fn open(path: &Path, update: u64) -> anyhow::Result<Self> {
+        let name = || format!("{}: cannot write the losses", path.display());
+        if path.exists() {
+            let text = std::fs::read_to_string(path).with_context(name)?;
+            // A row that a kill cut off has no end of line, and may read as another number.
+            let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+            let kept: String = whole
+                .lines()
+                .filter(|line| {
+                    let number = line.split(',').next().and_then(|field| field.parse::<u64>().ok());
+                    number.is_none_or(|number| number <= update)
+                })
+                .flat_map(|line| [line, "\n"])
+                .collect();
+            std::fs::write(path, if update == 0 { String::new() } else { kept }).with_context(name)?;
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .with_context(name)?;
+        let text = std::fs::read_to_string(path).with_context(name)?;
+        Ok(Self {
+            path: path.to_owned(),
+            out: std::io::BufWriter::new(file),
+            columns: text.lines().next().map(str::to_owned),
+        })
+    }
+
+    /// The losses there are, oldest first.
+    pub(super) fn all(&self) -> anyhow::Result<Vec<f64>> {
+        let text = std::fs::read_to_string(&self.path)
+            .with_context(|| format!("{}: cannot read", self.path.display()))?;
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split(',').nth(1)?.parse().ok())
+            .collect())
+    }
+
+    pub(super) fn write(&mut self, report: &trainer::learner::Report) -> anyhow::Result<()> {
+        let context = || format!("{}: cannot write the losses", self.path.display());
+        let names: Vec<&str> = report.scalars.iter().map(|(name, _)| *name).collect();
+        let expected = || format!("update,{}", names.join(","));
+        match &self.columns {
+            None => {
+                let columns = expected();
+                writeln!(self.out, "{columns}").with_context(context)?;
+                self.columns = Some(columns);
+            }
+            Some(columns) if *columns != expected() => bail!(
+                "{}: was written by another version, with other columns; move it away, or name another --out",
+                self.path.display()
+            ),
+            Some(_) => {}
+        }
+        let values: Vec<String> = report
+            .scalars
+            .iter()
+            .map(|(_, value)| value.to_string())
+            .collect();
+        writeln!(self.out, "{},{}", report.update, values.join(",")).with_context(context)
+    }
+
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        self.out
+            .flush()
+            .with_context(|| format!("{}: cannot write the losses", self.path.display()))
+    }
+}

@@ -1,0 +1,94 @@
+//! Why logs cannot be trained on.
+
+use std::path::PathBuf;
+
+use episode::EpisodeError;
+
+/// Why a set of runs cannot be trained on.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// A log could not be read.
+    #[error(transparent)]
+    Episode(#[from] EpisodeError),
+    /// Logs of different robots.
+    #[error(
+        "{path}: field `{field}` is {found}, but {first} has {expected}; train on the runs of one robot at a time, or give each \
+         robot's its own --runs for one agent with several tasks"
+    )]
+    Mixed {
+        /// The odd one out.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// The log it was compared with.
+        first: PathBuf,
+        /// That log's value.
+        expected: String,
+    },
+    /// Nothing long enough.
+    #[error(
+        "{dir}: none of the {logs} logs holds {length} consecutive steps; record longer episodes or lower `optimiser.length`"
+    )]
+    TooShort {
+        /// The folder.
+        dir: PathBuf,
+        /// How many logs there are.
+        logs: usize,
+        /// Chunk length wanted.
+        length: i64,
+    },
+    /// Two folders with the same robot at the same task.
+    #[error(
+        "{first} and {second}: are both of robot {robot} at task {task:?}; put them below one folder, and name that as --runs"
+    )]
+    SameTask {
+        /// A folder.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// The robot.
+        robot: String,
+        /// The task.
+        task: String,
+    },
+    /// A reward, an action or a joint that is not a number.
+    #[error(
+        "{path}: {field} at step {step} is {value}; run `armillary-train` on the other logs, or remove this one"
+    )]
+    NotFinite {
+        /// The log.
+        path: PathBuf,
+        /// `reward`, `action` or `joints`.
+        field: &'static str,
+        /// Step within the stretch.
+        step: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The cache.
+    #[error(
+        "{path}: {action} the cache of frames: {source}; free some space, or remove it and it is built again"
+    )]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Two trainers in one folder.
+    #[error("{path}: another program is training into this folder; wait for it, or name another --out")]
+    CacheInUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A decompressor.
+    #[error("cannot decompress frames: {0}; free some memory")]
+    Decompressor(std::io::Error),
+    /// A loader's thread.
+    #[error("a thread that loads batches has ended; what it said is above")]
+    LoaderLost,
+}

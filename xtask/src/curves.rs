@@ -1,0 +1,51 @@
+//! Several learning runs in one picture.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::curve;
+use crate::learn::Progress;
+
+/// Arguments of `curves`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Curves {
+    /// What the picture is called.
+    #[arg(long)]
+    title: String,
+    /// Where to write, without extension: a PNG and a CSV.
+    #[arg(long)]
+    out: PathBuf,
+    /// Folders of runs, finished or not: `out/learn-PRESET-SEED`.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+}
+
+/// Draws several runs into one picture.
+pub(crate) fn run(arguments: &Curves) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    for run in &arguments.runs {
+        let notes = run.join("progress.json");
+        let text = fs::read_to_string(&notes).with_context(|| {
+            format!(
+                "{}: cannot read; name the folder of a learning run",
+                notes.display()
+            )
+        })?;
+        let progress: Progress =
+            serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?;
+        let name = run.file_name().unwrap_or_default().to_string_lossy();
+        let seed = name.rsplit('-').next().unwrap_or_default();
+        found.push((format!("seed {seed}"), progress));
+    }
+    let runs: Vec<_> = found
+        .iter()
+        .map(|(name, progress)| curve::Run {
+            name,
+            points: &progress.learned.points,
+            score: progress.learned.score.as_ref(),
+        })
+        .collect();
+    curve::write(&arguments.out, &arguments.title, &runs)
+}
