@@ -137,6 +137,9 @@ fn an_absolute_action_is_a_place_in_the_range() {
             assert!((found - expected[joint]).abs() < 1e-4, "{found} {expected:?}");
             assert!((clamped.action[joint] - action[joint]).abs() < 1e-5);
         }
+        // Where nothing new is sent, the control stands.
+        let standing = envelope.standing_action(&clamped.set_point.position_rad);
+        assert!((standing[0] - action[0]).abs() < 1e-5 && (standing[1] - action[1]).abs() < 1e-5);
         from = clamped.set_point;
     }
     let beyond = envelope.clamp(&from, &[3.0, -3.0]);

@@ -48,13 +48,16 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
         // As the controller does: periods without a tick end a move, and hold.
         for _ in expected..row.tick {
             filter.advance(&sent);
-            sent = joint::zeros(sent.len());
+            sent = match &from {
+                Some(from) => config.envelope.standing_action(&from.position_rad),
+                None => joint::zeros(sent.len()),
+            };
         }
         expected = row.tick + 1;
         // An arm that stopped by itself, or refused a command, is picked up where it holds.
         let holds = &row.capture.arm_set_point_rad;
         if row.tick > 0 && row.capture.arm_disobeyed() && holds.len() == sent.len() {
-            sent = joint::zeros(sent.len());
+            sent = config.envelope.standing_action(holds);
             from = Some(SetPoint::at_rest(holds.clone()));
         }
         let fresh = row.capture.fresh && frame.is_some();

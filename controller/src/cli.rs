@@ -91,7 +91,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", robot::complaint(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -198,7 +198,8 @@ impl Controller {
         };
     }
 
-    /// Takes account of edges that passed while the machine stood still: the arm finished its move and held.
+    /// Takes account of edges that passed while the machine stood still: the arm finished its move and held, an actuator
+    /// went on under its last control.
     fn skip_to(&mut self, tick: u32) {
         let skipped = tick.saturating_sub(self.expected);
         self.expected = tick + 1;
@@ -207,7 +208,7 @@ impl Controller {
                 filter.advance(&self.sent);
             }
             self.policy.skip();
-            self.sent = joint::zeros(self.sent.len());
+            self.sent = self.standing();
         }
         if skipped > 0 {
             self.start_from(self.set_point.position_rad.clone());
@@ -219,8 +220,9 @@ impl Controller {
         let held = &self.held;
         let disobeyed = held.arm.is_stopped() || held.arm_refused;
         if tick > 0 && disobeyed && sound(&held.arm_set_point_rad, self.sent.len()) {
-            self.sent = joint::zeros(self.sent.len());
-            self.start_from(held.arm_set_point_rad.clone());
+            let holds = held.arm_set_point_rad.clone();
+            self.sent = self.guard.envelope().standing_action(&holds);
+            self.start_from(holds);
         }
     }
 
@@ -280,13 +282,22 @@ impl Controller {
     /// Sends nothing: the arm finishes the move it is in, and holds.
     fn withhold(&mut self) {
         self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
-        self.sent = joint::zeros(self.sent.len());
+        self.sent = self.standing();
         self.row.actuate = ActuateRow {
             command_seq: 0,
             action: self.sent.clone(),
             set_point_rad: self.set_point.position_rad.clone(),
             sent: false,
         };
+    }
+}
+
+impl Controller {
+    /// The action of a period in which nothing new is sent.
+    fn standing(&self) -> JointVec {
+        self.guard
+            .envelope()
+            .standing_action(&self.set_point.position_rad)
     }
 }
 

@@ -226,6 +226,16 @@ impl Envelope {
         }
     }
 
+    /// The action that says what happens while nothing new is sent: an arm at `position_rad` holds there, which is none; of an
+    /// actuator the control stands, as if it were sent again.
+    pub fn standing_action(&self, position_rad: &[f32]) -> JointVec {
+        let standing = |(joint, position): (&Joint, &f32)| match self.mode {
+            ActionMode::Velocity => 0.0,
+            ActionMode::Absolute => (position - joint.middle_rad()) / joint.half_range_rad(),
+        };
+        self.joints.iter().zip(position_rad).map(standing).collect()
+    }
+
     fn advance(&self, from: &SetPoint, velocity_rad_s: &[f32], fraction: f32) -> SetPoint {
         let mut next = from.clone();
         for (index, joint) in self.joints.iter().enumerate() {

@@ -5,6 +5,7 @@
 //! Index 0 of an episode has action zero.
 
 pub mod clock;
+mod complaint;
 pub mod config;
 pub mod envelope;
 pub mod frame;
@@ -15,6 +16,7 @@ pub mod plant;
 pub mod trig;
 
 pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
+pub use complaint::complaint;
 pub use config::{Config, ConfigError};
 pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
 pub use frame::{FRAME_BYTES, FRAME_SIDE, Frame};

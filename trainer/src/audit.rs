@@ -4,13 +4,14 @@
 //! An action shows: the more it asks for, the more of the picture changes, at once and, as motors lag, for a while. The change
 //! from one frame to the next is regressed on the sizes of all actions from some periods before to some periods after. An
 //! effect does not come before its cause: the first lag whose actions explain what no other lag's do is where the pictures
-//! really are. At lag 0 `action[t]` caused `frame[t]`, as the trainer assumes.
+//! really are. At lag 0 `action[t]` caused `frame[t]`, as the trainer assumes. Where actions are goals (`action: absolute`) it
+//! is the sizes of their changes; forces and torques, which are absolute too, cannot be told so.
 
 use std::path::{Path, PathBuf};
 
 use episode::{Episode, EpisodeError};
 use nalgebra::{DMatrix, DVector};
-use robot::Frame;
+use robot::{ActionMode, Config, Frame};
 
 use crate::dataset::DatasetError;
 
@@ -185,16 +186,25 @@ fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
     Ok(problems)
 }
 
+/// What a log's actions mean, by the robot file in it.
+fn mode(log: &Episode) -> ActionMode {
+    let file = log.attachments.iter().find(|(name, _)| name == "robot.ron");
+    let text = file.and_then(|(_, bytes)| String::from_utf8(bytes.clone()).ok());
+    text.and_then(|text| Config::parse(&log.path, text).ok())
+        .map_or(ActionMode::default(), |config| config.envelope.mode())
+}
+
 /// Adds a log's changes of picture, with the actions of all lags.
 fn regress(log: &Episode, regression: &mut Regression) {
     let (low, high) = (*LAGS.start(), *LAGS.end());
+    let absolute = mode(log) == ActionMode::Absolute;
     let mut row = Vec::new();
     for at in 1..log.ticks.len() {
         let (Some(before), Some(after)) = (&log.frames[at - 1], &log.frames[at]) else {
             continue;
         };
         // At lag 0 the action that was sent at the edge before.
-        let Some(first) = at.checked_sub(1 + high as usize) else {
+        let Some(first) = at.checked_sub(1 + high as usize + usize::from(absolute)) else {
             continue;
         };
         let last = at + low.unsigned_abs() as usize;
@@ -208,8 +218,21 @@ fn regress(log: &Episode, regression: &mut Regression) {
         row.clear();
         row.push(1.0);
         // The latest is the least lag.
-        for tick in span.iter().rev() {
-            row.extend(tick.actuate.action.iter().map(|action| f64::from(action.abs())));
+        if absolute {
+            // Where to be, or how hard to push: what shows is that it is another than before.
+            for pair in span.windows(2).rev() {
+                let [before, after] = [&pair[0], &pair[1]].map(|tick| &tick.actuate.action);
+                row.extend(
+                    after
+                        .iter()
+                        .zip(before)
+                        .map(|(after, before)| f64::from((after - before).abs())),
+                );
+            }
+        } else {
+            for tick in span.iter().rev() {
+                row.extend(tick.actuate.action.iter().map(|action| f64::from(action.abs())));
+            }
         }
         regression.add(&row, difference(before, after));
     }

@@ -1,5 +1,7 @@
 //! `armillary inspect`: what a bundle says of itself, whether it computes what LibTorch did, and what it makes of a log.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -28,28 +30,34 @@ pub(crate) struct Inspect {
 pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<()> {
     // Loading checks hashes, shapes and LibTorch's own outputs, and says what is wrong.
     let bundle = Bundle::load(&arguments.bundle)?;
-    describe(&bundle);
-    println!(
+    let mut text = String::new();
+    describe(&bundle, &mut text);
+    let _ = writeln!(
+        text,
         "\nparity with LibTorch: largest relative error {:.1e}",
         bundle.parity_error()
     );
     for instructions in INSTRUCTIONS {
-        let name = instructions.name();
-        match bundle.kernel_rollout(instructions) {
-            Ok(_) if instructions == Instructions::Bf16 => {
-                println!("back end {name}: within its tolerance of the reference");
-            }
-            Ok(_) => println!("back end {name}: the bits of the reference"),
-            Err(problem) => println!("back end {name}: {problem}"),
-        }
+        let verdict = match bundle.kernel_rollout(instructions) {
+            Ok(_) if instructions == Instructions::Bf16 => "within its tolerance of the reference".to_owned(),
+            Ok(_) => "the bits of the reference".to_owned(),
+            Err(problem) => problem.to_string(),
+        };
+        let _ = writeln!(text, "back end {}: {verdict}", instructions.name());
     }
+    say(&text);
     match &arguments.log {
-        Some(log) => compare(&bundle, log, arguments),
+        Some(log) => compare(&bundle, log, arguments).map(|text| say(&text)),
         None => Ok(()),
     }
 }
 
-fn describe(bundle: &Bundle) {
+/// Whoever reads may have seen enough (`| head`): that is no failure.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn describe(bundle: &Bundle, text: &mut String) {
     let Manifest {
         dimensions,
         provenance,
@@ -102,7 +110,7 @@ fn describe(bundle: &Bundle) {
         ),
         ("sha256", bundle.sha256()),
     ] {
-        println!("{name:17} {value}");
+        let _ = writeln!(text, "{name:17} {value}");
     }
 }
 
@@ -117,7 +125,7 @@ fn error(a: &Frame, b: &Frame) -> f64 {
     (squares / a.rgb().len() as f64).sqrt()
 }
 
-fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyhow::Result<()> {
+fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyhow::Result<String> {
     let log = episode::read_episode(path)?;
     let manifest = bundle.manifest();
     for (field, found, expected) in [
@@ -146,12 +154,15 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
     }
     let panels = picture::panels(&log, bundle)?;
     if panels.is_empty() {
-        println!(
-            "\n{}: nothing to draw: the bundle has no decoder, or the log no frame",
+        return Ok(format!(
+            "\n{}: nothing to draw: the bundle has no decoder, or the log no frame\n",
             path.display()
-        );
-        return Ok(());
+        ));
     }
+    let (png, gif) = (
+        arguments.out.with_extension("png"),
+        arguments.out.with_extension("gif"),
+    );
     let mean = |values: &mut dyn Iterator<Item = f64>| {
         let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
         sum / f64::max(count, 1.0)
@@ -170,23 +181,16 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
             .zip(panels.iter().skip(ahead))
             .map(|(before, now)| error(&now.seen, &before.seen)),
     );
-    println!(
+    let text = format!(
         "\n{}: {} frames; error in grey levels of 255: {believed:.2} having seen the frame, {imagined:.2} imagined {ahead} periods \
-         ahead (the frame of then instead: {still:.2})",
+         ahead (the frame of then instead: {still:.2})\n{} and {}: seen, believed, imagined\n",
         path.display(),
-        panels.len()
-    );
-    let (png, gif) = (
-        arguments.out.with_extension("png"),
-        arguments.out.with_extension("gif"),
+        panels.len(),
+        png.display(),
+        gif.display()
     );
     std::fs::write(&png, picture::strip(&panels, STRIP_EVERY)?)
         .with_context(|| format!("{}: cannot write", png.display()))?;
     picture::write_gif(&gif, &panels, bundle.manifest().period_s)?;
-    println!(
-        "{} and {}: seen, believed, imagined",
-        png.display(),
-        gif.display()
-    );
-    Ok(())
+    Ok(text)
 }

@@ -1,5 +1,7 @@
 //! `armillary-train audit`: whether logs can be trusted, before anyone trains on them.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -21,28 +23,32 @@ pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    println!("{} logs, {} control periods\n", found.logs, found.ticks);
-    println!(
+    let mut text = String::new();
+    let _ = writeln!(text, "{} logs, {} control periods\n", found.logs, found.ticks);
+    let _ = writeln!(
+        text,
         "the sizes of actions explain {:.3} of the pictures' change; what no other lag explains, by how many periods",
         found.explained
     );
-    println!("later a picture is than the trainer assumes:\n");
+    let _ = writeln!(text, "later a picture is than the trainer assumes:\n");
     for (lag, alone) in &found.alone {
         let bar = "#".repeat((alone / found.explained.max(1e-9) * 80.0).max(0.0) as usize);
-        println!("{lag:>4} {alone:>7.4} {bar}");
+        let _ = writeln!(text, "{lag:>4} {alone:>7.4} {bar}");
     }
-    println!();
+    text.push('\n');
     for finding in &found.findings {
-        println!("{}: {}", finding.path.display(), finding.problem);
+        let _ = writeln!(text, "{}: {}", finding.path.display(), finding.problem);
     }
+    if found.alignment == Alignment::Right {
+        text.push_str("actions belong to the pictures they are stored with\n");
+    }
+    // Whoever reads may have seen enough (`| head`): that is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     match found.alignment {
-        Alignment::Right => {
-            println!("actions belong to the pictures they are stored with");
-            Ok(())
-        }
+        Alignment::Right => Ok(()),
         Alignment::Unclear => bail!(
             "these logs do not tell whether actions belong to their pictures: record a few episodes with \
-             `armillary record --policy random`"
+             `armillary record --policy random`. (Forces and torques cannot be told so: they show only in how speed changes)"
         ),
         Alignment::Shifted(lag) => bail!(
             "pictures are {lag} period(s) later than the trainer assumes; training on them would teach a model that \

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use episode::{Episode, EpisodeWriter, read_episode};
+use robot::config::made::{Actuator, Made};
 use trainer::audit::{Alignment, audit};
 
 use super::logs;
@@ -14,7 +15,12 @@ fn rewritten(dir: &Path, edit: impl Fn(&mut Episode)) -> tempfile::TempDir {
         let mut log = read_episode(&path).expect("whole");
         edit(&mut log);
         let path = out.path().join(path.file_name().expect("a name"));
-        let mut writer = EpisodeWriter::create(&path, &log.info, &[]).expect("log");
+        let attachments: Vec<_> = log
+            .attachments
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), "text/plain", bytes.as_slice()))
+            .collect();
+        let mut writer = EpisodeWriter::create(&path, &log.info, &attachments).expect("log");
         for (row, frame) in log.ticks.iter().zip(&log.frames) {
             writer
                 .write_tick(row, frame.as_ref(), u64::from(row.tick) * 100_000_000)
@@ -53,6 +59,51 @@ fn late_pictures_and_early_ones_are_told_by_how_much() {
     }
     let early = rewritten(dir.path(), |log| log.frames.rotate_left(1));
     assert_eq!(alignment(early.path()), Alignment::Shifted(-1));
+}
+
+/// Where actions say where to be, a steady one moves nothing, however large it is: it is its change that shows.
+#[test]
+fn goals_are_told_from_speeds() {
+    let dir = logs(6, 60);
+    let actuator = |name: &str| Actuator {
+        name: name.to_owned(),
+        low: 0.0,
+        high: 1.0,
+    };
+    let robot = Made {
+        comment: "",
+        name: "square",
+        period_s: 0.1,
+        episode_ticks: 60,
+        actuators: &[actuator("x"), actuator("y")],
+        simulator: None,
+    }
+    .text();
+    for lag in [0, 2] {
+        let goals = rewritten(dir.path(), |log| {
+            log.attachments = vec![("robot.ron".to_owned(), robot.clone().into_bytes())];
+            let went: Vec<_> = log
+                .ticks
+                .iter()
+                .skip(1)
+                .map(|tick| tick.capture.joints())
+                .collect();
+            for (tick, to) in log.ticks.iter_mut().zip(went) {
+                tick.actuate.action = to.position_rad.iter().map(|place| 2.0 * place - 1.0).collect();
+            }
+            log.frames.rotate_right(lag);
+            for tick in &mut log.ticks[..=lag] {
+                tick.capture.fresh = false;
+            }
+        });
+        let found = audit(goals.path(), &|_, _| {}).expect("audits");
+        let expected = if lag == 0 {
+            Alignment::Right
+        } else {
+            Alignment::Shifted(lag as i32)
+        };
+        assert_eq!(found.alignment, expected, "{:?}", found.alone);
+    }
 }
 
 #[test]
