@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -194,8 +195,11 @@ fn updates(
         arguments.loader_threads,
     )
     .context("cannot start a thread that loads batches")?;
+    let (begun, mut waited) = (Instant::now(), Duration::ZERO);
     while learner.update < until && !stop.load(Ordering::SeqCst) {
         let batch = loader.batch()?.on(learner.model.device);
+        let now_waited = loader.waited();
+        waited += now_waited;
         let report = match learner.step(&batch) {
             Ok(report) => report,
             Err(diverged) => {
@@ -208,8 +212,7 @@ fn updates(
         losses.write(&report)?;
         if report.update.is_multiple_of(10) || report.update == until {
             events.scalars(report.update, report.scalars.iter().copied())?;
-            let waited_s = loader.waited().as_secs_f64();
-            events.scalars(report.update, [("loader_wait_s", waited_s)])?;
+            events.scalars(report.update, [("loader_wait_s", now_waited.as_secs_f64())])?;
             let value = |name| {
                 report
                     .scalars
@@ -246,9 +249,10 @@ fn updates(
         );
     }
     log::info!(
-        "{} updates done; checkpoint at {}",
+        "{} updates done; checkpoint at {}; {:.2} % of the time was spent waiting for batches",
         learner.update,
-        checkpoint_path.display()
+        checkpoint_path.display(),
+        100.0 * waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(1e-9)
     );
     Ok(())
 }
