@@ -3,9 +3,11 @@
     pip install lerobot mcap mcap-protobuf-support foxglove-schemas-protobuf
     python check_lerobot.py read SET RUNS    # SET was made by `armillary export RUNS --out SET`
     python check_lerobot.py write SET        # writes one with LeRobot's recorder, for `armillary import`
+    python check_lerobot.py imported SET RUNS  # RUNS were made by `armillary import SET --out RUNS`
 
 `read` loads SET as LeRobot's training does and compares every action, goal, state, reward and picture with the logs, as the
-public MCAP reader gives them: not one bit may differ.
+public MCAP reader gives them: not one bit may differ. `imported` compares the other way, pictures within what decoders and
+filters round.
 """
 
 import json
@@ -66,6 +68,44 @@ def read(root, runs):
           "actions, states, rewards and pictures as in the logs, bit for bit")
 
 
+def imported(root, runs):
+    from PIL import Image
+
+    # Its other decoder wants libraries of ffmpeg that a machine need not have.
+    dataset = LeRobotDataset("armillary/check", root=root, video_backend="pyav")
+    camera = dataset.meta.camera_keys[0]
+    logs = sorted(pathlib.Path(runs).rglob("*.mcap"))
+    assert dataset.num_episodes == len(logs), f"{dataset.num_episodes} episodes of {len(logs)} logs"
+    index, worst, others = 0, 0.0, []
+    for log in logs:
+        before = None
+        for frame, row in enumerate(rows_of(log)):
+            item = dataset[index]
+            index += 1
+            position = f32([joint.position for joint in row["/capture/joints"].joints])
+            assert np.array_equal(position, item["observation.state"].numpy()), f"{log} frame {frame}: another state"
+            pixels = np.round(item[camera].numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
+            height, width = pixels.shape[:2]
+            side = min(height, width)
+            top, left = (height - side) // 2, (width - side) // 2
+            middle = Image.fromarray(pixels[top : top + side, left : left + side])
+            theirs = np.asarray(middle.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+            ours = np.frombuffer(row["/capture"].data, np.uint8).reshape(64, 64, 3).astype(int)
+            apart = np.abs(ours - theirs).mean()
+            worst = max(worst, apart)
+            assert apart < 2.0, f"{log} frame {frame}: the picture is another, by {apart:.2f} grey levels"
+            if before is not None:
+                other = np.abs(ours - before).mean()
+                others.append(other)
+                assert apart < other + 0.1, f"{log} frame {frame}: is rather the frame before"
+            before = theirs
+    assert index == len(dataset), f"{index} of {len(dataset)} frames compared"
+    # Else the frame before would have passed as well.
+    assert np.mean(others) > worst, f"frames do not tell: {np.mean(others):.2f} apart from the one before"
+    print(f"{len(dataset)} imported frames: states bit for bit, pictures {worst:.3f} grey levels apart at most in the mean "
+          f"({np.mean(others):.2f} from the frame before)")
+
+
 def write(root, videos):
     """A dot that two goals lead over a square, by LeRobot's own recorder."""
     features = {
@@ -109,6 +149,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["read", root, runs]:
             read(root, runs)
+        case ["imported", root, runs]:
+            imported(root, runs)
         case ["write", root]:
             write(root, videos=False)
         case ["write-video", root]:

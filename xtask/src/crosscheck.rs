@@ -162,6 +162,7 @@ pub(crate) fn lerobot() -> anyhow::Result<()> {
         );
         check(&[kind, &theirs])?;
         import(&root, &python, &theirs, &logs)?;
+        check(&["imported", &theirs, &logs])?;
         train(&[
             "train",
             "--runs",
