@@ -27,11 +27,15 @@ pub enum ReportError {
 const POINTS: usize = 450;
 
 /// The columns worth a curve, and what they are.
-const CURVES: [(&str, &str); 7] = [
+const CURVES: [(&str, &str); 8] = [
     ("loss", "what is minimised"),
     (
         "image",
         "half the squared error of a decoded image, summed over pixels",
+    ),
+    (
+        "joints",
+        "half the squared error of the joints' state, in standard deviations of the logs, summed over joints",
     ),
     ("reward_mse", "mean squared error of the reward"),
     ("kl", "posterior from prior, in nats"),

@@ -152,7 +152,7 @@ fn resume_checks(
     let (was, is) = (robots(&provenance.tasks), robots(tasks));
     if was != is {
         bail!(
-            "{}: trained on {was:?}, the logs are of {is:?}; name another --out",
+            "{}: trained on {was:?}, the logs are of {is:?}; name the same --runs in the same order, or another --out",
             path.display()
         );
     }

@@ -127,3 +127,90 @@ fn what_is_not_there_is_named() {
         "{said}"
     );
 }
+
+/// From logs to a page without a picture; logs that come later change nothing of the terms in which joints are seen.
+#[test]
+fn a_model_of_joints_alone_trains_and_goes_on() {
+    let runs = logs(4, 20);
+    let joints = super::SMALL.replacen("depth: 2", "observation: joints, depth: 2", 1);
+    let (_dir, preset, out) = folder(&joints);
+    let paths = [
+        ("--runs", runs.path()),
+        ("--preset", preset.as_path()),
+        ("--out", out.as_path()),
+    ];
+    let checkpoint = out.join("checkpoint.safetensors");
+    let mut terms = Vec::new();
+    for (until, later) in [("6", 20), ("12", 22)] {
+        let output = trainer(&["train", "--threads", "1", "--until", until], &paths);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let provenance = trainer::checkpoint::provenance(&checkpoint).expect("a checkpoint");
+        terms.push(provenance.tasks[0].joint_scales.clone());
+        super::write_log(runs.path(), later, 20, |_| {});
+    }
+    assert_eq!(terms[0].len(), 2);
+    assert_eq!(terms[0], terms[1]);
+    let losses = std::fs::read_to_string(out.join("losses.csv")).expect("losses");
+    let column = |name: &str| {
+        let place = losses
+            .lines()
+            .next()
+            .and_then(|line| line.split(',').position(|field| field == name));
+        let place = place.expect("a column");
+        let values = losses.lines().skip(1).map(move |line| line.split(',').nth(place));
+        values
+            .map(|value| value.and_then(|value| value.parse().ok()).expect("a number"))
+            .collect::<Vec<f64>>()
+    };
+    assert!(column("image").iter().all(|loss| *loss == 0.0));
+    assert!(column("joints").iter().all(|loss| *loss > 0.0));
+    assert!(!out.join("open-loop.png").exists());
+    let output = Command::new(env!("CARGO_BIN_EXE_armillary-train"))
+        .arg("report")
+        .arg(&out)
+        .output();
+    assert!(output.expect("runs").status.success());
+    assert!(
+        std::fs::read_to_string(out.join("report.html"))
+            .expect("a page")
+            .contains("<h2>joints</h2>")
+    );
+}
+
+/// One agent, two robots: their folders are named in the same order whenever the run goes on.
+#[test]
+fn an_agent_with_two_tasks_goes_on_with_the_same_two() {
+    let (two, three) = (logs(3, 20), tempfile::tempdir().expect("temporary folder"));
+    for seed in 0..3 {
+        super::write_log(three.path(), seed, 20, |info| {
+            info.robot = "cube".to_owned();
+            info.joint_names.push("z".to_owned());
+        });
+    }
+    let (_dir, preset, out) = folder(super::SMALL);
+    let train = |until: &str, first: &Path, second: &Path| {
+        trainer(
+            &["train", "--threads", "1", "--until", until],
+            &[
+                ("--runs", first),
+                ("--runs", second),
+                ("--preset", preset.as_path()),
+                ("--out", out.as_path()),
+            ],
+        )
+    };
+    assert!(train("3", two.path(), three.path()).status.success());
+    let swapped = train("6", three.path(), two.path());
+    let said = String::from_utf8_lossy(&swapped.stderr).into_owned();
+    assert!(
+        !swapped.status.success() && said.contains("same --runs"),
+        "{said}"
+    );
+    assert!(train("6", two.path(), three.path()).status.success());
+    let provenance = trainer::checkpoint::provenance(&out.join("checkpoint.safetensors")).expect("whole");
+    assert_eq!((provenance.update, provenance.tasks.len()), (6, 2));
+}
