@@ -1,25 +1,24 @@
 //! Run logs to a LeRobotDataset.
 
-use std::collections::HashMap;
+mod rows;
+mod tables;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, FixedSizeListBuilder, Float32Builder, Int64Builder, ListBuilder,
-    StringBuilder,
-};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, StructArray};
-use arrow_schema::{DataType, Field, Fields, Schema};
+use arrow_schema::Schema;
 use episode::{Episode, TickRecord, list_runs, read_episode};
 use parquet::arrow::ArrowWriter;
 use robot::Frame;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use self::rows::{DataRows, Place, data_schema};
+use self::tables::{write_episodes, write_tasks};
 use super::columns;
 use super::layout::{self, Own};
 use super::stats::Stats;
-use crate::{DatasetError, picture};
+use crate::DatasetError;
 
 /// What an export made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,234 +227,4 @@ impl Set {
             logs,
         })
     }
-}
-
-/// Where a row belongs.
-struct Place {
-    episode: usize,
-    frame: usize,
-    index: u64,
-    task: usize,
-    timestamp_s: f64,
-    next_reward: f32,
-    done: bool,
-}
-
-/// A vector; LeRobot has those of one number as that number.
-fn vector_field(name: &str, joints: usize) -> Field {
-    if joints == 1 {
-        return Field::new(name, DataType::Float32, false);
-    }
-    let item = Arc::new(Field::new("item", DataType::Float32, true));
-    Field::new(name, DataType::FixedSizeList(item, joints as i32), false)
-}
-
-fn picture_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("bytes", DataType::Binary, true),
-        Field::new("path", DataType::Utf8, true),
-    ])
-}
-
-fn data_schema(joints: usize) -> Arc<Schema> {
-    Arc::new(Schema::new(vec![
-        vector_field(layout::STATE, joints),
-        vector_field(layout::VELOCITY, joints),
-        Field::new(layout::CAMERA, DataType::Struct(picture_fields()), false),
-        vector_field(layout::ACTION, joints),
-        Field::new(layout::NEXT_REWARD, DataType::Float32, false),
-        Field::new(layout::NEXT_DONE, DataType::Boolean, false),
-        vector_field(layout::SENT_ACTION, joints),
-        Field::new(layout::REWARD, DataType::Float32, false),
-        Field::new(layout::SENT, DataType::Boolean, false),
-        Field::new("timestamp", DataType::Float32, false),
-        Field::new(layout::FRAME, DataType::Int64, false),
-        Field::new(layout::EPISODE, DataType::Int64, false),
-        Field::new("index", DataType::Int64, false),
-        Field::new(layout::TASK, DataType::Int64, false),
-    ]))
-}
-
-/// Rows of one episode.
-struct DataRows {
-    joints: usize,
-    vectors: [FixedSizeListBuilder<Float32Builder>; 4],
-    pictures: BinaryBuilder,
-    paths: StringBuilder,
-    numbers: [Float32Builder; 3],
-    flags: [BooleanBuilder; 2],
-    indices: [Int64Builder; 4],
-}
-
-impl DataRows {
-    fn new(joints: usize) -> Self {
-        let vector = || FixedSizeListBuilder::new(Float32Builder::new(), joints as i32);
-        Self {
-            joints,
-            vectors: [vector(), vector(), vector(), vector()],
-            pictures: BinaryBuilder::new(),
-            paths: StringBuilder::new(),
-            numbers: [(); 3].map(|()| Float32Builder::new()),
-            flags: [(); 2].map(|()| BooleanBuilder::new()),
-            indices: [(); 4].map(|()| Int64Builder::new()),
-        }
-    }
-
-    fn push(
-        &mut self,
-        path: &Path,
-        tick: &TickRecord,
-        frame: &Frame,
-        place: &Place,
-    ) -> Result<(), DatasetError> {
-        let vectors = [
-            &tick.capture.position_rad,
-            &tick.capture.velocity_rad_s,
-            &tick.actuate.set_point_rad,
-            &tick.actuate.action,
-        ];
-        for (builder, values) in self.vectors.iter_mut().zip(vectors) {
-            // The last row of a log has no action; zeros, and `armillary.sent` says so.
-            let given = values.iter().copied().chain(std::iter::repeat(0.0));
-            builder.values().extend(given.take(self.joints).map(Some));
-            builder.append(true);
-        }
-        self.pictures.append_value(picture::to_png(path, frame)?);
-        self.paths.append_value(format!("frame-{:06}.png", place.frame));
-        let numbers = [place.next_reward, tick.capture.reward, place.timestamp_s as f32];
-        for (builder, value) in self.numbers.iter_mut().zip(numbers) {
-            builder.append_value(value);
-        }
-        for (builder, value) in self.flags.iter_mut().zip([place.done, tick.actuate.sent]) {
-            builder.append_value(value);
-        }
-        let indices = [
-            place.frame as i64,
-            place.episode as i64,
-            place.index as i64,
-            place.task as i64,
-        ];
-        for (builder, value) in self.indices.iter_mut().zip(indices) {
-            builder.append_value(value);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, schema: &Arc<Schema>, path: &Path) -> Result<RecordBatch, DatasetError> {
-        let joints = self.joints;
-        let [state, velocity, action, sent_action] = self.vectors.each_mut().map(|builder| {
-            let list = builder.finish();
-            if joints == 1 {
-                Arc::clone(list.values())
-            } else {
-                Arc::new(list) as ArrayRef
-            }
-        });
-        let [next_reward, reward, timestamp] = self
-            .numbers
-            .each_mut()
-            .map(|builder| Arc::new(builder.finish()) as ArrayRef);
-        let [done, sent] = self
-            .flags
-            .each_mut()
-            .map(|builder| Arc::new(builder.finish()) as ArrayRef);
-        let [frame, episode, index, task] = self
-            .indices
-            .each_mut()
-            .map(|builder| Arc::new(builder.finish()) as ArrayRef);
-        let pictures: [ArrayRef; 2] = [Arc::new(self.pictures.finish()), Arc::new(self.paths.finish())];
-        let camera = Arc::new(StructArray::new(picture_fields(), pictures.to_vec(), None));
-        let columns: Vec<ArrayRef> = vec![
-            state,
-            velocity,
-            camera,
-            action,
-            next_reward,
-            done,
-            sent_action,
-            reward,
-            sent,
-            timestamp,
-            frame,
-            episode,
-            index,
-            task,
-        ];
-        RecordBatch::try_new(Arc::clone(schema), columns)
-            .map_err(|error| DatasetError::parquet(path, error.into()))
-    }
-}
-
-/// Tasks as pandas has them: the text is the index.
-fn write_tasks(path: &Path, tasks: &[String]) -> Result<(), DatasetError> {
-    let fields = vec![
-        Field::new("task_index", DataType::Int64, false),
-        Field::new("task", DataType::Utf8, false),
-    ];
-    let column = |name: &str, pandas: &str, numpy: &str| json!({"name": name, "field_name": name, "pandas_type": pandas, "numpy_type": numpy, "metadata": null});
-    let pandas = json!({
-        "index_columns": ["task"],
-        "column_indexes": [],
-        "columns": [column("task_index", "int64", "int64"), column("task", "unicode", "object")],
-        "creator": {"library": "armillary", "version": env!("CARGO_PKG_VERSION")},
-        "pandas_version": "2.0.0",
-    });
-    let metadata = HashMap::from([("pandas".to_owned(), pandas.to_string())]);
-    let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..tasks.len() as i64));
-    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(tasks));
-    write_one(path, &schema, vec![numbers, texts])
-}
-
-fn write_episodes(
-    path: &Path,
-    lengths: &[(u64, usize, usize)],
-    tasks: &[String],
-) -> Result<(), DatasetError> {
-    let names = [
-        "episode_index",
-        "length",
-        "data/chunk_index",
-        "data/file_index",
-        "dataset_from_index",
-        "dataset_to_index",
-        "meta/episodes/chunk_index",
-        "meta/episodes/file_index",
-    ];
-    let item = Arc::new(Field::new("item", DataType::Utf8, true));
-    let mut fields = vec![Field::new("tasks", DataType::List(item), false)];
-    fields.extend(names.map(|name| Field::new(name, DataType::Int64, false)));
-    let mut texts = ListBuilder::new(StringBuilder::new());
-    let mut numbers: [Vec<i64>; 8] = Default::default();
-    let mut from = 0;
-    for (index, &(length, file, task)) in lengths.iter().enumerate() {
-        texts.values().append_value(&tasks[task]);
-        texts.append(true);
-        let row = [
-            index as i64,
-            length as i64,
-            (file / layout::CHUNK_FILES) as i64,
-            (file % layout::CHUNK_FILES) as i64,
-            from as i64,
-            (from + length) as i64,
-            0,
-            0,
-        ];
-        for (column, value) in numbers.iter_mut().zip(row) {
-            column.push(value);
-        }
-        from += length;
-    }
-    let mut arrays: Vec<ArrayRef> = vec![Arc::new(texts.finish())];
-    arrays.extend(numbers.map(|values| Arc::new(Int64Array::from(values)) as ArrayRef));
-    write_one(path, &Arc::new(Schema::new(fields)), arrays)
-}
-
-fn write_one(path: &Path, schema: &Arc<Schema>, arrays: Vec<ArrayRef>) -> Result<(), DatasetError> {
-    let refuse = |source| DatasetError::parquet(path, source);
-    let batch = RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| refuse(error.into()))?;
-    let mut writer = columns::create(path, schema)?;
-    writer.write(&batch).map_err(refuse)?;
-    writer.close().map_err(refuse)?;
-    Ok(())
 }

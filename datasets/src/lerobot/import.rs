@@ -1,13 +1,16 @@
 //! A LeRobotDataset to run logs.
 
+mod meta;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use episode::EpisodeInfo;
 use robot::config::made::Actuator;
 use robot::{Frame, JointVec, MAX_JOINTS, joint};
-use serde::Deserialize;
 
+pub(super) use self::meta::sorted;
+use self::meta::{Info, read_json, tasks};
 use super::columns::{self, Rows};
 use super::layout::{self, Own};
 use super::video::Video;
@@ -24,41 +27,6 @@ pub struct Dataset {
     robot_text: Option<String>,
     actuators: Vec<Actuator>,
     tasks: BTreeMap<i64, String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Info {
-    codebase_version: String,
-    #[serde(default)]
-    robot_type: Option<String>,
-    fps: f64,
-    features: BTreeMap<String, Feature>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Feature {
-    dtype: String,
-    shape: Vec<usize>,
-    #[serde(default)]
-    names: serde_json::Value,
-}
-
-impl Feature {
-    fn is_camera(&self) -> bool {
-        matches!(self.dtype.as_str(), "image" | "video")
-    }
-
-    /// Names in a list, or in a list under one key, as LeRobot's older recorders wrote them.
-    fn element_names(&self) -> Vec<String> {
-        let list = match &self.names {
-            serde_json::Value::Object(map) => map.values().next(),
-            other => Some(other),
-        };
-        let names = list.and_then(|list| list.as_array()).into_iter().flatten();
-        names
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect()
-    }
 }
 
 impl Dataset {
@@ -421,41 +389,4 @@ impl Dataset {
         }
         Ok(actuators)
     }
-}
-
-/// Tasks by number. The text is a column of its own, or pandas' unnamed index.
-fn tasks(path: &Path) -> Result<BTreeMap<i64, String>, DatasetError> {
-    let mut tasks = BTreeMap::new();
-    for batch in columns::open(path, None)? {
-        let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
-        let rows = Rows { path, batch };
-        let text = if rows.has("task") {
-            "task"
-        } else {
-            "__index_level_0__"
-        };
-        for row in 0..rows.len() {
-            tasks.insert(rows.integer(layout::TASK, row)?, rows.text(text, row)?);
-        }
-    }
-    Ok(tasks)
-}
-
-pub(super) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let refuse = |error| DatasetError::io(dir, "cannot list", error);
-    let mut found = std::fs::read_dir(dir)
-        .map_err(refuse)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(refuse)?;
-    found.sort();
-    Ok(found)
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DatasetError> {
-    let text = std::fs::read_to_string(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
-    serde_json::from_str(&text).map_err(|error| {
-        let remedy = "give the folder of a LeRobotDataset, and fetch it again if it is one";
-        DatasetError::field(path, format!("line {}", error.line()), error.to_string(), remedy)
-    })
 }
