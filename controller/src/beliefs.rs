@@ -43,15 +43,22 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
     let mut sent = joint::zeros(config.joint_count());
     let mut from: Option<SetPoint> = None;
     let mut expected = 0;
+    // Where the first command holds it, or it stood.
+    let start = log
+        .ticks
+        .first()
+        .map(|row| match next_tick {
+            true => row.actuate.set_point_rad.clone(),
+            false => row.capture.position_rad.clone(),
+        })
+        .unwrap_or_default();
     let mut situations = Vec::with_capacity(log.ticks.len());
     for (row, frame) in log.ticks.iter().zip(&log.frames) {
         // As the controller does: periods without a tick end a move, and hold.
         for _ in expected..row.tick {
             filter.advance(&sent);
-            sent = match &from {
-                Some(from) => config.envelope.standing_action(&from.position_rad),
-                None => joint::zeros(sent.len()),
-            };
+            let holds = from.as_ref().map_or(&start, |from| &from.position_rad);
+            sent = config.envelope.standing_action(holds);
         }
         expected = row.tick + 1;
         // An arm that stopped by itself, or refused a command, is picked up where it holds.
@@ -65,7 +72,7 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
             held.frame.copy_from(frame);
             crate::encode::embed(Some(&mut encoder), &mut held, &clock);
         }
-        held.joints = row.capture.joints();
+        (held.joints, held.arm) = (row.capture.joints(), row.capture.arm);
         filter.update(&sent, &held, fresh);
         let begins = from.unwrap_or_else(|| SetPoint::at_rest(row.actuate.set_point_rad.clone()));
         let after = if row.actuate.sent {

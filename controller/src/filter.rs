@@ -1,6 +1,6 @@
 //! Stage 3, filter: the belief after this frame, or without one.
 
-use episode::FilterRow;
+use episode::{ArmState, FilterRow};
 use world_model::{Belief, Bundle, BundleError, Dimensions, Filter, Observer};
 
 use crate::capture::Captured;
@@ -41,10 +41,12 @@ impl BeliefFilter {
     }
 
     /// Takes an observation into account: `caused_by` is the action that led to it. Without a fresh frame, or without
-    /// the joints' state where the model sees it, the prior stands in for the posterior.
+    /// fresh joints where the model sees them, the prior stands in for the posterior.
     pub fn update(&mut self, caused_by: &[f32], captured: &Captured, fresh: bool) -> FilterRow {
         let mut row = FilterRow::default();
-        let observed = fresh.then(|| self.observer.observe(&captured.embedding, &captured.joints));
+        // Of an arm that was not heard in this tick they are those of before.
+        let joints = (captured.arm != ArmState::Unheard).then_some(&captured.joints);
+        let observed = fresh.then(|| self.observer.observe(&captured.embedding, joints));
         if let Some(observed) = observed.flatten() {
             let innovation = self.filter.posterior(&mut self.belief, caused_by, observed);
             row.kl_nats = innovation.kl_nats;

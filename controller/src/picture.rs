@@ -53,7 +53,7 @@ pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
             held.frame.copy_from(frame);
             encoder.encode(frame, &mut held.embedding);
         }
-        held.joints = row.capture.joints();
+        (held.joints, held.arm) = (row.capture.joints(), row.capture.arm);
         filter.update(action(tick), &held, row.capture.fresh);
         beliefs.push(filter.belief().clone());
         let mut panels = Panels {

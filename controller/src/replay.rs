@@ -191,10 +191,19 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
             last: row.guard.reason == Reason::EpisodeEnd,
         };
         let (found, _) = controller.tick(&mut world, timing);
+        let nothing = JointVec::new();
+        // What stood while nothing was sent is no decision.
+        let actuated = |row: &'_ TickRecord| {
+            if row.actuate.sent {
+                row.actuate.action.clone()
+            } else {
+                nothing.clone()
+            }
+        };
         for (stage, found, logged) in [
             ("plan", &found.plan.action, &row.plan.action),
             ("guard", &found.guard.action, &row.guard.action),
-            ("actuate", &found.actuate.action, &row.actuate.action),
+            ("actuate", &actuated(found), &actuated(row)),
         ] {
             let bits = |joints: &JointVec| joints.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             if bits(found) != bits(logged) {

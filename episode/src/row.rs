@@ -226,7 +226,8 @@ impl Reason {
             Self::Ok => "nothing was wrong",
             Self::PlanLate => "the planner was late; lower `planner.candidates` or `planner.iterations`",
             Self::NoFreshFrame | Self::FrameGap => {
-                "no usable frame came; check the camera and its light, or raise `capture.max_age_s`"
+                "no usable observation came; check the camera and its light, or raise `capture.max_age_s`; if frames are fresh, check \
+                 what the arm reports of its joints, which the model sees"
             }
             Self::FrozenFrame => "the camera repeats one picture while the arm moves; restart the camera",
             Self::Surprise => {

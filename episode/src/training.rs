@@ -21,7 +21,8 @@ pub struct TrainingEpisode {
     /// Reward of the state that each frame shows.
     pub rewards: Vec<f32>,
     /// `length` rows of `2 action_dim` numbers, a position in radians and a velocity in radians a second for each joint in
-    /// turn, as measured when the frame was taken; NaN where the log has none. Whoever trains on joints is to look.
+    /// turn, as the arm had last reported them at the tick that used the frame; NaN where the log has none. Whoever trains on
+    /// joints is to look.
     pub joints: Vec<f32>,
     /// T: frames in the stretch, at least two.
     pub length: usize,
@@ -66,11 +67,11 @@ impl Episode {
     /// is missing would teach the model that actions have no effect.
     ///
     /// The action of frame t is the one **sent** at the edge before it (`ticks[t - 1].actuate`), not the one planned
-    /// or decided. A command that did not leave (`sent` is false) asked for no motion and counts as zero. A log that was
-    /// cut off gives what was saved of it.
+    /// or decided. Where none left (`sent` is false) the row holds what stood instead: nothing for an arm, which held, and the
+    /// control it was under for an actuator. A log that was cut off gives what was saved of it.
     ///
     /// # Errors
-    /// [`EpisodeError::Inconsistent`] if an action that was sent does not have one number a joint.
+    /// [`EpisodeError::Inconsistent`] if an action does not have one number a joint.
     pub fn training(&self) -> Result<Vec<TrainingEpisode>, EpisodeError> {
         let action_dim = self.info.joint_names.len();
         let mut episodes = Vec::new();
@@ -97,26 +98,19 @@ impl Episode {
             }
             episode.actions.resize(action_dim, 0.0);
             for previous in &ticks[..ticks.len() - 1] {
-                if previous.actuate.sent {
-                    episode.actions.extend_from_slice(self.action_sent(previous)?);
-                } else {
-                    episode.actions.extend(std::iter::repeat_n(0.0, action_dim));
-                }
+                episode.actions.extend_from_slice(self.action(previous)?);
             }
             episodes.push(episode);
         }
         Ok(episodes)
     }
 
-    fn action_sent<'a>(&self, tick: &'a TickRecord) -> Result<&'a [f32], EpisodeError> {
+    fn action<'a>(&self, tick: &'a TickRecord) -> Result<&'a [f32], EpisodeError> {
         let (action, joints) = (&tick.actuate.action, self.info.joint_names.len());
         if action.len() == joints {
             return Ok(action);
         }
-        let problem = format!(
-            "an action of {} numbers was sent to {joints} joints",
-            action.len()
-        );
+        let problem = format!("an action of {} numbers for {joints} joints", action.len());
         Err(EpisodeError::Inconsistent {
             path: self.path.clone(),
             tick: tick.tick,

@@ -233,7 +233,11 @@ impl Envelope {
             ActionMode::Velocity => 0.0,
             ActionMode::Absolute => (position - joint.middle_rad()) / joint.half_range_rad(),
         };
-        self.joints.iter().zip(position_rad).map(standing).collect()
+        let pairs = self.joints.iter().zip(position_rad);
+        pairs
+            .map(standing)
+            .map(|action| action.clamp(-1.0, 1.0))
+            .collect()
     }
 
     fn advance(&self, from: &SetPoint, velocity_rad_s: &[f32], fraction: f32) -> SetPoint {

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use episode::{Episode, EpisodeError};
+use episode::{Episode, EpisodeError, TickRecord};
 use nalgebra::{DMatrix, DVector};
 use robot::{ActionMode, Config, Frame};
 
@@ -163,16 +163,24 @@ fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
         log.ticks
             .iter()
             .filter(|tick| {
-                !tick.capture.reward.is_finite()
-                    || tick.capture.position_rad.iter().any(|value| !value.is_finite())
+                !tick.capture.reward.is_finite() || !joints_known(tick, log.info.joint_names.len())
             })
             .map(|t| t.tick)
             .collect(),
     );
     let mut same = 0;
     let mut frozen = Vec::new();
+    let absolute = mode(log) == ActionMode::Absolute;
+    let mut earlier: Option<&TickRecord> = None;
     for (before, after) in pairs() {
-        let moving = before.actuate.action.iter().any(|action| action.abs() > MOVING);
+        let moving = before.actuate.action.iter().enumerate().any(|(joint, action)| {
+            // A goal that stays asks for no motion.
+            let from = earlier
+                .filter(|_| absolute)
+                .and_then(|row| row.actuate.action.get(joint));
+            (action - from.unwrap_or(&0.0)).abs() > MOVING
+        });
+        earlier = Some(before);
         let alike = after.capture.fresh && after.capture.frame_hash == before.capture.frame_hash;
         same = if alike && moving { same + 1 } else { 0 };
         if same == FROZEN {
@@ -184,6 +192,13 @@ fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
         problems.push("nothing in it can be trained on".to_owned());
     }
     Ok(problems)
+}
+
+/// Whether every joint has a position and a velocity.
+fn joints_known(tick: &TickRecord, joints: usize) -> bool {
+    [&tick.capture.position_rad, &tick.capture.velocity_rad_s]
+        .iter()
+        .all(|numbers| numbers.len() == joints && numbers.iter().all(|value| value.is_finite()))
 }
 
 /// What a log's actions mean, by the robot file in it.

@@ -123,8 +123,12 @@ fn alone(learner: &Learner, batch: &Batch, updates: u64) -> [Vec<f64>; 3] {
             done
         };
         let embedding = time(0, &mut || {
-            let frames = batch.frames.flatten(0, 1);
-            let frames = dequantise(&frames, model.sizes.image_bits, &mut Noise::Generator);
+            let frames = if model.sizes.observation.pixels() {
+                let frames = batch.frames.flatten(0, 1);
+                dequantise(&frames, model.sizes.image_bits, &mut Noise::Generator)
+            } else {
+                Tensor::new()
+            };
             model.observe(&frames, &batch.joints.flatten(0, 1))
         });
         let embedding = embedding.reshape([length, size, -1]);

@@ -212,15 +212,25 @@ fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
         .as_ref()
         .and_then(|map| map.get("armillary"))
         .ok_or_else(|| malformed("no `armillary` entry in its header".to_owned()))?;
-    let provenance: Provenance =
-        serde_json::from_str(text).map_err(|error| malformed(format!("its header: {error}")))?;
-    if provenance.format_version != FORMAT_VERSION {
-        let problem = format!(
-            "format version {}, this program reads {FORMAT_VERSION}",
-            provenance.format_version
-        );
-        return Err(malformed(problem));
+    let in_header = |error: serde_json::Error| malformed(format!("its header: {error}"));
+    let mut header: serde_json::Value = serde_json::from_str(text).map_err(in_header)?;
+    match header["format_version"].as_u64() {
+        Some(1) => {
+            // It knew one robot, and saw no joints.
+            let robot = header["robot"].take();
+            header["tasks"] = serde_json::json!([{ "robot": robot, "joint_scales": [] }]);
+            header["format_version"] = FORMAT_VERSION.into();
+        }
+        Some(version) if version == u64::from(FORMAT_VERSION) => {}
+        _ => {
+            let problem = format!(
+                "format version {}, this program reads 1 and {FORMAT_VERSION}",
+                header["format_version"]
+            );
+            return Err(malformed(problem));
+        }
     }
+    let provenance = serde_json::from_value(header).map_err(in_header)?;
     Ok((data, provenance))
 }
 

@@ -37,7 +37,8 @@ pub struct Dataset {
     tasks: Vec<Task>,
     /// Joints of the robot that has most.
     action: usize,
-    /// Whether batches hold joints.
+    /// Whether batches hold frames, and joints.
+    pixels: bool,
     joints: bool,
     length: usize,
     steps: usize,
@@ -68,6 +69,7 @@ impl Dataset {
             readers: Readers::default(),
             tasks: Vec::new(),
             action: 0,
+            pixels: preset.model.observation.pixels(),
             joints: preset.model.observation.joints(),
             length: preset.optimiser.length as usize,
             steps: 0,
@@ -79,7 +81,7 @@ impl Dataset {
             let task = dataset.take_in(dir, &mut hasher, progress)?;
             let same = |other: &Task| {
                 let (a, b) = (&task.name.robot, &other.name.robot);
-                (&a.name, &a.task) == (&b.name, &b.task)
+                (&a.name, &a.task, &a.joint_names) == (&b.name, &b.task, &b.joint_names)
             };
             if let Some(first) = dataset.tasks.iter().position(same) {
                 return Err(DatasetError::SameTask {
@@ -108,6 +110,7 @@ impl Dataset {
         let mut first: Option<(&Path, &RobotOfLogs)> = None;
         let (mut planned, mut random, mut steps) = (Pool::default(), Pool::default(), 0);
         let mut moments = Moments::default();
+        let mut measured = false;
         for path in &paths {
             let Some(entry) = self.cache.entry(path) else {
                 continue;
@@ -115,6 +118,7 @@ impl Dataset {
             let (first_path, first_robot) = *first.get_or_insert((path, &entry.robot));
             logs::same_robot(first_path, first_robot, path, &entry.robot)?;
             let width = entry.robot.joint_names.len();
+            measured |= entry.measured;
             for (part, stretch) in entry.stretches.iter().enumerate() {
                 let frames = stretch.rewards.len();
                 hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
@@ -145,6 +149,9 @@ impl Dataset {
                 length: self.length as i64,
             });
         };
+        if self.joints && !measured {
+            return Err(DatasetError::NotMeasured { dir: dir.to_owned() });
+        }
         let name = TaskOfLogs {
             robot: robot.clone(),
             joint_scales: moments.scales(),
@@ -210,7 +217,14 @@ impl Dataset {
             .map(|fraction| (fraction * batch as f64).round() as usize);
         let mut out = Assembled {
             shape: [length, batch, width],
-            frames: vec![0; batch * length * FRAME_BYTES],
+            frames: vec![
+                0;
+                if self.pixels {
+                    batch * length * FRAME_BYTES
+                } else {
+                    0
+                }
+            ],
             actions: vec![0.0; batch * length * width],
             joints: vec![0.0; batch * length * seen],
             rewards: vec![0.0; batch * length],
@@ -231,13 +245,18 @@ impl Dataset {
                     action: "is no longer in",
                     source: std::io::ErrorKind::NotFound.into(),
                 })?;
-            self.readers
-                .with(|reader| self.cache.read(stretch, start, &mut chunk, reader))?;
+            if self.pixels {
+                self.readers
+                    .with(|reader| self.cache.read(stretch, start, &mut chunk, reader))?;
+                for (t, frame) in chunk.chunks_exact(FRAME_BYTES).enumerate() {
+                    let at = t * batch + row;
+                    out.frames[at * FRAME_BYTES..(at + 1) * FRAME_BYTES].copy_from_slice(frame);
+                }
+            }
             // What a robot with fewer joints does not have stays zero.
             let own = task.name.robot.joint_names.len();
-            for (t, frame) in chunk.chunks_exact(FRAME_BYTES).enumerate() {
+            for t in 0..length {
                 let (at, from) = (t * batch + row, start + t);
-                out.frames[at * FRAME_BYTES..(at + 1) * FRAME_BYTES].copy_from_slice(frame);
                 out.actions[at * width..at * width + own]
                     .copy_from_slice(&stretch.actions[from * own..(from + 1) * own]);
                 out.rewards[at] = stretch.rewards[from];
@@ -258,7 +277,7 @@ impl Dataset {
 struct Assembled {
     /// L, B, A.
     shape: [usize; 3],
-    /// `[L][B][64][64][3]`.
+    /// `[L][B][64][64][3]`, or nothing.
     frames: Vec<u8>,
     /// `[L][B][A]`.
     actions: Vec<f32>,
@@ -273,6 +292,7 @@ impl Assembled {
         let [l, b, a] = self.shape.map(|n| n as i64);
         let side = FRAME_SIDE as i64;
         // Channels come last in memory, as in the logs: no copy to turn them, and convolutions are faster for it.
+        let side = if self.frames.is_empty() { 0 } else { side };
         let frames = Tensor::from_data_size(&self.frames, &[l, b, side, side, 3], Kind::Uint8);
         let seen = self.joints.len() as i64 / (l * b).max(1);
         Batch {

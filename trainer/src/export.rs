@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use robot::Config;
 use safetensors::tensor::{Dtype, TensorView};
 use tch::{Device, Kind, Tensor, no_grad};
-use world_model::{Bundle, BundleError, Dimensions, MANIFEST_VERSION, Manifest};
+use world_model::manifest::{MANIFEST_VERSION, MANIFEST_VERSION_OF_PIXELS};
+use world_model::{Bundle, BundleError, Dimensions, Manifest, Observation};
 
 use crate::checkpoint::{Provenance, TaskOfLogs, bytes};
 use crate::model::{Latent, WorldModel};
@@ -36,6 +37,14 @@ pub enum ExportError {
     /// The export does not reproduce LibTorch, or does not fit the robot.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// More than one task of the same robot.
+    #[error("the model learned robot `{robot}` on tasks {tasks}; say which with --task")]
+    SeveralTasks {
+        /// The robot file's robot.
+        robot: String,
+        /// Its tasks.
+        tasks: String,
+    },
     /// The robot file is of another robot than all the logs.
     #[error(
         "the model learned on {known}, and robot `{robot}` at task `{task}` is not among them; pass the robot file of one as --robot"
@@ -80,7 +89,7 @@ const PARITY_ROWS: i64 = 4;
 
 /// Writes a bundle to `out`, replacing an older bundle there only once the new one has been loaded and has passed its
 /// parity check. Returns the largest error against LibTorch. Of an agent with several tasks, the bundle is for the one of
-/// `config`'s robot.
+/// `config`'s robot, or for that of its tasks which is named.
 ///
 /// # Errors
 /// [`ExportError`]; `out` is then what it was.
@@ -89,6 +98,7 @@ pub fn export(
     provenance: &Provenance,
     config: &Config,
     with_decoder: bool,
+    task: Option<&str>,
     out: &Path,
 ) -> Result<f32, ExportError> {
     if out.exists() && !out.join(world_model::bundle::MANIFEST).exists() {
@@ -105,7 +115,7 @@ pub fn export(
     }
     std::fs::create_dir_all(&partial).map_err(io(&partial, "cannot make the folder"))?;
 
-    let task = task_of(provenance, config)?;
+    let task = task_of(provenance, config, task)?;
     let model = &model.for_robot(task.robot.joint_names.len() as i64);
     let pixels = model.sizes.observation.pixels();
     let mut graphs = vec![filter(model), transition(model), reward(model)];
@@ -164,26 +174,40 @@ pub fn export(
     Ok(bundle.parity_error())
 }
 
-/// What the logs said of `config`'s robot. With several tasks of one robot, the robot file's task decides.
-fn task_of<'a>(provenance: &'a Provenance, config: &Config) -> Result<&'a TaskOfLogs, ExportError> {
-    if let [task] = provenance.tasks.as_slice() {
+/// What the logs said of `config`'s robot, at the task that is named, or the robot file's own.
+fn task_of<'a>(
+    provenance: &'a Provenance,
+    config: &Config,
+    named: Option<&str>,
+) -> Result<&'a TaskOfLogs, ExportError> {
+    if let ([task], None) = (provenance.tasks.as_slice(), named) {
         return Ok(task);
     }
-    let wanted = config.simulator.as_ref().map(|simulator| simulator.task.as_str());
-    let fits = |task: &&TaskOfLogs| {
-        task.robot.name == config.name && wanted.is_none_or(|wanted| task.robot.task == wanted)
+    let simulated = config.simulator.as_ref().map(|simulator| simulator.task.as_str());
+    let wanted = named.or(simulated);
+    let of_robot = || {
+        let tasks = provenance.tasks.iter();
+        tasks.filter(|task| task.robot.name == config.name)
     };
-    let known = || {
-        let names = provenance.tasks.iter().map(|task| &task.robot);
-        names.map(|robot| format!("`{}` at `{}`", robot.name, robot.task))
-    };
-    let found: Vec<&TaskOfLogs> = provenance.tasks.iter().filter(fits).collect();
+    let fits = |task: &&TaskOfLogs| wanted.is_none_or(|wanted| task.robot.task == wanted);
+    let found: Vec<&TaskOfLogs> = of_robot().filter(fits).collect();
+    let listed = |names: Vec<String>| names.join(", ");
     match found.as_slice() {
         [task] => Ok(task),
-        _ => Err(ExportError::UnknownRobot {
+        [] => Err(ExportError::UnknownRobot {
             robot: config.name.clone(),
             task: wanted.unwrap_or("any").to_owned(),
-            known: known().collect::<Vec<_>>().join(", "),
+            known: listed(
+                provenance
+                    .tasks
+                    .iter()
+                    .map(|task| format!("`{}` at `{}`", task.robot.name, task.robot.task))
+                    .collect(),
+            ),
+        }),
+        _ => Err(ExportError::SeveralTasks {
+            robot: config.name.clone(),
+            tasks: listed(of_robot().map(|task| format!("`{}`", task.robot.task)).collect()),
         }),
     }
 }
@@ -198,7 +222,10 @@ fn manifest(
     let joints = config.envelope.joints();
     let mode = config.envelope.mode();
     Manifest {
-        format_version: MANIFEST_VERSION,
+        format_version: match model.sizes.observation {
+            Observation::Pixels => MANIFEST_VERSION_OF_PIXELS,
+            Observation::Joints | Observation::PixelsAndJoints => MANIFEST_VERSION,
+        },
         dimensions: Dimensions {
             belief: model.sizes.belief as usize,
             stochastic: model.sizes.stochastic as usize,
@@ -348,7 +375,19 @@ fn filter(model: &WorldModel) -> Exported {
         g.output(value, name, &[sizes.stochastic]);
     }
     let (latent, action) = (random_latent(model), random_action(model));
-    let embedding = Tensor::randn([PARITY_ROWS, model.embedding()], (Kind::Float, Device::Cpu)).relu();
+    let normal = Tensor::randn([PARITY_ROWS, model.embedding()], (Kind::Float, Device::Cpu));
+    // A picture's embedding comes out of a rectifier, joints have either sign.
+    let embedding = Tensor::cat(
+        &[
+            &normal.narrow(1, 0, model.image_embedding()).relu(),
+            &normal.narrow(
+                1,
+                model.image_embedding(),
+                model.embedding() - model.image_embedding(),
+            ),
+        ],
+        1,
+    );
     let outputs = no_grad(|| {
         let h = model.recur(&latent, &action);
         let q = model.posterior(&h, &embedding);

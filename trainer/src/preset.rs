@@ -311,10 +311,34 @@ impl Preset {
         {
             return refuse("loss.kl_balance", format!("{balance} is outside 0 to 1"));
         }
-        if l.gradient_heads.is_empty() {
+        let there = |head: &Head| match head {
+            Head::Image => m.observation.pixels(),
+            Head::Joints => m.observation.joints(),
+            Head::Reward => true,
+        };
+        if !l.gradient_heads.iter().any(there) {
             let problem =
-                "no head teaches the latent state; name `image`, `joints` or `reward`, or several".to_owned();
+                "no head that the model has teaches the latent state; name `reward`, or what it observes"
+                    .to_owned();
             return refuse("loss.gradient_heads", problem);
+        }
+        for (field, scale, seen) in [
+            (
+                "loss.overshooting_image_scale",
+                l.overshooting_image_scale,
+                m.observation.pixels(),
+            ),
+            (
+                "loss.overshooting_joints_scale",
+                l.overshooting_joints_scale,
+                m.observation.joints(),
+            ),
+        ] {
+            if scale > 0.0 && !seen {
+                let problem = "is of something that `model.observation` leaves out; make it 0, or observe it"
+                    .to_owned();
+                return refuse(field, problem);
+            }
         }
         if l.decoded_frames < 0 {
             let problem = format!("{} must be 0 (all) or above", l.decoded_frames);

@@ -321,25 +321,26 @@ fn padded_actions_and_joints_are_not_there() {
 #[test]
 fn a_head_without_gradient_teaches_itself_alone() {
     let reference = Reference::load();
-    let model = reference.model("rssm", Design::Rssm, Observation::Pixels);
+    let observation = Observation::PixelsAndJoints;
+    let model = reference.model("both", Design::Rssm, observation);
     let (_, mut switches) = cases().swap_remove(0);
     switches.kl_scale = 0.0;
-    for (head, silent) in [("image", "reward"), ("reward", "image")] {
-        switches.gradient_heads = ron::from_str(&format!("[{head}]")).expect("a head");
-        (switches.image_scale, switches.reward_scale) =
-            if silent == "image" { (1.0, 0.0) } else { (0.0, 1.0) };
+    let heads = [("image", "decoder"), ("joints", "joints"), ("reward", "reward")];
+    for (silent, own) in heads {
+        let others = heads.iter().filter(|(head, _)| *head != silent);
+        let others: Vec<&str> = others.map(|(head, _)| *head).collect();
+        switches.gradient_heads = ron::from_str(&format!("[{}]", others.join(", "))).expect("heads");
+        // Its loss alone.
+        let scale = |head: &str| f64::from(u8::from(head == silent));
+        (switches.image_scale, switches.joints_scale) = (scale("image"), scale("joints"));
+        switches.reward_scale = scale("reward");
         for (_, parameter) in model.params.entries() {
             parameter.shallow_clone().zero_grad();
         }
-        let mut noise = reference.noise(Design::Rssm, Observation::Pixels, 0);
-        loss(
-            &model,
-            &switches,
-            &reference.batch(Observation::Pixels),
-            &mut noise,
-        )
-        .total
-        .backward();
+        let mut noise = reference.noise(Design::Rssm, observation, 0);
+        loss(&model, &switches, &reference.batch(observation), &mut noise)
+            .total
+            .backward();
         let taught = |prefix: &str| {
             model
                 .params
@@ -349,7 +350,6 @@ fn a_head_without_gradient_teaches_itself_alone() {
                 .map(|(_, tensor)| tensor.grad().abs().sum(Kind::Double).double_value(&[]))
                 .sum::<f64>()
         };
-        let own = if silent == "image" { "decoder" } else { "reward" };
         assert!(taught(own) > 0.0, "{own} learns");
         for shared in ["encoder", "gru", "input", "posterior"] {
             assert_eq!(taught(shared), 0.0, "{silent} reaches {shared}");

@@ -12,7 +12,7 @@ use crate::error::BundleError;
 use crate::filter::Filter;
 use crate::image::ImageBits;
 use crate::kernel::{Instructions, KernelRollout};
-use crate::manifest::{Dimensions, MANIFEST_VERSION, Manifest};
+use crate::manifest::{Dimensions, MANIFEST_VERSION, MANIFEST_VERSION_OF_PIXELS, Manifest};
 use crate::observation::Observer;
 use crate::parity;
 use crate::rollout::Rollout;
@@ -60,7 +60,7 @@ impl Bundle {
             column: error.span.start.col,
             message: error.code.to_string(),
         })?;
-        if manifest.format_version != MANIFEST_VERSION {
+        if !(MANIFEST_VERSION_OF_PIXELS..=MANIFEST_VERSION).contains(&manifest.format_version) {
             return Err(BundleError::Version {
                 path: manifest_path,
                 found: manifest.format_version,

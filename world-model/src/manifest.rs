@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::observation::{JointScale, Observation};
 
 /// Version of the bundle's layout.
-pub const MANIFEST_VERSION: u32 = 1;
+pub const MANIFEST_VERSION: u32 = 2;
+
+/// Version of bundles of models that see pixels alone, which programs of before can read.
+pub const MANIFEST_VERSION_OF_PIXELS: u32 = 1;
 
 /// A bundle's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`MANIFEST_VERSION`] when it was written.
+    /// [`MANIFEST_VERSION`] when it was written, or [`MANIFEST_VERSION_OF_PIXELS`].
     pub format_version: u32,
     /// Sizes of the model's vectors.
     pub dimensions: Dimensions,
@@ -35,10 +38,10 @@ pub struct Manifest {
     #[serde(default = "yes")]
     pub sampled_latents: bool,
     /// What the model observes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_pixels")]
     pub observation: Observation,
     /// In which terms it sees the joints, one a joint; none if it does not.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joint_scales: Vec<JointScale>,
     /// How pixels become numbers: `rgb8-64x64-5bit-centre`, or another number of bits.
     pub image: String,
@@ -50,6 +53,12 @@ pub struct Manifest {
     pub provenance: Provenance,
     /// SHA-256 of each file of the bundle.
     pub files: BTreeMap<String, String>,
+}
+
+// serde hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_pixels(observation: &Observation) -> bool {
+    *observation == Observation::Pixels
 }
 
 const fn yes() -> bool {

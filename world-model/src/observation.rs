@@ -89,18 +89,19 @@ impl Observer {
         }
     }
 
-    /// `[embedding, q_0, q'_0, q_1, q'_1, ...]`; `None` if a joint that the model sees has no number: then nothing was
-    /// observed.
+    /// `[embedding, q_0, q'_0, q_1, q'_1, ...]`; `None` if the joints of a model that sees them are not known, or one has
+    /// no number: then nothing was observed.
     ///
     /// # Panics
     /// If `embedding` has another length than was said.
-    pub fn observe(&mut self, embedding: &[f32], joints: &JointState) -> Option<&[f32]> {
+    pub fn observe(&mut self, embedding: &[f32], joints: Option<&JointState>) -> Option<&[f32]> {
         let (image, rest) = self.observed.split_at_mut(embedding.len());
         assert_eq!(rest.len(), 2 * self.scales.len(), "embeddings keep their length");
         image.copy_from_slice(embedding);
         if self.scales.is_empty() {
             return Some(&self.observed);
         }
+        let joints = joints?;
         let (positions, velocities) = (&joints.position_rad, &joints.velocity_rad_s);
         let count = self.scales.len();
         let sound = positions.len() == count

@@ -37,14 +37,22 @@ pub(crate) fn run(arguments: &Curves) -> anyhow::Result<()> {
             serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?;
         let name = run.file_name().unwrap_or_default().to_string_lossy();
         let seed = name.rsplit('-').next().unwrap_or_default();
-        found.push((format!("seed {seed}"), progress));
+        let several = progress.all().count() > 1;
+        for (robot, learned) in progress.all().enumerate() {
+            let name = if several {
+                format!("seed {seed}, robot {}", robot + 1)
+            } else {
+                format!("seed {seed}")
+            };
+            found.push((name, learned.clone()));
+        }
     }
     let runs: Vec<_> = found
         .iter()
-        .map(|(name, progress)| curve::Run {
+        .map(|(name, learned)| curve::Run {
             name,
-            points: &progress.learned.points,
-            score: progress.learned.score.as_ref(),
+            points: &learned.points,
+            score: learned.score.as_ref(),
         })
         .collect();
     curve::write(&arguments.out, &arguments.title, &runs)

@@ -67,7 +67,7 @@ pub(crate) struct Learned {
 
 impl Progress {
     /// Those of all robots.
-    fn all(&self) -> impl Iterator<Item = &Learned> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Learned> {
         std::iter::once(&self.learned).chain(&self.more)
     }
 

@@ -104,12 +104,17 @@ fn single_frames_are_left_out() {
 }
 
 #[test]
-fn a_command_that_did_not_leave_counts_as_no_motion() {
-    let episode = episode(4, |tick| tick.actuate.sent = tick.tick != 1);
+fn where_no_command_left_counts_what_stood_instead() {
+    let episode = episode(4, |tick| {
+        if tick.tick == 1 {
+            tick.actuate.sent = false;
+            tick.actuate.action.iter_mut().for_each(|action| *action = 0.5);
+        }
+    });
     let [TrainingEpisode { actions, .. }] = &episode.training().unwrap()[..] else {
         panic!("one stretch")
     };
-    assert_eq!(actions[..], [0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 3.0, -3.0]);
+    assert_eq!(actions[..], [0.0, 0.0, 1.0, -1.0, 0.5, 0.5, 3.0, -3.0]);
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub(crate) struct Export {
     /// The robot file it will drive.
     #[arg(long)]
     robot: PathBuf,
+    /// The task, if one agent learned several with this robot.
+    #[arg(long)]
+    task: Option<String>,
     /// Folder of the bundle.
     #[arg(long)]
     out: PathBuf,
@@ -34,6 +37,7 @@ pub(crate) fn run(arguments: &Export) -> anyhow::Result<()> {
         &provenance,
         &config,
         !arguments.no_decoder,
+        arguments.task.as_deref(),
         &arguments.out,
     )?;
     log::info!(

@@ -198,8 +198,6 @@ fn updates(
     let (begun, mut waited) = (Instant::now(), Duration::ZERO);
     while learner.update < until && !stop.load(Ordering::SeqCst) {
         let batch = loader.batch()?.on(learner.model.device);
-        let now_waited = loader.waited();
-        waited += now_waited;
         let report = match learner.step(&batch) {
             Ok(report) => report,
             Err(diverged) => {
@@ -212,7 +210,9 @@ fn updates(
         losses.write(&report)?;
         if report.update.is_multiple_of(10) || report.update == until {
             events.scalars(report.update, report.scalars.iter().copied())?;
-            events.scalars(report.update, [("loader_wait_s", now_waited.as_secs_f64())])?;
+            let since = loader.waited();
+            waited += since;
+            events.scalars(report.update, [("loader_wait_s", since.as_secs_f64())])?;
             let value = |name| {
                 report
                     .scalars

@@ -48,6 +48,8 @@ pub(super) struct Entry {
     modified_ns: i64,
     pub(super) robot: RobotOfLogs,
     pub(super) planned: bool,
+    /// Whether its joints say more than what was asked of them.
+    pub(super) measured: bool,
     pub(super) stretches: Vec<Stretch>,
 }
 
@@ -328,6 +330,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
         },
         planned: info.policy.starts_with("planner"),
+        measured: super::logs::measured(&log),
         stretches,
     };
     Ok((entry, data))

@@ -13,7 +13,7 @@ pub enum DatasetError {
     /// Logs of different robots.
     #[error(
         "{path}: field `{field}` is {found}, but {first} has {expected}; train on the runs of one robot at a time, or give each \
-         robot's its own --runs for one agent with several tasks"
+         robot's its own --runs for one agent with several tasks (no folder inside another)"
     )]
     Mixed {
         /// The odd one out.
@@ -53,9 +53,19 @@ pub enum DatasetError {
         /// The task.
         task: String,
     },
+    /// Joints that a model is to see, and nobody measured.
+    #[error(
+        "{dir}: field `model.observation` of the preset names joints, but those of these logs only repeat what was asked of them \
+         (actuators of a rig, data without a measured state); make it `pixels`"
+    )]
+    NotMeasured {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// A reward, an action or a joint that is not a number.
     #[error(
-        "{path}: {field} at step {step} is {value}; run `armillary-train` on the other logs, or remove this one"
+        "{path}: {field} at step {step} is {value}; run `armillary-train` on the other logs, or remove this one (joints matter only \
+         to a `model.observation` that names them)"
     )]
     NotFinite {
         /// The log.

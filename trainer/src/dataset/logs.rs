@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use episode::TrainingEpisode;
+use episode::{Episode, TrainingEpisode};
 
 use super::DatasetError;
 use crate::checkpoint::RobotOfLogs;
@@ -107,4 +107,13 @@ pub(super) fn all_finite(
             value,
         }),
     }
+}
+
+/// Whether the joints of a log were measured: those that were not are what was asked for in this row or the one before.
+pub(super) fn measured(log: &Episode) -> bool {
+    log.ticks.windows(2).any(|pair| {
+        let [before, now] = [&pair[0], &pair[1]];
+        let position = &now.capture.position_rad;
+        *position != now.actuate.set_point_rad && *position != before.actuate.set_point_rad
+    })
 }

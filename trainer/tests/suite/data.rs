@@ -280,6 +280,16 @@ fn presets_are_refused_with_line_or_field() {
             "optimiser.learning_rate",
         ),
         ("decay_from: 4", "decay_from: 40", "optimiser.decay_from"),
+        (
+            "free_nats",
+            "gradient_heads: [joints], free_nats",
+            "loss.gradient_heads",
+        ),
+        (
+            "free_nats",
+            "overshooting_joints_scale: 1.0, free_nats",
+            "loss.overshooting_joints_scale",
+        ),
     ] {
         std::fs::write(&path, super::SMALL.replacen(from, to, 1)).expect("writes");
         let message = Preset::load(&path).expect_err("refused").to_string();
@@ -417,4 +427,21 @@ fn one_agent_with_several_tasks_draws_them_alike_and_pads() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Actuators that report what they were told, as those of a rig do, have nothing to show a model.
+#[test]
+fn joints_that_nobody_measured_are_refused() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    write_log(dir.path(), 1, 20, |info| info.task = "echo".to_owned());
+    let mut preset = small();
+    open_all(&[dir.path()], &preset).expect("pictures are there");
+    preset.model.observation = Observation::PixelsAndJoints;
+    let problem = open_all(&[dir.path()], &preset)
+        .expect_err("is refused")
+        .to_string();
+    assert!(
+        problem.contains("model.observation") && problem.contains("pixels"),
+        "{problem}"
+    );
 }

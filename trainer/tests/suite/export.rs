@@ -55,7 +55,7 @@ fn exported(out: &Path, design: Design) -> (Learner, f32) {
     preset.model.design = design;
     let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
-    let error = export(&learner.model, &provenance, &config, true, out).expect("exports");
+    let error = export(&learner.model, &provenance, &config, true, None, out).expect("exports");
     (learner, error)
 }
 
@@ -75,7 +75,7 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
     let config = config(ROBOT);
     let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
-    let refused = export(&learner.model, &provenance, &config, true, &occupied);
+    let refused = export(&learner.model, &provenance, &config, true, None, &occupied);
     assert!(matches!(refused, Err(ExportError::Occupied { .. })));
     assert!(occupied.join("chapter-1.txt").exists());
 }
@@ -89,7 +89,7 @@ fn another_robot_than_the_logs_is_refused() {
     let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&recorded)], "none", 0);
     let out = dir.path().join("bundle");
-    let refused = export(&learner.model, &provenance, &other, true, &out);
+    let refused = export(&learner.model, &provenance, &other, true, None, &out);
     assert!(
         matches!(refused, Err(ExportError::Calibration { .. })),
         "{refused:?}"
@@ -116,7 +116,7 @@ fn bundles_observe_what_their_model_observes() {
         }
         let provenance = Provenance::of(&learner, &[task], "none", 0);
         let out = dir.path().join(format!("{observation:?}"));
-        export(&learner.model, &provenance, &config, true, &out).expect("exports");
+        export(&learner.model, &provenance, &config, true, None, &out).expect("exports");
         let bundle = Bundle::load(&out).expect("loads");
         assert_eq!(bundle.manifest().observation, observation);
         assert_eq!(
@@ -141,7 +141,7 @@ fn bundles_observe_what_their_model_observes() {
             .expect("an encoder")
             .encode(&frame, &mut embedding);
         let mut observer = bundle.observer();
-        let observed = observer.observe(&embedding, &joints).expect("sound joints");
+        let observed = observer.observe(&embedding, Some(&joints)).expect("sound joints");
         let mut belief = Belief::initial(&bundle.dimensions());
         bundle
             .filter()
@@ -169,10 +169,9 @@ fn bundles_observe_what_their_model_observes() {
             velocity_rad_s: [f32::NAN, 0.0].into_iter().collect(),
             ..joints
         };
-        assert_eq!(
-            observer.observe(&embedding, &lost).is_none(),
-            observation.joints()
-        );
+        for lost in [Some(&lost), None] {
+            assert_eq!(observer.observe(&embedding, lost).is_none(), observation.joints());
+        }
         if observation.joints() {
             let manifest = out.join(world_model::bundle::MANIFEST);
             let text = std::fs::read_to_string(&manifest).expect("reads");
@@ -194,25 +193,68 @@ fn an_agent_with_several_tasks_is_exported_for_each() {
     preset.model.observation = Observation::PixelsAndJoints;
     let learner = Learner::new(preset, 3, 9, tch::Device::Cpu);
     let tasks = [&planar, &arm].map(|config| TaskOfLogs {
-        joint_scales: (0..config.joint_count()).map(scale).collect(),
+        // The planar arm's are another robot's than the other's.
+        joint_scales: (0..config.joint_count())
+            .map(|joint| scale(joint + 3 * config.joint_count()))
+            .collect(),
         ..logs_of(config)
     });
     let provenance = Provenance::of(&learner, &tasks, "none", 0);
     for config in [&planar, &arm] {
         let out = dir.path().join(&config.name);
-        export(&learner.model, &provenance, config, true, &out).expect("exports");
+        export(&learner.model, &provenance, config, true, None, &out).expect("exports");
         let bundle = Bundle::load(&out).expect("loads");
         bundle.check_robot(config).expect("is its own");
         assert_eq!(bundle.dimensions().action, config.joint_count());
-        assert_eq!(bundle.manifest().joint_scales.len(), config.joint_count());
+        let own = tasks.iter().find(|task| task.robot.name == config.name);
+        assert_eq!(
+            bundle.manifest().joint_scales,
+            own.expect("its logs").joint_scales
+        );
+        assert_eq!(bundle.manifest().task, own.expect("its logs").robot.task);
     }
     let other = config(&ROBOT.replacen("sim-planar", "another", 1));
-    let refused = export(&learner.model, &provenance, &other, true, &dir.path().join("no"));
+    let refused = export(
+        &learner.model,
+        &provenance,
+        &other,
+        true,
+        None,
+        &dir.path().join("no"),
+    );
     let problem = refused.expect_err("was not among the logs").to_string();
     assert!(
         problem.contains("another") && problem.contains("`sim-planar` at `reach-planar`"),
         "{problem}"
     );
+}
+
+/// One robot at two tasks: its file alone does not say which.
+#[test]
+fn the_task_of_a_bundle_can_be_named() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let config = config(&ROBOT.replacen("simulator: (task: \"reach-planar\", substeps: 5),", "", 1));
+    assert!(config.simulator.is_none());
+    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
+    let tasks = ["pick", "place"].map(|name| {
+        let mut task = logs_of(&self::config(ROBOT));
+        task.robot.task = name.to_owned();
+        task
+    });
+    let provenance = Provenance::of(&learner, &tasks, "none", 0);
+    let out = dir.path().join("bundle");
+    let export = |task| export(&learner.model, &provenance, &config, false, task, &out);
+    let problem = export(None).expect_err("two fit").to_string();
+    assert!(
+        problem.contains("`pick`, `place`") && problem.contains("--task"),
+        "{problem}"
+    );
+    assert!(matches!(
+        export(Some("throw")),
+        Err(ExportError::UnknownRobot { .. })
+    ));
+    export(Some("place")).expect("exports");
+    assert_eq!(Bundle::load(&out).expect("loads").manifest().task, "place");
 }
 
 /// A state so uncertain that e to the power of it is no number in single precision.
@@ -236,6 +278,7 @@ fn large_deviations_are_computed_by_every_back_end() {
         &provenance,
         &config,
         true,
+        None,
         &dir.path().join("bundle"),
     )
     .expect("exports");

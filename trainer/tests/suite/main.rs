@@ -3,6 +3,7 @@
 mod audit;
 mod data;
 mod export;
+mod observe;
 mod resume;
 mod run;
 
@@ -61,7 +62,11 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
         let joints = info.joint_names.len();
         for joint in 0..joints {
             let _ = row.actuate.action.push(action[joint % 2]);
-            let _ = row.capture.position_rad.push(position[joint % 2] / 64.0);
+            let _ = row.capture.position_rad.push(if info.task == "echo" {
+                0.0
+            } else {
+                position[joint % 2] / 64.0
+            });
             let _ = row.capture.velocity_rad_s.push(velocity);
             let _ = row.actuate.set_point_rad.push(0.0);
             let _ = row.plan.action.push(0.0);

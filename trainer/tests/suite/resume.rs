@@ -170,3 +170,47 @@ fn losses_with_other_columns_are_not_added_to() {
     assert!(!train("20"));
     assert_eq!(std::fs::read_to_string(&path).expect("losses"), older);
 }
+
+/// A checkpoint from before there were several tasks goes on as what it is: one task, seen in pixels.
+#[test]
+fn a_checkpoint_of_version_1_is_read() {
+    let runs = logs(2, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let preset = dir.path().join("preset.ron");
+    std::fs::write(&preset, super::SMALL).expect("writes");
+    let out = dir.path().join("out");
+    assert!(start(runs.path(), &preset, &out).wait().expect("ends").success());
+    let path = out.join("checkpoint.safetensors");
+    let bytes = std::fs::read(&path).expect("reads");
+    let rewrite = |edit: &dyn Fn(&mut serde_json::Value)| {
+        let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
+        let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
+        let text = header["__metadata__"]["armillary"]
+            .as_str()
+            .expect("text")
+            .to_owned();
+        let mut own: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        edit(&mut own);
+        header["__metadata__"]["armillary"] = own.to_string().into();
+        let mut header = header.to_string().into_bytes();
+        // Tensors begin at a multiple of eight.
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut whole = (header.len() as u64).to_le_bytes().to_vec();
+        whole.extend(header);
+        whole.extend(&bytes[8 + length..]);
+        std::fs::write(&path, whole).expect("writes");
+    };
+    rewrite(&|own| {
+        own["format_version"] = 1.into();
+        own["robot"] = own["tasks"][0]["robot"].take();
+        own.as_object_mut().expect("an object").remove("tasks");
+    });
+    let (learner, provenance) = trainer::checkpoint::load(&path, tch::Device::Cpu).expect("is read");
+    assert_eq!((learner.update, provenance.tasks.len()), (12, 1));
+    assert_eq!(provenance.tasks[0].robot.name, "square");
+    rewrite(&|own| own["format_version"] = 7.into());
+    let problem = trainer::checkpoint::provenance(&path)
+        .expect_err("of the future")
+        .to_string();
+    assert!(problem.contains("format version 7"), "{problem}");
+}

@@ -181,9 +181,10 @@ fn a_model_of_joints_alone_trains_and_goes_on() {
     );
 }
 
-/// One agent, two robots: their folders are named in the same order whenever the run goes on.
+/// One agent, two robots, pixels and joints: stopped and gone on with, it is the run that was never stopped. Folders are named
+/// in the same order whenever it goes on.
 #[test]
-fn an_agent_with_two_tasks_goes_on_with_the_same_two() {
+fn an_agent_with_two_tasks_goes_on_as_if_never_stopped() {
     let (two, three) = (logs(3, 20), tempfile::tempdir().expect("temporary folder"));
     for seed in 0..3 {
         super::write_log(three.path(), seed, 20, |info| {
@@ -191,26 +192,34 @@ fn an_agent_with_two_tasks_goes_on_with_the_same_two() {
             info.joint_names.push("z".to_owned());
         });
     }
-    let (_dir, preset, out) = folder(super::SMALL);
-    let train = |until: &str, first: &Path, second: &Path| {
+    let both = super::SMALL.replacen("depth: 2", "observation: pixels_and_joints, depth: 2", 1);
+    let (_dir, preset, out) = folder(&both);
+    let whole = out.with_extension("whole");
+    let train = |until: &str, out: &Path, first: &Path, second: &Path| {
         trainer(
             &["train", "--threads", "1", "--until", until],
             &[
                 ("--runs", first),
                 ("--runs", second),
                 ("--preset", preset.as_path()),
-                ("--out", out.as_path()),
+                ("--out", out),
             ],
         )
     };
-    assert!(train("3", two.path(), three.path()).status.success());
-    let swapped = train("6", three.path(), two.path());
+    assert!(train("9", &whole, two.path(), three.path()).status.success());
+    assert!(train("4", &out, two.path(), three.path()).status.success());
+    let swapped = train("9", &out, three.path(), two.path());
     let said = String::from_utf8_lossy(&swapped.stderr).into_owned();
     assert!(
         !swapped.status.success() && said.contains("same --runs"),
         "{said}"
     );
-    assert!(train("6", two.path(), three.path()).status.success());
+    assert!(train("9", &out, two.path(), three.path()).status.success());
+    let files = |name: &str| [&whole, &out].map(|dir| std::fs::read(dir.join(name)).expect("reads"));
+    let [never, stopped] = files("losses.csv");
+    assert_eq!(never, stopped);
+    let [never, stopped] = files("checkpoint.safetensors");
+    assert!(never == stopped, "checkpoints differ");
     let provenance = trainer::checkpoint::provenance(&out.join("checkpoint.safetensors")).expect("whole");
-    assert_eq!((provenance.update, provenance.tasks.len()), (6, 2));
+    assert_eq!((provenance.update, provenance.tasks.len()), (9, 2));
 }

@@ -124,23 +124,30 @@ impl Arm {
             } else {
                 None
             };
-            let name = if rig {
+            let name: String = if rig {
                 robot.replace(':', "-")
             } else {
                 let stem = Path::new(robot).file_stem();
                 stem.unwrap_or_default().to_string_lossy().into_owned()
             };
+            let dir = if plan.more_robots.is_empty() {
+                out.to_owned()
+            } else {
+                out.join(name)
+            };
+            if dir == out.join("model") || arms.iter().any(|arm: &Self| arm.dir == dir) {
+                bail!(
+                    "{robot}: its runs would be in {}, which is another's; give it a file name of its own",
+                    dir.display()
+                );
+            }
             arms.push(Self {
                 robot: if rig {
                     robot.clone()
                 } else {
                     root.join(robot).display().to_string()
                 },
-                dir: if plan.more_robots.is_empty() {
-                    out.to_owned()
-                } else {
-                    out.join(name)
-                },
+                dir,
                 ticks,
             });
         }
