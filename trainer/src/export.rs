@@ -10,7 +10,7 @@ use world_model::manifest::{MANIFEST_VERSION, MANIFEST_VERSION_OF_PIXELS};
 use world_model::{Bundle, BundleError, Dimensions, Manifest, Observation};
 
 use crate::checkpoint::{Provenance, TaskOfLogs, bytes};
-use crate::model::{Latent, WorldModel};
+use crate::model::{Cell, Latent, WorldModel};
 use crate::onnx::{GraphBuilder, Value, integer, integers};
 use crate::params::Linear;
 use crate::preset::Design;
@@ -289,7 +289,9 @@ fn softplus(g: &mut GraphBuilder, x: &Value) -> Value {
 fn recur(g: &mut GraphBuilder, model: &WorldModel, h: &Value, s: &Value, a: &Value) -> Value {
     let x = g.concat(&[s, a]);
     let x = relu_dense(g, &x, "input", &model.input);
-    let gru = model.run_time_gru();
+    let Cell::Recurrent(gru) = &model.cell else {
+        return x;
+    };
     let gi = g.gemm(&x, ("gru.w_input", &gru.w_input), ("gru.b_input", &gru.b_input));
     let gh = g.gemm(h, ("gru.w_state", &gru.w_state), ("gru.b_state", &gru.b_state));
     let from_input = g.nodes("Split", &[&gi], vec![integer("axis", 1)], 3, None);
@@ -308,8 +310,11 @@ fn recur(g: &mut GraphBuilder, model: &WorldModel, h: &Value, s: &Value, a: &Val
 }
 
 fn prior(g: &mut GraphBuilder, model: &WorldModel, h: &Value) -> (Value, Value) {
-    let hidden = relu_dense(g, h, "prior.0", &model.prior[0]);
-    let raw = dense(g, &hidden, "prior.1", &model.prior[1]);
+    let last = model.prior.len() - 1;
+    let hidden = (0..last).fold(h.clone(), |x, i| {
+        relu_dense(g, &x, &format!("prior.{i}"), &model.prior[i])
+    });
+    let raw = dense(g, &hidden, &format!("prior.{last}"), &model.prior[last]);
     gaussian(g, model, &raw)
 }
 
@@ -360,11 +365,14 @@ fn filter(model: &WorldModel) -> Exported {
     let a = g.input("action", &[model.action]);
     let e = g.input("embedding", &[model.embedding()]);
     let next = recur(&mut g, model, &h, &s, &a);
-    let joined = g.concat(&[&next, &e]);
+    let (prior_mean, prior_std) = prior(&mut g, model, &next);
+    let joined = match model.cell {
+        Cell::Recurrent(_) => g.concat(&[&next, &e]),
+        Cell::FeedForward => g.concat(&[&prior_mean, &prior_std, &e]),
+    };
     let hidden = relu_dense(&mut g, &joined, "posterior.0", &model.posterior[0]);
     let raw = dense(&mut g, &hidden, "posterior.1", &model.posterior[1]);
     let (mean, std) = gaussian(&mut g, model, &raw);
-    let (prior_mean, prior_std) = prior(&mut g, model, &next);
     g.output(&next, "h_next", &[sizes.belief]);
     for (value, name) in [
         (&mean, "mean"),

@@ -2,7 +2,8 @@
 //!
 //! `h_t = GRU(h_{t-1}, f(s_{t-1}, a_t))`, prior `p(s_t | h_t)`, posterior `q(s_t | h_t, e_t)`, features `[s_t, h_t]`.
 //! `a_t` is the action that caused observation `t`. The other two designs of figure 2: `ssm` has a feed-forward
-//! `h_t = tanh(W f(s_{t-1}, a_t) + b)`, which remembers nothing, and features `s_t`; `rnn` has means for samples.
+//! `h_t = f(s_{t-1}, a_t)`, which remembers nothing, one layer from there to the prior, whose parameters the posterior sees in
+//! place of `h_t`, and features `s_t`, as in the authors' code; `rnn` has means for samples.
 
 mod run_time;
 
@@ -73,8 +74,8 @@ pub struct Latent {
 pub enum Cell {
     /// With the last `h`.
     Recurrent(Gru),
-    /// Without: `tanh(W x + b)`.
-    FeedForward(Linear),
+    /// Without: the hidden units themselves.
+    FeedForward,
 }
 
 /// Filtered sequence: every tensor is `[L, B, ...]`.
@@ -107,9 +108,10 @@ pub struct WorldModel {
     pub input: Linear,
     /// The cell.
     pub cell: Cell,
-    /// `h` to hidden, then to mean and raw standard deviation.
-    pub prior: [Linear; 2],
-    /// `[h, e]` to hidden, then to mean and raw standard deviation; `e` is a picture's embedding, then the joints.
+    /// `h` to hidden, then to mean and raw standard deviation; the last step alone in an `ssm`.
+    pub prior: Vec<Linear>,
+    /// `[h, e]`, in an `ssm` the prior's mean and standard deviation and `e`, to hidden, then to mean and raw standard
+    /// deviation; `e` is a picture's embedding, then the joints.
     pub posterior: [Linear; 2],
     /// Hidden layers and the scalar output.
     pub reward: Vec<Linear>,
@@ -140,16 +142,26 @@ impl WorldModel {
             .map(|(i, &(from, to))| p.conv(&format!("encoder.{i}"), from, to, 4))
             .collect();
         let input = p.linear("input", sizes.stochastic + action, sizes.hidden);
-        let cell = match sizes.design {
-            Design::Rssm | Design::Rnn => Cell::Recurrent(p.gru("gru", sizes.hidden, sizes.belief)),
-            Design::Ssm => Cell::FeedForward(p.linear("cell", sizes.hidden, sizes.belief)),
+        let mut sizes = sizes.clone();
+        let gaussian = 2 * sizes.stochastic;
+        let (cell, prior, known) = match sizes.design {
+            Design::Rssm | Design::Rnn => {
+                let cell = Cell::Recurrent(p.gru("gru", sizes.hidden, sizes.belief));
+                let prior = vec![
+                    p.linear("prior.0", sizes.belief, sizes.hidden),
+                    p.linear("prior.1", sizes.hidden, gaussian),
+                ];
+                (cell, prior, sizes.belief)
+            }
+            Design::Ssm => {
+                // What takes the place of `h` has as many units as what it is.
+                sizes.belief = sizes.hidden;
+                let prior = vec![p.linear("prior.0", sizes.hidden, gaussian)];
+                (Cell::FeedForward, prior, gaussian)
+            }
         };
-        let prior = [
-            p.linear("prior.0", sizes.belief, sizes.hidden),
-            p.linear("prior.1", sizes.hidden, 2 * sizes.stochastic),
-        ];
         let posterior = [
-            p.linear("posterior.0", sizes.belief + embedding, sizes.hidden),
+            p.linear("posterior.0", known + embedding, sizes.hidden),
             p.linear("posterior.1", sizes.hidden, 2 * sizes.stochastic),
         ];
         let head = |p: &mut Params, name: &str, numbers: i64| -> Vec<Linear> {
@@ -178,7 +190,7 @@ impl WorldModel {
             Vec::new()
         };
         Self {
-            sizes: sizes.clone(),
+            sizes,
             action,
             device,
             convolutions: Kind::Float,
@@ -256,7 +268,7 @@ impl WorldModel {
         let x = self.input.dense(&Tensor::cat(&[&from.s, action], -1)).relu();
         match &self.cell {
             Cell::Recurrent(gru) => gru.step(&x, &from.h),
-            Cell::FeedForward(layer) => layer.dense(&x).tanh(),
+            Cell::FeedForward => x,
         }
     }
 
@@ -278,13 +290,20 @@ impl WorldModel {
 
     /// `p(s_t | h_t)`.
     pub fn prior(&self, h: &Tensor) -> Gaussian {
-        let raw = self.prior[1].dense(&self.prior[0].dense(h).relu());
+        let raw = perceptron(&self.prior, h);
         Gaussian::from_raw(&raw, self.sizes.min_std)
     }
 
     /// `q(s_t | h_t, e_t)`.
     pub fn posterior(&self, h: &Tensor, embedding: &Tensor) -> Gaussian {
-        let raw = self.posterior[1].dense(&self.posterior[0].dense(&Tensor::cat(&[h, embedding], -1)).relu());
+        let known = match self.cell {
+            Cell::Recurrent(_) => h.shallow_clone(),
+            Cell::FeedForward => {
+                let prior = self.prior(h);
+                Tensor::cat(&[&prior.mean, &prior.std], -1)
+            }
+        };
+        let raw = perceptron(&self.posterior, &Tensor::cat(&[&known, embedding], -1));
         Gaussian::from_raw(&raw, self.sizes.min_std)
     }
 

@@ -126,7 +126,7 @@ impl Bundle {
         } else {
             Vec::new()
         };
-        let posterior = weights::posterior((&filter, &files["filter.onnx"]), dimensions)?;
+        let posterior = weights::posterior((&filter, &files["filter.onnx"]), dimensions, weights.cell)?;
         let mut bundle = Self {
             encoder: encoder.into(),
             posterior: Arc::new(posterior),

@@ -12,7 +12,7 @@ use crate::manifest::Dimensions;
 use crate::math;
 use crate::noise::{NoiseKey, Purpose};
 use crate::rollout::Rollout;
-use crate::weights::{Dense, LatentWeights};
+use crate::weights::{Cell, Dense, LatentWeights};
 
 /// Candidates computed side by side.
 const TILE: usize = 32;
@@ -246,7 +246,11 @@ impl Scratch {
             *row = [bias; TILE];
         }
         accumulate(input, &self.hidden, &mut self.gates_input);
-        for i in 0..belief {
+        if weights.cell == Cell::FeedForward {
+            self.features[stochastic..].copy_from_slice(&self.hidden[..belief]);
+        }
+        let recurrent = if weights.cell == Cell::Gru { belief } else { 0 };
+        for i in 0..recurrent {
             let h = &mut self.features[stochastic + i];
             for lane in 0..TILE {
                 let r = math::sigmoid(self.gates_input[i][lane]);

@@ -21,11 +21,52 @@ pub struct Dense {
     pub bias: Vec<f32>,
 }
 
+impl Dense {
+    fn zeros(input: usize, output: usize) -> Self {
+        Self {
+            input,
+            output,
+            weight: vec![0.0; input * output],
+            bias: vec![0.0; output],
+        }
+    }
+
+    fn identity(units: usize) -> Self {
+        let mut layer = Self::zeros(units, units);
+        for unit in 0..units {
+            layer.weight[unit * units + unit] = 1.0;
+        }
+        layer
+    }
+}
+
+/// How a deterministic state follows from the hidden units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell {
+    /// And from the last one.
+    Gru,
+    /// It is they: a model that remembers nothing but its stochastic state. Its posterior sees the prior's mean and standard
+    /// deviation in place of it.
+    FeedForward,
+}
+
+impl Cell {
+    /// Numbers that the posterior sees beside the embedding.
+    pub(crate) fn known(self, dimensions: &Dimensions) -> usize {
+        match self {
+            Self::Gru => dimensions.belief,
+            Self::FeedForward => 2 * dimensions.stochastic,
+        }
+    }
+}
+
 /// Everything a latent step needs.
 #[derive(Debug, Clone)]
 pub struct LatentWeights {
     /// Sizes.
     pub dimensions: Dimensions,
+    /// Which cell; all of the GRU's weights are 0 without one.
+    pub cell: Cell,
     /// `[s, a]` to hidden.
     pub input: Dense,
     /// Hidden to the three gates (reset, update, new).
@@ -185,6 +226,7 @@ impl LatentWeights {
         }
         Self {
             dimensions,
+            cell: Cell::Gru,
             input: dense(stochastic + action, hidden.width),
             gru_input: dense(hidden.width, 3 * belief),
             gru_state: dense(belief, 3 * belief),
@@ -242,16 +284,40 @@ impl LatentWeights {
         if layers.last().is_none_or(|layer| layer.output != 1) {
             return Err(r.fault("the reward head does not end in one output".to_owned()));
         }
+        let recurrent = t.length("gru.b_input").is_some();
+        if !recurrent && hidden != belief {
+            return Err(t.fault(format!(
+                "has no recurrent cell, and {hidden} hidden units where the manifest says {belief}"
+            )));
+        }
         Ok(Self {
             dimensions,
+            cell: if recurrent { Cell::Gru } else { Cell::FeedForward },
             input: t.layer("input", stochastic + action, hidden)?,
-            gru_input: t.dense("gru.w_input", "gru.b_input", hidden, 3 * belief)?,
-            gru_state: t.dense("gru.w_state", "gru.b_state", belief, 3 * belief)?,
-            prior: {
+            gru_input: if recurrent {
+                t.dense("gru.w_input", "gru.b_input", hidden, 3 * belief)?
+            } else {
+                // Of the three parts the last makes the new state: the hidden units as they are.
+                let mut layer = Dense::zeros(hidden, 3 * belief);
+                layer.weight[2 * belief * hidden..].copy_from_slice(&Dense::identity(belief).weight);
+                layer
+            },
+            gru_state: if recurrent {
+                t.dense("gru.w_state", "gru.b_state", belief, 3 * belief)?
+            } else {
+                Dense::zeros(belief, 3 * belief)
+            },
+            prior: if recurrent {
                 let inner = t.required_length("prior.0.bias")?;
                 [
                     t.layer("prior.0", belief, inner)?,
                     t.layer("prior.1", inner, 2 * stochastic)?,
+                ]
+            } else {
+                // Hidden units are none below zero: a rectifier leaves them as they are.
+                [
+                    Dense::identity(belief),
+                    t.layer("prior.0", belief, 2 * stochastic)?,
                 ]
             },
             reward: layers,
@@ -311,11 +377,16 @@ pub fn encoder(graph: (&Path, &[u8]), embedding: usize) -> Result<Vec<Convolutio
     Ok(layers)
 }
 
-/// Reads the posterior's layers, over `[h, embedding]`, from `filter.onnx`.
+/// Reads the posterior's layers, over `[h, embedding]`, or over the prior's mean and standard deviation and the embedding
+/// without a recurrent cell, from `filter.onnx`.
 ///
 /// # Errors
 /// [`BundleError::Graph`], naming the initialiser.
-pub fn posterior(graph: (&Path, &[u8]), dimensions: Dimensions) -> Result<[Dense; 2], BundleError> {
+pub fn posterior(
+    graph: (&Path, &[u8]),
+    dimensions: Dimensions,
+    cell: Cell,
+) -> Result<[Dense; 2], BundleError> {
     let model = parse(graph.0, graph.1)?;
     let f = Initialisers {
         path: graph.0,
@@ -323,7 +394,11 @@ pub fn posterior(graph: (&Path, &[u8]), dimensions: Dimensions) -> Result<[Dense
     };
     let hidden = f.required_length("posterior.0.bias")?;
     Ok([
-        f.layer("posterior.0", dimensions.belief + dimensions.embedding, hidden)?,
+        f.layer(
+            "posterior.0",
+            cell.known(&dimensions) + dimensions.embedding,
+            hidden,
+        )?,
         f.layer("posterior.1", hidden, 2 * dimensions.stochastic)?,
     ])
 }

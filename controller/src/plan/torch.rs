@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 use world_model::noise::Purpose;
-use world_model::weights::{Dense, LatentWeights};
+use world_model::weights::{Cell, Dense, LatentWeights};
 use world_model::{Belief, NoiseKey, Rollout};
 
 /// A dense layer on the device: weight `[out, in]`, bias `[out]`.
@@ -37,6 +37,7 @@ pub struct TorchRollout {
     stochastic: usize,
     min_std: f64,
     input: Linear,
+    cell: Cell,
     gru_input: Linear,
     gru_state: Linear,
     prior: [Linear; 2],
@@ -76,6 +77,7 @@ impl TorchRollout {
             stochastic: d.stochastic,
             min_std: weights.min_std.into(),
             input: linear(&weights.input)?,
+            cell: weights.cell,
             gru_input: linear(&weights.gru_input)?,
             gru_state: linear(&weights.gru_state)?,
             prior: [linear(&weights.prior[0])?, linear(&weights.prior[1])?],
@@ -121,12 +123,17 @@ impl TorchRollout {
         for step in 0..horizon as i64 {
             let x = Tensor::f_cat(&[&s, &actions.f_select(1, step)?], 1)?;
             let x = self.input.run(&x)?.f_relu()?;
-            let from_input = self.gru_input.run(&x)?.f_chunk(3, 1)?;
-            let from_state = self.gru_state.run(&h)?.f_chunk(3, 1)?;
-            let r = from_input[0].f_add(&from_state[0])?.f_sigmoid()?;
-            let z = from_input[1].f_add(&from_state[1])?.f_sigmoid()?;
-            let n = r.f_mul(&from_state[2])?.f_add(&from_input[2])?.f_tanh()?;
-            h = z.f_mul(&h.f_sub(&n)?)?.f_add(&n)?;
+            h = match self.cell {
+                Cell::FeedForward => x,
+                Cell::Gru => {
+                    let from_input = self.gru_input.run(&x)?.f_chunk(3, 1)?;
+                    let from_state = self.gru_state.run(&h)?.f_chunk(3, 1)?;
+                    let r = from_input[0].f_add(&from_state[0])?.f_sigmoid()?;
+                    let z = from_input[1].f_add(&from_state[1])?.f_sigmoid()?;
+                    let n = r.f_mul(&from_state[2])?.f_add(&from_input[2])?.f_tanh()?;
+                    z.f_mul(&h.f_sub(&n)?)?.f_add(&n)?
+                }
+            };
             let raw = self.prior[1].run(&self.prior[0].run(&h)?.f_relu()?)?;
             let halves = raw.f_chunk(2, 1)?;
             s = match &noise {

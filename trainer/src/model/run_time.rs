@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Cell, WorldModel};
-use crate::params::{Gru, Linear, Params};
+use crate::params::{Linear, Params};
 
 impl WorldModel {
     /// The same model for a robot with `action` joints, which may be fewer than the largest of those it learned on had:
@@ -33,9 +33,9 @@ impl WorldModel {
             input: narrowed(&self.input, self.action - action),
             cell: match &self.cell {
                 Cell::Recurrent(gru) => Cell::Recurrent(gru.shallow_clone()),
-                Cell::FeedForward(layer) => Cell::FeedForward(layer.shallow_clone()),
+                Cell::FeedForward => Cell::FeedForward,
             },
-            prior: [self.prior[0].shallow_clone(), self.prior[1].shallow_clone()],
+            prior: all(&self.prior),
             posterior: [
                 narrowed(&self.posterior[0], unseen),
                 self.posterior[1].shallow_clone(),
@@ -43,26 +43,6 @@ impl WorldModel {
             reward: all(&self.reward),
             decoder: all(&self.decoder),
             joints,
-        }
-    }
-
-    /// The cell as the run-time knows it, which has one kind: a feed-forward one is a GRU whose update gate is shut.
-    pub fn run_time_gru(&self) -> Gru {
-        match &self.cell {
-            Cell::Recurrent(gru) => gru.shallow_clone(),
-            Cell::FeedForward(layer) => {
-                let belief = self.sizes.belief;
-                let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-                let gates = zeros(&[2 * belief, self.sizes.hidden]);
-                // sigmoid(-40) is less than single precision sees beside 1.
-                let shut = Tensor::cat(&[&zeros(&[belief]), &(zeros(&[belief]) - 40.0), &layer.bias], 0);
-                Gru {
-                    w_input: Tensor::cat(&[&gates, &layer.weight], 0),
-                    w_state: zeros(&[3 * belief, belief]),
-                    b_input: shut,
-                    b_state: zeros(&[3 * belief]),
-                }
-            }
         }
     }
 

@@ -70,16 +70,17 @@ class Model:
             if pixels:
                 self.add(f"encoder.{i}", (outputs, inputs, 4, 4), outputs)
         self.dense("input", STOCHASTIC + ACTION, HIDDEN)
-        if design == "ssm":
-            self.dense("cell", HIDDEN, BELIEF)
-        else:
+        if design != "ssm":
             for name, shape in [("w_input", (3 * BELIEF, HIDDEN)), ("w_state", (3 * BELIEF, BELIEF))]:
                 self.weights["gru." + name] = given(f"{self.name}.gru.{name}", *shape, scale=0.5)
             for name in ["b_input", "b_state"]:
                 self.weights["gru." + name] = given(f"{self.name}.gru.{name}", 3 * BELIEF, scale=0.3)
-        self.dense("prior.0", BELIEF, HIDDEN)
-        self.dense("prior.1", HIDDEN, 2 * STOCHASTIC)
-        self.dense("posterior.0", BELIEF + observed, HIDDEN)
+        if design == "ssm":
+            self.dense("prior.0", HIDDEN, 2 * STOCHASTIC)
+        else:
+            self.dense("prior.0", BELIEF, HIDDEN)
+            self.dense("prior.1", HIDDEN, 2 * STOCHASTIC)
+        self.dense("posterior.0", (2 * STOCHASTIC if design == "ssm" else BELIEF) + observed, HIDDEN)
         self.dense("posterior.1", HIDDEN, 2 * STOCHASTIC)
         self.dense("reward.0", features, HIDDEN)
         self.dense("reward.1", HIDDEN, 1)
@@ -128,7 +129,8 @@ class Model:
     def recur(self, h, s, action):
         x = relu(self.apply("input", np.concatenate([s, action], -1)))
         if self.design == "ssm":
-            return np.tanh(self.apply("cell", x))
+            # The authors' ssm.py: a hidden layer from the last sample and the action, and from there the prior.
+            return x
         # Reset gate after the recurrent product; gates in the order reset, update, new.
         w = self.weights
         from_input = np.split(x @ w["gru.w_input"].T + w["gru.b_input"], 3, -1)
@@ -139,10 +141,13 @@ class Model:
         return (1.0 - update) * new + update * h
 
     def prior(self, h):
+        if self.design == "ssm":
+            return gaussian(self.apply("prior.0", h))
         return gaussian(self.apply("prior.1", relu(self.apply("prior.0", h))))
 
     def posterior(self, h, embedding):
-        x = np.concatenate([h, embedding], -1)
+        known = self.prior(h) if self.design == "ssm" else (h,)
+        x = np.concatenate([*known, embedding], -1)
         return gaussian(self.apply("posterior.1", relu(self.apply("posterior.0", x))))
 
     def sample(self, distribution, noise):
@@ -169,7 +174,7 @@ class Model:
 
     def filter(self):
         embedding = self.observe()
-        h, s = np.zeros((BATCH, BELIEF)), np.zeros((BATCH, STOCHASTIC))
+        h, s = np.zeros((BATCH, HIDDEN if self.design == "ssm" else BELIEF)), np.zeros((BATCH, STOCHASTIC))
         steps = []
         for t in range(LENGTH):
             h = self.recur(h, s, action[t])

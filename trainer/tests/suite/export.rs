@@ -10,6 +10,7 @@ use trainer::learner::Learner;
 use trainer::loss::bin_centre;
 use trainer::model::Latent;
 use trainer::preset::Design;
+use world_model::kernel::INSTRUCTIONS;
 use world_model::{Belief, Bundle, JointScale, NoiseKey, Observation, Rollout};
 
 use super::small;
@@ -68,6 +69,12 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
         assert!(error < 1e-4, "{design:?}: {error}");
         let bundle = Bundle::load(&dir.path().join("bundle")).expect("loads");
         assert_eq!(bundle.manifest().sampled_latents, design != Design::Rnn);
+        // The fused kernels against the reference, to the last bit (16-bit ones within their tolerance).
+        for instructions in INSTRUCTIONS {
+            if instructions.supported() {
+                bundle.kernel_rollout(instructions).expect("imagines the same");
+            }
+        }
     }
     let occupied = dir.path().join("thesis");
     std::fs::create_dir_all(&occupied).expect("folder");
@@ -263,7 +270,7 @@ fn large_deviations_are_computed_by_every_back_end() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let config = config(ROBOT);
     let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
-    for layers in [&learner.model.prior, &learner.model.posterior] {
+    for layers in [&learner.model.prior[..], &learner.model.posterior[..]] {
         no_grad(|| {
             let mut bias = layers[1].bias.narrow(0, 0, 1).detach();
             let _ = bias.fill_(3.0);

@@ -8,6 +8,8 @@ use crate::math;
 /// What is left to read of the GRU's weights.
 pub(super) struct GruWeights<'a, A: Arithmetic> {
     pub(super) start: bool,
+    /// Where there is no cell, the hidden units are the state: `input` is the identity.
+    pub(super) feed_forward: bool,
     pub(super) gates: &'a [A::Weight],
     pub(super) gates_bias: &'a [f32],
     pub(super) state: &'a [A::Weight],
@@ -35,6 +37,9 @@ impl<A: Arithmetic> GruWeights<'_, A> {
         accumulate::<A, N, U>(&mut self.input, Use(hidden), &mut from_input);
         (self.gates_bias, self.state_bias) = (&self.gates_bias[G..], &self.state_bias[U..]);
         self.input_bias = &self.input_bias[U..];
+        if self.feed_forward {
+            return from_input;
+        }
         let mut after = [[A::Lanes::splat(0.0); N]; U];
         for unit in 0..U {
             for n in 0..N {

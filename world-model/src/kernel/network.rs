@@ -3,7 +3,7 @@
 use super::arithmetic::Arithmetic;
 use super::dense::{outputs, outputs_of_two};
 use super::pack::{Output, Packed, rows};
-use crate::weights::{Dense, LatentWeights};
+use crate::weights::{Cell, Dense, LatentWeights};
 
 /// All layers that a step needs.
 pub(super) struct Network<A: Arithmetic> {
@@ -11,6 +11,7 @@ pub(super) struct Network<A: Arithmetic> {
     pub(super) belief: usize,
     pub(super) action: usize,
     pub(super) min_std: f32,
+    pub(super) cell: Cell,
     /// `[s, a]` to hidden.
     pub(super) input: Packed<A>,
     /// `[h, hidden]` to reset and update gates, a block's reset gates before its update gates.
@@ -55,6 +56,7 @@ impl<A: Arithmetic> Network<A> {
             belief: d.belief,
             action: d.action,
             min_std: weights.min_std,
+            cell: weights.cell,
             input: Packed::new(&outputs_of_two(&weights.input, d.stochastic), most),
             gates: Packed::new(&gates, most),
             new_state: Packed::new(&new(state), most / 2),

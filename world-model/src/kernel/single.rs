@@ -11,7 +11,7 @@ use super::step::Scratch;
 use crate::filter::Belief;
 use crate::lanes::Lanes;
 use crate::math;
-use crate::weights::{Dense, LatentWeights};
+use crate::weights::{Cell, Dense, LatentWeights};
 
 /// Mean and standard deviation of a diagonal Gaussian.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +42,11 @@ pub(crate) trait Beliefs: Send {
 /// The executor. At most `MOST` outputs a block.
 pub(super) struct Single<A: Arithmetic, const MOST: usize> {
     network: Network<A>,
-    /// Over `[h, embedding]`.
+    /// Over `[h, embedding]`, or, without a recurrent cell, over the prior's mean and standard deviation and the embedding.
     posterior: [Packed<A>; 2],
+    /// These two as numbers and as inputs.
+    prior: Vec<f32>,
+    prior_inputs: Vec<InputRow<A, 1>>,
     scratch: Scratch<A, 1, MOST>,
     embedding: Vec<InputRow<A, 1>>,
     hidden: Vec<InputRow<A, 1>>,
@@ -61,8 +64,10 @@ impl<A: Arithmetic, const MOST: usize> Single<A, MOST> {
             embedding: inputs(d.embedding),
             hidden: inputs(posterior[0].output),
             raw: vec![[A::Lanes::splat(0.0)]; 2 * d.stochastic],
+            prior: vec![0.0; 2 * d.stochastic],
+            prior_inputs: inputs(2 * d.stochastic),
             posterior: [
-                Packed::new(&outputs_of_two(&posterior[0], d.belief), MOST),
+                Packed::new(&outputs_of_two(&posterior[0], weights.cell.known(&d)), MOST),
                 Packed::new(&outputs(&posterior[1]), MOST),
             ],
             network,
@@ -125,10 +130,19 @@ impl<A: Arithmetic, const MOST: usize> Job for Update<'_, A, MOST> {
         let Some(embedding) = self.embedding else { return };
         put::<A>(&mut single.embedding, embedding);
         let [first, second] = &single.posterior;
-        let parts = [
-            Use(single.scratch.h_now.as_slice()),
-            Use(single.embedding.as_slice()),
-        ];
+        let known = match single.network.cell {
+            Cell::Gru => single.scratch.h_now.as_slice(),
+            Cell::FeedForward => {
+                take(&single.scratch.prior, &mut single.prior);
+                let stochastic = single.prior.len() / 2;
+                for std in &mut single.prior[stochastic..] {
+                    *std = math::softplus(*std) + single.network.min_std;
+                }
+                put::<A>(&mut single.prior_inputs, &single.prior);
+                single.prior_inputs.as_slice()
+            }
+        };
+        let parts = [Use(known), Use(single.embedding.as_slice())];
         dense::<A, 1, MOST, 2>(first, &first.bias, parts, &mut Relu::<A, 1>(&mut single.hidden));
         let parts = [Use(single.hidden.as_slice())];
         dense::<A, 1, MOST, 1>(second, &second.bias, parts, &mut Raw(&mut single.raw));

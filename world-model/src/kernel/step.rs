@@ -9,6 +9,7 @@ use crate::filter::Belief;
 use crate::lanes::Lanes;
 use crate::math;
 use crate::noise::{NoiseKey, Purpose};
+use crate::weights::Cell;
 
 /// No tile is wider.
 pub(super) const WIDEST: usize = 64;
@@ -151,6 +152,7 @@ impl<A: Arithmetic, const N: usize, const MOST: usize> Scratch<A, N, MOST> {
         } = network;
         let mut weights = GruWeights::<A> {
             start,
+            feed_forward: network.cell == Cell::FeedForward,
             gates: &gates.weights,
             gates_bias: if start { &self.shared_gates } else { &gates.bias },
             state: &new_state.weights,
