@@ -279,6 +279,13 @@ impl Controller {
         };
     }
 
+    /// The action of a period in which nothing new is sent.
+    fn standing(&self) -> JointVec {
+        self.guard
+            .envelope()
+            .standing_action(&self.set_point.position_rad)
+    }
+
     /// Sends nothing: the arm finishes the move it is in, and holds.
     fn withhold(&mut self) {
         self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
@@ -289,15 +296,6 @@ impl Controller {
             set_point_rad: self.set_point.position_rad.clone(),
             sent: false,
         };
-    }
-}
-
-impl Controller {
-    /// The action of a period in which nothing new is sent.
-    fn standing(&self) -> JointVec {
-        self.guard
-            .envelope()
-            .standing_action(&self.set_point.position_rad)
     }
 }
 

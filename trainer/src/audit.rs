@@ -86,7 +86,8 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
         progress(done, paths.len());
         let log = episode::read_episode(path)?;
         found.ticks += log.ticks.len();
-        for problem in problems(&log)? {
+        let absolute = mode(&log) == ActionMode::Absolute;
+        for problem in problems(&log, absolute)? {
             found.findings.push(Finding {
                 path: path.clone(),
                 problem,
@@ -95,7 +96,7 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
         let joints = log.info.joint_names.len();
         let regression = regression.get_or_insert_with(|| Regression::new(joints));
         if regression.joints == joints {
-            regress(&log, regression);
+            regress(&log, absolute, regression);
         } else {
             found.findings.push(Finding {
                 path: path.clone(),
@@ -127,7 +128,7 @@ fn conclude(explained: f64, alone: &[(i32, f64)]) -> Alignment {
 }
 
 /// What is wrong with one log, each kind once.
-fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
+fn problems(log: &Episode, absolute: bool) -> Result<Vec<String>, EpisodeError> {
     let mut problems: Vec<String> = log.problem.iter().map(ToString::to_string).collect();
     let pairs = || log.ticks.iter().zip(log.ticks.iter().skip(1));
     let mut count = |what: &str, ticks: Vec<u32>| {
@@ -170,7 +171,6 @@ fn problems(log: &Episode) -> Result<Vec<String>, EpisodeError> {
     );
     let mut same = 0;
     let mut frozen = Vec::new();
-    let absolute = mode(log) == ActionMode::Absolute;
     let mut earlier: Option<&TickRecord> = None;
     for (before, after) in pairs() {
         let moving = before.actuate.action.iter().enumerate().any(|(joint, action)| {
@@ -210,9 +210,8 @@ fn mode(log: &Episode) -> ActionMode {
 }
 
 /// Adds a log's changes of picture, with the actions of all lags.
-fn regress(log: &Episode, regression: &mut Regression) {
+fn regress(log: &Episode, absolute: bool, regression: &mut Regression) {
     let (low, high) = (*LAGS.start(), *LAGS.end());
-    let absolute = mode(log) == ActionMode::Absolute;
     let mut row = Vec::new();
     for at in 1..log.ticks.len() {
         let (Some(before), Some(after)) = (&log.frames[at - 1], &log.frames[at]) else {

@@ -47,7 +47,7 @@ pub enum ExportError {
     },
     /// The robot file is of another robot than all the logs.
     #[error(
-        "the model learned on {known}, and robot `{robot}` at task `{task}` is not among them; pass the robot file of one as --robot"
+        "the model learned on {known}, and robot `{robot}` at task `{task}` is not among them; pass the robot file of one as --robot, or its task as --task"
     )]
     UnknownRobot {
         /// The robot file's robot.
@@ -101,6 +101,7 @@ pub fn export(
     task: Option<&str>,
     out: &Path,
 ) -> Result<f32, ExportError> {
+    let task = task_of(provenance, config, task)?;
     if out.exists() && !out.join(world_model::bundle::MANIFEST).exists() {
         return Err(ExportError::Occupied { path: out.to_owned() });
     }
@@ -115,7 +116,6 @@ pub fn export(
     }
     std::fs::create_dir_all(&partial).map_err(io(&partial, "cannot make the folder"))?;
 
-    let task = task_of(provenance, config, task)?;
     let model = &model.for_robot(task.robot.joint_names.len() as i64);
     let pixels = model.sizes.observation.pixels();
     let mut graphs = vec![filter(model), transition(model), reward(model)];

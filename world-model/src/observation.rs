@@ -94,13 +94,13 @@ impl Observer {
     ///
     /// # Panics
     /// If `embedding` has another length than was said.
-    pub fn observe(&mut self, embedding: &[f32], joints: Option<&JointState>) -> Option<&[f32]> {
+    pub fn observe<'a>(&'a mut self, embedding: &'a [f32], joints: Option<&JointState>) -> Option<&'a [f32]> {
+        if self.scales.is_empty() {
+            return Some(embedding);
+        }
         let (image, rest) = self.observed.split_at_mut(embedding.len());
         assert_eq!(rest.len(), 2 * self.scales.len(), "embeddings keep their length");
         image.copy_from_slice(embedding);
-        if self.scales.is_empty() {
-            return Some(&self.observed);
-        }
         let joints = joints?;
         let (positions, velocities) = (&joints.position_rad, &joints.velocity_rad_s);
         let count = self.scales.len();

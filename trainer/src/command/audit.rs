@@ -27,7 +27,8 @@ pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
     let _ = writeln!(text, "{} logs, {} control periods\n", found.logs, found.ticks);
     let _ = writeln!(
         text,
-        "the sizes of actions (of their changes, where they are goals) explain {:.3} of the pictures' change; what no other lag explains, by how many periods",
+        "the sizes of actions (of their changes, where they are goals) explain {:.3} of the pictures' change; what no \
+         other lag explains, by how many periods",
         found.explained
     );
     let _ = writeln!(text, "later a picture is than the trainer assumes:\n");
