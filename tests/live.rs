@@ -188,6 +188,8 @@ enum Mishap {
     Interrupt,
     /// A person presses the emergency stop of the program that drives the arm.
     EStopKey,
+    /// The same, once nothing is driven any more.
+    EStopKeyAtTheEnd,
     /// Arm and camera vanish together.
     Unplugged,
 }
@@ -199,6 +201,28 @@ struct Mishappen {
     commands: u32,
     signals: Signals,
     bridge: Option<Bridge>,
+    /// Whether the emergency stop went out.
+    told: Arc<AtomicBool>,
+}
+
+impl Mishappen {
+    fn new(link: SerialLink, mishap: Mishap, bridge: Bridge) -> Self {
+        Self {
+            link,
+            mishap,
+            commands: 0,
+            signals: Signals::default(),
+            bridge: Some(bridge),
+            told: Arc::default(),
+        }
+    }
+
+    fn state(&mut self) -> FirmwareState {
+        self.link.sync(2_000_000).expect("the arm answers");
+        // What came before the answer is old.
+        let _ = self.link.poll().expect("an open port");
+        self.link.telemetry_since(0, 2_000_000).expect("telemetry").state
+    }
 }
 
 impl JointBus for Mishappen {
@@ -219,6 +243,7 @@ impl JointBus for Mishappen {
                 Mishap::Silence => {}
                 Mishap::Interrupt => self.signals.stop.store(true, Ordering::SeqCst),
                 Mishap::EStopKey => self.signals.e_stop.store(true, Ordering::SeqCst),
+                Mishap::EStopKeyAtTheEnd => {}
                 Mishap::Unplugged => self.bridge = None,
             }
         }
@@ -226,6 +251,9 @@ impl JointBus for Mishappen {
     }
 
     fn send_stop(&mut self) -> Result<(), LinkError> {
+        if self.mishap == Mishap::EStopKeyAtTheEnd {
+            self.signals.e_stop.store(true, Ordering::SeqCst);
+        }
         self.link.send_stop()
     }
 
@@ -234,6 +262,7 @@ impl JointBus for Mishappen {
     }
 
     fn send_e_stop(&mut self) -> Result<(), LinkError> {
+        self.told.store(true, Ordering::SeqCst);
         self.link.send_e_stop()
     }
 
@@ -262,14 +291,8 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         let session = session(PolicyChoice::Random, Pipeline::NextTick);
         let bridge = bridge(&session, dir.path());
         let (link, camera) = connect(&session, dir.path());
-        let signals = Signals::default();
-        let mut bus = Mishappen {
-            link,
-            mishap,
-            commands: 0,
-            signals: signals.clone(),
-            bridge: Some(bridge),
-        };
+        let mut bus = Mishappen::new(link, mishap, bridge);
+        let signals = bus.signals.clone();
         let result = drive(&session, dir.path(), &mut bus, camera, 100, &signals);
         // An arm that is gone is an error that names its port or socket; its log ends like any other.
         match (&result, mishap) {
@@ -302,13 +325,37 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         }
         if mishap == Mishap::EStopKey {
             assert!(!last.actuate.sent);
-            bus.link.sync(2_000_000).expect("the arm answers");
-            let _ = bus.link.poll().expect("an open port");
-            let told = bus.link.telemetry_since(0, 2_000_000).expect("telemetry");
-            assert_eq!(told.state, FirmwareState::EStopped);
+            assert_eq!(bus.state(), FirmwareState::EStopped);
         }
         // The stop is decided from what the log holds: it replays.
         let replayed = controller::replay::replay(&path, None, Computed::default()).expect("replays");
         assert_eq!(replayed as usize, log.ticks.len(), "{mishap:?}");
     }
+}
+
+#[test]
+fn the_emergency_stop_is_heard_outside_of_ticks_too() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(PolicyChoice::Random, Pipeline::NextTick);
+    let bridge = bridge(&session, dir.path());
+    let (link, camera) = connect(&session, dir.path());
+    let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheEnd, bridge);
+    let signals = bus.signals.clone();
+    drive(&session, dir.path(), &mut bus, camera, 3, &signals).expect("the episode is whole");
+    assert_eq!(bus.state(), FirmwareState::EStopped);
+
+    // While something else is done: it is not finished before the arm has been told.
+    bus.link.send_clear_e_stop().expect("an open port");
+    bus.link.handshake().expect("the arm answers");
+    assert_ne!(bus.state(), FirmwareState::EStopped);
+    bus.told.store(false, Ordering::SeqCst);
+    signals.e_stop.store(false, Ordering::SeqCst);
+    let told = Arc::clone(&bus.told);
+    live::attend(&mut bus, &signals, || {
+        signals.e_stop.store(true, Ordering::SeqCst);
+        while !told.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!(bus.state(), FirmwareState::EStopped);
 }

@@ -16,6 +16,30 @@ from torch import nn
 from torch.nn import functional as F
 
 
+# What this implementation knows of switches that change the work of an update; another value is refused, not ignored.
+KNOWN = {
+    "design": "rssm",
+    "observation": "pixels",
+    "image_bits": 5,
+    "image_scale": 1.0,
+    "kl_scale": 1.0,
+    "kl_balance": None,
+    "global_kl_scale": 0.0,
+    "overshooting_stop_posterior_gradient": True,
+    "overshooting_image_scale": 0.0,
+}
+
+
+def refuse_unknown(p):
+    for name, known in KNOWN.items():
+        if p[name] != known:
+            sys.exit(f"trainer.py: knows {name} {json.dumps(known)} alone, and the preset has {json.dumps(p[name])}")
+    if not {"image", "reward"} <= set(p["gradient_heads"]):
+        sys.exit("trainer.py: knows losses of images and rewards that teach the latent state; name both in gradient_heads")
+    if p["overshooting_distance"] > 0 and p["overshooting_starts"] == 0:
+        sys.exit("trainer.py: knows overshooting from drawn starts alone; set overshooting_starts above 0")
+
+
 class Model(nn.Module):
     def __init__(self, p, action):
         super().__init__()
@@ -116,6 +140,7 @@ def loss(model, p, frames, action, reward, convolutions):
 
 def main():
     p = json.load(open(sys.argv[1]))
+    refuse_unknown(p)
     torch.set_num_threads(int(sys.argv[2]))
     torch.manual_seed(0)
     model = Model(p, p["action"])

@@ -90,7 +90,7 @@ pub struct Rig<'a, B> {
     pub encoder: Option<Encoder>,
 }
 
-/// What a person asks for while an episode runs; looked at once a tick.
+/// What a person asks for; looked at once a tick, and while [`attend`] waits.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
     /// A controlled stop.
@@ -99,12 +99,61 @@ pub struct Signals {
     pub e_stop: Arc<AtomicBool>,
 }
 
-/// Runs one episode in real time. Always ends with a controlled stop, whatever happened. Gives camera and encoder
-/// back unless they were lost.
+/// Longest time between two looks at whether an emergency stop is asked for, while nothing is driven.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Does `work` on a thread of its own. This one sends the emergency stop meanwhile, as soon as a person asks for it: an arm
+/// that is not driven may still hold with torque.
+pub fn attend<T: Send>(bus: &mut dyn JointBus, signals: &Signals, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(work);
+        let mut sent = false;
+        while !working.is_finished() {
+            sent = sent || e_stop_if_asked(bus, signals);
+            std::thread::park_timeout(LOOK);
+        }
+        if !sent {
+            e_stop_if_asked(bus, signals);
+        }
+        working
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Whether it was asked for, and has been sent.
+pub fn e_stop_if_asked(bus: &mut dyn JointBus, signals: &Signals) -> bool {
+    // An arm that cannot be told is next stopped by its watchdog.
+    signals.e_stop.load(Ordering::SeqCst) && bus.send_e_stop().is_ok()
+}
+
+/// Runs one episode in real time. Always ends with a controlled stop, or with the emergency stop where one was asked for,
+/// whatever happened. Gives camera and encoder back unless they were lost.
 ///
 /// # Errors
 /// [`EpisodeRunError`]; the arm has then been told to stop, and its firmware stops by itself if it could not be told.
 pub fn run<B: JointBus>(
+    config: &Config,
+    controller: &mut Controller,
+    rig: Rig<'_, B>,
+    embedding: usize,
+    ticks: u32,
+    labels: &Labels<'_>,
+    signals: &Signals,
+) -> Result<(Outcome, FrameSocket, Option<Encoder>), EpisodeRunError> {
+    let Rig { bus, camera, encoder } = rig;
+    let hardware = Rig {
+        bus: &mut *bus,
+        camera,
+        encoder,
+    };
+    let result = episode(config, controller, hardware, embedding, ticks, labels, signals);
+    // Asked for before the first tick, after the last, or where no tick came to be.
+    e_stop_if_asked(bus, signals);
+    result
+}
+
+fn episode<B: JointBus>(
     config: &Config,
     controller: &mut Controller,
     rig: Rig<'_, B>,
@@ -159,8 +208,8 @@ pub fn run<B: JointBus>(
     );
     let stopped = bus.send_stop();
     drop(raised);
-    let ended = capture.stop();
-    recorder.finish()?;
+    let (ended, finished) = attend(bus, signals, || (capture.stop(), recorder.finish()));
+    finished?;
     stopped?;
     match ended {
         Some((camera, encoder, None)) => Ok((outcome, camera, encoder)),

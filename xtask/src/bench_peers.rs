@@ -76,7 +76,7 @@ impl Peers {
 
     /// Milliseconds that it took, or why it did not.
     pub(crate) fn time(&mut self, name: &str) -> anyhow::Result<Result<f64, String>> {
-        writeln!(self.ask, "{name}")?;
+        writeln!(self.ask, "{name}").context("the Python program ended early; its last words are above")?;
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {
             bail!("the Python program ended early; its last words are above");

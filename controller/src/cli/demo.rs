@@ -113,11 +113,8 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
                 .map_or_else(String::new, |reason| format!(", stopped: {}", reason.advice()))
         );
         outcomes.push(outcome);
-        if arm.interrupted() {
-            bail!(
-                "interrupted; the arm was stopped, the logs in {} are whole",
-                out.display()
-            );
+        if let Some(ended) = arm.interrupted() {
+            bail!("{ended}, in {}", out.display());
         }
     }
     drop(arm);

@@ -129,10 +129,27 @@ impl LiveArm {
         Ok(outcome)
     }
 
-    /// Whether a person asked to end.
-    pub(crate) fn interrupted(&self) -> bool {
-        let asked = [&self.signals.stop, &self.signals.e_stop];
-        asked.iter().any(|signal| signal.load(Ordering::SeqCst))
+    /// Does `work` with an ear for the emergency stop.
+    pub(crate) fn attend<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
+        live::attend(&mut self.bus, &self.signals, work)
+    }
+
+    /// What became of the arm, if a person asked to end.
+    pub(crate) fn interrupted(&self) -> Option<&'static str> {
+        if self.signals.e_stop.load(Ordering::SeqCst) {
+            return Some(
+                "emergency stop: torque is off and stays off until `armillary clear-e-stop`; the logs are whole",
+            );
+        }
+        let stop = self.signals.stop.load(Ordering::SeqCst);
+        stop.then_some("interrupted; the arm was stopped, the logs are whole")
+    }
+}
+
+impl Drop for LiveArm {
+    fn drop(&mut self) {
+        // Asked for since the last episode; who asks from here on has no port to ask by.
+        live::e_stop_if_asked(&mut self.bus, &self.signals);
     }
 }
 
@@ -149,7 +166,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
     let result = drive(arguments, &session, &mut arm, &mut logs);
-    match (result, report(arguments, &session, &logs)) {
+    match (result, arm.attend(|| report(arguments, &session, &logs))) {
         (Err(error), Err(second)) => Err(error.context(format!("and no report: {second:#}"))),
         (Err(error), Ok(())) => Err(error),
         (Ok(()), reported) => reported,
@@ -207,8 +224,8 @@ fn drive(
                 log.display()
             );
         }
-        if arm.interrupted() {
-            bail!("interrupted; the arm was stopped, the logs are whole");
+        if let Some(ended) = arm.interrupted() {
+            bail!(ended);
         }
     }
     Ok(())
