@@ -53,7 +53,7 @@ pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayErro
         })
         .unwrap_or_default();
     let mut situations = Vec::with_capacity(log.ticks.len());
-    for (row, frame) in log.ticks.iter().zip(&log.frames) {
+    for (row, frame) in log.ticks.iter().zip(&log.frames).take(log.intact) {
         // As the controller does: periods without a tick end a move, and hold.
         for _ in expected..row.tick {
             filter.advance(&sent);

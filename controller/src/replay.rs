@@ -175,7 +175,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     controller.reset(start, log.info.planner_seed);
     let clock = SystemClock::default();
     let mut reproduced = 0;
-    for (row, frame) in log.ticks.iter().zip(&log.frames) {
+    for (row, frame) in log.ticks.iter().zip(&log.frames).take(log.intact) {
         let mut world = LoggedWorld {
             row,
             frame: frame.as_ref(),

@@ -72,6 +72,19 @@ pub enum EpisodeError {
         /// [`crate::FORMAT_VERSION`].
         expected: u32,
     },
+    /// Pictures of another size than models see.
+    #[error(
+        "{path}: tick {tick}: field `width`, `height` or `encoding` of its pictures: {found}, but a model sees 64x64 rgb8; bring \
+         pictures to that size where they are recorded, or leave this log out"
+    )]
+    FrameSize {
+        /// The file.
+        path: PathBuf,
+        /// The first tick with one.
+        tick: u32,
+        /// What it has.
+        found: String,
+    },
     /// A whole log was needed and this one is cut off or damaged.
     #[error(
         "{path}: {problem}; record the run again, or read the ticks before the damage with `read_episode`"

@@ -115,9 +115,18 @@ pub(crate) fn image(buffer: &mut Vec<u8>, frame: &Frame, time_ns: u64) -> std::i
     protobuf(buffer, &message)
 }
 
+/// What is wrong with a message.
+pub(crate) enum BadMessage {
+    /// It cannot be read.
+    Damaged(String),
+    /// A picture of another size or kind.
+    OtherImage(String),
+}
+
 /// The frame in a `foxglove.RawImage`, or what is wrong with it.
-pub(crate) fn read_image(payload: &[u8]) -> Result<Frame, String> {
-    let message = <RawImage as Decode>::decode(payload).map_err(|error| error.to_string())?;
+pub(crate) fn read_image(payload: &[u8]) -> Result<Frame, BadMessage> {
+    let message =
+        <RawImage as Decode>::decode(payload).map_err(|error| BadMessage::Damaged(error.to_string()))?;
     let side = FRAME_SIDE as u32;
     let shape = (
         message.width,
@@ -126,9 +135,13 @@ pub(crate) fn read_image(payload: &[u8]) -> Result<Frame, String> {
         message.encoding.as_str(),
     );
     if shape != (side, side, 3 * side, "rgb8") {
-        return Err(format!("a frame of width, height, step, encoding {shape:?}"));
+        return Err(BadMessage::OtherImage(format!(
+            "{}x{} {}",
+            message.width, message.height, message.encoding
+        )));
     }
-    Frame::from_rgb(&message.data).ok_or_else(|| format!("a frame of {} bytes", message.data.len()))
+    Frame::from_rgb(&message.data)
+        .ok_or_else(|| BadMessage::Damaged(format!("a frame of {} bytes", message.data.len())))
 }
 
 /// `foxglove.JointStates`; joints beyond `names` are numbered. Single to double precision is exact.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::channel::Channel;
 use crate::error::EpisodeError;
 use crate::info::{EpisodeInfo, INFO_RECORD};
-use crate::message::{self, RecordMessage};
+use crate::message::{self, BadMessage, RecordMessage};
 use crate::row::TickRecord;
 use crate::scan::{Found, Stop, scan};
 
@@ -21,8 +21,10 @@ pub struct Episode {
     pub path: PathBuf,
     /// What the episode is.
     pub info: EpisodeInfo,
-    /// Every tick that was wholly written, in order.
+    /// Every tick that can be read, in order.
     pub ticks: Vec<TickRecord>,
+    /// How many of them there are before anything is damaged: those that hang together.
+    pub intact: usize,
     /// The frame of each tick, where one was logged; as long as `ticks`.
     pub frames: Vec<Option<Frame>>,
     /// Name and contents of each attachment, in the order written.
@@ -33,7 +35,8 @@ pub struct Episode {
     pub problem: Option<String>,
 }
 
-/// Reads a log, whole, cut off or damaged: every tick before the first damage is in the result, unaltered.
+/// Reads a log, whole, cut off or damaged: every tick outside of damaged chunks is in the result, unaltered. Behind damage ticks
+/// are missing, as where a live loop skips them: whoever needs what hangs together takes the first [`Episode::intact`].
 ///
 /// # Errors
 /// [`EpisodeError::Read`] if the file cannot be read, [`EpisodeError::NotALog`] if it is something else or was cut off
@@ -50,6 +53,7 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
     let mut gathering = Gathering::default();
     let mut info = None;
     let mut attachments = Vec::new();
+    let mut damaged_at = None;
     let problem = scan(reader, path, |found| {
         match found {
             Found::Metadata {
@@ -59,6 +63,9 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
                 info = Some(EpisodeInfo::from_map(path, map).map_err(Stop::Refused)?);
             }
             Found::Metadata { .. } => {}
+            Found::Damage => {
+                damaged_at.get_or_insert(gathering.ticks.len());
+            }
             Found::Attachment { name, data } => attachments.push((name.to_owned(), data.to_owned())),
             Found::Message {
                 channel,
@@ -66,7 +73,16 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
                 data,
             } => gathering
                 .take(channel, sequence, data)
-                .map_err(|problem| format!("tick {sequence}, {}: {problem}", channel.topic()))?,
+                .map_err(|trouble| match trouble {
+                    BadMessage::Damaged(problem) => {
+                        Stop::Damaged(format!("tick {sequence}, {}: {problem}", channel.topic()))
+                    }
+                    BadMessage::OtherImage(found) => Stop::Refused(EpisodeError::FrameSize {
+                        path: path.to_owned(),
+                        tick: sequence,
+                        found,
+                    }),
+                })?,
         }
         Ok(())
     })?;
@@ -78,14 +94,24 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
             problem,
         });
     };
-    let problem = problem.map(|problem| match ticks.last() {
-        Some(last) => format!("not readable after tick {}: {problem}", last.tick),
-        None => format!("no readable tick: {problem}"),
+    let intact = damaged_at.unwrap_or(ticks.len());
+    let before = intact.checked_sub(1).and_then(|last| ticks.get(last));
+    let problem = problem.map(|problem| match (before, ticks.get(intact)) {
+        (Some(before), Some(after)) => {
+            format!(
+                "not readable after tick {} up to tick {}: {problem}",
+                before.tick, after.tick
+            )
+        }
+        (Some(before), None) => format!("not readable after tick {}: {problem}", before.tick),
+        (None, Some(after)) => format!("not readable before tick {}: {problem}", after.tick),
+        (None, None) => format!("no readable tick: {problem}"),
     });
     Ok(Episode {
         path: path.to_owned(),
         info,
         ticks,
+        intact,
         frames,
         attachments,
         complete: problem.is_none(),
@@ -174,7 +200,7 @@ impl Gathering {
         Channel::Record,
     ];
 
-    fn take(&mut self, channel: Channel, sequence: u32, data: &[u8]) -> Result<(), String> {
+    fn take(&mut self, channel: Channel, sequence: u32, data: &[u8]) -> Result<(), BadMessage> {
         if self.tick.tick != sequence {
             // A tick without its `/record` message was never finished.
             self.tick = TickRecord {
@@ -188,7 +214,7 @@ impl Gathering {
             Channel::Capture => self.frame = Some(message::read_image(data)?),
             Channel::CaptureJoints => {
                 (self.tick.capture.position_rad, self.tick.capture.velocity_rad_s) =
-                    message::read_joints(data)?;
+                    message::read_joints(data).map_err(BadMessage::Damaged)?;
             }
             Channel::CaptureState => {
                 let measured = std::mem::take(&mut self.tick.capture);
@@ -210,7 +236,10 @@ impl Gathering {
                 .iter()
                 .find(|channel| self.seen & (1 << **channel as u16) == 0)
             {
-                return Err(format!("the tick has no message on {}", lacking.topic()));
+                return Err(BadMessage::Damaged(format!(
+                    "the tick has no message on {}",
+                    lacking.topic()
+                )));
             }
             self.ticks.push(std::mem::take(&mut self.tick));
             self.frames.push(self.frame.take());
@@ -220,6 +249,6 @@ impl Gathering {
     }
 }
 
-fn json<T: DeserializeOwned>(data: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(data).map_err(|error| error.to_string())
+fn json<T: DeserializeOwned>(data: &[u8]) -> Result<T, BadMessage> {
+    serde_json::from_slice(data).map_err(|error| BadMessage::Damaged(error.to_string()))
 }

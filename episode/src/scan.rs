@@ -31,6 +31,8 @@ pub(crate) enum Found<'a> {
         sequence: u32,
         data: &'a [u8],
     },
+    /// Something was here that cannot be read, and is left out; what follows is sound again.
+    Damage,
 }
 
 /// Why a visitor ends the pass early.
@@ -47,8 +49,8 @@ impl From<String> for Stop {
     }
 }
 
-/// Shows `visit` everything readable, in order. Returns what is wrong with the log, `None` if it is complete and every
-/// checksum holds. A chunk whose checksum does not hold is not shown.
+/// Shows `visit` everything readable, in order. Returns what is wrong with the log first, `None` if it is complete and every
+/// checksum holds. A chunk whose checksum does not hold is not shown, those after it are.
 pub(crate) fn scan(
     mut reader: impl Read,
     path: &Path,
@@ -56,12 +58,13 @@ pub(crate) fn scan(
 ) -> Result<Option<String>, EpisodeError> {
     let options = LinearReaderOptions::default()
         .with_check_finishes_after_end_magic(true)
-        .with_prevalidate_chunk_crcs(true)
+        .with_emit_chunks(true)
         .with_validate_data_section_crc(true)
         .with_validate_summary_section_crc(true)
         .with_record_length_limit(MAX_RECORD_BYTES);
     let mut linear = LinearReader::new_with_options(options);
     let mut channels = BTreeMap::new();
+    let mut first_problem = None;
     while let Some(event) = linear.next_event() {
         match event {
             Ok(LinearReadEvent::ReadRequest(bytes)) => {
@@ -73,17 +76,63 @@ pub(crate) fn scan(
                 linear.notify_read(read);
             }
             Ok(LinearReadEvent::Record { opcode, data }) => {
-                match show(opcode, data, &mut channels, &mut visit) {
+                let shown = if opcode == op::CHUNK {
+                    chunk(data, &mut channels, &mut visit, &mut first_problem)
+                } else {
+                    show(opcode, data, &mut channels, &mut visit)
+                };
+                match shown {
                     Ok(()) => {}
-                    Err(Stop::Damaged(problem)) => return Ok(Some(problem)),
+                    Err(Stop::Damaged(problem)) => return Ok(first_problem.or(Some(problem))),
                     Err(Stop::Refused(error)) => return Err(error),
                 }
             }
-            Err(mcap::McapError::UnexpectedEof) => return Ok(Some("the file ends too early".to_owned())),
-            Err(error) => return Ok(Some(error.to_string())),
+            Err(error) => return Ok(first_problem.or(Some(text(&error)))),
         }
     }
-    Ok(None)
+    Ok(first_problem)
+}
+
+fn text(error: &mcap::McapError) -> String {
+    match error {
+        mcap::McapError::UnexpectedEof => "the file ends too early".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// Shows what is in a chunk, if its checksum holds, or that it does not.
+fn chunk(
+    data: &[u8],
+    channels: &mut BTreeMap<u16, Channel>,
+    visit: &mut impl FnMut(Found<'_>) -> Result<(), Stop>,
+    first_problem: &mut Option<String>,
+) -> Result<(), Stop> {
+    let options = LinearReaderOptions::default()
+        .with_skip_start_magic(true)
+        .with_skip_end_magic(true)
+        .with_prevalidate_chunk_crcs(true)
+        .with_record_length_limit(MAX_RECORD_BYTES);
+    let mut linear = LinearReader::new_with_options(options);
+    // The record again, of which the outer reader has taken off opcode and length.
+    let mut head = [op::CHUNK; 9];
+    head[1..].copy_from_slice(&(data.len() as u64).to_le_bytes());
+    let mut record = head.chain(data);
+    while let Some(event) = linear.next_event() {
+        match event {
+            Ok(LinearReadEvent::ReadRequest(bytes)) => {
+                // From memory: it cannot fail.
+                let read = record.read(linear.insert(bytes)).unwrap_or(0);
+                linear.notify_read(read);
+            }
+            Ok(LinearReadEvent::Record { opcode, data }) => show(opcode, data, channels, visit)?,
+            Err(error) => {
+                visit(Found::Damage)?;
+                first_problem.get_or_insert(text(&error));
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {

@@ -98,7 +98,12 @@ impl EpisodeWriter {
                     refuse(source)
                 }
             })?;
-        Self::from_writer(BufWriter::new(file), path, info, attachments, CHUNK_BYTES)
+        let begun = Self::from_writer(BufWriter::new(file), path, info, attachments, CHUNK_BYTES);
+        if begun.is_err() {
+            // It is no log yet, and would be in the way of one.
+            let _ = std::fs::remove_file(path);
+        }
+        begun
     }
 }
 

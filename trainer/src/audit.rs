@@ -67,10 +67,11 @@ pub struct Audit {
     pub findings: Vec<Finding>,
 }
 
-/// Reads all logs below `dir`, one at a time.
+/// Reads all logs below `dir`, one at a time. One that cannot be read, or is not of the first one's robot, task and period, is a
+/// finding.
 ///
 /// # Errors
-/// [`DatasetError`] if a log cannot be read at all.
+/// [`DatasetError`] if there are none.
 pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, DatasetError> {
     let paths = episode::list_runs(dir)?;
     let mut found = Audit {
@@ -81,27 +82,46 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
         alignment: Alignment::Unclear,
         findings: Vec::new(),
     };
-    let mut regression: Option<Regression> = None;
+    let (mut regression, mut first) = (None::<Regression>, None);
     for (done, path) in paths.iter().enumerate() {
         progress(done, paths.len());
-        let log = episode::read_episode(path)?;
+        let mut note = |problem| {
+            let path = path.clone();
+            found.findings.push(Finding { path, problem });
+        };
+        let log = match episode::read_episode(path) {
+            Ok(log) => log,
+            Err(error) => {
+                note(error.to_string());
+                continue;
+            }
+        };
         found.ticks += log.ticks.len();
         let absolute = mode(&log) == ActionMode::Absolute;
-        for problem in problems(&log, absolute)? {
-            found.findings.push(Finding {
-                path: path.clone(),
-                problem,
-            });
+        match problems(&log, absolute) {
+            Ok(problems) => problems.into_iter().for_each(&mut note),
+            Err(error) => note(error.to_string()),
         }
-        let joints = log.info.joint_names.len();
-        let regression = regression.get_or_insert_with(|| Regression::new(joints));
-        if regression.joints == joints {
-            regress(&log, absolute, regression);
+        let info = &log.info;
+        let whose = (
+            info.robot.clone(),
+            info.task.clone(),
+            info.joint_names.clone(),
+            info.period_s.to_bits(),
+        );
+        let first = first.get_or_insert_with(|| whose.clone());
+        if *first == whose {
+            let joints = info.joint_names.len();
+            regress(
+                &log,
+                absolute,
+                regression.get_or_insert_with(|| Regression::new(joints)),
+            );
         } else {
-            found.findings.push(Finding {
-                path: path.clone(),
-                problem: format!("has {joints} joints, others have another number: not one robot's logs"),
-            });
+            note(format!(
+                "is of {} at {:?} every {} s, not of the first log's robot, task, joints and period: audit and train on each by itself",
+                info.robot, info.task, info.period_s
+            ));
         }
     }
     if let Some(regression) = regression {

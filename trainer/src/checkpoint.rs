@@ -32,6 +32,16 @@ pub enum CheckpointError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// There is none, or it cannot be read.
+    #[error(
+        "{path}: cannot read the checkpoint: {source}; name the checkpoint.safetensors in the --out folder of `armillary-train train`"
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// Not a checkpoint of this program.
     #[error(
         "{path}: not a usable checkpoint: {problem}; start afresh with another --out, or restore the file"
@@ -99,7 +109,13 @@ pub fn widest_action(tasks: &[TaskOfLogs]) -> usize {
         .unwrap_or(0)
 }
 
-/// Saves `learner` to `path`: temporary file, fsync, rename.
+/// Where [`save`] keeps the checkpoint before the one under `path`.
+pub fn before(path: &Path) -> PathBuf {
+    path.with_extension("before.safetensors")
+}
+
+/// Saves `learner` to `path`: temporary file, fsync, rename. The checkpoint that was there is kept beside it ([`before`]): by the
+/// time of another one it has shown that it can be trained on, which a new one has not.
 ///
 /// # Errors
 /// [`CheckpointError::Io`]; the file under `path` is then still the old one.
@@ -144,7 +160,38 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
         let _ = std::fs::remove_file(&partial);
     }
     written?;
+    if path.exists() {
+        keep(path, &before(path)).map_err(fail("cannot keep the checkpoint before it"))?;
+    }
     std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
+}
+
+/// A second name for the file under `path`, which is never without one.
+fn keep(path: &Path, name: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Not every file system has links.
+    std::fs::hard_link(path, name).or_else(|_| std::fs::copy(path, name).map(|_| ()))
+}
+
+/// Puts the checkpoint before the one under `path` in its place, once that one has turned out not to be one to go on from.
+/// `None` if there is none.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn step_back(path: &Path) -> Result<Option<Provenance>, CheckpointError> {
+    let before = before(path);
+    if !before.exists() {
+        return Ok(None);
+    }
+    std::fs::rename(&before, path).map_err(|source| CheckpointError::Io {
+        path: path.to_owned(),
+        action: "cannot put the checkpoint before it in its place",
+        source,
+    })?;
+    provenance(path).map(Some)
 }
 
 /// Loads a learner onto `device`.
@@ -197,9 +244,8 @@ pub fn provenance(path: &Path) -> Result<Provenance, CheckpointError> {
 }
 
 fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
-    let data = std::fs::read(path).map_err(|source| CheckpointError::Io {
+    let data = std::fs::read(path).map_err(|source| CheckpointError::Read {
         path: path.to_owned(),
-        action: "cannot read the checkpoint",
         source,
     })?;
     let malformed = |problem: String| CheckpointError::Malformed {
@@ -220,6 +266,10 @@ fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
             let robot = header["robot"].take();
             header["tasks"] = serde_json::json!([{ "robot": robot, "joint_scales": [] }]);
             header["format_version"] = FORMAT_VERSION.into();
+            // A setting of the loader that is gone: it changed nothing of what was learned.
+            if let Some(optimiser) = header["preset"]["optimiser"].as_object_mut() {
+                optimiser.remove("memory_mib");
+            }
         }
         Some(version) if version == u64::from(FORMAT_VERSION) => {}
         _ => {

@@ -105,16 +105,31 @@ impl Dataset {
         hasher: &mut Sha256,
         progress: &dyn Fn(usize, usize),
     ) -> Result<Task, DatasetError> {
-        let paths = logs::one_an_episode(episode::list_runs(dir)?)?;
+        let episode::Episodes {
+            logs: paths,
+            left_out,
+        } = episode::list_episodes(dir)?;
+        if let Some(first) = left_out.first() {
+            log::info!(
+                "{}: {} logs are attempts at episodes of which another is better, and are left out; the first is {}",
+                dir.display(),
+                left_out.len(),
+                first.display()
+            );
+        }
         self.cache.take_in(&paths, progress)?;
         let mut first: Option<(&Path, &RobotOfLogs)> = None;
         let (mut planned, mut random, mut steps) = (Pool::default(), Pool::default(), 0);
         let mut moments = Moments::default();
         let mut measured = false;
         for path in &paths {
-            let Some(entry) = self.cache.entry(path) else {
+            let key = cache::key(path);
+            let Some(entry) = self.cache.entry(&key) else {
                 continue;
             };
+            if let Some(problem) = &entry.problem {
+                log::warn!("{}: {problem}", path.display());
+            }
             let (first_path, first_robot) = *first.get_or_insert((path, &entry.robot));
             logs::same_robot(first_path, first_robot, path, &entry.robot)?;
             let width = entry.robot.joint_names.len();
@@ -135,7 +150,7 @@ impl Dataset {
                 }
                 steps += frames - 1;
                 let usable = Usable {
-                    log: path.clone(),
+                    log: key.clone(),
                     part,
                 };
                 let pool = if entry.planned { &mut planned } else { &mut random };

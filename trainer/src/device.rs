@@ -1,5 +1,8 @@
 //! Where tensors live.
 
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
 use tch::Device;
 
 /// A GPU was asked for and cannot be had.
@@ -8,7 +11,10 @@ use tch::Device;
     "--device cuda: {0}; start with the folder of a CUDA LibTorch 2.11 in LD_LIBRARY_PATH (such as \
      site-packages/torch/lib) on a machine with an NVIDIA GPU, or pass --device cpu"
 )]
-pub struct NoCuda(&'static str);
+pub struct NoCuda(String);
+
+/// What the loader of libraries said, if LibTorch's CUDA half could not be had.
+static NOT_LOADED: OnceLock<String> = OnceLock::new();
 
 /// Loads LibTorch's CUDA half, if there is one: linked is the other half alone, so that one program runs with either. To be
 /// called before the first tensor is made.
@@ -16,7 +22,13 @@ pub fn load_cuda() {
     #[cfg(unix)]
     // SAFETY: a library's initialisers run; those of LibTorch expect nothing.
     unsafe {
-        libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
+        let library = libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
+        if library.is_null() {
+            let said = libc::dlerror();
+            if !said.is_null() {
+                let _ = NOT_LOADED.set(CStr::from_ptr(said).to_string_lossy().into_owned());
+            }
+        }
     }
 }
 
@@ -26,10 +38,11 @@ pub fn load_cuda() {
 /// [`NoCuda`], saying which half of it is missing.
 pub fn cuda() -> Result<Device, NoCuda> {
     if !tch::utils::has_cuda() {
-        return Err(NoCuda("this LibTorch was built without CUDA"));
+        let said = NOT_LOADED.get().map_or("", String::as_str);
+        return Err(NoCuda(format!("this LibTorch has no CUDA half ({said})")));
     }
     if !tch::Cuda::is_available() {
-        return Err(NoCuda("LibTorch finds no GPU"));
+        return Err(NoCuda("LibTorch finds no GPU".to_owned()));
     }
     Ok(Device::Cuda(0))
 }

@@ -24,10 +24,7 @@ pub struct Report {
 
 /// The loss stopped being a number.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "update {update}: `{term}` is {value}, usually {usual}; look at the batch, lower `optimiser.learning_rate`, and resume from the \
-     last checkpoint"
-)]
+#[error("update {update}: `{term}` is {value}, usually {usual}")]
 pub struct Diverged {
     /// Update.
     pub update: u64,

@@ -267,10 +267,15 @@ impl Preset {
         if !(1..=8).contains(&m.image_bits) {
             return refuse("model.image_bits", format!("{} is outside 1 to 8", m.image_bits));
         }
-        if o.length < 2 || l.overshooting_distance >= o.length || l.overshooting_distance < 0 {
+        if !(2..=4096).contains(&o.length) {
+            return refuse("optimiser.length", format!("{} is outside 2 to 4096", o.length));
+        }
+        if !(0..o.length).contains(&l.overshooting_distance) {
             let problem = format!(
-                "{} must be at least 0 and below `optimiser.length` {}",
-                l.overshooting_distance, o.length
+                "{} is outside 0 to {}, the farthest that a chunk of `optimiser.length` {} reaches",
+                l.overshooting_distance,
+                o.length - 1,
+                o.length
             );
             return refuse("loss.overshooting_distance", problem);
         }

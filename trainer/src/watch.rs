@@ -11,21 +11,32 @@ const TIMES: f64 = 100.0;
 /// Losses out of hand in a row that stop a run: one alone is a batch that the model has never seen the like of.
 const IN_A_ROW: usize = 5;
 
+/// Losses before a new one can be called wild. That stops nothing, but nothing is to be gone on from then.
+const FEW: usize = 5;
+
 /// Watches the loss for an explosion.
 #[derive(Debug, Default)]
 pub struct Watch {
     recent: VecDeque<f64>,
     in_a_row: usize,
+    wild: bool,
 }
 
 impl Watch {
+    /// Whether the last loss was a usual one, as far as anybody knows: the weights that gave it can be trained on.
+    pub fn calm(&self) -> bool {
+        !self.wild
+    }
+
     /// Takes the loss of an update; `Some` with the usual loss when it has exploded.
     pub fn exploded(&mut self, loss: f64) -> Option<f64> {
         let mut sorted: Vec<f64> = self.recent.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         let usual = sorted.get(sorted.len() / 2).copied();
+        let wild = usual.filter(|usual| loss.is_nan() || loss > TIMES * usual.abs().max(1.0));
+        self.wild = wild.is_some() && self.recent.len() >= FEW;
         // Until there is a window, nobody knows what is usual.
-        let beyond = usual.filter(|usual| self.recent.len() == WINDOW && loss > TIMES * usual.abs().max(1.0));
+        let beyond = wild.filter(|_| self.recent.len() == WINDOW);
         if beyond.is_some() {
             self.in_a_row += 1;
         } else {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use episode::{Episode, TickRecord, list_runs, read_episode};
+use episode::{Episode, TickRecord, list_episodes, read_episode};
 use parquet::arrow::ArrowWriter;
 use robot::Frame;
 use serde_json::{Map, Value};
@@ -37,7 +37,7 @@ pub struct Exported {
 /// # Errors
 /// [`DatasetError`]; what was written until then is left for a look.
 pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Result<Exported, DatasetError> {
-    let logs = list_runs(runs)?;
+    let logs = list_episodes(runs)?.logs;
     if out.exists() {
         let problem = std::io::ErrorKind::AlreadyExists.into();
         return Err(DatasetError::io(out, "exists; name another folder", problem));

@@ -72,16 +72,25 @@ fn a_flipped_bit_is_noticed_or_harmless() {
 }
 
 #[test]
-fn damage_in_a_late_chunk_keeps_the_ticks_before_it() {
+fn damage_in_a_chunk_costs_that_chunk_alone() {
     let (bytes, ends) = log(6);
     let mut damaged = bytes;
     // Well inside the compressed data of the fourth tick.
     damaged[ends[2] + 200] ^= 0x10;
     let episode = read(&damaged).unwrap();
     check_unaltered(&episode);
-    assert_eq!(episode.ticks.len(), 3);
+    let ticks: Vec<u32> = episode.ticks.iter().map(|tick| tick.tick).collect();
+    assert_eq!(
+        (ticks, episode.intact, episode.complete),
+        (vec![0, 1, 2, 4, 5], 3, false)
+    );
+    // What is trained on does not reach across.
+    assert_eq!(episode.stretches(), [0..3, 3..5]);
     let problem = episode.problem.unwrap();
-    assert!(problem.starts_with("not readable after tick 2: "), "{problem}");
+    assert!(
+        problem.starts_with("not readable after tick 2 up to tick 4: "),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -176,4 +185,38 @@ fn what_was_flushed_is_readable_while_the_log_is_open() {
     assert_eq!(read_episode(&path).unwrap().ticks.len(), 3);
     writer.finish().unwrap();
     assert!(read_episode(&path).unwrap().complete);
+}
+
+/// The same log with pictures that say they are 96 pixels wide.
+fn widened(bytes: &[u8]) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    let mut writer = mcap::Writer::new(&mut out).unwrap();
+    for record in mcap::read::ChunkFlattener::new(bytes).unwrap() {
+        if let mcap::records::Record::Metadata(metadata) = record.unwrap() {
+            writer.write_metadata(&metadata).unwrap();
+        }
+    }
+    for message in mcap::MessageStream::new(bytes).unwrap() {
+        let mut message = message.unwrap();
+        if message.channel.topic == "/capture" {
+            let width = |number: u8| [0x15, number, 0, 0, 0];
+            let mut data = message.data.to_vec();
+            let place = data.windows(5).position(|bytes| bytes == width(64)).unwrap();
+            data[place..place + 5].copy_from_slice(&width(96));
+            message.data = data.into();
+        }
+        writer.write(&message).unwrap();
+    }
+    writer.finish().unwrap();
+    drop(writer);
+    out.into_inner()
+}
+
+#[test]
+fn pictures_of_another_size_are_named() {
+    let (bytes, _) = log(2);
+    let problem = read(&widened(&bytes)).unwrap_err().to_string();
+    for part in ["tick 0", "`width`", "96x64 rgb8", "64x64", "leave this log out"] {
+        assert!(problem.contains(part), "{problem}");
+    }
 }

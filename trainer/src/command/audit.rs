@@ -13,6 +13,9 @@ use trainer::audit::{Alignment, audit};
 pub(crate) struct Audit {
     /// Folder of run logs (*.mcap), searched recursively.
     runs: PathBuf,
+    /// Exit with a failure if a single log has something wrong with it, too.
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Audits.
@@ -43,9 +46,19 @@ pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
     if found.alignment == Alignment::Right {
         text.push_str("actions belong to the pictures they are stored with\n");
     }
+    let findings = found.findings.len();
+    if findings > 0 {
+        let _ = writeln!(
+            text,
+            "{findings} finding(s) above in single logs; training leaves out what it cannot use"
+        );
+    }
     // Whoever reads may have seen enough (`| head`): that is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     match found.alignment {
+        Alignment::Right if arguments.strict && findings > 0 => {
+            bail!("{findings} finding(s) in single logs; remove or record again those that they name")
+        }
         Alignment::Right => Ok(()),
         Alignment::Unclear => bail!(
             "these logs do not tell whether actions belong to their pictures: record a few episodes with \

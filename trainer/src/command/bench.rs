@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use trainer::preset::{Precision, Preset};
 
-use super::{DeviceName, default_threads};
+use super::{DeviceName, at_least_one, default_threads};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Bench {
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
     /// CPU threads.
-    #[arg(long, default_value_t = default_threads())]
+    #[arg(long, default_value_t = default_threads(), value_parser = at_least_one)]
     threads: usize,
     /// Print one JSON object instead of a table.
     #[arg(long)]

@@ -29,7 +29,10 @@ impl Losses {
                 })
                 .flat_map(|line| [line, "\n"])
                 .collect();
-            std::fs::write(path, if update == 0 { String::new() } else { kept }).with_context(name)?;
+            // Never half of it: it is all that there is.
+            let partial = path.with_extension("partial");
+            std::fs::write(&partial, if update == 0 { String::new() } else { kept }).with_context(name)?;
+            std::fs::rename(&partial, path).with_context(name)?;
         }
         let file = OpenOptions::new()
             .create(true)

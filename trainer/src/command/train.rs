@@ -16,7 +16,7 @@ use trainer::strip::{self, OpenLoop};
 use trainer::tensorboard::EventWriter;
 
 use super::losses::Losses;
-use super::{DeviceName, default_threads};
+use super::{DeviceName, at_least_one, default_threads};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -41,13 +41,13 @@ pub(crate) struct Train {
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
     /// CPU threads; results are bit-equal only between runs with the same number.
-    #[arg(long, default_value_t = default_threads())]
+    #[arg(long, default_value_t = default_threads(), value_parser = at_least_one)]
     threads: usize,
     /// Threads that put batches together ahead of time.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     loader_threads: usize,
-    /// Updates between checkpoints.
-    #[arg(long, default_value_t = 250)]
+    /// Updates between checkpoints. The one before the last is kept beside it.
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
 }
 
@@ -170,8 +170,14 @@ fn updates(
     let stop = Arc::new(AtomicBool::new(false));
     let on_interrupt = Arc::clone(&stop);
     ctrlc::set_handler(move || on_interrupt.store(true, Ordering::SeqCst)).context("cannot catch Ctrl-C")?;
-    let mut events = EventWriter::create(&arguments.out.join("tensorboard"))
-        .with_context(|| format!("{}: cannot write TensorBoard events", arguments.out.display()))?;
+    let folder = arguments.out.join("tensorboard");
+    let cannot = || {
+        format!(
+            "{}: cannot write TensorBoard events; free space on its disk, and the same command goes on from the last checkpoint",
+            folder.display()
+        )
+    };
+    let mut events = EventWriter::create(&folder).with_context(cannot)?;
     let save = |learner: &Learner, dataset: &Dataset| {
         let provenance = Provenance::of(
             learner,
@@ -196,6 +202,9 @@ fn updates(
     )
     .context("cannot start a thread that loads batches")?;
     let (begun, mut waited) = (Instant::now(), Duration::ZERO);
+    let pictures = arguments.out.join("open-loop.png");
+    // Whether the last checkpoint has been trained on, and with a usual loss.
+    let mut proven = false;
     while learner.update < until && !stop.load(Ordering::SeqCst) {
         let batch = loader.batch()?.on(learner.model.device);
         let report = match learner.step(&batch) {
@@ -204,15 +213,21 @@ fn updates(
                 losses.flush()?;
                 let kept = arguments.out.join("diverged.safetensors");
                 checkpoint::save_batch(&kept, &batch)?;
-                return Err(diverged).with_context(|| format!("the batch is in {}", kept.display()));
+                let good = good_again(checkpoint_path, proven)?;
+                return Err(diverged).with_context(|| format!("{good}; the batch is in {}", kept.display()));
             }
         };
+        proven |= learner.watch.calm();
         losses.write(&report)?;
         if report.update.is_multiple_of(10) || report.update == until {
-            events.scalars(report.update, report.scalars.iter().copied())?;
+            events
+                .scalars(report.update, report.scalars.iter().copied())
+                .with_context(cannot)?;
             let since = loader.waited();
             waited += since;
-            events.scalars(report.update, [("loader_wait_s", since.as_secs_f64())])?;
+            events
+                .scalars(report.update, [("loader_wait_s", since.as_secs_f64())])
+                .with_context(cannot)?;
             let value = |name| {
                 report
                     .scalars
@@ -231,12 +246,17 @@ fn updates(
             ));
         }
         bar.set_position(report.update);
-        if report.update.is_multiple_of(arguments.checkpoint_every) || report.update == until {
+        let due = report.update.is_multiple_of(arguments.checkpoint_every) && learner.watch.calm();
+        if due || report.update == until {
             losses.flush()?;
             save(learner, dataset)?;
+            proven = false;
         }
-        if report.update.is_multiple_of(1000) || report.update == until {
-            draw(learner, &batch, &mut events, &arguments.out)?;
+        // A loop that stops every few hundred updates need not draw each time.
+        let last =
+            report.update == until && (until >= learner.preset.optimiser.updates || !pictures.exists());
+        if report.update.is_multiple_of(1000) || last {
+            draw(learner, &batch, &mut events, &arguments.out).with_context(cannot)?;
         }
     }
     bar.abandon();
@@ -255,6 +275,27 @@ fn updates(
         100.0 * waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(1e-9)
     );
     Ok(())
+}
+
+/// Leaves a checkpoint that can be gone on from, after the one that was last saved has `proven` so or not, and says which.
+fn good_again(path: &Path, proven: bool) -> anyhow::Result<String> {
+    let kept = if proven {
+        Some(checkpoint::provenance(path)?)
+    } else {
+        checkpoint::step_back(path)?
+    };
+    Ok(match kept {
+        Some(provenance) => format!(
+            "{} is that of update {}, the last that is known to be good; lower `optimiser.learning_rate` or \
+             `optimiser.gradient_clip` before you go on from it, since the same settings would do the same again",
+            path.display(),
+            provenance.update
+        ),
+        None => format!(
+            "{}: no checkpoint is known to be good; name another --out",
+            path.display()
+        ),
+    })
 }
 
 /// Pictures and distributions, for TensorBoard and the report.

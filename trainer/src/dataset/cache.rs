@@ -3,7 +3,7 @@
 //! whenever it is gone or not what it should be.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -20,9 +20,10 @@ use crate::checkpoint::RobotOfLogs;
 const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-/// Logs after which the index is written while it is being built, so that little is lost if that is cut short.
+/// Logs after which the index is written while it is being built, so that little is lost if that is cut short; or a quarter of
+/// those there are, so that writing it does not become all that is done.
 const SAVE_EVERY: usize = 2000;
 
 /// A stretch of frames without a gap.
@@ -50,7 +51,17 @@ pub(super) struct Entry {
     pub(super) planned: bool,
     /// Whether its joints say more than what was asked of them.
     pub(super) measured: bool,
+    /// What is wrong with it, and how many steps it has all the same.
+    pub(super) problem: Option<String>,
     pub(super) stretches: Vec<Stretch>,
+}
+
+impl Entry {
+    /// What its frames take in the file.
+    fn compressed_bytes(&self) -> u64 {
+        let ends = self.stretches.iter().filter_map(|stretch| stretch.ends.last());
+        ends.map(|end| u64::from(*end)).sum()
+    }
 }
 
 /// What the file beside the frames says of them.
@@ -87,19 +98,25 @@ impl Cache {
             .truncate(false)
             .open(&path)
             .map_err(fail("cannot open"))?;
-        if frames.try_lock().is_err() {
-            return Err(DatasetError::CacheInUse { path });
+        match frames.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DatasetError::CacheInUse { path }),
+            Err(TryLockError::Error(source)) => return Err(fail("cannot lock")(source)),
         }
         let there = frames.metadata().map_err(fail("cannot look at"))?.len();
         let index: Option<Index> = std::fs::read(path.with_extension("index"))
             .ok()
             .and_then(|bytes| postcard::from_bytes(&bytes).ok())
             .filter(|index: &Index| index.version == VERSION && index.length <= there);
-        let Index { length, entries, .. } = index.unwrap_or(Index {
-            version: VERSION,
-            length: 0,
-            entries: BTreeMap::new(),
-        });
+        let (mut length, mut entries) =
+            index.map_or_else(Default::default, |index| (index.length, index.entries));
+        entries.retain(|log, _| log.exists());
+        let used: u64 = entries.values().map(Entry::compressed_bytes).sum();
+        if used < length / 2 {
+            // Most of it is of logs that are gone: what is left is read again.
+            length = 0;
+            entries.clear();
+        }
         // What was added after the index was last written belongs to nobody.
         frames.set_len(length).map_err(fail("cannot shorten"))?;
         Ok(Self {
@@ -119,7 +136,7 @@ impl Cache {
         let mut missing = Vec::new();
         for path in paths {
             let stamp = stamp(path)?;
-            let known = self.entries.get(path);
+            let known = self.entries.get(&key(path));
             if known.is_none_or(|entry| (entry.bytes, entry.modified_ns) != stamp) {
                 missing.push((path.as_path(), stamp));
             }
@@ -146,7 +163,7 @@ impl Cache {
                 });
             }
             drop(sender);
-            let mut taken = 0;
+            let (mut taken, mut saved) = (0, 0);
             // Moved in, so that workers see its end whatever happens.
             for (path, digested) in receiver {
                 let added = digested.and_then(|(entry, data)| self.add(path, entry, &data));
@@ -157,8 +174,9 @@ impl Cache {
                 }
                 taken += 1;
                 progress(known + taken, paths.len());
-                if taken.is_multiple_of(SAVE_EVERY) {
+                if taken - saved >= SAVE_EVERY.max(self.entries.len() / 4) {
                     self.save()?;
+                    saved = taken;
                 }
             }
             self.save()
@@ -173,7 +191,7 @@ impl Cache {
             stretch.at += self.length;
         }
         self.length += data.len() as u64;
-        self.entries.insert(path.to_owned(), entry);
+        self.entries.insert(key(path), entry);
         Ok(())
     }
 
@@ -205,9 +223,9 @@ impl Cache {
         write().map_err(|source| self.failed("cannot write the index of", source))
     }
 
-    /// What is known of a log that was taken in.
-    pub(super) fn entry(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path)
+    /// What is known of a log that was taken in, by its [`key`].
+    pub(super) fn entry(&self, key: &Path) -> Option<&Entry> {
+        self.entries.get(key)
     }
 
     /// Copies `out.len() / FRAME_BYTES` frames of `stretch` from frame `start` on. `reader` is the caller's, and is kept
@@ -271,6 +289,11 @@ impl Reader {
     }
 }
 
+/// What a log goes by, from wherever it is named.
+pub(super) fn key(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Size and time of a file.
 fn stamp(path: &Path) -> Result<(u64, i64), DatasetError> {
     let metadata = std::fs::metadata(path).map_err(|source| episode::EpisodeError::Read {
@@ -286,13 +309,6 @@ fn stamp(path: &Path) -> Result<(u64, i64), DatasetError> {
 /// Reads a log and compresses its frames; offsets count from the first of them.
 fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u8>), DatasetError> {
     let log = episode::read_episode(path)?;
-    if let Some(problem) = &log.problem {
-        log::warn!(
-            "{}: using its {} whole steps: {problem}",
-            path.display(),
-            log.ticks.len()
-        );
-    }
     let failed = |source| DatasetError::Cache {
         path: path.to_owned(),
         action: "cannot compress the frames of",
@@ -331,6 +347,10 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
         },
         planned: info.policy.starts_with("planner"),
         measured: super::logs::measured(&log),
+        problem: log
+            .problem
+            .as_ref()
+            .map(|problem| format!("using its {} whole steps: {problem}", log.ticks.len())),
         stretches,
     };
     Ok((entry, data))

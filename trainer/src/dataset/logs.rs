@@ -1,51 +1,11 @@
 //! Which logs are trained on, and whether they can be.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use episode::{Episode, TrainingEpisode};
 
 use super::DatasetError;
 use crate::checkpoint::RobotOfLogs;
-
-/// Of several attempts at an episode (`episode-N.mcap`, `episode-N-2.mcap`, ...) the whole one, or else the longest: what
-/// was cut off and recorded again is not trained on twice.
-pub(super) fn one_an_episode(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut attempts: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    for path in paths {
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let first = match stem
-            .strip_prefix("episode-")
-            .and_then(|rest| rest.split_once('-'))
-        {
-            Some((number, _)) => path.with_file_name(format!("episode-{number}.mcap")),
-            None => path.clone(),
-        };
-        attempts.entry(first).or_default().push(path);
-    }
-    let mut chosen = Vec::with_capacity(attempts.len());
-    for paths in attempts.into_values() {
-        let mut best: Option<((bool, usize), PathBuf)> = None;
-        let alone = paths.len() == 1;
-        for path in paths {
-            let worth = if alone {
-                (false, 0)
-            } else {
-                let log = episode::read_episode(&path)?;
-                (log.complete, log.ticks.len())
-            };
-            if best.as_ref().is_none_or(|(most, _)| worth > *most) {
-                best = Some((worth, path));
-            }
-        }
-        chosen.extend(best.map(|(_, path)| path));
-    }
-    Ok(chosen)
-}
 
 pub(super) fn same_robot(
     first: &Path,

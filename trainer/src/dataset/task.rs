@@ -10,7 +10,7 @@ use crate::checkpoint::TaskOfLogs;
 /// A stretch that is long enough.
 #[derive(Debug)]
 pub(super) struct Usable {
-    /// Its log.
+    /// Its log, as the cache knows it.
     pub(super) log: PathBuf,
     /// Its number in it.
     pub(super) part: usize,

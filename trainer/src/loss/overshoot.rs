@@ -23,7 +23,8 @@ pub(super) struct OpenLoop {
 
 /// Rolls the prior on from the POSTERIOR at some start times, or all, at once as a bigger batch, and compares it at every
 /// distance up to D with the filtered posteriors, the logged rewards and, if asked, the frames. Each distance counts alike,
-/// however many starts reach it (PlaNet equation 7 with all beta_d equal).
+/// however many starts reach it: PlaNet equation 7 with all beta_d equal, beside the loss's own KL, as in the authors' code.
+/// With the paper's beta_1 = D, that KL would be the whole of distance 1, which here is in this mean as well.
 pub(super) fn overshoot(
     model: &WorldModel,
     switches: &LossSwitches,

@@ -26,7 +26,8 @@ impl WorldModel {
             sizes: self.sizes.clone(),
             action,
             device: self.device,
-            convolutions: self.convolutions,
+            // Whatever it was trained in: the graphs hold single precision, and are checked against it.
+            convolutions: Kind::Float,
             // Nothing of it is to be trained on.
             params: Params::on(self.device),
             encoder: all(&self.encoder),

@@ -310,12 +310,22 @@ fn an_episode_that_was_cut_off_and_recorded_again_counts_once() {
     std::fs::write(dir.path().join("episode-002-2.mcap"), &bytes).expect("writes");
     std::fs::write(&whole, &bytes[..bytes.len() / 2]).expect("cuts");
     std::fs::write(dir.path().join("episode-002-3.mcap"), &bytes[..bytes.len() / 3]).expect("cuts");
+    std::fs::write(dir.path().join("episode-002-4.mcap"), b"").expect("was never begun");
     let after = open();
     assert_eq!(
         (after.logs(), after.steps()),
         (before.logs(), before.steps()),
-        "the whole attempt stands for all three"
+        "the whole attempt stands for all four"
     );
+    // Names that only look like attempts are logs of their own.
+    for name in [
+        "episode-2026-01-01.mcap",
+        "episode-left-1.mcap",
+        "episode-left-2.mcap",
+    ] {
+        std::fs::write(dir.path().join(name), &bytes).expect("writes");
+    }
+    assert_eq!(open().logs(), before.logs() + 3);
 }
 
 #[test]

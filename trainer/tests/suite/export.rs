@@ -9,7 +9,7 @@ use trainer::export::{ExportError, export};
 use trainer::learner::Learner;
 use trainer::loss::bin_centre;
 use trainer::model::Latent;
-use trainer::preset::Design;
+use trainer::preset::{Design, Precision};
 use world_model::kernel::INSTRUCTIONS;
 use world_model::{Belief, Bundle, JointScale, NoiseKey, Observation, Rollout};
 
@@ -58,6 +58,19 @@ fn exported(out: &Path, design: Design) -> (Learner, f32) {
     let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
     let error = export(&learner.model, &provenance, &config, true, None, out).expect("exports");
     (learner, error)
+}
+
+#[test]
+fn what_was_trained_in_16_bits_runs_in_32() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let config = config(ROBOT);
+    let mut preset = small();
+    preset.optimiser.convolutions = Precision::Bf16;
+    let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
+    let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
+    let out = dir.path().join("bundle");
+    let error = export(&learner.model, &provenance, &config, true, None, &out).expect("exports");
+    assert!(error < 1e-4, "{error}");
 }
 
 #[test]

@@ -204,6 +204,7 @@ fn a_checkpoint_of_version_1_is_read() {
         own["format_version"] = 1.into();
         own["robot"] = own["tasks"][0]["robot"].take();
         own.as_object_mut().expect("an object").remove("tasks");
+        own["preset"]["optimiser"]["memory_mib"] = 4096.into();
     });
     let (learner, provenance) = trainer::checkpoint::load(&path, tch::Device::Cpu).expect("is read");
     assert_eq!((learner.update, provenance.tasks.len()), (12, 1));

@@ -74,29 +74,52 @@ fn a_run_leaves_pictures_and_a_page() {
     }
 }
 
+/// The weights that a far too high rate leaves behind are saved, as nobody knows them yet, and given up for those before them.
 #[test]
-fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch() {
+fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch_and_a_good_checkpoint() {
     let runs = logs(4, 20);
-    let hot = super::SMALL.replacen("learning_rate: 1.0e-3", "learning_rate: 1.0e9", 1);
-    let (_dir, preset, out) = folder(&hot);
+    let (_dir, preset, out) = folder(super::SMALL);
     let paths = [
         ("--runs", runs.path()),
         ("--preset", preset.as_path()),
         ("--out", out.as_path()),
     ];
+    let first = trainer(&["train", "--threads", "1", "--until", "6"], &paths);
+    assert!(first.status.success());
+    let checkpoint = out.join("checkpoint.safetensors");
+    let good = std::fs::read(&checkpoint).expect("a checkpoint");
+    let hot = super::SMALL.replacen("learning_rate: 1.0e-3", "learning_rate: 1.0e9", 1);
+    std::fs::write(&preset, hot).expect("writes");
     let output = trainer(&["train", "--threads", "1", "--checkpoint-every", "1"], &paths);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        said.contains("diverged.safetensors") && said.contains("update"),
+        said.contains("diverged.safetensors")
+            && said.contains("that of update 6, the last that is known to be good")
+            && said.contains("lower `optimiser.learning_rate`"),
         "{said}"
     );
+    assert!(std::fs::read(&checkpoint).expect("a checkpoint") == good);
     let bytes = std::fs::read(out.join("diverged.safetensors")).expect("the batch");
     let batch = safetensors::SafeTensors::deserialize(&bytes).expect("SafeTensors");
     assert_eq!(batch.tensor("frames").expect("frames").shape(), [6, 4, 3, 64, 64]);
     assert_eq!(batch.tensor("action").expect("actions").shape(), [6, 4, 2]);
-    // The last good checkpoint is still there.
-    trainer::checkpoint::load(&out.join("checkpoint.safetensors"), tch::Device::Cpu).expect("whole");
+    // With the rate of before it goes on as if nothing had been.
+    std::fs::write(&preset, super::SMALL).expect("writes");
+    assert!(trainer(&["train", "--threads", "1"], &paths).status.success());
+    let losses = std::fs::read_to_string(out.join("losses.csv")).expect("losses");
+    let losses: Vec<f64> = losses
+        .lines()
+        .skip(1)
+        .map(|line| {
+            line.split(',')
+                .nth(1)
+                .and_then(|loss| loss.parse().ok())
+                .expect("a loss")
+        })
+        .collect();
+    assert_eq!(losses.len(), 12);
+    assert!(losses.iter().all(|loss| *loss < 10.0 * losses[0]), "{losses:?}");
 }
 
 #[test]
