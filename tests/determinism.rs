@@ -1,8 +1,13 @@
 //! record A == record B, and record A == replay(A).
 
+use controller::lockstep::{self, Labels};
 use controller::replay::{Computed, ReplayError, replay};
 use controller::session::PolicyChoice;
+use episode::Reason;
+use firmware_bridge::Loopback;
 use robot::config::{Pipeline, RolloutBackend};
+use robot::{Frame, JointState, Plant, PlantError};
+use simulator::Simulator;
 
 use crate::{bundle, record, session};
 
@@ -19,6 +24,68 @@ fn two_recordings_with_one_seed_have_the_same_decision_stream() {
         // The comparison can fail: another seed decides otherwise.
         assert_ne!(stream(&a), stream(&other));
     }
+}
+
+/// The simulator, which ends its episode after three periods.
+struct Short(Simulator, u32);
+
+impl Plant for Short {
+    fn joint_count(&self) -> usize {
+        self.0.joint_count()
+    }
+
+    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+        self.1 = 0;
+        Plant::reset(&mut self.0, seed)
+    }
+
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
+        self.1 += 1;
+        Plant::step(&mut self.0, set_point_rad, torque_on, dt_s)
+    }
+
+    fn joints(&self) -> JointState {
+        self.0.joints()
+    }
+
+    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+        Plant::render(&mut self.0, frame)
+    }
+
+    fn reward(&self) -> f32 {
+        self.0.reward()
+    }
+
+    fn ended(&self) -> bool {
+        self.1 >= 15
+    }
+}
+
+#[test]
+fn an_episode_that_ends_by_itself_ends_its_log() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(PolicyChoice::Random, Pipeline::NextTick);
+    let options = session.arm_options().expect("limits");
+    assert_eq!(options.substeps, 5, "fifteen steps are three periods");
+    let plant = Short(
+        Simulator::new(session.task().expect("a task")).expect("simulator"),
+        0,
+    );
+    let mut rig = Loopback::new(plant, &options);
+    let (mut controller, _) = session.live_controller().expect("controller");
+    let log = dir.path().join("episode.mcap");
+    let labels = Labels {
+        log: &log,
+        info: session.info(&controller, 5, 0),
+        attachments: &session.attachments(),
+    };
+    let outcome = lockstep::run(&mut controller, None, &mut rig, 10, None, &labels).expect("runs");
+    assert_eq!((outcome.ticks, outcome.stopped), (3, None));
+    let log = episode::read_episode(&log).expect("a log");
+    assert!(log.complete);
+    assert_eq!(log.ticks.len(), 4);
+    assert_eq!(log.ticks[3].guard.reason, Reason::EpisodeEnd);
+    assert_eq!(log.stretches().first(), Some(&(0..4)), "all of it is trained on");
 }
 
 #[test]

@@ -58,7 +58,7 @@ enum Command {
     Import(datasets::Import),
     /// Make a LeRobotDataset of run logs.
     Export(datasets::Export),
-    /// Measure what a plan costs on this machine.
+    /// Measure what a plan costs on this machine (`plan`), or find the planner that makes the most of it (`tune`).
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Score a model against random actions and against planning on the true simulator.
@@ -172,9 +172,7 @@ impl Episodes {
             .with_context(|| format!("{}: cannot make the folder", self.out.display()))?;
         if self.robot.rig.is_some() {
             // The commands that come after recording take a robot file.
-            let made = self.out.join("robot.ron");
-            std::fs::write(&made, &session.config.text)
-                .with_context(|| format!("{}: cannot write", made.display()))?;
+            keep_robot_file(&self.out.join("robot.ron"), &session.config.text)?;
         }
         Ok(session)
     }
@@ -186,6 +184,31 @@ impl Episodes {
     fn ticks(&self, session: &Session) -> u32 {
         self.ticks.unwrap_or(session.config.episode_ticks)
     }
+}
+
+/// Writes the robot file of a rig, unless there is another one, which somebody may have edited.
+fn keep_robot_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    if !path.exists() {
+        return std::fs::write(path, text).with_context(|| format!("{}: cannot write", path.display()));
+    }
+    let there = std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
+    // Comments name versions of software.
+    let fields = |text: &str| {
+        let lines = text.lines().map(str::trim);
+        lines
+            .filter(|line| !line.starts_with("//"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    if fields(&there) != fields(text) {
+        log::warn!(
+            "{}: is not what --rig makes, and is left as it is; this goes by what --rig makes (pass --robot {} in its place to go \
+             by the file)",
+            path.display(),
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Policies by name.

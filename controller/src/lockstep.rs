@@ -164,7 +164,7 @@ pub fn run(
             commanded: None,
             seq: tick + 1,
         };
-        let last = tick == ticks;
+        let last = tick == ticks || observation.ended;
         let timing = Timing {
             tick,
             edge_ns,

@@ -71,6 +71,14 @@ impl TrueWorld {
         }
     }
 
+    /// Whether the episode has ended by itself.
+    fn ended(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Process(process) => process.plant.ended(),
+        }
+    }
+
     /// Moves by one period; returns its reward.
     fn step(&mut self, from: &SetPoint, to: &SetPoint) -> Result<f32, PlantError> {
         match self {
@@ -118,6 +126,9 @@ pub fn run(
         let next = config.envelope.clamp(&set_point, &cem.first_action()).set_point;
         total += world.step(&set_point, &next)?;
         set_point = next;
+        if world.ended() {
+            break;
+        }
         if tick % 25 == 24 {
             log::debug!("period {} of {ticks}: return so far {total:.1}", tick + 1);
         }

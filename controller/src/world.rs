@@ -26,7 +26,8 @@ impl World {
     pub fn of(config: &Config) -> anyhow::Result<Self> {
         let Some(simulator) = &config.simulator else {
             bail!(
-                "robot `{}` has no `simulator` section: this command needs a simulated arm",
+                "field `simulator` of robot `{}`: there is none, and this command needs a simulated arm; an arm on a cable is \
+                 driven, and its logs are recorded, by `armillary run`",
                 config.name
             );
         };

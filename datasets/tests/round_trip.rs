@@ -77,9 +77,15 @@ fn write_log(
     path
 }
 
+/// Logs below `dir` by their names, in whichever task's folder they are.
+fn logs(dir: &Path) -> Vec<PathBuf> {
+    let mut logs = list_runs(dir).unwrap();
+    logs.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    logs
+}
+
 fn training(dir: &Path) -> Vec<TrainingEpisode> {
-    list_runs(dir)
-        .unwrap()
+    logs(dir)
         .iter()
         .flat_map(|path| read_episode(path).unwrap().training().unwrap())
         .collect()
@@ -118,8 +124,11 @@ fn an_export_comes_back_bit_for_bit() {
 
     let (first, again) = (
         read_episode(&runs.join("log-0.mcap")).unwrap(),
-        read_episode(&back.join("episode-000000.mcap")).unwrap(),
+        read_episode(&back.join("0-task-0/episode-000000.mcap")).unwrap(),
     );
+    // A folder a task, as training takes them.
+    let of_task = |folder: &str| list_runs(&back.join(folder)).unwrap().len();
+    assert_eq!((of_task("0-task-0"), of_task("1-task-1")), (3, 2));
     assert_eq!(again.attachments, first.attachments);
     assert_eq!(
         again.info.joint_calibration_sha256,
@@ -128,7 +137,7 @@ fn an_export_comes_back_bit_for_bit() {
     assert_eq!(again.info.task, first.info.task);
     // The second log was broken in two: episode 3 is the third's.
     for (episode, log) in [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2)] {
-        let back = read_episode(&back.join(format!("episode-{episode:06}.mcap"))).unwrap();
+        let back = read_episode(&logs(&back)[episode]).unwrap();
         assert_eq!(back.info.policy, format!("policy {log}"), "episode {episode}");
     }
     for (a, b) in again.ticks.iter().zip(&first.ticks) {
@@ -193,6 +202,44 @@ fn data_of_others_trains_on_goals_within_their_range() {
         assert_eq!(found.rewards[t], t as f32 / 7.0);
     }
     assert_eq!(found.rewards[0], 0.0);
+}
+
+#[test]
+fn a_joint_without_a_number_is_not_exported() {
+    for (spoil, field) in [
+        (
+            (|tick| tick.capture.position_rad[1] = f32::NAN) as fn(&mut TickRecord),
+            "position_rad",
+        ),
+        (|tick| tick.capture.velocity_rad_s.clear(), "velocity_rad_s"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let [runs, set] = ["runs", "set"].map(|name| dir.path().join(name));
+        write_log(&runs, 0, 12, &info(0), &|tick| {
+            if tick.tick == 5 {
+                spoil(tick);
+            }
+        });
+        let problem = lerobot::export(&runs, &set, &mut |_, _| {})
+            .unwrap_err()
+            .to_string();
+        for part in ["log-0.mcap", field, "at tick 5", "leave this log out"] {
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn an_attempt_that_was_recorded_again_is_exported_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let [runs, set] = ["runs", "set"].map(|name| dir.path().join(name));
+    let log = write_log(&runs, 0, 12, &info(0), &|_| {});
+    fs::copy(&log, runs.join("episode-000003-2.mcap")).unwrap();
+    let bytes = fs::read(&log).unwrap();
+    fs::write(runs.join("episode-000003.mcap"), &bytes[..bytes.len() / 2]).unwrap();
+    fs::remove_file(log).unwrap();
+    let exported = lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+    assert_eq!((exported.logs, exported.frames), (1, 12));
 }
 
 #[test]

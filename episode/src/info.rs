@@ -24,9 +24,9 @@ pub struct EpisodeInfo {
     pub task: String,
     /// Seed of the episode's start pose and target.
     pub episode_seed: u64,
-    /// Who chose the actions: `random`, `planner`, `teleop`, ...
+    /// Who chose the actions: `random`, `planner` (with its noise), `hold`; of imported data `lerobot` or `npz`, or who it says.
     pub policy: String,
-    /// `next-tick` or `immediate`.
+    /// `next_tick` or `immediate`.
     pub pipeline: String,
     /// Seed of the planner's noise.
     pub planner_seed: u64,
@@ -34,7 +34,8 @@ pub struct EpisodeInfo {
     pub period_s: f32,
     /// Joints in the order of every joint vector in the log.
     pub joint_names: Vec<String>,
-    /// Where the reward came from: `simulator`, `tip_goal`, ...
+    /// Where the reward came from: `simulator`; `camera`, beside each picture of a live camera; of imported data the name of the
+    /// field, or `none`.
     pub reward_source: String,
     /// SHA-256 of the robot file, in hexadecimal.
     pub config_sha256: String,

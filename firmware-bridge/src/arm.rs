@@ -192,6 +192,11 @@ impl<P: Plant> SimulatedArm<P> {
         self.plant.reward()
     }
 
+    /// Whether the plant's episode has ended by itself.
+    pub fn ended(&self) -> bool {
+        self.plant.ended()
+    }
+
     /// The firmware's state.
     pub fn state(&self) -> FirmwareState {
         self.firmware.state()

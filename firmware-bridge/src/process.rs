@@ -12,7 +12,7 @@ use robot::{FRAME_BYTES, Frame, JointState, JointVec, Plant, PlantError, joint};
 use serde::Deserialize;
 
 /// What both ends speak.
-const PROTOCOL_VERSION: u32 = 1;
+const PROTOCOL_VERSION: u32 = 2;
 
 /// How long any answer may take: importing a simulator takes seconds, a plan on one minutes at worst.
 const ANSWER_TIMEOUT_MS: u16 = 60_000;
@@ -127,6 +127,7 @@ pub struct ProcessPlant {
     answers: ChildStdout,
     control: JointVec,
     reward: f32,
+    ended: bool,
     outgoing: Vec<u8>,
 }
 
@@ -171,6 +172,7 @@ impl ProcessPlant {
             answers,
             control: JointVec::new(),
             reward: 0.0,
+            ended: false,
             outgoing: Vec::new(),
         };
         plant.spec = plant.greeting()?;
@@ -312,7 +314,7 @@ impl Plant for ProcessPlant {
         self.outgoing.push(b'R');
         self.outgoing.extend(seed.to_le_bytes());
         self.ask("resetting", &mut [])?;
-        self.reward = 0.0;
+        (self.reward, self.ended) = (0.0, false);
         self.control = at_rest(&self.spec.actuators);
         Ok(())
     }
@@ -335,9 +337,11 @@ impl Plant for ProcessPlant {
         self.outgoing.push(b'S');
         self.outgoing
             .extend(self.control.iter().flat_map(|value| value.to_le_bytes()));
-        let mut reward = [0; 4];
-        self.ask("stepping", &mut reward)?;
-        self.reward = f32::from_le_bytes(reward);
+        let mut answer = [0; 5];
+        self.ask("stepping", &mut answer)?;
+        let [a, b, c, d, ended] = answer;
+        self.reward = f32::from_le_bytes([a, b, c, d]);
+        self.ended = ended != 0;
         Ok(())
     }
 
@@ -359,6 +363,10 @@ impl Plant for ProcessPlant {
 
     fn reward(&self) -> f32 {
         self.reward
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Observation {
     pub set_point_rad: JointVec,
     /// The firmware's state.
     pub state: FirmwareState,
+    /// Whether the world ended the episode by itself, with this as the last that is to be seen of it.
+    pub ended: bool,
 }
 
 /// A world in lockstep.
@@ -109,6 +111,7 @@ fn observed(telemetry: Telemetry, reward: f32) -> Observation {
         },
         set_point_rad: telemetry.set_point_rad,
         state: telemetry.state,
+        ended: false,
     }
 }
 

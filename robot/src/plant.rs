@@ -43,6 +43,11 @@ pub trait Plant: Send {
 
     /// The task's reward for the period that ended now.
     fn reward(&self) -> f32;
+
+    /// Whether the episode has ended by itself: nothing that comes after has to do with what is asked for.
+    fn ended(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Plant + ?Sized> Plant for Box<P> {
@@ -68,5 +73,9 @@ impl<P: Plant + ?Sized> Plant for Box<P> {
 
     fn reward(&self) -> f32 {
         (**self).reward()
+    }
+
+    fn ended(&self) -> bool {
+        (**self).ended()
     }
 }

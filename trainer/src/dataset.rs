@@ -121,6 +121,7 @@ impl Dataset {
         let mut first: Option<(&Path, &RobotOfLogs)> = None;
         let (mut planned, mut random, mut steps) = (Pool::default(), Pool::default(), 0);
         let mut moments = Moments::default();
+        let mut rewards = (f32::INFINITY, f32::NEG_INFINITY);
         let mut measured = false;
         for path in &paths {
             let key = cache::key(path);
@@ -144,6 +145,9 @@ impl Dataset {
                 if frames < self.length {
                     continue;
                 }
+                for reward in &stretch.rewards {
+                    rewards = (rewards.0.min(*reward), rewards.1.max(*reward));
+                }
                 if self.joints && width > 0 {
                     logs::all_finite(path, "joints", &stretch.joints, 2 * width)?;
                     moments.add(&stretch.joints, width);
@@ -156,6 +160,13 @@ impl Dataset {
                 let pool = if entry.planned { &mut planned } else { &mut random };
                 pool.add(usable, frames + 1 - self.length);
             }
+        }
+        if rewards.0 == rewards.1 {
+            log::warn!(
+                "{}: all rewards are {}: a model of them can be looked at, but it gives a planner nothing to choose by",
+                dir.display(),
+                rewards.0
+            );
         }
         let Some((_, robot)) = first.filter(|_| steps > 0) else {
             return Err(DatasetError::TooShort {

@@ -31,7 +31,7 @@ pub(crate) struct BenchDmc {
     /// Where the trainer computes: `cpu` or `cuda`.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Episodes of CEM on the true simulator (a quarter of an hour each on two cores).
+    /// Episodes of CEM on the true simulator (cartpole and reacher: a quarter of an hour each on two cores; hours with others).
     #[arg(long, default_value_t = 0)]
     true_simulator: u64,
     /// Print rows of what there is, and run nothing.

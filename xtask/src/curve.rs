@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Point {
     /// Wall time of the loop so far.
     pub(crate) minutes: f64,
-    /// Control periods recorded for training so far (an environment step is a control period: no action repeat).
+    /// Control periods recorded for training so far (environment steps are these times the action repeat).
     pub(crate) agent_steps: u64,
     /// Gradient updates so far.
     pub(crate) updates: u64,

@@ -1,4 +1,4 @@
-//! The learning loop (PlaNet's Algorithm 1) as a loop of the commands a user has with a real arm: record, train,
+//! The learning loop (PlaNet's Algorithm 1) as a loop of the commands a user has: record, train,
 //! export, evaluate. Each finished step is noted; an interrupted loop goes on where it was.
 
 mod plan;

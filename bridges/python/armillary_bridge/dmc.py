@@ -47,7 +47,7 @@ class DmcPlant(Plant):
         steps = 1000 if not np.isfinite(limit) else int(round(limit))
         # Episodes end when the other side says so: past its limit the environment would start another one by itself.
         environment._step_limit = float("inf")
-        self._ended = True
+        self.ended = True
         self.spec = Spec(
             name=name,
             actuators=tuple(
@@ -63,18 +63,18 @@ class DmcPlant(Plant):
         # The task draws from this generator alone.
         self._environment.task.random.seed(np.random.SeedSequence(seed).generate_state(4))
         self._environment.reset()
-        self._ended = False
+        self.ended = False
         # A new episode may bring another model, and so another context to draw in.
         self._environment.physics.model.vis.quality.shadowsize = SHADOW_SIZE
 
     def step(self, control: np.ndarray) -> float:
         total = 0.0
         for _ in range(self.spec.action_repeat):
-            if self._ended:
+            if self.ended:
                 break
             time_step = self._environment.step(control)
             total += float(time_step.reward or 0.0)
-            self._ended = time_step.last()
+            self.ended = time_step.last()
         return total
 
     def render(self) -> np.ndarray:

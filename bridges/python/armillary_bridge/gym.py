@@ -13,7 +13,7 @@ DEFAULT_PERIOD_S = 0.05
 
 
 class GymPlant(Plant):
-    """After an environment has terminated, its state stays and its reward is zero until the next episode."""
+    """After an environment has terminated or was truncated, its state stays and its reward is zero until the next episode."""
 
     def __init__(self, name: str, environment: gymnasium.Env, repeat: int) -> None:
         space = environment.action_space
@@ -22,7 +22,7 @@ class GymPlant(Plant):
         if environment.render_mode != "rgb_array":
             raise ValueError(f"{name}: make it with render_mode='rgb_array', it has {environment.render_mode}")
         self._environment = environment
-        self._ended = True
+        self.ended = True
         limit = environment.spec.max_episode_steps if environment.spec else None
         fps = environment.metadata.get("render_fps")
         step_s = getattr(environment.unwrapped, "dt", None) or (1.0 / fps if fps else DEFAULT_PERIOD_S)
@@ -41,16 +41,16 @@ class GymPlant(Plant):
     def reset(self, seed: int) -> None:
         # Gymnasium takes 31 bits in places; what is cut off would make seeds of evaluation those of training.
         self._environment.reset(seed=int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1))
-        self._ended = False
+        self.ended = False
 
     def step(self, control: np.ndarray) -> float:
         total = 0.0
         for _ in range(self.spec.action_repeat):
-            if self._ended:
+            if self.ended:
                 break
-            _, reward, terminated, _, _ = self._environment.step(control.astype(np.float32))
+            _, reward, terminated, truncated, _ = self._environment.step(control.astype(np.float32))
             total += float(reward)
-            self._ended = bool(terminated)
+            self.ended = bool(terminated or truncated)
         return total
 
     def render(self) -> np.ndarray:

@@ -49,6 +49,8 @@ class Plant(abc.ABC):
     """An environment with a camera. Rewards are summed over the action repeat, as PlaNet does."""
 
     spec: Spec
+    ended: bool = False
+    """Whether the episode has ended by itself, before its `episode_ticks`: its log ends there."""
 
     @abc.abstractmethod
     def reset(self, seed: int) -> None:

@@ -6,7 +6,7 @@ one answer: a status byte, 0 and the payload, or 1, a length (u32) and a message
 | request | payload | answer |
 |---|---|---|
 | `R` reset | seed u64 | |
-| `S` step | controls f32 x actuators | reward f32 |
+| `S` step | controls f32 x actuators | reward f32, 1 byte: 1 if the episode ended by itself |
 | `P` picture | | 64 x 64 x 3 bytes |
 | `F` futures | candidates u32, horizon u32, controls f32 | returns f32 x candidates |
 | `Q` quit | | none: the process ends |
@@ -27,7 +27,7 @@ import numpy as np
 from armillary_bridge.plant import FRAME_SIDE, Plant
 
 MAGIC = b"ARMP"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 def claim_pipe() -> tuple[BinaryIO, BinaryIO]:
@@ -73,7 +73,8 @@ def _answer(plant: Plant, tag: bytes, requests: BinaryIO) -> bytes:
             return b""
         case b"S":
             control = np.frombuffer(_read(requests, 4 * joints), "<f4").astype(np.float64)
-            return struct.pack("<f", plant.step(control))
+            reward = plant.step(control)
+            return struct.pack("<f?", reward, plant.ended)
         case b"P":
             picture = np.asarray(plant.render())
             if picture.shape != (FRAME_SIDE, FRAME_SIDE, 3) or picture.dtype != np.uint8:

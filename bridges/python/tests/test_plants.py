@@ -5,11 +5,13 @@ import struct
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
 from armillary_bridge import open_rig
 from armillary_bridge.futures import REWARDS, stepwise_returns
+from armillary_bridge.gym import GymPlant
 
 TASKS = ["-".join(task) for task in REWARDS]
 
@@ -70,6 +72,34 @@ def test_a_gymnasium_environment_is_a_plant():
         plant.returns(np.zeros((1, 1, 1)))
 
 
+class _Short(gymnasium.Env):
+    """Ends after three steps."""
+
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+    render_mode = "rgb_array"
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.zeros(1, np.float32), 1.0, self.steps == 3, False, {}
+
+    def render(self):
+        return np.zeros((64, 64, 3), np.uint8)
+
+
+def test_an_environment_that_ends_by_itself_says_so():
+    plant = GymPlant("py:short", _Short(), repeat=2)
+    for _ in range(2):
+        plant.reset(1)
+        assert not plant.ended
+        assert plant.step(np.zeros(1)) == 2.0 and not plant.ended
+        assert plant.step(np.zeros(1)) == 1.0 and plant.ended
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -98,11 +128,13 @@ def test_the_pipe():
     assert read(4) == b"ARMP"
     version, length = struct.unpack("<II", read(8))
     spec = json.loads(read(length))
-    assert version == 1 and spec["actuators"] == [{"name": "slide", "low": -1.0, "high": 1.0}]
+    assert version == 2 and spec["actuators"] == [{"name": "slide", "low": -1.0, "high": 1.0}]
     process.stdin.write(b"R" + struct.pack("<Q", 1) + b"S" + struct.pack("<f", 0.5) + b"P" + b"?")
     process.stdin.flush()
     assert read(1) == b"\0"
-    assert read(1) == b"\0" and 0 < struct.unpack("<f", read(4))[0] <= 8
+    assert read(1) == b"\0"
+    reward, ended = struct.unpack("<f?", read(5))
+    assert 0 < reward <= 8 and not ended
     assert read(1) == b"\0" and len(set(read(64 * 64 * 3))) > 10
     assert read(1) == b"\1" and b"protocol version" in read(struct.unpack("<I", read(4))[0])
     process.stdin.write(b"Q")

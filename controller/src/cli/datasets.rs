@@ -1,5 +1,6 @@
 //! `armillary import` and `armillary export`: other people's data sets to run logs, and back.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -52,7 +53,10 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
                 info: dataset.info(),
                 robot_text: text.to_owned(),
             },
-            None => made(from, dataset.info(), dataset.actuators())?,
+            None => {
+                let comment = "Made by `armillary import`: ranges are those of the goals in the data.";
+                made(from, comment, dataset.info(), dataset.actuators())?
+            }
         };
         bar.set_style(ProgressStyle::with_template("{spinner} {pos} frames")?);
         let imported = dataset.import(out, &source, &mut |rows| bar.inc(rows))?;
@@ -78,7 +82,8 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
             reward_source: "reward".to_owned(),
             ..EpisodeInfo::default()
         };
-        let source = made(from, info, &actuators)?;
+        let comment = "Made by `armillary import`: actions are in [-1, 1], as PlaNet and Dreamer keep them.";
+        let source = made(from, comment, info, &actuators)?;
         bar.set_style(ProgressStyle::with_template("{spinner} {pos}/{len} episodes")?);
         let imported = npz::import(&files, out, &source, &mut |done, all| {
             bar.set_length(all as u64);
@@ -91,6 +96,13 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     unfinished.finish()?;
     let out = &arguments.out;
     let Imported { logs, steps, clipped } = imported;
+    let folders: BTreeSet<_> = logs.iter().filter_map(|log| log.parent()).collect();
+    if folders.len() > 1 {
+        println!(
+            "{} tasks, each in a folder of its own: train on one, or give several as --runs",
+            folders.len()
+        );
+    }
     println!(
         "{} episodes, {steps} control periods in {}; {} is their robot file",
         logs.len(),
@@ -138,9 +150,9 @@ impl Unfinished {
 }
 
 /// Description and robot file of data that has none of ours.
-fn made(from: &Path, info: EpisodeInfo, actuators: &[Actuator]) -> anyhow::Result<Source> {
+fn made(from: &Path, comment: &str, info: EpisodeInfo, actuators: &[Actuator]) -> anyhow::Result<Source> {
     let robot_text = Made {
-        comment: "Made by `armillary import`: ranges are those of the actions in the data.",
+        comment,
         name: &info.robot,
         period_s: info.period_s,
         episode_ticks: 100,

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use controller::eval::{Returns, score};
 use controller::lockstep::Outcome;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice};
+use controller::world::World;
 use episode::PlanSource;
 use serde::Serialize;
 
@@ -32,8 +33,9 @@ pub(crate) struct Eval {
     /// Control periods an episode; the robot file's if not given.
     #[arg(long)]
     ticks: Option<u32>,
-    /// Who is scored.
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["agent", "random", "oracle"])]
+    /// Who is scored; agent, random and oracle if not given, but no oracle for a rig, which takes minutes an episode or cannot
+    /// look ahead at all.
+    #[arg(long, value_enum, value_delimiter = ',')]
     agents: Vec<Contender>,
     /// What plans: the model, or the true simulator, which is the same as `--agents oracle`.
     #[arg(long = "planner", value_enum, conflicts_with = "agents")]
@@ -131,6 +133,7 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         .context("--deadline-ms: write a number of milliseconds from 0 on")?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let agents = match arguments.plans_with {
+        None if arguments.agents.is_empty() => &[Contender::Agent, Contender::Random, Contender::Oracle],
         None => arguments.agents.as_slice(),
         Some(PlansWith::Model) => &[Contender::Agent],
         Some(PlansWith::TrueSimulator) => &[Contender::Oracle],
@@ -144,6 +147,14 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         let mut session = arguments
             .robot
             .session(arguments.bundle.as_deref(), policy, pipeline)?;
+        let chosen = !arguments.agents.is_empty() || arguments.plans_with.is_some();
+        if *agent == Contender::Oracle && !chosen && matches!(session.world()?, World::Process(_)) {
+            log::info!(
+                "no oracle, since {} is a rig: --agents oracle asks for it",
+                session.config.name
+            );
+            continue;
+        }
         let oracle_budget = arguments.oracle_budget.of(&session.config);
         session.config.planner = arguments.planner.apply(&session.config.planner)?;
         session.deadline = deadline;

@@ -104,7 +104,9 @@ impl LiveArm {
             .take()
             .context("the camera was lost in an earlier episode")?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let info = session.info(&self.controller, seed, started.as_nanos() as u64);
+        let mut info = session.info(&self.controller, seed, started.as_nanos() as u64);
+        // Simulated or not, it is the camera's server that says it.
+        info.reward_source = "camera".to_owned();
         let attachments = session.attachments();
         let labels = Labels {
             log,

@@ -157,6 +157,7 @@ impl Set {
         let frames = log.frames[stretch].iter().flatten();
         let first_ns = ticks.first().map_or(0, |tick| tick.edge_ns);
         for (index, (tick, frame)) in ticks.iter().zip(frames).enumerate() {
+            self.measured(log, tick)?;
             let next = ticks.get(index + 1);
             let place = Place {
                 episode: self.lengths.len(),
@@ -179,6 +180,29 @@ impl Set {
         self.lengths.push((ticks.len() as u64, self.file, task));
         self.own.policies.push(log.info.policy.clone());
         self.frames += ticks.len() as u64;
+        Ok(())
+    }
+
+    /// A data set has a number for every joint.
+    fn measured(&self, log: &Episode, tick: &TickRecord) -> Result<(), DatasetError> {
+        for (field, values) in [
+            ("position_rad", &tick.capture.position_rad),
+            ("velocity_rad_s", &tick.capture.velocity_rad_s),
+        ] {
+            let missing = |joint: &usize| values.get(*joint).is_none_or(|value| !value.is_finite());
+            if let Some(joint) = (0..self.own.joint_names.len()).find(missing) {
+                let problem = format!(
+                    "joint {} has no number at tick {}",
+                    self.own.joint_names[joint], tick.tick
+                );
+                return Err(DatasetError::field(
+                    &log.path,
+                    field,
+                    problem,
+                    "leave this log out",
+                ));
+            }
+        }
         Ok(())
     }
 

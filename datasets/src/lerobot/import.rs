@@ -226,6 +226,7 @@ impl Dataset {
                 step.reward = reward;
             }
         }
+        let out = &self.folder(out, &recording.task);
         let mut policies = self.own.iter().flat_map(|own| &own.policies);
         match policies.nth(recording.index as usize) {
             None => imported.write(out, source, &recording),
@@ -235,6 +236,25 @@ impl Dataset {
                 imported.write(out, &source, &recording)
             }
         }
+    }
+
+    /// Where the logs of `task` go: of several tasks, each has a folder of its own, as training takes them.
+    fn folder(&self, out: &Path, task: &str) -> PathBuf {
+        if self.tasks.len() < 2 {
+            return out.to_owned();
+        }
+        let number = self
+            .tasks
+            .values()
+            .position(|other| other == task)
+            .unwrap_or_default();
+        let words: Vec<String> = task
+            .split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        let name: String = words.join("-").chars().take(60).collect();
+        out.join(format!("{number}-{name}"))
     }
 
     fn task(&self, rows: &Rows<'_>, row: usize) -> Result<String, DatasetError> {

@@ -24,7 +24,7 @@ pub(crate) fn info() -> EpisodeInfo {
         task: "reach".to_owned(),
         episode_seed: u64::MAX,
         policy: "planner".to_owned(),
-        pipeline: "next-tick".to_owned(),
+        pipeline: "next_tick".to_owned(),
         planner_seed: 1 << 60,
         period_s: 0.05,
         joint_names: vec!["shoulder".to_owned(), "elbow \"two\"".to_owned()],

@@ -129,7 +129,10 @@ impl<P: Plant> Loopback<P> {
         }
         let arm = self.link.stream_mut().arm_mut();
         arm.render(frame)?;
-        Ok(observed(telemetry, arm.reward()))
+        Ok(Observation {
+            ended: arm.ended(),
+            ..observed(telemetry, arm.reward())
+        })
     }
 }
 

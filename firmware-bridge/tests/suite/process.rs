@@ -25,14 +25,18 @@ fn plant(script: &str) -> Result<ProcessPlant, ProcessError> {
     ProcessPlant::spawn("sh:one", Command::new("sh").args(["-c", script]))
 }
 
-/// Takes a reset (9 bytes) and answers it; then as many steps (5 bytes) with a reward of 1, each with a picture (1 byte).
+/// Takes a reset (9 bytes) and answers it; then as many steps (5 bytes) with a reward of 1, each with a picture (1 byte). At the
+/// last of them the episode has ended.
 fn living(steps: usize) -> String {
-    let mut script = greeting(1, SPEC);
+    let mut script = greeting(2, SPEC);
     let picture = format!("head -c 1 >/dev/null; printf '\\000'; head -c {FRAME_BYTES} /dev/zero\n");
     script.push_str("head -c 9 >/dev/null; printf '\\000'\n");
     script.push_str(&picture);
-    for _ in 0..steps {
-        script.push_str("head -c 5 >/dev/null; printf '\\000\\000\\000\\200\\077'\n");
+    for step in 1..=steps {
+        let ended = u8::from(step == steps);
+        script.push_str(&format!(
+            "head -c 5 >/dev/null; printf '\\000\\000\\000\\200\\077\\00{ended}'\n"
+        ));
         script.push_str(&picture);
     }
     script
@@ -74,8 +78,9 @@ fn an_end_in_the_middle_of_an_episode_is_an_error_of_the_rig() {
     let mut rig = Loopback::new(plant(&living(2)).unwrap(), &options);
     let mut frame = Frame::default();
     rig.reset(1, &mut frame).unwrap();
-    for control in [1.5, -1.0] {
+    for (control, ended) in [(1.5, false), (-1.0, true)] {
         let observation = rig.step(&[control], &mut frame).unwrap();
+        assert_eq!(observation.ended, ended);
         assert_eq!(observation.reward, 1.0);
         // What firmware and wire made of it is what was asked for.
         assert_eq!(observation.set_point_rad[..], [control]);
@@ -92,7 +97,7 @@ fn what_the_environment_says_is_passed_on() {
     let problem = plant(&greeting(0, broken)).unwrap_err().to_string();
     assert!(problem.contains(broken), "{problem}");
 
-    let mut script = greeting(1, SPEC);
+    let mut script = greeting(2, SPEC);
     script.push_str("head -c 9 >/dev/null; printf '\\001\\010\\000\\000\\000it broke'\n");
     let problem = plant(&script).unwrap().reset(1).unwrap_err().to_string();
     assert!(problem.contains("resetting: it broke"), "{problem}");
@@ -103,8 +108,8 @@ fn what_is_no_plant_is_refused() {
     for (script, words) in [
         ("echo hello, this is no plant".to_owned(), "greet"),
         (greeting(9, SPEC), "version 9"),
-        (greeting(1, "{}"), "spec cannot be read"),
-        (greeting(1, &SPEC.replace("2.0", "-2.0")), "cannot be driven"),
+        (greeting(2, "{}"), "spec cannot be read"),
+        (greeting(2, &SPEC.replace("2.0", "-2.0")), "cannot be driven"),
         ("true".to_owned(), "waiting for its environment"),
     ] {
         let problem = plant(&script).unwrap_err().to_string();

@@ -165,6 +165,16 @@ fn gaps_frozen_pictures_and_cut_logs_are_named_with_their_tick() {
     let path = episode::list_runs(dir.path()).expect("logs").swap_remove(0);
     let bytes = std::fs::read(&path).expect("reads");
     std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("writes");
-    let found = audit(dir.path(), &|_, _| {}).expect("audits");
-    assert!(!found.findings.is_empty());
+    // Another robot's, and one that was never begun.
+    super::write_log(dir.path(), 900, 20, |info| info.robot = "other".to_owned());
+    std::fs::write(dir.path().join("empty.mcap"), b"").expect("writes");
+    let found = audit(dir.path(), &|_, _| {}).expect("goes on past all of them");
+    let told = |part: &str| {
+        found
+            .findings
+            .iter()
+            .any(|finding| finding.problem.contains(part))
+    };
+    assert!(told("not readable") && told("is of other at") && told("not a run log"));
+    assert_eq!(found.findings.len(), 3);
 }
