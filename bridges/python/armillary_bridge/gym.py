@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Pictures are drawn in memory: nobody need look for a screen, or complain that there is none.
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
 import gymnasium
 import numpy as np
 from PIL import Image

@@ -1,0 +1,172 @@
+//! Requests and answers over a pipe, each within a bounded time.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::error::pipe;
+use super::{Actuator, ProcessError, Spec};
+
+/// What both ends speak.
+const PROTOCOL_VERSION: u32 = 2;
+
+/// How long any answer may take: importing a simulator takes seconds, a plan on one minutes at worst.
+const ANSWER_TIMEOUT_MS: u16 = 60_000;
+
+/// Waits of [`ANSWER_TIMEOUT_MS`] for one answer.
+const ANSWER_WAITS: u32 = 10;
+
+/// How long it may take to end when nothing more is asked of it.
+const ENDING_TIMEOUT_MS: u16 = 2_000;
+
+/// No spec is longer.
+const TEXT_MAX_BYTES: u32 = 1 << 20;
+
+/// A process that answers.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    rig: String,
+    child: Child,
+    requests: Option<ChildStdin>,
+    answers: ChildStdout,
+}
+
+impl Conversation {
+    /// Starts it.
+    pub(super) fn start(rig: &str, command: &mut Command) -> Result<Self, ProcessError> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|source| pipe(rig, "starting it", source))?;
+        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(pipe(rig, "starting it", io::ErrorKind::BrokenPipe.into()));
+        };
+        Ok(Self {
+            rig: rig.to_owned(),
+            child,
+            requests: Some(requests),
+            answers,
+        })
+    }
+
+    /// What the plant says of itself, first of all.
+    pub(super) fn greeting(&mut self) -> Result<Spec, ProcessError> {
+        let rig = self.rig.clone();
+        let mut head = [0; 12];
+        self.read("waiting for its environment", &mut head)?;
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (version, length) = (number(4), number(8));
+        let protocol = |problem: String| ProcessError::Protocol {
+            rig: rig.clone(),
+            problem,
+        };
+        if head[..4] != *b"ARMP" || length > TEXT_MAX_BYTES {
+            return Err(protocol("it does not greet as a plant does".to_owned()));
+        }
+        let mut text = vec![0; length as usize];
+        self.read("reading its spec", &mut text)?;
+        if version == 0 {
+            let message = String::from_utf8_lossy(&text).into_owned();
+            return Err(ProcessError::Environment { rig, message });
+        }
+        if version != PROTOCOL_VERSION {
+            let problem =
+                format!("it speaks version {version} of the protocol, this program {PROTOCOL_VERSION}");
+            return Err(protocol(problem));
+        }
+        let spec: Spec = serde_json::from_slice(&text)
+            .map_err(|error| protocol(format!("its spec cannot be read: {error}")))?;
+        let usable = |actuator: &Actuator| {
+            actuator.low.is_finite() && actuator.high.is_finite() && actuator.low < actuator.high
+        };
+        let count = spec.actuators.len();
+        if count == 0 || count > robot::MAX_JOINTS || !spec.actuators.iter().all(usable) {
+            return Err(protocol(format!(
+                "it has {count} actuators that cannot be driven"
+            )));
+        }
+        Ok(spec)
+    }
+
+    /// Sends `request` and fills `payload` with the answer.
+    pub(super) fn ask(
+        &mut self,
+        doing: &'static str,
+        request: &[u8],
+        payload: &mut [u8],
+    ) -> Result<(), ProcessError> {
+        let Some(requests) = &mut self.requests else {
+            return Err(pipe(&self.rig, doing, io::ErrorKind::BrokenPipe.into()));
+        };
+        requests
+            .write_all(request)
+            .and_then(|()| requests.flush())
+            .map_err(|source| pipe(&self.rig, doing, source))?;
+        let mut status = [0];
+        self.read(doing, &mut status)?;
+        if status[0] == 0 {
+            return self.read(doing, payload);
+        }
+        let mut length = [0; 4];
+        self.read(doing, &mut length)?;
+        let mut text = vec![0; u32::from_le_bytes(length).min(TEXT_MAX_BYTES) as usize];
+        self.read(doing, &mut text)?;
+        Err(ProcessError::Environment {
+            rig: self.rig.clone(),
+            message: format!("{doing}: {}", String::from_utf8_lossy(&text)),
+        })
+    }
+
+    /// Fills `bytes`, waiting for a bounded time.
+    fn read(&mut self, doing: &'static str, bytes: &mut [u8]) -> Result<(), ProcessError> {
+        let fail = |rig: &str, source| Err(pipe(rig, doing, source));
+        let (mut filled, mut waits) = (0, 0);
+        while filled < bytes.len() {
+            let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::from(ANSWER_TIMEOUT_MS)) {
+                Ok(0) if waits + 1 == ANSWER_WAITS => {
+                    return fail(&self.rig, io::ErrorKind::TimedOut.into());
+                }
+                Ok(0) => {
+                    waits += 1;
+                    log::info!("rig `{}`: still {doing}", self.rig);
+                    continue;
+                }
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(errno) => return fail(&self.rig, errno.into()),
+                Ok(_) => {}
+            }
+            match self.answers.read(&mut bytes[filled..]) {
+                Ok(0) => return fail(&self.rig, io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return fail(&self.rig, source),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        // Told to quit, or at the end of its input, it ends; one that hangs is ended.
+        drop(self.requests.take());
+        // Its end of the pipe closes with it; an answer that nobody waited for may still come before.
+        let ended = loop {
+            let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
+            if !matches!(poll(&mut fds, PollTimeout::from(ENDING_TIMEOUT_MS)), Ok(1)) {
+                break false;
+            }
+            if !matches!(self.answers.read(&mut [0; 4096]), Ok(1..)) {
+                break true;
+            }
+        };
+        if !ended {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong with a plant in another process.
+
+use std::io;
+
+use robot::PlantError;
+
+/// Why a plant in another process cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// No interpreter.
+    #[error(
+        "rig `{rig}`: no Python with the package armillary-bridge was found; run `cargo xtask rig` in the repository, or \
+         `pip install './bridges/python[dmc,gym]'` into an environment and start armillary with that one active"
+    )]
+    NoPython {
+        /// What was to be started.
+        rig: String,
+    },
+    /// The pipe broke or stalled.
+    #[error("rig `{rig}`: {doing}: {source}; what it printed above may say why")]
+    Pipe {
+        /// The rig.
+        rig: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The environment refused or failed.
+    #[error("rig `{rig}`: {message}")]
+    Environment {
+        /// The rig.
+        rig: String,
+        /// In its own words.
+        message: String,
+    },
+    /// The other end is not what it should be.
+    #[error(
+        "rig `{rig}`: {problem}; install the package of this release: `pip install --upgrade ./bridges/python`"
+    )]
+    Protocol {
+        /// The rig.
+        rig: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It was asked to move by something else than a control period.
+    #[error(
+        "rig `{rig}` moves by control periods of {period_s} s and was asked for {asked_s} s; write `period_s: {period_s}` \
+         and `substeps: 1` into the robot file"
+    )]
+    Period {
+        /// The rig.
+        rig: String,
+        /// What it can.
+        period_s: f32,
+        /// What it was asked for.
+        asked_s: f32,
+    },
+}
+
+impl From<ProcessError> for PlantError {
+    fn from(error: ProcessError) -> Self {
+        Self::new(error)
+    }
+}
+
+pub(super) fn pipe(rig: &str, doing: &'static str, source: io::Error) -> ProcessError {
+    ProcessError::Pipe {
+        rig: rig.to_owned(),
+        doing,
+        source,
+    }
+}
