@@ -161,6 +161,8 @@ impl Episodes {
         }
         let pipeline = pipeline.map(Into::into);
         let mut session = self.robot.session(self.bundle.as_deref(), policy, pipeline)?;
+        // With the planner of the rig, whatever this recording plans with.
+        let made = session.config.text.clone();
         if planner.any() {
             let path = self.robot.robot.clone().unwrap_or_else(|| "robot.ron".into());
             let planner = planner.apply(&session.config.planner)?;
@@ -172,7 +174,7 @@ impl Episodes {
             .with_context(|| format!("{}: cannot make the folder", self.out.display()))?;
         if self.robot.rig.is_some() {
             // The commands that come after recording take a robot file.
-            keep_robot_file(&self.out.join("robot.ron"), &session.config.text)?;
+            keep_robot_file(&self.out.join("robot.ron"), &made)?;
         }
         Ok(session)
     }

@@ -169,7 +169,9 @@ fn episode<B: JointBus>(
     } = rig;
     let clock = SystemClock::default();
     let mut frame = Frame::default();
-    camera.reset(labels.info.episode_seed, &mut frame)?;
+    attend(bus, signals, || {
+        camera.reset(labels.info.episode_seed, &mut frame)
+    })?;
     bus.handshake()?;
     let first = first_telemetry(bus, &clock)?;
     check_pose(&first, config.joint_count())?;

@@ -48,7 +48,8 @@ pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
         embedding: vec![0.0; bundle.image_embedding()],
         ..Captured::default()
     };
-    for (tick, row) in log.ticks.iter().enumerate() {
+    // Up to what cannot be read: a row is the consequence of the one before.
+    for (tick, row) in log.ticks[..log.intact].iter().enumerate() {
         if let Some(frame) = &log.frames[tick] {
             held.frame.copy_from(frame);
             encoder.encode(frame, &mut held.embedding);

@@ -166,7 +166,17 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     let mut encoder = bundle.as_ref().map(Bundle::encoder).transpose()?;
     let embedding = bundle.as_ref().map_or(0, Bundle::image_embedding);
     let mut controller = Controller::new(&config, pipeline, filter, policy, embedding);
-    let first = log.ticks.first().ok_or_else(|| unusable("holds no whole tick"))?;
+    if let Some(problem) = &log.problem {
+        log::warn!(
+            "{}: only its first {} ticks: {problem}",
+            path.display(),
+            log.intact
+        );
+    }
+    let intact = &log.ticks[..log.intact];
+    let first = intact
+        .first()
+        .ok_or_else(|| unusable("holds no whole tick before what cannot be read"))?;
     // With `next-tick` the first command holds the start pose; with `immediate` the arm stands where it was measured.
     let start = match pipeline {
         Pipeline::NextTick => &first.actuate.set_point_rad,
@@ -175,7 +185,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     controller.reset(start, log.info.planner_seed);
     let clock = SystemClock::default();
     let mut reproduced = 0;
-    for (row, frame) in log.ticks.iter().zip(&log.frames).take(log.intact) {
+    for (row, frame) in intact.iter().zip(&log.frames) {
         let mut world = LoggedWorld {
             row,
             frame: frame.as_ref(),

@@ -65,6 +65,7 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
             Found::Metadata { .. } => {}
             Found::Damage => {
                 damaged_at.get_or_insert(gathering.ticks.len());
+                gathering.interrupted();
             }
             Found::Attachment { name, data } => attachments.push((name.to_owned(), data.to_owned())),
             Found::Message {
@@ -184,6 +185,8 @@ struct Gathering {
     frame: Option<Frame>,
     /// A bit for each channel of the tick at hand that has been seen.
     seen: u16,
+    /// Whether the next tick may have begun in what cannot be read.
+    torn: bool,
 }
 
 impl Gathering {
@@ -199,6 +202,13 @@ impl Gathering {
         Channel::Actuate,
         Channel::Record,
     ];
+
+    /// Something is missing here: what was begun is not finished.
+    fn interrupted(&mut self) {
+        self.tick = TickRecord::default();
+        self.frame = None;
+        (self.seen, self.torn) = (0, true);
+    }
 
     fn take(&mut self, channel: Channel, sequence: u32, data: &[u8]) -> Result<(), BadMessage> {
         if self.tick.tick != sequence {
@@ -232,10 +242,15 @@ impl Gathering {
         }
         self.seen |= 1 << channel as u16;
         if channel == Channel::Record {
+            let torn = std::mem::take(&mut self.torn);
             if let Some(lacking) = Self::REQUIRED
                 .iter()
                 .find(|channel| self.seen & (1 << **channel as u16) == 0)
             {
+                if torn {
+                    // Its beginning was in what cannot be read.
+                    return Ok(());
+                }
                 return Err(BadMessage::Damaged(format!(
                     "the tick has no message on {}",
                     lacking.topic()

@@ -73,7 +73,12 @@ pub struct Audit {
 /// # Errors
 /// [`DatasetError`] if there are none.
 pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, DatasetError> {
-    let paths = episode::list_runs(dir)?;
+    // Of several attempts the one that training takes; all of them, if it cannot be told which.
+    let paths = match episode::list_episodes(dir) {
+        Ok(episodes) => episodes.logs,
+        Err(EpisodeError::NoRuns { dir }) => return Err(EpisodeError::NoRuns { dir }.into()),
+        Err(_) => episode::list_runs(dir)?,
+    };
     let mut found = Audit {
         logs: paths.len(),
         ticks: 0,

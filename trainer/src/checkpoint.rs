@@ -109,13 +109,12 @@ pub fn widest_action(tasks: &[TaskOfLogs]) -> usize {
         .unwrap_or(0)
 }
 
-/// Where [`save`] keeps the checkpoint before the one under `path`.
+/// Where [`keep`] puts a checkpoint.
 pub fn before(path: &Path) -> PathBuf {
     path.with_extension("before.safetensors")
 }
 
-/// Saves `learner` to `path`: temporary file, fsync, rename. The checkpoint that was there is kept beside it ([`before`]): by the
-/// time of another one it has shown that it can be trained on, which a new one has not.
+/// Saves `learner` to `path`: temporary file, fsync, rename.
 ///
 /// # Errors
 /// [`CheckpointError::Io`]; the file under `path` is then still the old one.
@@ -160,20 +159,26 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
         let _ = std::fs::remove_file(&partial);
     }
     written?;
-    if path.exists() {
-        keep(path, &before(path)).map_err(fail("cannot keep the checkpoint before it"))?;
-    }
     std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
 }
 
-/// A second name for the file under `path`, which is never without one.
-fn keep(path: &Path, name: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(name) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // Not every file system has links.
-    std::fs::hard_link(path, name).or_else(|_| std::fs::copy(path, name).map(|_| ()))
+/// Keeps the checkpoint under `path` beside the next one ([`before`]): for one that has shown that it can be trained on, which
+/// a new one has not.
+///
+/// # Errors
+/// [`CheckpointError::Io`]; the file under `path` is where it was.
+pub fn keep(path: &Path) -> Result<(), CheckpointError> {
+    let name = before(path);
+    let kept = match std::fs::remove_file(&name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        // Not every file system has links.
+        _ => std::fs::hard_link(path, &name).or_else(|_| std::fs::copy(path, &name).map(|_| ())),
+    };
+    kept.map_err(|source| CheckpointError::Io {
+        path: name,
+        action: "cannot keep the checkpoint before the next",
+        source,
+    })
 }
 
 /// Puts the checkpoint before the one under `path` in its place, once that one has turned out not to be one to go on from.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use trainer::checkpoint::{self, Provenance, TaskOfLogs};
+use trainer::checkpoint::{self, CheckpointError, Provenance, TaskOfLogs};
 use trainer::dataset::{Dataset, Loader};
 use trainer::learner::Learner;
 use trainer::loss::Batch;
@@ -178,7 +178,11 @@ fn updates(
         )
     };
     let mut events = EventWriter::create(&folder).with_context(cannot)?;
-    let save = |learner: &Learner, dataset: &Dataset| {
+    // One that has not been trained on takes nobody's place.
+    let save = |learner: &Learner, dataset: &Dataset, proven: bool| {
+        if proven && checkpoint_path.exists() {
+            checkpoint::keep(checkpoint_path)?;
+        }
         let provenance = Provenance::of(
             learner,
             &dataset.tasks(),
@@ -213,7 +217,8 @@ fn updates(
                 losses.flush()?;
                 let kept = arguments.out.join("diverged.safetensors");
                 checkpoint::save_batch(&kept, &batch)?;
-                let good = good_again(checkpoint_path, proven)?;
+                // Whatever becomes of checkpoints, what went wrong is said.
+                let good = good_again(checkpoint_path, proven).unwrap_or_else(|error| error.to_string());
                 return Err(diverged).with_context(|| format!("{good}; the batch is in {}", kept.display()));
             }
         };
@@ -249,20 +254,20 @@ fn updates(
         let due = report.update.is_multiple_of(arguments.checkpoint_every) && learner.watch.calm();
         if due || report.update == until {
             losses.flush()?;
-            save(learner, dataset)?;
+            save(learner, dataset, proven)?;
             proven = false;
         }
         // A loop that stops every few hundred updates need not draw each time.
         let last =
             report.update == until && (until >= learner.preset.optimiser.updates || !pictures.exists());
         if report.update.is_multiple_of(1000) || last {
-            draw(learner, &batch, &mut events, &arguments.out).with_context(cannot)?;
+            draw(learner, &batch, &mut events, &arguments.out, &cannot)?;
         }
     }
     bar.abandon();
     if stop.load(Ordering::SeqCst) {
         losses.flush()?;
-        save(learner, dataset)?;
+        save(learner, dataset, proven)?;
         bail!(
             "interrupted at update {}; the same command goes on from there",
             learner.update
@@ -278,8 +283,12 @@ fn updates(
 }
 
 /// Leaves a checkpoint that can be gone on from, after the one that was last saved has `proven` so or not, and says which.
-fn good_again(path: &Path, proven: bool) -> anyhow::Result<String> {
-    let kept = if proven {
+fn good_again(path: &Path, proven: bool) -> Result<String, CheckpointError> {
+    let kept = if !path.exists() {
+        return Ok(
+            "it comes before the first checkpoint; lower `optimiser.learning_rate` or `optimiser.gradient_clip`".to_owned(),
+        );
+    } else if proven {
         Some(checkpoint::provenance(path)?)
     } else {
         checkpoint::step_back(path)?
@@ -299,9 +308,17 @@ fn good_again(path: &Path, proven: bool) -> anyhow::Result<String> {
 }
 
 /// Pictures and distributions, for TensorBoard and the report.
-fn draw(learner: &Learner, batch: &Batch, events: &mut EventWriter, out: &Path) -> anyhow::Result<()> {
+fn draw(
+    learner: &Learner,
+    batch: &Batch,
+    events: &mut EventWriter,
+    out: &Path,
+    cannot: &dyn Fn() -> String,
+) -> anyhow::Result<()> {
     for (name, parameter) in learner.model.params.entries() {
-        events.histogram(learner.update, name, &checkpoint::numbers(parameter))?;
+        events
+            .histogram(learner.update, name, &checkpoint::numbers(parameter))
+            .with_context(cannot)?;
     }
     if !learner.model.sizes.observation.pixels() {
         // It has no pictures in mind.
@@ -317,7 +334,9 @@ fn draw(learner: &Learner, batch: &Batch, events: &mut EventWriter, out: &Path) 
             strip::traversal(&learner.model, batch, 8)?,
         ),
     ] {
-        events.picture(learner.update, tag, &picture.bytes, picture.width, picture.height)?;
+        events
+            .picture(learner.update, tag, &picture.bytes, picture.width, picture.height)
+            .with_context(cannot)?;
         let path = out.join(file);
         std::fs::write(&path, &picture.bytes).with_context(|| format!("{}: cannot write", path.display()))?;
     }

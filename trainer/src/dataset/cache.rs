@@ -113,7 +113,8 @@ impl Cache {
         entries.retain(|log, _| log.exists());
         let used: u64 = entries.values().map(Entry::compressed_bytes).sum();
         if used < length / 2 {
-            // Most of it is of logs that are gone: what is left is read again.
+            // Most of it is of logs that are gone: what is left is read again. An index must not outlive what it points into.
+            let _ = std::fs::remove_file(path.with_extension("index"));
             length = 0;
             entries.clear();
         }

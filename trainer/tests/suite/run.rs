@@ -84,11 +84,20 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_batch_and_a_good_checkpo
         ("--preset", preset.as_path()),
         ("--out", out.as_path()),
     ];
+    let hot = super::SMALL.replacen("learning_rate: 1.0e-3", "learning_rate: 1.0e9", 1);
+    std::fs::write(&preset, &hot).expect("writes");
+    // Before there is any checkpoint, too, it is said what went wrong.
+    let never = trainer(&["train", "--threads", "1"], &paths);
+    let said = String::from_utf8_lossy(&never.stderr);
+    assert!(
+        said.contains("before the first checkpoint") && said.contains("usually a number"),
+        "{said}"
+    );
+    std::fs::write(&preset, super::SMALL).expect("writes");
     let first = trainer(&["train", "--threads", "1", "--until", "6"], &paths);
     assert!(first.status.success());
     let checkpoint = out.join("checkpoint.safetensors");
     let good = std::fs::read(&checkpoint).expect("a checkpoint");
-    let hot = super::SMALL.replacen("learning_rate: 1.0e-3", "learning_rate: 1.0e9", 1);
     std::fs::write(&preset, hot).expect("writes");
     let output = trainer(&["train", "--threads", "1", "--checkpoint-every", "1"], &paths);
     let said = String::from_utf8_lossy(&output.stderr);
