@@ -22,7 +22,7 @@ pub(crate) struct BenchTrain {
     #[arg(long, default_value_t = 8)]
     updates: u64,
     /// Rounds; in each, everyone takes a turn.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 13)]
     rounds: usize,
     /// Where the numbers go, as JSON.
     #[arg(long, default_value = "out/bench-train.json")]
