@@ -131,29 +131,9 @@ pub fn e_stop_if_asked(bus: &mut dyn JointBus, signals: &Signals) -> bool {
 /// whatever happened. Gives camera and encoder back unless they were lost.
 ///
 /// # Errors
-/// [`EpisodeRunError`]; the arm has then been told to stop, and its firmware stops by itself if it could not be told.
+/// [`EpisodeRunError`]; the arm has then been told to stop, or was never commanded, and its firmware stops by itself if it could
+/// not be told. An emergency stop asked for while an episode could not begin is left to the caller ([`e_stop_if_asked`]).
 pub fn run<B: JointBus>(
-    config: &Config,
-    controller: &mut Controller,
-    rig: Rig<'_, B>,
-    embedding: usize,
-    ticks: u32,
-    labels: &Labels<'_>,
-    signals: &Signals,
-) -> Result<(Outcome, FrameSocket, Option<Encoder>), EpisodeRunError> {
-    let Rig { bus, camera, encoder } = rig;
-    let hardware = Rig {
-        bus: &mut *bus,
-        camera,
-        encoder,
-    };
-    let result = episode(config, controller, hardware, embedding, ticks, labels, signals);
-    // Asked for before the first tick, after the last, or where no tick came to be.
-    e_stop_if_asked(bus, signals);
-    result
-}
-
-fn episode<B: JointBus>(
     config: &Config,
     controller: &mut Controller,
     rig: Rig<'_, B>,

@@ -48,10 +48,7 @@ pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
     }
     let findings = found.findings.len();
     if findings > 0 {
-        let _ = writeln!(
-            text,
-            "{findings} finding(s) above in single logs; training leaves out what it cannot use"
-        );
+        let _ = writeln!(text, "{findings} finding(s) above, in single logs");
     }
     // Whoever reads may have seen enough (`| head`): that is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
