@@ -227,3 +227,36 @@ fn a_planner_that_dies_gives_no_plan() {
         assert!(row.action.iter().all(|action| action.is_finite()));
     }
 }
+
+#[test]
+fn a_planner_that_never_ends_a_plan_is_given_up_and_stays_so() {
+    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    let gate = Arc::new(Gate::default());
+    let stalling = Stalling {
+        rollout: Box::new(bundle.scalar_rollout()),
+        gate: Arc::clone(&gate),
+    };
+    let imagination = Imagination::of(vec![Box::new(stalling)], UNIT).expect("no thread is needed");
+    let budget = budget(&config, Method::Planet);
+    let planner = Planner::with(imagination, bundle.dimensions().action, &budget);
+    let blank = Belief::initial(&bundle.dimensions());
+    let mut background =
+        Background::start(planner, config.envelope.clone(), blank.clone()).expect("a thread");
+    let _opened = OpenAtEnd(Arc::clone(&gate));
+    background.reset(1);
+    let (clock, home) = (SystemClock::default(), config.envelope.home());
+    let limit = Limit::Deadline(&clock, clock.now_ns() + 30 * MS);
+    let row = background.plan(0, &home, &blank, &config.envelope, limit);
+    assert_eq!(row.source, PlanSource::Tail, "late, and still hoped for");
+    wait_until(|| gate.waiting.load(Ordering::SeqCst));
+    // The next episode is not begun with a planner that is still at the last one: after seconds, without it.
+    background.reset(2);
+    let row = background.plan(0, &home, &blank, &config.envelope, Limit::None);
+    assert_eq!(row.source, PlanSource::Lost);
+    // A late return does not bring it back: what it holds is of another episode.
+    gate.open(1);
+    wait_until(|| gate.passed.load(Ordering::SeqCst) == 1);
+    let row = background.plan(1, &home, &blank, &config.envelope, Limit::None);
+    assert_eq!(row.source, PlanSource::Lost);
+}
