@@ -5,6 +5,7 @@ mod alignment;
 mod background;
 mod bad_bundle;
 mod beliefs;
+mod controls;
 mod deadline;
 mod determinism;
 mod envelope;

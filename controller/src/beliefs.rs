@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use episode::{Episode, TickRecord};
 use robot::config::Pipeline;
-use robot::{Config, SetPoint, SystemClock, joint};
-use world_model::{Belief, Bundle};
+use robot::{Config, Frame, JointVec, SetPoint, SystemClock, joint};
+use world_model::{Belief, Bundle, Encoder};
 
 use crate::capture::Captured;
 use crate::filter::BeliefFilter;
@@ -20,82 +21,149 @@ pub struct Situation {
     pub from: SetPoint,
 }
 
+/// A control period as the filter went through it.
+#[derive(Debug, Clone)]
+pub struct Period {
+    /// The action that led into it.
+    pub action: JointVec,
+    /// What was believed in it.
+    pub belief: Belief,
+}
+
+/// The filter, going through a log as the controller went through the episode.
+#[derive(Debug)]
+pub struct Recollection {
+    config: Config,
+    next_tick: bool,
+    filter: BeliefFilter,
+    encoder: Encoder,
+    held: Captured,
+    clock: SystemClock,
+    sent: JointVec,
+    from: Option<SetPoint>,
+    start: JointVec,
+    expected: u32,
+}
+
+impl Recollection {
+    /// Before the first row of `log`, which lies at `path`.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the log is of a robot that the bundle does not fit.
+    pub fn of(path: &Path, log: &Episode, bundle: &Bundle) -> Result<Self, ReplayError> {
+        let text = attachment(log, "robot.ron").ok_or_else(|| ReplayError::Unusable {
+            path: path.to_owned(),
+            problem: "holds no robot file".to_owned(),
+        })?;
+        let config = Config::parse(path, text)?;
+        bundle.check_robot(&config)?;
+        let next_tick = log.info.pipeline != pipeline_name(Pipeline::Immediate);
+        // Where the first command holds it, or it stood.
+        let start = log
+            .ticks
+            .first()
+            .map(|row| match next_tick {
+                true => row.actuate.set_point_rad.clone(),
+                false => row.capture.position_rad.clone(),
+            })
+            .unwrap_or_default();
+        Ok(Self {
+            next_tick,
+            filter: BeliefFilter::new(bundle)?,
+            encoder: bundle.encoder()?,
+            held: Captured {
+                embedding: vec![0.0; bundle.image_embedding()],
+                ..Captured::default()
+            },
+            clock: SystemClock::default(),
+            sent: joint::zeros(config.joint_count()),
+            from: None,
+            start,
+            expected: 0,
+            config,
+        })
+    }
+
+    /// Goes on to `row`, through periods without one. `each` hears of every period, in order.
+    pub fn see(&mut self, row: &TickRecord, frame: Option<&Frame>, each: &mut dyn FnMut(Period)) {
+        // As the controller does: periods without a tick end a move, and hold.
+        for _ in self.expected..row.tick {
+            self.filter.advance(&self.sent);
+            each(self.period());
+            let holds = self.from.as_ref().map_or(&self.start, |from| &from.position_rad);
+            self.sent = self.config.envelope.standing_action(holds);
+        }
+        self.expected = row.tick + 1;
+        // An arm that stopped by itself, or refused a command, is picked up where it holds.
+        let holds = &row.capture.arm_set_point_rad;
+        if row.tick > 0 && row.capture.arm_disobeyed() && holds.len() == self.sent.len() {
+            self.sent = self.config.envelope.standing_action(holds);
+            self.from = Some(SetPoint::at_rest(holds.clone()));
+        }
+        let fresh = row.capture.fresh && frame.is_some();
+        if let Some(frame) = frame.filter(|_| fresh) {
+            self.held.frame.copy_from(frame);
+            crate::encode::embed(Some(&mut self.encoder), &mut self.held, &self.clock);
+        }
+        (self.held.joints, self.held.arm) = (row.capture.joints(), row.capture.arm);
+        self.filter.update(&self.sent, &self.held, fresh);
+        each(self.period());
+    }
+
+    fn period(&self) -> Period {
+        Period {
+            action: self.sent.clone(),
+            belief: self.filter.belief().clone(),
+        }
+    }
+
+    /// The newest frame.
+    pub fn frame(&self) -> &Frame {
+        &self.held.frame
+    }
+
+    /// Carries out what `row`, which it has seen, decided. What a planner was asked then.
+    pub fn carry_out(&mut self, row: &TickRecord) -> Situation {
+        let begins = self
+            .from
+            .take()
+            .unwrap_or_else(|| SetPoint::at_rest(row.actuate.set_point_rad.clone()));
+        let after = if row.actuate.sent {
+            SetPoint {
+                position_rad: row.actuate.set_point_rad.clone(),
+                ..self.config.envelope.clamp(&begins, &row.actuate.action).set_point
+            }
+        } else {
+            SetPoint::at_rest(row.actuate.set_point_rad.clone())
+        };
+        self.sent.clone_from(&row.actuate.action);
+        self.from = Some(after.clone());
+        if self.next_tick {
+            Situation {
+                belief: self.filter.predict(&self.sent).clone(),
+                from: after,
+            }
+        } else {
+            Situation {
+                belief: self.filter.belief().clone(),
+                from: begins,
+            }
+        }
+    }
+}
+
 /// The situations of an episode, in order, as this bundle sees them.
 ///
 /// # Errors
 /// [`ReplayError`] if the log cannot be read, or is of a robot that the bundle does not fit.
 pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayError> {
     let log = episode::read_episode(path)?;
-    let text = attachment(&log, "robot.ron").ok_or_else(|| ReplayError::Unusable {
-        path: path.to_owned(),
-        problem: "holds no robot file".to_owned(),
-    })?;
-    let config = Config::parse(path, text)?;
-    bundle.check_robot(&config)?;
-    let next_tick = log.info.pipeline != pipeline_name(Pipeline::Immediate);
-    let mut filter = BeliefFilter::new(bundle)?;
-    let mut encoder = bundle.encoder()?;
-    let mut held = Captured {
-        embedding: vec![0.0; bundle.image_embedding()],
-        ..Captured::default()
-    };
-    let clock = SystemClock::default();
-    let mut sent = joint::zeros(config.joint_count());
-    let mut from: Option<SetPoint> = None;
-    let mut expected = 0;
-    // Where the first command holds it, or it stood.
-    let start = log
-        .ticks
-        .first()
-        .map(|row| match next_tick {
-            true => row.actuate.set_point_rad.clone(),
-            false => row.capture.position_rad.clone(),
+    let mut recollection = Recollection::of(path, &log, bundle)?;
+    let rows = log.ticks.iter().zip(&log.frames).take(log.intact);
+    Ok(rows
+        .map(|(row, frame)| {
+            recollection.see(row, frame.as_ref(), &mut |_| {});
+            recollection.carry_out(row)
         })
-        .unwrap_or_default();
-    let mut situations = Vec::with_capacity(log.ticks.len());
-    for (row, frame) in log.ticks.iter().zip(&log.frames).take(log.intact) {
-        // As the controller does: periods without a tick end a move, and hold.
-        for _ in expected..row.tick {
-            filter.advance(&sent);
-            let holds = from.as_ref().map_or(&start, |from| &from.position_rad);
-            sent = config.envelope.standing_action(holds);
-        }
-        expected = row.tick + 1;
-        // An arm that stopped by itself, or refused a command, is picked up where it holds.
-        let holds = &row.capture.arm_set_point_rad;
-        if row.tick > 0 && row.capture.arm_disobeyed() && holds.len() == sent.len() {
-            sent = config.envelope.standing_action(holds);
-            from = Some(SetPoint::at_rest(holds.clone()));
-        }
-        let fresh = row.capture.fresh && frame.is_some();
-        if let Some(frame) = frame.as_ref().filter(|_| fresh) {
-            held.frame.copy_from(frame);
-            crate::encode::embed(Some(&mut encoder), &mut held, &clock);
-        }
-        (held.joints, held.arm) = (row.capture.joints(), row.capture.arm);
-        filter.update(&sent, &held, fresh);
-        let begins = from.unwrap_or_else(|| SetPoint::at_rest(row.actuate.set_point_rad.clone()));
-        let after = if row.actuate.sent {
-            SetPoint {
-                position_rad: row.actuate.set_point_rad.clone(),
-                ..config.envelope.clamp(&begins, &row.actuate.action).set_point
-            }
-        } else {
-            SetPoint::at_rest(row.actuate.set_point_rad.clone())
-        };
-        sent.clone_from(&row.actuate.action);
-        situations.push(if next_tick {
-            Situation {
-                belief: filter.predict(&sent).clone(),
-                from: after.clone(),
-            }
-        } else {
-            Situation {
-                belief: filter.belief().clone(),
-                from: begins,
-            }
-        });
-        from = Some(after);
-    }
-    Ok(situations)
+        .collect())
 }

@@ -21,6 +21,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
 use controller::world;
+use episode::{Episode, EpisodeInfo};
 use planner::PlannerOptions;
 use robot::Config;
 use robot::config::{Pipeline, edit};
@@ -269,19 +270,46 @@ fn log_path(dir: &Path, seed: u64) -> PathBuf {
         .unwrap_or_default()
 }
 
-/// Whether a folder holds a whole log of an episode seed, under whatever attempt's name.
-fn recorded(dir: &Path, seed: u64) -> bool {
+/// The whole log of an episode seed in a folder, if there is one, under whatever attempt's name.
+fn recorded(dir: &Path, seed: u64) -> Option<(PathBuf, Episode)> {
     let stem = format!("episode-{seed:06}");
     let ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.strip_prefix(&stem)
             .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.ends_with(".mcap"))
     };
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return false;
-    };
-    entries
+    std::fs::read_dir(dir)
+        .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(ours)
-        .any(|path| episode::read_episode(&path).is_ok_and(|log| log.complete))
+        .find_map(|path| {
+            let log = episode::read_episode(&path).ok()?;
+            log.complete.then_some((path, log))
+        })
+}
+
+/// Refuses to take a log of something else for an episode that is to be recorded.
+fn is_ours(path: &Path, log: &EpisodeInfo, session: &Session, policy: PolicyName) -> anyhow::Result<()> {
+    let simulator = session.config.simulator.as_ref();
+    let task = simulator.map_or("", |simulator| simulator.task.as_str());
+    let policy = match policy {
+        PolicyName::Random => "random",
+        PolicyName::Planner => "planner",
+        PolicyName::Hold => "hold",
+    };
+    // The planner's noise stands behind its name.
+    let by = log.policy.split_whitespace().next().unwrap_or_default();
+    for (what, there, here) in [
+        ("robot", log.robot.as_str(), session.config.name.as_str()),
+        ("task", log.task.as_str(), task),
+        ("policy", by, policy),
+    ] {
+        if there != here {
+            bail!(
+                "{}: holds this episode seed of {what} `{there}`, and not of `{here}`; name another --out, or another --seed",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }

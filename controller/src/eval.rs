@@ -1,31 +1,4 @@
-//! Scores: mean returns with confidence intervals, and where an agent stands between random and oracle.
-
-use serde::Serialize;
-
-/// Returns of one agent over a set of targets.
-#[derive(Debug, Clone, Serialize)]
-pub struct Returns {
-    /// Mean.
-    pub mean: f32,
-    /// Half the width of the mean's 95 % interval (normal approximation).
-    pub interval_95: f32,
-    /// Each episode's.
-    pub each: Vec<f32>,
-}
-
-impl Returns {
-    /// Summarises returns.
-    pub fn of(each: Vec<f32>) -> Self {
-        let n = each.len().max(1) as f32;
-        let mean = each.iter().sum::<f32>() / n;
-        let variance = each.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (n - 1.0).max(1.0);
-        Self {
-            mean,
-            interval_95: 1.96 * (variance / n).sqrt(),
-            each,
-        }
-    }
-}
+//! Scores: where an agent stands between random and oracle.
 
 /// (agent - random) / (oracle - random), with the 95 % interval of a bootstrap over targets.
 ///
@@ -59,7 +32,5 @@ mod tests {
         let middle: Vec<f32> = random.iter().zip(&oracle).map(|(r, o)| (r + o) / 2.0).collect();
         let (value, [low, high]) = score(&middle, &random, &oracle);
         assert!((value - 0.5).abs() < 1e-6 && (low - 0.5).abs() < 1e-6 && (high - 0.5).abs() < 1e-6);
-        let returns = Returns::of(vec![1.0, 2.0, 3.0]);
-        assert!((returns.mean - 2.0).abs() < 1e-6 && (returns.interval_95 - 1.96 / 3f32.sqrt()).abs() < 1e-5);
     }
 }

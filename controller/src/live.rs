@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use episode::{ArmState, EpisodeWriter, Reason};
 use firmware_bridge::{FirmwareState, FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
-use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
+use robot::{ActionMode, Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
 use crate::actuate::{World, arm_state};
@@ -30,6 +30,8 @@ struct LiveWorld<'a, S> {
     bus: &'a mut dyn JointBus,
     capture: &'a CaptureThread<S>,
     period_us: u32,
+    /// How long the arm may take for the way to a set point.
+    move_time_us: u32,
     fault: Option<Reason>,
 }
 
@@ -65,9 +67,11 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
         // Past half of the next period the command is stale: the firmware then refuses it and, after its watchdog's
         // time, stops.
-        let sent =
-            self.bus
-                .send_set_point(set_point_rad, self.period_us, self.period_us + self.period_us / 2);
+        let sent = self.bus.send_set_point(
+            set_point_rad,
+            self.move_time_us,
+            self.period_us + self.period_us / 2,
+        );
         if matches!(sent, Err(LinkError::Closed { .. })) {
             self.fault.get_or_insert(Reason::LinkLost);
         }
@@ -222,10 +226,17 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         stopped: None,
         log: labels.log.to_owned(),
     };
+    let period_us = (period_ns / 1000) as u32;
     let mut world = LiveWorld {
         bus,
         capture,
-        period_us: (period_ns / 1000) as u32,
+        period_us,
+        move_time_us: match config.envelope.mode() {
+            ActionMode::Velocity => period_us,
+            // A control, not a place to move to. Such a plant moves by whole periods: on the way to one that came in the middle
+            // of a period it would be given a mixture with the one before, which nobody decided.
+            ActionMode::Absolute => 0,
+        },
         fault: None,
     };
     let origin_ns = clock.now_ns() + period_ns;

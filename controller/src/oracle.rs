@@ -71,6 +71,14 @@ impl TrueWorld {
         }
     }
 
+    /// What went wrong while looking ahead.
+    fn failed(&mut self) -> Option<ProcessError> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Process(process) => process.failed.take(),
+        }
+    }
+
     /// Whether the episode has ended by itself.
     fn ended(&self) -> bool {
         match self {
@@ -88,9 +96,6 @@ impl TrueWorld {
                 Ok(world.reward())
             }
             Self::Process(process) => {
-                if let Some(error) = process.failed.take() {
-                    return Err(error.into());
-                }
                 process.plant.step(&to.position_rad, true, process.period_s)?;
                 Ok(process.plant.reward())
             }
@@ -121,7 +126,13 @@ pub fn run(
                 iteration,
                 sampled: false,
             };
-            let _ = cem.refine(key, &set_point, &config.envelope, world.future());
+            if cem
+                .refine(key, &set_point, &config.envelope, world.future())
+                .is_none()
+                && let Some(error) = world.failed()
+            {
+                return Err(error.into());
+            }
         }
         let next = config.envelope.clamp(&set_point, &cem.first_action()).set_point;
         total += world.step(&set_point, &next)?;

@@ -7,10 +7,9 @@ use anyhow::Context;
 use episode::Episode;
 use image::RgbImage;
 use robot::{FRAME_SIDE, Frame};
-use world_model::{Belief, Bundle};
+use world_model::Bundle;
 
-use crate::capture::Captured;
-use crate::filter::BeliefFilter;
+use crate::beliefs::{Period, Recollection};
 
 /// How many periods ahead the third panel was imagined.
 pub const AHEAD: usize = 8;
@@ -18,61 +17,54 @@ pub const AHEAD: usize = 8;
 /// The three panels of one tick.
 #[derive(Debug, Clone, Default)]
 pub struct Panels {
+    /// Its control period.
+    pub tick: u32,
     /// What the camera saw.
     pub seen: Frame,
     /// What the model believed, having seen it.
     pub believed: Frame,
-    /// What the model had imagined for this tick [`AHEAD`] periods before, from the actions alone.
+    /// What the model had imagined for this tick [`AHEAD`] periods before, from the actions alone; at the start of an episode from
+    /// its first period on.
     pub imagined: Frame,
 }
 
-/// Runs a log's frames through the filter again and decodes beliefs. Empty for a bundle without decoder.
+/// Runs the frames of a log, which lies at `path`, through the filter again and decodes beliefs. Empty for a bundle without decoder.
 ///
 /// # Errors
-/// A graph that does not run.
-pub fn panels(log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
+/// A graph that does not run, or a log that the bundle does not fit.
+pub fn panels(path: &Path, log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec<Panels>> {
     let Some(decoder) = bundle.decoder()? else {
         return Ok(Vec::new());
     };
-    let mut encoder = bundle.encoder()?;
-    let mut filter = BeliefFilter::new(bundle)?;
+    let mut recollection = Recollection::of(path, log, bundle)?;
     let mut predictor = bundle.filter()?;
-    let zero = robot::joint::zeros(bundle.dimensions().action);
-    let action = |tick: usize| {
-        let row = tick.checked_sub(1).and_then(|before| log.ticks.get(before));
-        row.map_or(&zero, |row| &row.actuate.action)
-    };
-    let mut beliefs: Vec<Belief> = Vec::new();
+    // One a control period, whether the loop was in time for it or not.
+    let mut periods: Vec<Period> = Vec::new();
     let mut all = Vec::new();
-    let mut held = Captured {
-        embedding: vec![0.0; bundle.image_embedding()],
-        ..Captured::default()
-    };
     // Up to what cannot be read: a row is the consequence of the one before.
-    for (tick, row) in log.ticks[..log.intact].iter().enumerate() {
-        if let Some(frame) = &log.frames[tick] {
-            held.frame.copy_from(frame);
-            encoder.encode(frame, &mut held.embedding);
-        }
-        (held.joints, held.arm) = (row.capture.joints(), row.capture.arm);
-        filter.update(action(tick), &held, row.capture.fresh);
-        beliefs.push(filter.belief().clone());
+    for (row, frame) in log.ticks.iter().zip(&log.frames).take(log.intact) {
+        recollection.see(row, frame.as_ref(), &mut |period| periods.push(period));
+        let Some((now, before)) = periods.split_last() else {
+            continue;
+        };
         let mut panels = Panels {
-            seen: held.frame.clone(),
+            tick: row.tick,
+            seen: recollection.frame().clone(),
             ..Panels::default()
         };
         decoder
-            .decode(filter.belief(), &mut panels.believed)
+            .decode(&now.belief, &mut panels.believed)
             .map_err(anyhow::Error::msg)?;
-        let from = tick.saturating_sub(AHEAD);
-        let mut belief = beliefs[from].clone();
-        for step in from + 1..=tick {
-            predictor.predict(&mut belief, action(step));
+        let from = before.len().saturating_sub(AHEAD);
+        let mut belief = periods[from].belief.clone();
+        for period in &periods[from + 1..] {
+            predictor.predict(&mut belief, &period.action);
         }
         decoder
             .decode(&belief, &mut panels.imagined)
             .map_err(anyhow::Error::msg)?;
         all.push(panels);
+        recollection.carry_out(row);
     }
     Ok(all)
 }

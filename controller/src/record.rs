@@ -29,9 +29,12 @@ pub struct Recorder {
     free: Arc<ArrayQueue<Box<Slot>>>,
     full: Arc<ArrayQueue<Box<Slot>>>,
     done: Arc<AtomicBool>,
+    /// Whether the episode came to its end.
+    whole: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
     dropped: u32,
-    thread: JoinHandle<Result<EpisodeSummary, EpisodeError>>,
+    /// Until it has ended.
+    thread: Option<JoinHandle<Result<EpisodeSummary, EpisodeError>>>,
 }
 
 impl Recorder {
@@ -45,23 +48,28 @@ impl Recorder {
         for _ in 0..SLOTS {
             let _ = free.push(Box::<Slot>::default());
         }
-        let (done, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (done, whole, failed) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicBool>)>::default();
         let shared = (
             Arc::clone(&free),
             Arc::clone(&full),
             Arc::clone(&done),
+            Arc::clone(&whole),
             Arc::clone(&failed),
         );
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || {
-                let (free, full, done, failed) = shared;
+                let (free, full, done, whole, failed) = shared;
                 loop {
                     // Read before the queue: everything pushed before `done` was set is still taken out.
                     let ending = done.load(Ordering::SeqCst);
                     let Some(slot) = full.pop() else {
-                        if ending {
+                        if ending && whole.load(Ordering::SeqCst) {
                             return writer.finish();
+                        }
+                        if ending {
+                            // What is at hand is written when the writer goes.
+                            return Ok(EpisodeSummary::default());
                         }
                         std::thread::park_timeout(Duration::from_millis(5));
                         continue;
@@ -79,9 +87,10 @@ impl Recorder {
             free,
             full,
             done,
+            whole,
             failed,
             dropped: 0,
-            thread,
+            thread: Some(thread),
         })
     }
 
@@ -115,19 +124,39 @@ impl Recorder {
         slot.time_ns = time_ns;
         // There are as many places as slots.
         let _ = self.full.push(slot);
-        self.thread.thread().unpark();
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     /// Writes what is left and ends the log.
     ///
     /// # Errors
     /// The writer's; what had been written before stays readable.
-    pub fn finish(self) -> Result<EpisodeSummary, EpisodeError> {
+    pub fn finish(mut self) -> Result<EpisodeSummary, EpisodeError> {
+        self.whole.store(true, Ordering::SeqCst);
+        match self.end() {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            // Only dropping it ends it too, and then nobody asks.
+            None => Ok(EpisodeSummary::default()),
+        }
+    }
+
+    fn end(&mut self) -> Option<std::thread::Result<Result<EpisodeSummary, EpisodeError>>> {
+        let thread = self.thread.take()?;
         self.done.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        match self.thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+        thread.thread().unpark();
+        Some(thread.join())
+    }
+}
+
+impl Drop for Recorder {
+    /// Of an episode that ended by an error: its last ticks tell how it came to that. The log stays without an end, so that
+    /// nobody takes it for a whole one.
+    fn drop(&mut self) {
+        if let Some(Ok(Err(error))) = self.end() {
+            log::error!("the log of an episode that failed: {error}");
         }
     }
 }

@@ -137,10 +137,10 @@ pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
 pub fn robot_file(rig: &str) -> anyhow::Result<Config> {
     let plant = ProcessPlant::start(rig)?;
     let path = PathBuf::from(format!("the robot file made for {rig}"));
-    Ok(Config::parse(&path, robot_text(plant.spec()))?)
+    Ok(Config::parse(&path, robot_text(rig, plant.spec()))?)
 }
 
-fn robot_text(spec: &Spec) -> String {
+fn robot_text(rig: &str, spec: &Spec) -> String {
     let actuators: Vec<Actuator> = spec
         .actuators
         .iter()
@@ -159,7 +159,8 @@ fn robot_text(spec: &Spec) -> String {
         period_s: spec.period_s,
         episode_ticks: spec.episode_ticks,
         actuators: &actuators,
-        simulator: Some(&spec.name),
+        // What starts it again, whatever it calls itself.
+        simulator: Some(rig),
     }
     .text()
 }

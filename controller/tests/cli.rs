@@ -274,6 +274,21 @@ fn recording_again_keeps_whole_logs_and_cut_ones() {
         decisions(&again) == decisions(&second),
         "the same seed gives the same decisions"
     );
+    // What is there, is said; what is there of something else is not taken for it.
+    let output = armillary(&[&arguments[..], &["--json"]].concat());
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (&said["recorded"], &said["there"]),
+        (&0.into(), &2.into()),
+        "{said}"
+    );
+    assert_eq!(said["periods"], 10);
+    let mut other = arguments;
+    other[2] = "hold";
+    refused(&other, &["episode-000000.mcap", "policy `random`", "--out"]);
+    other = arguments;
+    other[4] = "configs/sim-arm.ron";
+    refused(&other, &["episode-000000.mcap", "robot `sim-planar`", "--out"]);
 }
 
 /// A simulated arm in a process of its own, in a folder that everyone may use.
@@ -425,6 +440,19 @@ fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{message}");
     assert!(message.contains("planner.pipeline"), "{message}");
+    // Another clock than the arm's.
+    fs::write(
+        sim.dir.path().join("robot.ron"),
+        robot.replace("period_s: 0.1", "period_s: 0.05"),
+    )
+    .expect("writes");
+    let output = sim.run(PROGRAM, &[], "5").output().expect("runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{message}");
+    assert!(
+        message.contains("100 ms") && message.contains("period_s"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod info;
 mod message;
 mod number;
 mod reader;
+mod returns;
 mod row;
 mod runs;
 mod scan;
@@ -33,6 +34,7 @@ pub use channel::Channel;
 pub use error::EpisodeError;
 pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
 pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
+pub use returns::Returns;
 pub use row::{
     ActuateRow, ArmState, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow,
     STAGES, TickRecord,

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod devices;
 pub(crate) mod export;
 mod losses;
 pub(crate) mod report;

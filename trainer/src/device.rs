@@ -35,14 +35,23 @@ pub fn load_cuda() {
 /// The first GPU.
 ///
 /// # Errors
-/// [`NoCuda`], saying which half of it is missing.
+/// [`NoCuda`], saying what is missing.
 pub fn cuda() -> Result<Device, NoCuda> {
-    if !tch::utils::has_cuda() {
-        let said = NOT_LOADED.get().map_or("", String::as_str);
-        return Err(NoCuda(format!("this LibTorch has no CUDA half ({said})")));
+    // LibTorch itself says the same of a missing half and of a missing GPU.
+    if let Some(said) = NOT_LOADED.get() {
+        let other = if said.contains("undefined symbol") {
+            "; it is of another LibTorch than this program's"
+        } else {
+            ""
+        };
+        return Err(NoCuda(format!(
+            "LibTorch's CUDA half could not be loaded ({said}{other})"
+        )));
     }
     if !tch::Cuda::is_available() {
-        return Err(NoCuda("LibTorch finds no GPU".to_owned()));
+        return Err(NoCuda(
+            "LibTorch finds no GPU, or its driver is too old for it".to_owned(),
+        ));
     }
     Ok(Device::Cuda(0))
 }

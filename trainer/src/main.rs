@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use trainer::device;
 
-use crate::command::{audit, bench, export, report, train};
+use crate::command::{audit, bench, devices, export, report, train};
 
 #[derive(Parser)]
 #[command(
@@ -28,6 +28,8 @@ enum Command {
     Train(train::Train),
     /// Time updates on a made-up batch, and show where the time goes.
     Bench(bench::Bench),
+    /// Say what this machine can compute on, or why not.
+    Devices(devices::Devices),
     /// Write a training run's curves and pictures into one HTML page.
     Report(report::Report),
     /// Export a checkpoint as a bundle for the controller, and prove that it computes the same numbers.
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
     };
     match result {

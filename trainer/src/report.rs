@@ -55,7 +55,7 @@ const PICTURES: [(&str, &str, &str); 3] = [
     (
         "open-loop.png",
         "png",
-        "Open loop. Of each sequence: the truth; what the model imagines after five frames, from the actions alone; the difference.",
+        "Open loop, on sequences of a training batch. Of each: the truth; what the model imagines after five frames, from the actions alone; the difference.",
     ),
     (
         "open-loop.gif",

@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use episode::Returns;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::curve;
-use crate::learn::{self, Learn, Progress};
+use crate::learn::{self, Device, Learn, Progress};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -28,9 +29,9 @@ pub(crate) struct BenchDmc {
     /// CPU threads of the trainer.
     #[arg(long)]
     threads: Option<usize>,
-    /// Where the trainer computes: `cpu` or `cuda`.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    /// Where the trainer computes.
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
     /// Episodes of CEM on the true simulator (cartpole and reacher: a quarter of an hour each on two cores; hours with others).
     #[arg(long, default_value_t = 0)]
     true_simulator: u64,
@@ -61,6 +62,9 @@ const MARKS: [(&str, u64); 4] = [
 /// Fewer seeds make a partial row.
 const SEEDS_WHOLE: usize = 5;
 
+/// Fewer environment steps make a partial row: 1,000 episodes.
+const STEPS_WHOLE: u64 = 1_000_000;
+
 /// Environment steps in an episode, whatever the action repeat.
 const EPISODE_STEPS: u64 = 1_000;
 
@@ -83,19 +87,16 @@ pub(crate) fn run(arguments: &BenchDmc) -> anyhow::Result<()> {
     if !arguments.table {
         search(&root, &dir, arguments)?;
     }
-    let mut runs = Vec::new();
-    for &seed in &arguments.seeds {
-        let learn = Learn::of_rig(
-            &arguments.preset,
-            &rig,
-            seed,
-            arguments.threads,
-            &arguments.device,
-        );
-        if !arguments.table {
-            learn::run(&learn)?;
+    let learn = |seed| Learn::of_rig(&arguments.preset, &rig, seed, arguments.threads, arguments.device);
+    if !arguments.table {
+        for &seed in &arguments.seeds {
+            learn::run(&learn(seed))?;
         }
-        if let Some(progress) = learn::progress(&root, &learn)? {
+    }
+    // Those of earlier calls, too.
+    let mut runs = Vec::new();
+    for seed in learn::seeds(&root, &learn(0))? {
+        if let Some(progress) = learn::progress(&root, &learn(seed))? {
             runs.push((seed, progress));
         }
     }
@@ -110,31 +111,30 @@ fn search_path(dir: &Path, task: &str) -> PathBuf {
 fn searched(dir: &Path, task: &str) -> anyhow::Result<Vec<Searched>> {
     let path = search_path(dir, task);
     match fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}: damaged", path.display())),
-        Err(_) => Ok(Vec::new()),
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{}: damaged; remove it to search again", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot read", path.display())),
     }
 }
 
 /// Episodes that are not there yet, one after the other; each is kept as soon as it is over.
 fn search(root: &Path, dir: &Path, arguments: &BenchDmc) -> anyhow::Result<()> {
     let mut found = searched(dir, &arguments.task)?;
-    for seed in 0..arguments.true_simulator {
-        if found.iter().any(|episode| episode.seed == seed) {
-            continue;
-        }
+    let missing: Vec<u64> = (0..arguments.true_simulator)
+        .filter(|seed| found.iter().all(|episode| episode.seed != *seed))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    // Both programs, as learning needs them: another choice would compile them anew, there and back.
+    crate::libtorch::ensure(root)?;
+    crate::build(root)?;
+    for seed in missing {
         println!("CEM on the true simulator of {}, episode {seed}", arguments.task);
         let begun = Instant::now();
-        let output = Command::new(crate::cargo())
-            .args([
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "armillary",
-                "--",
-                "eval",
-                "--json",
-            ])
+        let output = Command::new(root.join("target/release/armillary"))
+            .args(["eval", "--json"])
             .args([
                 "--rig",
                 &format!("dmc:{}", arguments.task),
@@ -166,14 +166,6 @@ fn search(root: &Path, dir: &Path, arguments: &BenchDmc) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Mean and half of its 95 % interval.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    (mean, 1.96 * (variance / n).sqrt())
-}
-
 fn report(
     arguments: &BenchDmc,
     dir: &Path,
@@ -189,8 +181,12 @@ fn report(
     let shown = |value: Option<f32>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
     let mut text = format!("## {task}, action repeat {repeat}\n\n");
     if !searched.is_empty() {
-        let totals: Vec<f64> = searched.iter().map(|episode| episode.total).collect();
-        let (value, interval) = mean(&totals);
+        let totals: Vec<f32> = searched.iter().map(|episode| episode.total as f32).collect();
+        let Returns {
+            mean: value,
+            interval_95: interval,
+            ..
+        } = Returns::of(totals.clone());
         let minutes = searched.iter().map(|episode| episode.seconds).sum::<f64>() / 60.0;
         let _ = writeln!(
             text,
@@ -242,11 +238,7 @@ fn report(
             continue;
         };
         let steps = last.agent_steps * repeat;
-        let label = if progress.learned.score.is_some() {
-            ""
-        } else {
-            " (partial)"
-        };
+        let label = if steps >= STEPS_WHOLE { "" } else { " (partial)" };
         let marks: Vec<String> = MARKS
             .iter()
             .map(|(_, mark)| {
@@ -268,6 +260,30 @@ fn report(
             last.agent_return,
             last.interval_95,
             marks.join(" | ")
+        );
+    }
+    if !runs.is_empty() {
+        let ends: Vec<f32> = runs
+            .iter()
+            .filter_map(|(_, progress)| Some(progress.learned.points.last()?.agent_return as f32))
+            .collect();
+        let over = Returns::of(ends);
+        let partial = if over.each.len() < SEEDS_WHOLE {
+            " (partial)"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "\nOver {} seed(s){partial}: {:.0}{}. +- is half of a 95 % interval by Student's t: above of the episodes of an evaluation, \
+             here of the seeds' means.",
+            over.each.len(),
+            over.mean,
+            if over.each.len() > 1 {
+                format!(" +- {:.0}", over.interval_95)
+            } else {
+                String::new()
+            }
         );
     }
     if let Some(paper) = paper {

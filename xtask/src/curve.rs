@@ -92,17 +92,20 @@ pub(crate) fn draw_lines(
     area.fill(&WHITE)?;
     let points = || lines.iter().flat_map(|line| &line.points);
     let last = points().map(|point| point.0).fold(1.0, f64::max) * 1.3;
-    let top = points()
+    let heights = points()
         .map(|point| point.1)
-        .chain(levels.iter().map(|level| level.1))
-        .fold(50.0, f64::max)
-        * 1.15;
+        .chain(levels.iter().map(|level| level.1));
+    let Range {
+        start: bottom,
+        end: top,
+    } = range(heights, points().map(|point| point.1 - point.2));
+    let height = top - bottom;
     let mut chart = ChartBuilder::on(&area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(48)
-        .build_cartesian_2d(0.0..last, 0.0..top)?;
+        .build_cartesian_2d(0.0..last, bottom..top)?;
     chart
         .configure_mesh()
         .x_desc(axis)
@@ -116,7 +119,7 @@ pub(crate) fn draw_lines(
         chart.draw_series(LineSeries::new([(0.0, *y), (last, *y)], GREY.stroke_width(1)))?;
         chart.draw_series([Text::new(
             (*name).to_owned(),
-            (last * 0.02, y + top * 0.06),
+            (last * 0.02, y + height * 0.06),
             style,
         )])?;
     }
@@ -141,8 +144,8 @@ pub(crate) fn draw_lines(
     ends.sort_by(|a, b| b.0.1.total_cmp(&a.0.1));
     let mut below = f64::INFINITY;
     for (&(x, y, _), name, colour) in ends {
-        let at = (y + top * 0.03).min(below);
-        below = at - top * 0.05;
+        let at = (y + height * 0.03).min(below);
+        below = at - height * 0.05;
         let style = style.into_font().color(&colour);
         chart.draw_series([Text::new(name.clone(), (x * 1.02, at), style)])?;
     }
@@ -150,23 +153,39 @@ pub(crate) fn draw_lines(
     Ok(())
 }
 
+/// The axis for returns: from 0, or from below the lowest where there are negative ones, to above the highest.
+fn range(heights: impl Iterator<Item = f64> + Clone, lows: impl Iterator<Item = f64>) -> Range<f64> {
+    let low = heights.clone().fold(0.0, f64::min);
+    let bottom = if low < 0.0 {
+        1.1 * lows.fold(low, f64::min)
+    } else {
+        0.0
+    };
+    let top = heights.fold(if low < 0.0 { 0.0 } else { 50.0 }, f64::max);
+    bottom..top + 0.15 * (top - bottom)
+}
+
 fn draw(png: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
     font()?;
     let area = BitMapBackend::new(png, (1000, 380)).into_drawing_area();
     area.fill(&WHITE)?;
-    // Every run is scored on the same targets: any of them gives the lines.
-    let score = runs.iter().find_map(|run| run.score);
+    // Runs on one robot are scored on the same targets: any of them gives the lines. Runs on several have no lines in common.
+    let level = |agent: &str| {
+        let mut found = runs.iter().filter_map(|run| run.score?[agent]["mean"].as_f64());
+        let first = found.next()?;
+        found
+            .all(|other| (other - first).abs() <= 1e-3 * first.abs())
+            .then_some(first)
+    };
     let lines: Vec<(&str, f64)> = ["random", "oracle"]
         .into_iter()
-        .filter_map(|agent| Some((agent, score?[agent]["mean"].as_f64()?)))
+        .filter_map(|agent| Some((agent, level(agent)?)))
         .collect();
-    let top = runs
-        .iter()
-        .flat_map(|run| run.points)
+    let points = || runs.iter().flat_map(|run| run.points);
+    let heights = points()
         .map(|p| p.agent_return)
-        .chain(lines.iter().map(|(_, y)| *y))
-        .fold(50.0, f64::max)
-        * 1.1;
+        .chain(lines.iter().map(|(_, y)| *y));
+    let range = range(heights, points().map(|p| p.agent_return - p.interval_95));
     let (left, right) = area.split_horizontally(500);
     panel(
         &left,
@@ -174,12 +193,18 @@ fn draw(png: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
         "thousand control periods recorded",
         runs,
         &lines,
-        top,
+        &range,
         |p| p.agent_steps as f64 / 1000.0,
     )?;
-    panel(&right, "return by wall time", "minutes", runs, &lines, top, |p| {
-        p.minutes
-    })?;
+    panel(
+        &right,
+        "return by wall time",
+        "minutes",
+        runs,
+        &lines,
+        &range,
+        |p| p.minutes,
+    )?;
     area.present()?;
     Ok(())
 }
@@ -190,17 +215,17 @@ fn panel(
     axis: &str,
     runs: &[Run<'_>],
     lines: &[(&str, f64)],
-    top: f64,
+    returns: &Range<f64>,
     x: impl Fn(&Point) -> f64,
 ) -> anyhow::Result<()> {
     let last = runs.iter().flat_map(|run| run.points).map(&x).fold(1.0, f64::max) * 1.05;
-    let ranges: (Range<f64>, Range<f64>) = (0.0..last, 0.0..top);
+    let height = returns.end - returns.start;
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(48)
-        .build_cartesian_2d(ranges.0, ranges.1)?;
+        .build_cartesian_2d(0.0..last, returns.clone())?;
     chart
         .configure_mesh()
         .x_desc(axis)
@@ -213,7 +238,7 @@ fn panel(
     let style = ("sans-serif", 14);
     for (agent, y) in lines {
         chart.draw_series(LineSeries::new([(0.0, *y), (last, *y)], GREY.stroke_width(1)))?;
-        let at = (last * 0.02, *y + top * 0.06);
+        let at = (last * 0.02, *y + height * 0.06);
         chart.draw_series([Text::new((*agent).to_owned(), at, style)])?;
     }
     for (index, run) in runs.iter().enumerate() {
@@ -235,7 +260,7 @@ fn panel(
                 .map(|p| Circle::new((x(p), p.agent_return), 3, colour.filled())),
         )?;
         if runs.len() > 1 {
-            let at = (last * 0.7, top * (0.45 - 0.07 * index as f64));
+            let at = (last * 0.7, returns.start + height * (0.45 - 0.07 * index as f64));
             chart.draw_series([Text::new(
                 run.name.to_owned(),
                 at,

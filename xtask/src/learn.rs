@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +36,31 @@ pub(crate) struct Learn {
     /// CPU threads of the trainer; as many as it likes if not given. One each suits two loops on two cores.
     #[arg(long)]
     threads: Option<usize>,
-    /// Where the trainer computes: `cpu` or `cuda`.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    /// Where the trainer computes.
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
     /// Put the learned bundle and its curve here at the end.
     #[arg(long)]
     publish: Option<PathBuf>,
+}
+
+/// Where the trainer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// The processor.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+impl Device {
+    /// As `armillary-train` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
 }
 
 /// What has been done, and what the evaluations gave.
@@ -62,6 +82,9 @@ pub(crate) struct Progress {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Learned {
     pub(crate) points: Vec<curve::Point>,
+    /// Control periods recorded so far.
+    #[serde(default)]
+    recorded: Option<u64>,
     pub(crate) score: Option<serde_json::Value>,
 }
 
@@ -86,7 +109,7 @@ impl Progress {
 
 impl Learn {
     /// A run on a rig, as `--rig` has it.
-    pub(crate) fn of_rig(preset: &str, rig: &str, seed: u64, threads: Option<usize>, device: &str) -> Self {
+    pub(crate) fn of_rig(preset: &str, rig: &str, seed: u64, threads: Option<usize>, device: Device) -> Self {
         Self {
             preset: preset.to_owned(),
             rig: Some(rig.to_owned()),
@@ -94,7 +117,7 @@ impl Learn {
             set: Vec::new(),
             out: None,
             threads,
-            device: device.to_owned(),
+            device,
             publish: None,
         }
     }
@@ -116,11 +139,31 @@ impl Learn {
 pub(crate) fn progress(root: &Path, learn: &Learn) -> anyhow::Result<Option<Progress>> {
     let notes = learn.folder(root).join("progress.json");
     match fs::read_to_string(&notes) {
-        Ok(text) => serde_json::from_str(&text)
-            .map(Some)
-            .with_context(|| format!("{}: damaged", notes.display())),
-        Err(_) => Ok(None),
+        Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
+            format!(
+                "{}: damaged; remove it to do all of its run's steps again, beside the logs that are there",
+                notes.display()
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot read", notes.display())),
     }
+}
+
+/// The seeds of all runs like this one, begun or finished.
+pub(crate) fn seeds(root: &Path, learn: &Learn) -> anyhow::Result<Vec<u64>> {
+    let one = learn.folder(root);
+    let (Some(parent), Some(name)) = (one.parent(), one.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let name = name.to_string_lossy();
+    let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let entries = fs::read_dir(parent).with_context(|| format!("{}: cannot read", parent.display()))?;
+    let mut seeds: Vec<u64> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix(stem)?.parse().ok())
+        .collect();
+    seeds.sort_unstable();
+    Ok(seeds)
 }
 
 /// Writes the training preset with other values into `out`.
@@ -189,7 +232,13 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         inputs.push(arm.description().with_context(|| path.display().to_string())?);
     }
     inputs.push(read(&plan.train)?);
-    if progress.steps_done > 0 && !progress.inputs.is_empty() && progress.inputs != inputs {
+    let same = progress.inputs.len() == inputs.len()
+        && progress
+            .inputs
+            .iter()
+            .zip(&inputs)
+            .all(|(was, is)| without_optimiser(was) == without_optimiser(is));
+    if progress.steps_done > 0 && !progress.inputs.is_empty() && !same {
         bail!(
             "{}: begun with another learning preset, robot file or training preset; undo the change, or name another --out",
             notes.display()
@@ -204,6 +253,13 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         out: &out,
         arguments,
     };
+    // Before hours of recording.
+    doing.device()?;
+    for (index, arm) in arms.iter().enumerate() {
+        let planned = plan.agent_steps(&steps[..progress.steps_done], index, arm);
+        // Older notes did not count.
+        progress.of(index).recorded.get_or_insert(planned);
+    }
     let bar = ProgressBar::new(steps.len() as u64)
         .with_position(progress.steps_done as u64)
         .with_style(ProgressStyle::with_template(
@@ -223,12 +279,23 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         // Above the bar on a terminal, and still said where there is none.
         bar.suspend(|| println!("{:6.1} min  {step:?}", progress.seconds / 60.0));
         let before = Instant::now();
-        let found = doing.step(step)?;
+        let found = doing.step(step);
         progress.seconds += before.elapsed().as_secs_f64();
+        if found.is_err() {
+            // Its time was spent.
+            note(&notes, &progress)?;
+        }
+        let found = found?;
+        if let (Some(report), &(Step::RecordRandom { arm } | Step::Record { arm, .. })) = (&found, step) {
+            let periods = report["periods"]
+                .as_u64()
+                .context("recording printed no `periods`")?;
+            *progress.of(arm).recorded.get_or_insert(0) += periods;
+        }
         if let (Some(report), &Step::Evaluate { arm, update, last }) = (found, step) {
             let minutes = progress.seconds / 60.0;
-            let agent_steps = plan.agent_steps(&steps[..index], arm, &arms[arm]);
             let learned = progress.of(arm);
+            let agent_steps = learned.recorded.unwrap_or_default();
             let point = point(&report, minutes, agent_steps, update)?;
             bar.suspend(|| println!("            return {:.1}", point.agent_return));
             learned.points.push(point);
@@ -238,9 +305,7 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
             draw(arguments, &arms, &out, &progress)?;
         }
         progress.steps_done = index + 1;
-        let partial = notes.with_extension("partial");
-        fs::write(&partial, serde_json::to_string_pretty(&progress)?)?;
-        fs::rename(&partial, &notes)?;
+        note(&notes, &progress)?;
         bar.set_position(progress.steps_done as u64);
     }
     bar.finish_and_clear();
@@ -248,6 +313,19 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         finish(arguments, arm, progress.seconds, learned, &out)?;
     }
     Ok(())
+}
+
+/// Keeps how far it has come.
+fn note(notes: &Path, progress: &Progress) -> anyhow::Result<()> {
+    let partial = notes.with_extension("partial");
+    fs::write(&partial, serde_json::to_string_pretty(progress)?)
+        .and_then(|()| fs::rename(&partial, notes))
+        .with_context(|| format!("{}: cannot write", notes.display()))
+}
+
+/// A preset without what may change on the way: after an explosion, the optimiser's settings must.
+fn without_optimiser(preset: &str) -> String {
+    robot::config::edit::with_field(preset, &["optimiser"], "()").unwrap_or_else(|| preset.to_owned())
 }
 
 /// One evaluation.

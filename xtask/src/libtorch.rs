@@ -57,6 +57,19 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
         && own != dir
         && own.join("lib").exists()
     {
+        // The archives of pytorch.org say it in the first file, Python's packages in the second.
+        let said = ["build-version", "version.py"].map(|file| fs::read_to_string(own.join(file)));
+        if let Some(said) = said.into_iter().flatten().next()
+            && !said.contains(VERSION)
+        {
+            bail!(
+                "LIBTORCH={}: is another LibTorch ({}); name a LibTorch {VERSION}, or unset LIBTORCH to have it fetched",
+                own.display(),
+                said.lines()
+                    .find(|line| line.contains(|c: char| c.is_ascii_digit()))
+                    .unwrap_or_default()
+            );
+        }
         println!("using LibTorch from {}", own.display());
         return Ok(());
     }

@@ -35,11 +35,14 @@ pub(crate) struct Spec {
 pub(crate) fn describe(root: &Path, rig: &str) -> anyhow::Result<Spec> {
     let output = Command::new(root.join(ENVIRONMENT).join("bin/python"))
         .args(["-m", "armillary_bridge", rig, "--describe"])
-        .stderr(Stdio::inherit())
         .output()
         .context("cannot start .venv-rig/bin/python")?;
     if !output.status.success() {
-        bail!("{rig}: no such rig; what it said is above");
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "rig `{rig}` does not start: {}",
+            said.trim_end().lines().next_back().unwrap_or("it said nothing")
+        );
     }
     serde_json::from_slice(&output.stdout).with_context(|| format!("{rig}: did not describe itself in JSON"))
 }
@@ -84,6 +87,8 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
             Command::new(crate::cargo())
                 .args(["run", "--release", "--quiet", "--package", "armillary", "--"])
                 .args(arguments)
+                // Where plants of one's own are found.
+                .env("PYTHONPATH", root.join("tests/python"))
                 .current_dir(root),
         )
     };
@@ -98,6 +103,7 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     ])?;
     armillary(&["replay", &out.join("episode-000000.mcap").display().to_string()])?;
     beside(root, &out, "cartpole-balance")?;
+    own(root, &out.join("own"), &armillary)?;
     // The robot file that recording left is as good as the name.
     let robot = out.join("robot.ron").display().to_string();
     armillary(&[
@@ -113,4 +119,52 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
         "--ticks",
         "5",
     ])
+}
+
+/// Records a plant that is called otherwise than its rig, from a name and from the robot file that this left, then drives it in
+/// real time.
+fn own(root: &Path, out: &Path, armillary: &dyn Fn(&[&str]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    const RIG: &str = "py:own_plant:Point";
+    let place = |name: &str| out.join(name).display().to_string();
+    let (logs, again, driven) = (place("logs"), place("again"), place("driven"));
+    armillary(&["record", "--rig", RIG, "--policy", "random", "--out", &logs])?;
+    let robot = out.join("logs/robot.ron").display().to_string();
+    armillary(&["record", "--robot", &robot, "--policy", "random", "--out", &again])?;
+    let [first, second] =
+        [&logs, &again].map(|dir| episode::read_episode(&Path::new(dir).join("episode-000000.mcap")));
+    let (first, second) = (first?, second?);
+    let rewards =
+        |log: &episode::Episode| -> Vec<f32> { log.ticks.iter().map(|row| row.capture.reward).collect() };
+    if first.info.task != RIG || rewards(&first) != rewards(&second) || rewards(&first).len() != 11 {
+        bail!("{logs} and {again}: should be the same {RIG}, whole");
+    }
+    // In real time it has been looked at before anybody begins an episode.
+    let (serial, frames) = (place("arm"), place("camera"));
+    let mut served = Command::new(root.join("target/release/armillary"))
+        .args([
+            "sim",
+            "--rig",
+            RIG,
+            "--serial",
+            &serial,
+            "--frames",
+            &frames,
+            "--watch-parent",
+        ])
+        .env("PYTHONPATH", root.join("tests/python"))
+        .current_dir(root)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start armillary sim")?;
+    let mut line = String::new();
+    if let Some(output) = served.stdout.take() {
+        // It says so once both ends are there.
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)?;
+    }
+    let ran = armillary(&[
+        "run", "--rig", RIG, "--policy", "random", "--port", &serial, "--frames", &frames, "--out", &driven,
+    ]);
+    let _ = served.kill();
+    let _ = served.wait();
+    ran
 }

@@ -18,7 +18,10 @@ DEFAULT_PERIOD_S = 0.05
 
 
 class GymPlant(Plant):
-    """After an environment has terminated or was truncated, its state stays and its reward is zero until the next episode."""
+    """After an environment has terminated or was truncated, its state stays and its reward is zero until the next episode.
+
+    At its own time limit it has not ended: how many control periods an episode has is for Armillary to say.
+    """
 
     def __init__(self, name: str, environment: gymnasium.Env, repeat: int) -> None:
         space = environment.action_space
@@ -29,6 +32,7 @@ class GymPlant(Plant):
         self._environment = environment
         self.ended = True
         limit = environment.spec.max_episode_steps if environment.spec else None
+        self._limit, self._steps = limit, 0
         fps = environment.metadata.get("render_fps")
         step_s = getattr(environment.unwrapped, "dt", None) or (1.0 / fps if fps else DEFAULT_PERIOD_S)
         self.spec = Spec(
@@ -46,7 +50,7 @@ class GymPlant(Plant):
     def reset(self, seed: int) -> None:
         # Gymnasium takes 31 bits in places; what is cut off would make seeds of evaluation those of training.
         self._environment.reset(seed=int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1))
-        self.ended = False
+        self.ended, self._steps = False, 0
 
     def step(self, control: np.ndarray) -> float:
         total = 0.0
@@ -55,7 +59,9 @@ class GymPlant(Plant):
                 break
             _, reward, terminated, truncated, _ = self._environment.step(control.astype(np.float32))
             total += float(reward)
-            self.ended = bool(terminated or truncated)
+            self._steps += 1
+            timed_out = self._limit is not None and self._steps >= self._limit
+            self.ended = bool(terminated or (truncated and not timed_out))
         return total
 
     def render(self) -> np.ndarray:

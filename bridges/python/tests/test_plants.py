@@ -100,6 +100,14 @@ def test_an_environment_that_ends_by_itself_says_so():
         assert plant.step(np.zeros(1)) == 1.0 and plant.ended
 
 
+def test_a_time_limit_is_no_end():
+    plant = open_rig("gym:Pendulum-v1")
+    plant.reset(1)
+    for _ in range(plant.spec.episode_ticks + 5):
+        assert plant.step(np.zeros(1)) != 0.0
+        assert not plant.ended
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -107,7 +115,9 @@ def test_an_environment_that_ends_by_itself_says_so():
         ("cartpole", "names no rig"),
         ("dmc:cartpole-balance@0", "action repeat"),
         ("gym:CartPole-v1", "only a Box"),
-        ("py:json:loads", "missing"),
+        ("py:builtins:object", "neither a Plant"),
+        ("py:json:nothing", "nothing"),
+        ("py:no_such_module:make", "no_such_module"),
     ],
 )
 def test_a_wrong_name_says_what_is_wrong(name, words):

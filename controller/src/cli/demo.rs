@@ -134,7 +134,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         return_of(a).total_cmp(&return_of(b))
     });
     let pictures = match worst {
-        Some(worst) => pictures(&session, bundle, &logs[worst], &out)?,
+        Some(worst) => pictures(&session, bundle, &outcomes[worst].log, &logs[worst], &out)?,
         None => None,
     };
     let (gif, strip) = pictures.unzip();
@@ -187,10 +187,11 @@ fn beside(arguments: &Demo) -> anyhow::Result<Option<Scores>> {
 fn pictures(
     session: &Session,
     bundle: &Bundle,
+    path: &Path,
     log: &Episode,
     out: &Path,
 ) -> anyhow::Result<Option<(PathBuf, Vec<u8>)>> {
-    let panels = picture::panels(log, bundle)?;
+    let panels = picture::panels(path, log, bundle)?;
     if panels.is_empty() {
         return Ok(None);
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use controller::eval::{Returns, score};
+use controller::eval::score;
 use controller::lockstep::Outcome;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice};
 use controller::world::World;
-use episode::PlanSource;
+use episode::{PlanSource, Returns};
 use serde::Serialize;
 
 use super::planner::PlannerOptions;
@@ -155,7 +155,11 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
             );
             continue;
         }
-        let oracle_budget = arguments.oracle_budget.of(&session.config);
+        let mut oracle_budget = arguments.oracle_budget.of(&session.config);
+        if matches!(agents, [Contender::Oracle]) {
+            // Nobody else plans: it is this search that is to be another.
+            oracle_budget = arguments.planner.apply(&oracle_budget)?;
+        }
         session.config.planner = arguments.planner.apply(&session.config.planner)?;
         session.deadline = deadline;
         let ticks = arguments.ticks.unwrap_or(session.config.episode_ticks);

@@ -152,7 +152,7 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
             );
         }
     }
-    let panels = picture::panels(&log, bundle)?;
+    let panels = picture::panels(path, &log, bundle)?;
     if panels.is_empty() {
         return Ok(format!(
             "\n{}: nothing to draw: the bundle has no decoder, or the log no frame\n",
@@ -169,18 +169,15 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
     };
     let believed = mean(&mut panels.iter().map(|panel| error(&panel.seen, &panel.believed)));
     let ahead = picture::AHEAD;
-    let imagined = mean(
-        &mut panels
+    // Those of the first periods were imagined over fewer.
+    let whole = || panels.iter().filter(|panel| panel.tick as usize >= ahead);
+    let imagined = mean(&mut whole().map(|panel| error(&panel.seen, &panel.imagined)));
+    let still = mean(&mut whole().filter_map(|now| {
+        let then = panels
             .iter()
-            .skip(ahead)
-            .map(|panel| error(&panel.seen, &panel.imagined)),
-    );
-    let still = mean(
-        &mut panels
-            .iter()
-            .zip(panels.iter().skip(ahead))
-            .map(|(before, now)| error(&now.seen, &before.seen)),
-    );
+            .rfind(|then| then.tick as usize + ahead <= now.tick as usize)?;
+        Some(error(&now.seen, &then.seen))
+    }));
     let text = format!(
         "\n{}: {} frames; error in grey levels of 255: {believed:.2} having seen the frame, {imagined:.2} imagined {ahead} periods \
          ahead (the frame of then instead: {still:.2})\n{} and {}: seen, believed, imagined\n",

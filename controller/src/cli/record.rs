@@ -1,10 +1,11 @@
 //! `armillary record`.
 
-use controller::eval::Returns;
+use episode::Returns;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::planner::PlannerOptions;
-use super::{Episodes, PipelineName, PolicyName, default_jobs, log_path, policy, recorded};
+use super::{Episodes, PipelineName, PolicyName, default_jobs, is_ours, log_path, policy, recorded};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,9 @@ pub(crate) struct Record {
     /// Episodes run at a time.
     #[arg(long, default_value_t = default_jobs())]
     jobs: usize,
+    /// Print one JSON object instead of a sentence.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Records.
@@ -36,10 +40,18 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         &arguments.planner,
     )?;
     // An interrupted recording goes on where it was: whole logs are not recorded again.
-    let seeds: Vec<u64> = episodes
-        .seeds()
-        .filter(|seed| !recorded(&episodes.out, *seed))
-        .collect();
+    let mut recording = Recording::default();
+    let mut seeds = Vec::new();
+    for seed in episodes.seeds() {
+        match recorded(&episodes.out, seed) {
+            Some((path, log)) => {
+                is_ours(&path, &log.info, &session, arguments.policy)?;
+                recording.there += 1;
+                recording.periods += u64::from(log.ticks.last().map_or(0, |row| row.tick));
+            }
+            None => seeds.push(seed),
+        }
+    }
     let ticks = episodes.ticks(&session);
     let bar = ProgressBar::new(seeds.len() as u64).with_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} episodes, {eta} left  {msg}",
@@ -55,17 +67,64 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         },
     )?;
     bar.finish_and_clear();
-    let stopped = outcomes
+    recording.recorded = outcomes.len();
+    recording.periods += outcomes
+        .iter()
+        .map(|outcome| u64::from(outcome.ticks))
+        .sum::<u64>();
+    recording.stopped = outcomes
         .iter()
         .filter(|outcome| outcome.stopped.is_some())
         .count();
-    let returns = Returns::of(outcomes.iter().map(|outcome| outcome.total_reward).collect());
-    println!(
-        "{} episodes of {ticks} periods in {}: return {:.2} +- {:.2}, {stopped} stopped by the guard",
-        outcomes.len(),
-        episodes.out.display(),
-        returns.mean,
-        returns.interval_95
-    );
+    if !outcomes.is_empty() {
+        let returns = outcomes.iter().map(|outcome| outcome.total_reward).collect();
+        recording.returns = Some(Returns::of(returns));
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string(&recording)?);
+    } else {
+        println!("{}: {recording}", episodes.out.display());
+    }
     Ok(())
+}
+
+/// What there is now.
+#[derive(Debug, Default, Serialize)]
+struct Recording {
+    /// Episodes recorded.
+    recorded: usize,
+    /// Episodes that were there already.
+    there: usize,
+    /// Control periods of all of them.
+    periods: u64,
+    /// Of the recorded ones, those that the guard stopped.
+    stopped: usize,
+    /// Of the recorded ones.
+    returns: Option<Returns>,
+}
+
+impl std::fmt::Display for Recording {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            recorded,
+            there,
+            periods,
+            stopped,
+            returns,
+        } = self;
+        write!(
+            f,
+            "{recorded} episodes recorded, {there} there already, {periods} control periods in all"
+        )?;
+        if let Some(Returns {
+            mean, interval_95, ..
+        }) = returns
+        {
+            write!(
+                f,
+                "; return {mean:.2} +- {interval_95:.2}, {stopped} stopped by the guard"
+            )?;
+        }
+        Ok(())
+    }
 }

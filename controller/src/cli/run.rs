@@ -13,6 +13,7 @@ use controller::session::Session;
 use controller::tick::Controller;
 use controller::world::World;
 use episode::Reason;
+use firmware_bridge::frames::Welcome;
 use firmware_bridge::{FrameSocket, SerialLink, SerialOptions};
 use robot::ActionMode;
 use robot::config::Pipeline;
@@ -69,6 +70,7 @@ impl LiveArm {
         }
         let (controller, encoder) = session.live_controller()?;
         let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
+        is_this_robots(&camera.welcome(), frames, session)?;
         let bus = SerialLink::open(&SerialOptions {
             port: port.display().to_string(),
             baud: session.config.baud,
@@ -146,6 +148,34 @@ impl LiveArm {
         let stop = self.signals.stop.load(Ordering::SeqCst);
         stop.then_some("interrupted; the arm was stopped, the logs are whole")
     }
+}
+
+/// Refuses a world that goes by another clock than the robot file: its rewards and pictures would be of other periods.
+fn is_this_robots(welcome: &Welcome, frames: &Path, session: &Session) -> anyhow::Result<()> {
+    let config = &session.config;
+    let (frames, name) = (frames.display(), &config.name);
+    if welcome.lockstep {
+        bail!(
+            "{frames}: waits for each step (`--mode lockstep`), and this command does not; serve it with `--mode real-time`"
+        );
+    }
+    if usize::from(welcome.joints) != config.joint_count() {
+        bail!(
+            "{frames}: serves an arm of {} joints, robot `{name}` has {}; serve and drive the same robot file or rig",
+            welcome.joints,
+            config.joint_count()
+        );
+    }
+    let period_us = f64::from(config.period_s) * 1e6;
+    if (f64::from(welcome.period_us) - period_us).abs() > 1e-3 * period_us {
+        bail!(
+            "{frames}: serves control periods of {} ms, field `period_s` of robot `{name}` says {}; serve and drive the same \
+             robot file or rig",
+            f64::from(welcome.period_us) * 1e-3,
+            config.period_s
+        );
+    }
+    Ok(())
 }
 
 impl Drop for LiveArm {

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use controller::eval::{Returns, score};
+use controller::eval::score;
 use controller::oracle::TrueWorld;
 use controller::session::{PolicyChoice, Session};
 use controller::world::World;
 use controller::{jobs, oracle};
+use episode::Returns;
 use robot::Config;
 use robot::config::Planner;
 use serde::Serialize;

@@ -52,7 +52,10 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
         frame_path: arguments.frames.clone(),
         watch_parent: arguments.watch_parent,
     };
-    let bridge = SimulatorBridge::new(session.world()?.plant(&session.config)?, options)?;
+    let mut plant = session.world()?.plant(&session.config)?;
+    // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.
+    plant.reset(0)?;
+    let bridge = SimulatorBridge::new(plant, options)?;
     println!(
         "serial port {}, frame socket {}",
         bridge.serial_path().display(),

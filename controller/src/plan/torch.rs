@@ -183,16 +183,26 @@ impl Rollout for TorchRollout {
 fn gpu() -> Result<Device, String> {
     // LibTorch finds its CUDA half only if it was loaded before the first tensor. Where there is none, it says so below.
     // SAFETY: loading a library by a name that is a C string; it is never unloaded.
-    unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    let said = unsafe {
+        let library = libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
+        let said = if library.is_null() {
+            libc::dlerror()
+        } else {
+            std::ptr::null_mut()
+        };
+        // SAFETY: what the loader says is a C string, until it is asked again.
+        (!said.is_null()).then(|| std::ffi::CStr::from_ptr(said).to_string_lossy().into_owned())
+    };
     if tch::Cuda::is_available() {
-        Ok(Device::Cuda(0))
-    } else {
-        Err(
-            "LibTorch finds no GPU; run with the libraries of a CUDA build of LibTorch 2.11 in LD_LIBRARY_PATH, or choose \
-             another back end"
-                .to_owned(),
-        )
+        return Ok(Device::Cuda(0));
     }
+    let why = said.map_or_else(
+        || "LibTorch finds no GPU, or its driver is too old for it".to_owned(),
+        |said| format!("LibTorch's CUDA half could not be loaded ({said})"),
+    );
+    Err(format!(
+        "{why}; run with the libraries of a CUDA build of LibTorch 2.11 in LD_LIBRARY_PATH, or choose another back end"
+    ))
 }
 
 #[cfg(test)]

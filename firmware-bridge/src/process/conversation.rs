@@ -1,8 +1,9 @@
 //! Requests and answers over a pipe, each within a bounded time.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -19,7 +20,13 @@ const ANSWER_TIMEOUT_MS: u16 = 60_000;
 const ANSWER_WAITS: u32 = 10;
 
 /// How long it may take to end when nothing more is asked of it.
-const ENDING_TIMEOUT_MS: u16 = 2_000;
+const ENDING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time between two looks at whether it has.
+const LOOK_MS: u16 = 10;
+
+/// A pipe that can be written to takes as much at least (Linux's `PIPE_BUF`) without making its writer wait.
+const PIECE_BYTES: usize = 4096;
 
 /// No spec is longer.
 const TEXT_MAX_BYTES: u32 = 1 << 20;
@@ -98,13 +105,7 @@ impl Conversation {
         request: &[u8],
         payload: &mut [u8],
     ) -> Result<(), ProcessError> {
-        let Some(requests) = &mut self.requests else {
-            return Err(pipe(&self.rig, doing, io::ErrorKind::BrokenPipe.into()));
-        };
-        requests
-            .write_all(request)
-            .and_then(|()| requests.flush())
-            .map_err(|source| pipe(&self.rig, doing, source))?;
+        self.write(doing, request)?;
         let mut status = [0];
         self.read(doing, &mut status)?;
         if status[0] == 0 {
@@ -120,53 +121,86 @@ impl Conversation {
         })
     }
 
+    /// Sends `bytes`, waiting for a bounded time each time the other end does not take them.
+    fn write(&mut self, doing: &'static str, bytes: &[u8]) -> Result<(), ProcessError> {
+        let Some(requests) = &mut self.requests else {
+            return Err(pipe(&self.rig, doing, io::ErrorKind::BrokenPipe.into()));
+        };
+        for piece in bytes.chunks(PIECE_BYTES) {
+            wait_for(&self.rig, doing, requests.as_fd(), PollFlags::POLLOUT)?;
+            requests
+                .write_all(piece)
+                .map_err(|source| pipe(&self.rig, doing, source))?;
+        }
+        Ok(())
+    }
+
     /// Fills `bytes`, waiting for a bounded time.
     fn read(&mut self, doing: &'static str, bytes: &mut [u8]) -> Result<(), ProcessError> {
-        let fail = |rig: &str, source| Err(pipe(rig, doing, source));
-        let (mut filled, mut waits) = (0, 0);
+        let mut filled = 0;
         while filled < bytes.len() {
-            let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut fds, PollTimeout::from(ANSWER_TIMEOUT_MS)) {
-                Ok(0) if waits + 1 == ANSWER_WAITS => {
-                    return fail(&self.rig, io::ErrorKind::TimedOut.into());
-                }
-                Ok(0) => {
-                    waits += 1;
-                    log::info!("rig `{}`: still {doing}", self.rig);
-                    continue;
-                }
-                Err(nix::errno::Errno::EINTR) => continue,
-                Err(errno) => return fail(&self.rig, errno.into()),
-                Ok(_) => {}
-            }
+            wait_for(&self.rig, doing, self.answers.as_fd(), PollFlags::POLLIN)?;
             match self.answers.read(&mut bytes[filled..]) {
-                Ok(0) => return fail(&self.rig, io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return Err(pipe(&self.rig, doing, io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return fail(&self.rig, source),
+                Err(source) => return Err(pipe(&self.rig, doing, source)),
             }
         }
         Ok(())
+    }
+
+    /// Whether the process ends by itself, now that nothing more is asked of it.
+    fn ends(&mut self) -> bool {
+        let give_up = Instant::now() + ENDING_TIMEOUT;
+        // It may have an answer in hand that nobody waits for any more.
+        let mut answers = true;
+        while Instant::now() < give_up {
+            match self.child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(_)) => return true,
+                Err(_) => return false,
+            }
+            if answers {
+                let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
+                if let Ok(1) = poll(&mut fds, PollTimeout::from(LOOK_MS)) {
+                    answers = matches!(self.answers.read(&mut [0; 4096]), Ok(1..));
+                }
+            } else {
+                // Its end of the pipe closes before it does.
+                std::thread::park_timeout(Duration::from_millis(LOOK_MS.into()));
+            }
+        }
+        false
     }
 }
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        // Told to quit, or at the end of its input, it ends; one that hangs is ended.
+        // At the end of its input it ends; one that hangs is ended.
         drop(self.requests.take());
-        // Its end of the pipe closes with it; an answer that nobody waited for may still come before.
-        let ended = loop {
-            let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
-            if !matches!(poll(&mut fds, PollTimeout::from(ENDING_TIMEOUT_MS)), Ok(1)) {
-                break false;
-            }
-            if !matches!(self.answers.read(&mut [0; 4096]), Ok(1..)) {
-                break true;
-            }
-        };
-        if !ended {
+        if !self.ends() {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
+    }
+}
+
+/// Waits until `fd` can be read from or written to, for a bounded time.
+fn wait_for(rig: &str, doing: &'static str, fd: BorrowedFd<'_>, what: PollFlags) -> Result<(), ProcessError> {
+    let mut waits = 0;
+    loop {
+        match poll(&mut [PollFd::new(fd, what)], PollTimeout::from(ANSWER_TIMEOUT_MS)) {
+            Ok(0) if waits + 1 == ANSWER_WAITS => {
+                return Err(pipe(rig, doing, io::ErrorKind::TimedOut.into()));
+            }
+            Ok(0) => {
+                waits += 1;
+                log::info!("rig `{rig}`: still {doing}");
+            }
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(pipe(rig, doing, errno.into())),
+            Ok(_) => return Ok(()),
+        }
     }
 }

@@ -116,3 +116,19 @@ fn what_is_no_plant_is_refused() {
         assert!(problem.contains(words) && problem.contains("sh:one"), "{problem}");
     }
 }
+
+#[test]
+fn one_that_hangs_at_its_end_is_ended() {
+    // It closes its end of the pipe, and stays.
+    let script = format!("{}exec >&-; exec sleep 100000", greeting(2, SPEC));
+    let (done, waiting) = std::sync::mpsc::channel();
+    std::thread::Builder::new()
+        .spawn(move || {
+            drop(plant(&script).unwrap());
+            let _ = done.send(());
+        })
+        .unwrap();
+    waiting
+        .recv_timeout(std::time::Duration::from_secs(60))
+        .expect("nobody waits for ever");
+}

@@ -214,12 +214,18 @@ fn updates(
         let report = match learner.step(&batch) {
             Ok(report) => report,
             Err(diverged) => {
-                losses.flush()?;
+                // Whatever becomes of files, what went wrong is said.
                 let kept = arguments.out.join("diverged.safetensors");
-                checkpoint::save_batch(&kept, &batch)?;
-                // Whatever becomes of checkpoints, what went wrong is said.
+                let saved = match checkpoint::save_batch(&kept, &batch) {
+                    Ok(()) => format!("the batch is in {}", kept.display()),
+                    Err(error) => format!("and the batch could not be kept: {error}"),
+                };
+                let noted = match losses.flush() {
+                    Ok(()) => String::new(),
+                    Err(error) => format!("; the last losses could not be written: {error}"),
+                };
                 let good = good_again(checkpoint_path, proven).unwrap_or_else(|error| error.to_string());
-                return Err(diverged).with_context(|| format!("{good}; the batch is in {}", kept.display()));
+                return Err(diverged).with_context(|| format!("{good}; {saved}{noted}"));
             }
         };
         proven |= learner.watch.calm();

@@ -65,7 +65,7 @@ fn an_episode_of_a_model_that_sees_joints_is_replayed_bit_for_bit() {
         let loaded = Bundle::load(&model).expect("loads");
         let situations = beliefs::of_log(&log, &loaded).expect("believes");
         assert_eq!(situations.len(), recorded.ticks.len());
-        let panels = picture::panels(&recorded, &loaded).expect("draws");
+        let panels = picture::panels(&log, &recorded, &loaded).expect("draws");
         assert_eq!(panels.is_empty(), !observation.pixels());
 
         // With other joints in the log than the model saw, it decides otherwise.

@@ -1,8 +1,9 @@
 //! What a learning loop does, in what portions: PlaNet's Algorithm 1 as a list of the commands a user would type.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -204,7 +205,19 @@ pub(super) struct Loop<'a> {
 }
 
 impl Loop<'_> {
-    /// Does one step; an evaluation's report comes back.
+    /// Whether the trainer can have the device that is asked for.
+    pub(super) fn device(&self) -> anyhow::Result<()> {
+        let output = Command::new(&self.tools.train)
+            .args(["devices", "--device", self.arguments.device.name()])
+            .output()
+            .with_context(|| format!("cannot start {}", self.tools.train.display()))?;
+        if !output.status.success() {
+            bail!("{}", complaint(&String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(())
+    }
+
+    /// Does one step; the report of a recording or an evaluation comes back.
     pub(super) fn step(&self, step: &Step) -> anyhow::Result<Option<serde_json::Value>> {
         let mut command = match *step {
             Step::RecordRandom { arm } => self.record_random(&self.arms[arm]),
@@ -213,24 +226,35 @@ impl Loop<'_> {
             Step::Export { arm } => self.export(&self.arms[arm]),
             Step::Evaluate { arm, last, .. } => self.evaluate(&self.arms[arm], last),
         };
-        if !matches!(step, Step::Evaluate { .. }) {
-            // The programs' own progress would fight with ours; their log lines go to a file.
-            let path = self.out.join("learn.log");
-            let log = fs::OpenOptions::new().create(true).append(true).open(&path)?;
-            command.stdout(log.try_clone()?).stderr(log);
-            crate::run(&mut command).with_context(|| format!("see {}", path.display()))?;
-            return Ok(None);
-        }
+        // The programs' own progress would fight with ours; their log lines go to a file.
+        let path = self.out.join("learn.log");
+        let mut log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("{}: cannot write", path.display()))?;
+        let before = log.metadata()?.len();
         let output = command
-            .stderr(Stdio::inherit())
+            .stderr(log.try_clone()?)
             .output()
             .with_context(|| format!("cannot start {command:?}"))?;
+        log.write_all(&output.stdout)
+            .with_context(|| format!("{}: cannot write", path.display()))?;
         if !output.status.success() {
-            bail!("{command:?} ended with {}", output.status);
+            let said = fs::read(&path).unwrap_or_default();
+            let said = String::from_utf8_lossy(said.get(before as usize..).unwrap_or_default()).into_owned();
+            bail!(
+                "{step:?} ended with {}: {}; see {}",
+                output.status,
+                complaint(&said),
+                path.display()
+            );
         }
-        Ok(Some(
-            serde_json::from_slice(&output.stdout).context("the evaluation did not print JSON")?,
-        ))
+        if matches!(step, Step::Train { .. } | Step::Export { .. }) {
+            return Ok(None);
+        }
+        let report = serde_json::from_slice(&output.stdout);
+        Ok(Some(report.with_context(|| format!("{step:?} printed no JSON"))?))
     }
 
     /// Runs of different seeds share no episode.
@@ -242,7 +266,7 @@ impl Loop<'_> {
         let ticks = arm.ticks.unwrap_or(self.plan.seed_ticks);
         let mut command = Command::new(&self.tools.armillary);
         command
-            .args(["record", "--policy", "random", "--episodes"])
+            .args(["record", "--json", "--policy", "random", "--episodes"])
             .arg(self.plan.seed_episodes.to_string())
             .args(["--ticks", &ticks.to_string()])
             .args(["--seed", &self.first_seed().to_string()])
@@ -258,7 +282,7 @@ impl Loop<'_> {
         let ticks = arm.ticks.unwrap_or(plan.round_ticks);
         let mut command = Command::new(&self.tools.armillary);
         command
-            .args(["record", "--policy", "planner", "--episodes"])
+            .args(["record", "--json", "--policy", "planner", "--episodes"])
             .arg(plan.round_episodes.to_string())
             .args(["--ticks", &ticks.to_string()])
             .args(["--seed", &first.to_string()])
@@ -277,7 +301,7 @@ impl Loop<'_> {
         command
             .args(["train", "--until", &until.to_string()])
             .args(["--seed", &self.arguments.seed.to_string()])
-            .args(["--device", &self.arguments.device])
+            .args(["--device", self.arguments.device.name()])
             .arg("--preset")
             .arg(&self.plan.train)
             .arg("--out")
@@ -328,4 +352,10 @@ impl Loop<'_> {
         }
         command
     }
+}
+
+/// What a program of ours complained of last.
+fn complaint(said: &str) -> &str {
+    let last = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
+    last.unwrap_or("it said nothing more")
 }

@@ -1,0 +1,180 @@
+//! Plants that take controls and not places to move to, in real time, and rigs that fail.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use controller::live::{self, Rig, Signals};
+use controller::lockstep::{self, EpisodeRunError, Labels};
+use controller::session::{PolicyChoice, Session};
+use firmware_bridge::arm::ArmOptions;
+use firmware_bridge::{
+    BridgeMode, BridgeOptions, FrameSocket, Loopback, SerialLink, SerialOptions, SimulatorBridge,
+};
+use robot::config::Pipeline;
+use robot::config::made::{Actuator, Made};
+use robot::{Config, Frame, JointState, JointVec, Plant, PlantError, joint};
+
+/// One actuator that keeps what it was given; after so many periods it fails.
+struct Motor {
+    control: JointVec,
+    given: Arc<Mutex<Vec<f32>>>,
+    steps: u32,
+    fails_at: u32,
+}
+
+impl Motor {
+    fn new(fails_at: u32) -> Self {
+        Self {
+            control: joint::zeros(1),
+            given: Arc::default(),
+            steps: 0,
+            fails_at,
+        }
+    }
+}
+
+impl Plant for Motor {
+    fn joint_count(&self) -> usize {
+        1
+    }
+
+    fn reset(&mut self, _seed: u64) -> Result<(), PlantError> {
+        self.control = joint::zeros(1);
+        Ok(())
+    }
+
+    fn step(&mut self, set_point_rad: &[f32], _torque_on: bool, _dt_s: f32) -> Result<(), PlantError> {
+        self.steps += 1;
+        if self.steps == self.fails_at {
+            return Err(Box::<dyn std::error::Error + Send + Sync>::from("it fell over").into());
+        }
+        self.control = set_point_rad.iter().copied().collect();
+        self.given.lock().expect("whole").push(set_point_rad[0]);
+        Ok(())
+    }
+
+    fn joints(&self) -> JointState {
+        JointState {
+            position_rad: self.control.clone(),
+            velocity_rad_s: joint::zeros(1),
+        }
+    }
+
+    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+        frame.rgb_mut().fill((self.steps % 200) as u8);
+        Ok(())
+    }
+
+    fn reward(&self) -> f32 {
+        0.0
+    }
+}
+
+fn session(pipeline: Pipeline) -> Session {
+    let text = Made {
+        comment: "a motor",
+        name: "motor",
+        period_s: 0.05,
+        episode_ticks: 20,
+        actuators: &[Actuator {
+            name: "motor".to_owned(),
+            low: -1.0,
+            high: 1.0,
+        }],
+        simulator: Some("py:motor:motor"),
+    }
+    .text();
+    let config = Config::parse(Path::new("motor.ron"), text).expect("a sound robot file");
+    Session::of(config, None, PolicyChoice::Random, Some(pipeline)).expect("no model is needed")
+}
+
+#[test]
+fn a_control_is_given_as_it_was_decided_whenever_it_comes() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(Pipeline::NextTick);
+    let motor = Motor::new(u32::MAX);
+    let given = Arc::clone(&motor.given);
+    let options = BridgeOptions {
+        arm: ArmOptions::from_config(&session.config).expect("limits"),
+        mode: BridgeMode::RealTime,
+        serial_path: dir.path().join("arm"),
+        frame_path: dir.path().join("camera"),
+        watch_parent: false,
+    };
+    let bridge = SimulatorBridge::new(motor, options).expect("bridge");
+    let stop = Arc::new(AtomicBool::new(false));
+    let its = Arc::clone(&stop);
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(move || bridge.serve(its));
+        let mut bus = SerialLink::open(&SerialOptions {
+            port: dir.path().join("arm").display().to_string(),
+            baud: session.config.baud,
+            joints: 1,
+            handshake_timeout: Duration::from_secs(5),
+        })
+        .expect("port opens");
+        let camera =
+            FrameSocket::connect(&dir.path().join("camera"), Duration::from_secs(5)).expect("camera");
+        let (mut controller, encoder) = session.live_controller().expect("controller");
+        let log = dir.path().join("episode.mcap");
+        let labels = Labels {
+            log: &log,
+            info: session.info(&controller, 5, 1),
+            attachments: &session.attachments(),
+        };
+        let rig = Rig {
+            bus: &mut bus,
+            camera,
+            encoder,
+        };
+        let signals = Signals::default();
+        let ran = live::run(&session.config, &mut controller, rig, 0, 20, &labels, &signals);
+        stop.store(true, Ordering::SeqCst);
+        serving.join().expect("does not panic").expect("serves");
+        ran.expect("the episode runs");
+        let log = episode::read_episode(&log).expect("the log is whole");
+        let decided: Vec<f32> = log
+            .ticks
+            .iter()
+            .filter(|row| row.actuate.sent)
+            .map(|row| row.actuate.set_point_rad[0])
+            .collect();
+        assert!(decided.len() > 3, "{decided:?}");
+        let given = given.lock().expect("whole");
+        assert!(given.iter().any(|control| *control != 0.0), "{given:?}");
+        // The machine decides which ones come in time, and nothing mixes two. Slowing down, at the end, is the firmware's.
+        let last = given
+            .iter()
+            .rposition(|control| decided.contains(control))
+            .expect("some");
+        for control in &given[..last] {
+            assert!(
+                *control == 0.0 || decided.contains(control),
+                "{control} was never decided: {decided:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_log_of_a_rig_that_fails_holds_what_led_to_it_and_is_not_whole() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(Pipeline::Immediate);
+    let (mut controller, mut encoder) = session.controller().expect("controller");
+    let log: PathBuf = dir.path().join("episode.mcap");
+    let labels = Labels {
+        log: &log,
+        info: session.info(&controller, 5, 0),
+        attachments: &session.attachments(),
+    };
+    let options = ArmOptions::from_config(&session.config).expect("limits");
+    let mut rig = Loopback::new(Motor::new(4), &options);
+    let failed = lockstep::run(&mut controller, encoder.as_mut(), &mut rig, 20, None, &labels);
+    assert!(matches!(failed, Err(EpisodeRunError::Rig(_))), "{failed:?}");
+    let log = episode::read_episode(&log).expect("readable");
+    let ticks: Vec<u32> = log.ticks.iter().map(|row| row.tick).collect();
+    assert_eq!(ticks, [0, 1, 2, 3]);
+    assert!(!log.complete, "it is recorded again");
+}
