@@ -1,8 +1,8 @@
 //! What a log's beliefs are: those that the recorded plans were made from.
 
-use controller::beliefs;
 use controller::plan::{Limit, Plan, Planner};
 use controller::session::PolicyChoice;
+use controller::{beliefs, picture};
 use robot::config::Pipeline;
 use world_model::Bundle;
 
@@ -37,4 +37,43 @@ fn planning_from_the_beliefs_of_a_log_gives_its_plans_bit_for_bit() {
         }
         assert_eq!(plans, 25);
     }
+}
+
+#[test]
+fn periods_that_the_loop_missed_are_periods_of_the_pictures_too() {
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(PolicyChoice::Planner { noise: 0.0 }, Pipeline::NextTick);
+    let path = record(&session, dir.path(), 21, 25);
+    let mut log = episode::read_episode(&path).expect("a whole log");
+    let missed = 6..10;
+    let whole = log.clone();
+    let kept = |index: usize| !missed.contains(&whole.ticks[index].tick);
+    log.ticks = (0..whole.ticks.len())
+        .filter(|i| kept(*i))
+        .map(|i| whole.ticks[i].clone())
+        .collect();
+    log.frames = (0..whole.frames.len())
+        .filter(|i| kept(*i))
+        .map(|i| whole.frames[i].clone())
+        .collect();
+    log.intact = log.ticks.len();
+    let panels = picture::panels(&path, &log, &bundle).expect("draws");
+    let ticks: Vec<u32> = panels.iter().map(|panel| panel.tick).collect();
+    assert_eq!(ticks, (0..6).chain(10..26).collect::<Vec<_>>());
+    let mut recollection = beliefs::Recollection::of(&path, &log, &bundle).expect("fits");
+    let mut periods = 0;
+    for (row, frame) in log.ticks.iter().zip(&log.frames) {
+        recollection.see(row, frame.as_ref(), &mut |_| periods += 1);
+        recollection.carry_out(row);
+        assert_eq!(periods, row.tick + 1);
+    }
+    // From the same frame it has imagined something else, since the arm held meanwhile.
+    let of = |panels: &[picture::Panels], tick: u32| {
+        let found = panels.iter().find(|panel| panel.tick == tick).expect("there");
+        found.imagined.clone()
+    };
+    let all = picture::panels(&path, &whole, &bundle).expect("draws");
+    assert_eq!(of(&panels, 5), of(&all, 5));
+    assert_ne!(of(&panels, 12), of(&all, 12));
 }

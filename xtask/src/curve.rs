@@ -270,3 +270,27 @@ fn panel(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn every_return_is_on_the_axis() {
+        for (heights, lows) in [
+            (vec![10.0, 90.0], vec![5.0, 80.0]),
+            (vec![-1_500.0, -200.0], vec![-1_700.0, -250.0]),
+            (vec![-3.0, 700.0], vec![-50.0, 600.0]),
+        ] {
+            let axis = range(heights.iter().copied(), lows.iter().copied());
+            assert!(heights.iter().all(|height| axis.contains(height)), "{axis:?}");
+            assert!(axis.contains(&0.0), "{axis:?}");
+            // Rewards from 0 on have an axis from 0 on.
+            assert_eq!(axis.start == 0.0, heights.iter().all(|height| *height >= 0.0));
+            assert!(
+                axis.start >= 0.0 || lows.iter().all(|low| axis.contains(low)),
+                "{axis:?}"
+            );
+        }
+    }
+}

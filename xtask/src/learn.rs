@@ -414,3 +414,45 @@ fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &P
     println!("{}", serde_json::to_string(score)?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Device, Learn, seeds, without_optimiser};
+
+    #[test]
+    fn an_optimiser_may_be_changed_on_the_way_and_nothing_else() {
+        let preset = "(model: (belief: 200), optimiser: (learning_rate: 1e-3, batch: 50))";
+        assert_eq!(
+            without_optimiser(preset),
+            without_optimiser(&preset.replace("1e-3", "5e-4"))
+        );
+        assert_ne!(
+            without_optimiser(preset),
+            without_optimiser(&preset.replace("200", "100"))
+        );
+        assert_ne!(
+            without_optimiser("dmc:cartpole-balance"),
+            without_optimiser("dmc:cartpole-swingup")
+        );
+    }
+
+    #[test]
+    fn runs_are_found_by_their_seed() {
+        let root = std::env::temp_dir().join(format!("armillary-seeds-{}", std::process::id()));
+        for name in ["11", "2", "rnn-3", "x"] {
+            std::fs::create_dir_all(root.join(format!("out/learn-p-dmc-t-{name}"))).unwrap();
+        }
+        let found = seeds(&root, &Learn::of_rig("p", "dmc:t", 0, None, Device::Cpu));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(found.unwrap(), [2, 11]);
+        assert!(
+            seeds(
+                Path::new("nowhere"),
+                &Learn::of_rig("p", "dmc:t", 0, None, Device::Cpu)
+            )
+            .is_err()
+        );
+    }
+}

@@ -53,7 +53,7 @@ impl Made<'_> {
             .replace("{comment}", self.comment)
             .replace("{name}", &format!("{:?}", self.name))
             .replace("{period}", &format!("{:?}", self.period_s))
-            .replace("{max_age}", &format!("{:?}", 0.8 * self.period_s))
+            .replace("{max_age}", &format!("{:?}", 1.5 * self.period_s))
             .replace("{ticks}", &self.episode_ticks.to_string())
             .replace("{joints}", &joints)
             .replace("{simulator}", &simulator.unwrap_or_default())

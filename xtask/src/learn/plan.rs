@@ -359,3 +359,62 @@ fn complaint(said: &str) -> &str {
     let last = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
     last.unwrap_or("it said nothing more")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Arm, Plan, Step, complaint};
+
+    fn plan() -> Plan {
+        let text = r#"(
+            robot: "a.ron", train: "t.ron", seed_episodes: 3, seed_ticks: 10, first_updates: 25, rounds: 2, round_episodes: 2,
+            round_ticks: 20, round_updates: 10, noise: 0.3, evaluate_every: 20, evaluate_episodes: 1, final_episodes: 1,
+            final_first: 5, oracle_budget: "paper",
+        )"#;
+        ron::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_loop_records_trains_and_evaluates_in_turn() {
+        let evaluate = |update, last| Step::Evaluate { arm: 0, update, last };
+        let round = |round, update| {
+            [
+                Step::Record { arm: 0, round },
+                Step::Train { update },
+                Step::Export { arm: 0 },
+            ]
+        };
+        let mut expected = vec![Step::RecordRandom { arm: 0 }];
+        for update in [20, 25] {
+            expected.extend([
+                Step::Train { update },
+                Step::Export { arm: 0 },
+                evaluate(update, false),
+            ]);
+        }
+        expected.extend(round(0, 35));
+        expected.extend(round(1, 45));
+        // The last one is on other targets, whenever the one before was.
+        expected.push(evaluate(45, true));
+        assert_eq!(plan().steps(1), expected);
+    }
+
+    #[test]
+    fn notes_that_did_not_count_are_counted_by_the_plan() {
+        let plan = plan();
+        let arm = Arm {
+            robot: String::new(),
+            dir: "here".into(),
+            ticks: None,
+        };
+        let steps = plan.steps(1);
+        let counts = [1, 8, steps.len()].map(|done| plan.agent_steps(&steps[..done], 0, &arm));
+        assert_eq!(counts, [30, 70, 110]);
+    }
+
+    #[test]
+    fn the_last_complaint_is_told() {
+        let said = "INFO reading\nerror: the first\nerror: the disk is full\nsomething else";
+        assert_eq!(complaint(said), "the disk is full");
+        assert_eq!(complaint("INFO reading"), "it said nothing more");
+    }
+}
