@@ -39,6 +39,6 @@ pub use row::{
     ActuateRow, ArmState, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow,
     STAGES, TickRecord,
 };
-pub use runs::{Episodes, list_episodes, list_runs};
+pub use runs::{Episodes, first_attempt, list_episodes, list_runs};
 pub use training::TrainingEpisode;
 pub use writer::{Attachment, CHUNK_BYTES, EpisodeSummary, EpisodeWriter, MAX_ATTACHMENT_BYTES};

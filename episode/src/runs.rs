@@ -67,7 +67,7 @@ pub fn list_episodes(dir: &Path) -> Result<Episodes, EpisodeError> {
 }
 
 /// The name of the first attempt at the episode that `path` is an attempt at.
-fn first_attempt(path: &Path) -> PathBuf {
+pub fn first_attempt(path: &Path) -> PathBuf {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     match stem

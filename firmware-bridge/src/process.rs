@@ -194,11 +194,16 @@ fn at_rest(actuators: &[Actuator]) -> JointVec {
         .collect()
 }
 
-/// A Python that has the package: the repository's own, in the working directory or above it, or the one that is active.
+/// A Python that has the package: that of an active environment, the repository's own, in the working directory or above it, or
+/// whichever there is.
 fn python() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
+    let active = std::env::var_os("VIRTUAL_ENV").map(|dir| PathBuf::from(dir).join("bin/python"));
     let own = here.ancestors().map(|dir| dir.join(OWN_PYTHON));
-    own.filter(|python| python.exists())
+    active
+        .into_iter()
+        .chain(own)
+        .filter(|python| python.exists())
         .chain([PathBuf::from("python3"), PathBuf::from("python")])
         .find(|python| has_package(python))
 }

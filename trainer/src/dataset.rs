@@ -137,7 +137,9 @@ impl Dataset {
             measured |= entry.measured;
             for (part, stretch) in entry.stretches.iter().enumerate() {
                 let frames = stretch.rewards.len();
-                hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+                // Recording that was cut off and gone on with has recorded the same.
+                let name = episode::first_attempt(path);
+                hasher.update(name.file_name().unwrap_or_default().as_encoded_bytes());
                 hasher.update((frames as u64).to_le_bytes());
                 for reward in &stretch.rewards {
                     hasher.update(reward.to_le_bytes());

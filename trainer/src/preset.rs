@@ -203,7 +203,8 @@ pub struct Optimiser {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// 32.
+    /// 32; but a GPU that has TF32 multiplies convolutions with 10 bits of mantissa, as LibTorch has it by default, unless it
+    /// is started with `NVIDIA_TF32_OVERRIDE=0`.
     #[default]
     F32,
     /// 16, with the range of 32.

@@ -49,6 +49,16 @@ pub(crate) fn libraries(root: &Path) -> std::path::PathBuf {
         .join("lib")
 }
 
+/// Where libraries are looked for: LibTorch's first, then wherever the user says, such as for its CUDA half.
+pub(crate) fn search_path(root: &Path) -> std::ffi::OsString {
+    let mut path = libraries(root).into_os_string();
+    if let Some(own) = std::env::var_os("LD_LIBRARY_PATH").filter(|own| !own.is_empty()) {
+        path.push(":");
+        path.push(own);
+    }
+    path
+}
+
 /// Makes sure that LibTorch is in `.libtorch`, or that the user points at one.
 pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
     let dir = root.join(".libtorch");

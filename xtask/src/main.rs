@@ -117,7 +117,7 @@ fn test(rest: &[String]) -> anyhow::Result<()> {
         ])
         .args(rest)
         // Programs that only depend on the controller do not know where its LibTorch is.
-        .env("LD_LIBRARY_PATH", libtorch::libraries(&root()))
+        .env("LD_LIBRARY_PATH", libtorch::search_path(&root()))
         .current_dir(root()))
 }
 

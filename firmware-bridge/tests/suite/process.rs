@@ -121,7 +121,7 @@ fn what_is_no_plant_is_refused() {
 fn one_that_hangs_at_its_end_is_ended() {
     // It closes its end of the pipe, and stays.
     let script = format!("{}exec >&-; exec sleep 100000", greeting(2, SPEC));
-    let (done, waiting) = std::sync::mpsc::channel();
+    let (done, waiting) = std::sync::mpsc::sync_channel(1);
     std::thread::Builder::new()
         .spawn(move || {
             drop(plant(&script).unwrap());
