@@ -298,11 +298,12 @@ fn is_ours(path: &Path, log: &EpisodeInfo, session: &Session, policy: PolicyName
         PolicyName::Hold => "hold",
     };
     // The planner's noise stands behind its name.
-    let by = log.policy.split_whitespace().next().unwrap_or_default();
+    let by = log.policy.split(|letter: char| !letter.is_alphanumeric());
+    let by = by.take(1).collect::<String>();
     for (what, there, here) in [
         ("robot", log.robot.as_str(), session.config.name.as_str()),
         ("task", log.task.as_str(), task),
-        ("policy", by, policy),
+        ("policy", by.as_str(), policy),
     ] {
         if there != here {
             bail!(

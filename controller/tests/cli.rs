@@ -274,6 +274,32 @@ fn recording_again_keeps_whole_logs_and_cut_ones() {
         decisions(&again) == decisions(&second),
         "the same seed gives the same decisions"
     );
+    let planned = dir.path().join("planned").display().to_string();
+    let arguments_of_planner = [
+        "record",
+        "--policy",
+        "planner",
+        "--noise",
+        "0.1",
+        "--bundle",
+        "models/reach-planar",
+        "--robot",
+        "configs/sim-planar.ron",
+        "--ticks",
+        "1",
+        "--out",
+        &planned,
+        "--json",
+    ];
+    for (recorded, there) in [(1, 0), (0, 1)] {
+        let output = armillary(&arguments_of_planner);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            (&said["recorded"], &said["there"]),
+            (&recorded.into(), &there.into()),
+            "{said}"
+        );
+    }
     // What is there, is said; what is there of something else is not taken for it.
     let output = armillary(&[&arguments[..], &["--json"]].concat());
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
