@@ -298,12 +298,12 @@ fn is_ours(path: &Path, log: &EpisodeInfo, session: &Session, policy: PolicyName
         PolicyName::Hold => "hold",
     };
     // The planner's noise stands behind its name.
-    let by = log.policy.split(|letter: char| !letter.is_alphanumeric());
-    let by = by.take(1).collect::<String>();
+    let words = |letter: char| !letter.is_alphanumeric();
+    let by = log.policy.split(words).next().unwrap_or_default();
     for (what, there, here) in [
         ("robot", log.robot.as_str(), session.config.name.as_str()),
         ("task", log.task.as_str(), task),
-        ("policy", by.as_str(), policy),
+        ("policy", by, policy),
     ] {
         if there != here {
             bail!(
