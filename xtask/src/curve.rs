@@ -110,7 +110,7 @@ pub(crate) fn draw_lines(
         .configure_mesh()
         .x_desc(axis)
         .y_desc("mean return")
-        .x_label_formatter(&|value| format!("{value:.0}"))
+        .x_label_formatter(&label)
         .y_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(WHITE)
         .draw()?;
@@ -151,6 +151,11 @@ pub(crate) fn draw_lines(
     }
     area.present()?;
     Ok(())
+}
+
+/// A short run's axis has places between whole numbers.
+fn label(value: &f64) -> String {
+    format!("{}", (value * 10.0).round() / 10.0)
 }
 
 /// The axis for returns: from 0, or from below the lowest where there are negative ones, to above the highest.
@@ -231,7 +236,7 @@ fn panel(
         .x_desc(axis)
         .y_desc("mean return")
         .x_labels(6)
-        .x_label_formatter(&|value| format!("{value:.0}"))
+        .x_label_formatter(&label)
         .y_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(WHITE)
         .draw()?;

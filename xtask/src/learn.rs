@@ -367,7 +367,11 @@ fn draw(arguments: &Learn, arms: &[Arm], out: &Path, progress: &Progress) -> any
             score: learned.score.as_ref(),
         })
         .collect();
-    curve::write(&out.join("learning-curve"), &arguments.preset, &runs)
+    let title = match &arguments.rig {
+        Some(rig) => format!("{}, {rig}", arguments.preset),
+        None => arguments.preset.clone(),
+    };
+    curve::write(&out.join("learning-curve"), &title, &runs)
 }
 
 fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &Path) -> anyhow::Result<()> {
