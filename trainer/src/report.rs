@@ -69,6 +69,9 @@ const PICTURES: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// Beside the pictures: the update whose model drew them, which may be before the last.
+pub const DRAWN_AT: &str = "pictures-update.txt";
+
 /// Writes `report.html` into the folder of a run and returns its path.
 ///
 /// # Errors
@@ -100,13 +103,17 @@ pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
             curve(&mut page, name, meaning, &table.updates, &values);
         }
     }
+    let drawn_at = std::fs::read_to_string(run.join(DRAWN_AT))
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .map_or(String::new(), |update| format!(" After update {update}."));
     for (file, kind, caption) in PICTURES {
         let path = run.join(file);
         if let Ok(bytes) = std::fs::read(&path) {
             let data = base64::engine::general_purpose::STANDARD.encode(bytes);
             let _ = write!(
                 page,
-                "<h2>{file}</h2><p>{caption}</p><img alt=\"{file}\" src=\"data:image/{kind};base64,{data}\">"
+                "<h2>{file}</h2><p>{caption}{drawn_at}</p><img alt=\"{file}\" src=\"data:image/{kind};base64,{data}\">"
             );
         }
     }

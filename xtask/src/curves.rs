@@ -1,6 +1,5 @@
 //! Several learning runs in one picture.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -27,14 +26,12 @@ pub(crate) fn run(arguments: &Curves) -> anyhow::Result<()> {
     let mut found = Vec::new();
     for run in &arguments.runs {
         let notes = run.join("progress.json");
-        let text = fs::read_to_string(&notes).with_context(|| {
+        let progress = Progress::read(&notes)?.with_context(|| {
             format!(
-                "{}: cannot read; name the folder of a learning run",
+                "{}: is not there; name the folder of a learning run",
                 notes.display()
             )
         })?;
-        let progress: Progress =
-            serde_json::from_str(&text).with_context(|| format!("{}: damaged", notes.display()))?;
         let name = run.file_name().unwrap_or_default().to_string_lossy();
         let seed = name.rsplit('-').next().unwrap_or_default();
         let several = progress.all().count() > 1;

@@ -1,7 +1,10 @@
 //! The learning loop (PlaNet's Algorithm 1) as a loop of the commands a user has: record, train,
 //! export, evaluate. Each finished step is noted; an interrupted loop goes on where it was.
 
+mod arm;
+mod commands;
 mod plan;
+mod progress;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +13,12 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
 
-use self::plan::{Arm, Loop, Plan, Step, Tools};
+use self::arm::Arm;
+use self::commands::{Loop, Tools};
+use self::plan::{Plan, Step, with_fields};
+use self::progress::Learned;
+pub(crate) use self::progress::Progress;
 use crate::curve;
 
 /// Arguments.
@@ -63,50 +69,6 @@ impl Device {
     }
 }
 
-/// What has been done, and what the evaluations gave.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Progress {
-    /// The preset's three files as they were: steps done under others are not these steps.
-    #[serde(default)]
-    inputs: Vec<String>,
-    steps_done: usize,
-    seconds: f64,
-    #[serde(flatten)]
-    pub(crate) learned: Learned,
-    /// The same of more robots, where one agent learns several.
-    #[serde(default)]
-    more: Vec<Learned>,
-}
-
-/// What evaluations on one robot gave.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub(crate) struct Learned {
-    pub(crate) points: Vec<curve::Point>,
-    /// Control periods recorded so far.
-    #[serde(default)]
-    recorded: Option<u64>,
-    pub(crate) score: Option<serde_json::Value>,
-}
-
-impl Progress {
-    /// Those of all robots.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Learned> {
-        std::iter::once(&self.learned).chain(&self.more)
-    }
-
-    fn of(&mut self, arm: usize) -> &mut Learned {
-        match arm.checked_sub(1) {
-            None => &mut self.learned,
-            Some(more) => {
-                if self.more.len() <= more {
-                    self.more.resize(more + 1, Learned::default());
-                }
-                &mut self.more[more]
-            }
-        }
-    }
-}
-
 impl Learn {
     /// A run on a rig, as `--rig` has it.
     pub(crate) fn of_rig(preset: &str, rig: &str, seed: u64, threads: Option<usize>, device: Device) -> Self {
@@ -137,17 +99,12 @@ impl Learn {
 
 /// How far a run has come; `None` if it was not begun.
 pub(crate) fn progress(root: &Path, learn: &Learn) -> anyhow::Result<Option<Progress>> {
-    let notes = learn.folder(root).join("progress.json");
-    match fs::read_to_string(&notes) {
-        Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
-            format!(
-                "{}: damaged; remove it to do all of its run's steps again, beside the logs that are there",
-                notes.display()
-            )
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{}: cannot read", notes.display())),
-    }
+    Progress::read(&notes(&learn.folder(root)))
+}
+
+/// Where a run notes how far it has come.
+fn notes(out: &Path) -> PathBuf {
+    out.join("progress.json")
 }
 
 /// The seeds of all runs like this one, begun or finished.
@@ -166,42 +123,12 @@ pub(crate) fn seeds(root: &Path, learn: &Learn) -> anyhow::Result<Vec<u64>> {
     Ok(seeds)
 }
 
-/// Writes the training preset with other values into `out`.
-fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow::Result<PathBuf> {
-    let mut text =
-        fs::read_to_string(preset).with_context(|| format!("{}: cannot read", preset.display()))?;
-    for set in sets {
-        let (field, value) = set
-            .split_once('=')
-            .with_context(|| format!("--set {set}: write FIELD=VALUE, such as model.design=ssm"))?;
-        let names: Vec<&str> = field.split('.').collect();
-        text = robot::config::edit::with_field(&text, &names, value)
-            .with_context(|| format!("--set {set}: {} has no place for it", preset.display()))?;
-    }
-    let edited = out.join("train.ron");
-    fs::write(&edited, text).with_context(|| format!("{}: cannot write", edited.display()))?;
-    Ok(edited)
-}
-
 /// Learns.
 pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let root = crate::root();
     crate::libtorch::ensure(&root)?;
     let path = root.join(format!("configs/learn-{}.ron", arguments.preset));
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("{}: no such learning preset", path.display()))?;
-    let mut plan: Plan = ron::from_str(&text)
-        .map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
-    if let Some(rig) = &arguments.rig {
-        plan.robot.clone_from(rig);
-        plan.more_robots.clear();
-    }
-    if arguments.publish.is_some() && !plan.more_robots.is_empty() {
-        bail!(
-            "{}: learns several robots, --publish takes one bundle; copy those that you want from the folder of the run",
-            path.display()
-        );
-    }
+    let mut plan = Plan::load(&path, arguments)?;
     plan.train = root.join(&plan.train);
     crate::build(&root)?;
     let bin = root.join("target/release");
@@ -215,9 +142,28 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     if !arguments.set.is_empty() {
         plan.train = with_fields(&plan.train, &arguments.set, &out)?;
     }
-
-    let notes = out.join("progress.json");
+    let doing = Loop {
+        plan: &plan,
+        arms: &arms,
+        tools: &tools,
+        out: &out,
+        arguments,
+    };
     let mut progress = progress(&root, arguments)?.unwrap_or_default();
+    progress
+        .take(inputs(&path, &plan, &arms)?)
+        .with_context(|| notes(&out).display().to_string())?;
+    // Before hours of recording.
+    doing.device()?;
+    go_on(&doing, &mut progress)?;
+    for (arm, learned) in arms.iter().zip(progress.all()) {
+        finish(arguments, arm, progress.seconds, learned, &out)?;
+    }
+    Ok(())
+}
+
+/// What is to be the same for a run to go on: the learning preset at `path`, the robots, the training preset.
+fn inputs(path: &Path, plan: &Plan, arms: &[Arm]) -> anyhow::Result<Vec<String>> {
     let read = |file: &Path| {
         fs::read_to_string(file).with_context(|| {
             format!(
@@ -227,54 +173,36 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
             )
         })
     };
-    let mut inputs = vec![read(&path)?];
-    for arm in &arms {
+    let mut inputs = vec![read(path)?];
+    for arm in arms {
         inputs.push(arm.description().with_context(|| path.display().to_string())?);
     }
     inputs.push(read(&plan.train)?);
-    let same = progress.inputs.len() == inputs.len()
-        && progress
-            .inputs
-            .iter()
-            .zip(&inputs)
-            .all(|(was, is)| without_optimiser(was) == without_optimiser(is));
-    if progress.steps_done > 0 && !progress.inputs.is_empty() && !same {
-        bail!(
-            "{}: begun with another learning preset, robot file or training preset; undo the change, or name another --out",
-            notes.display()
-        );
-    }
-    progress.inputs = inputs;
-    let steps = plan.steps(arms.len());
-    let doing = Loop {
-        plan: &plan,
-        arms: &arms,
-        tools: &tools,
-        out: &out,
-        arguments,
-    };
-    // Before hours of recording.
-    doing.device()?;
-    for (index, arm) in arms.iter().enumerate() {
-        let planned = plan.agent_steps(&steps[..progress.steps_done], index, arm);
+    Ok(inputs)
+}
+
+/// Does the steps that are left, and notes each.
+fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
+    let (notes, steps) = (notes(doing.out), doing.plan.steps(doing.arms.len()));
+    let done = progress.steps_done;
+    for (index, arm) in doing.arms.iter().enumerate() {
+        let planned = doing.plan.agent_steps(&steps[..done], index, arm);
         // Older notes did not count.
         progress.of(index).recorded.get_or_insert(planned);
     }
     let bar = ProgressBar::new(steps.len() as u64)
-        .with_position(progress.steps_done as u64)
+        .with_position(done as u64)
         .with_style(ProgressStyle::with_template(
             "{bar:30} step {pos}/{len}, {elapsed_precise}, {eta} left  {msg}",
         )?);
-    if progress.steps_done > 0 {
+    if done > 0 {
         println!(
-            "going on in {} after {} of {} steps",
-            out.display(),
-            progress.steps_done,
+            "going on in {} after {done} of {} steps",
+            doing.out.display(),
             steps.len()
         );
     }
-    for index in progress.steps_done..steps.len() {
-        let step = &steps[index];
+    for step in &steps[done..] {
         bar.set_message(format!("{step:?}"));
         // Above the bar on a terminal, and still said where there is none.
         bar.suspend(|| println!("{:6.1} min  {step:?}", progress.seconds / 60.0));
@@ -283,72 +211,30 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
         progress.seconds += before.elapsed().as_secs_f64();
         if found.is_err() {
             // Its time was spent.
-            note(&notes, &progress)?;
+            progress.write(&notes)?;
         }
-        let found = found?;
-        if let (Some(report), &(Step::RecordRandom { arm } | Step::Record { arm, .. })) = (&found, step) {
-            let periods = report["periods"]
-                .as_u64()
-                .context("recording printed no `periods`")?;
-            *progress.of(arm).recorded.get_or_insert(0) += periods;
-        }
-        if let (Some(report), &Step::Evaluate { arm, update, last }) = (found, step) {
-            let minutes = progress.seconds / 60.0;
-            let learned = progress.of(arm);
-            let agent_steps = learned.recorded.unwrap_or_default();
-            let point = point(&report, minutes, agent_steps, update)?;
-            bar.suspend(|| println!("            return {:.1}", point.agent_return));
-            learned.points.push(point);
-            if last {
-                learned.score = Some(report);
+        match (step, found?) {
+            (&(Step::RecordRandom { arm } | Step::Record { arm, .. }), Some(report)) => {
+                progress.record(arm, &report)?;
             }
-            draw(arguments, &arms, &out, &progress)?;
+            (&Step::Evaluate { arm, update, last }, Some(report)) => {
+                let agent_return = progress.evaluate(arm, update, report, last)?;
+                bar.suspend(|| println!("            return {agent_return:.1}"));
+                draw(doing, progress)?;
+            }
+            _ => {}
         }
-        progress.steps_done = index + 1;
-        note(&notes, &progress)?;
+        progress.steps_done += 1;
+        progress.write(&notes)?;
         bar.set_position(progress.steps_done as u64);
     }
     bar.finish_and_clear();
-    for (arm, learned) in arms.iter().zip(progress.all()) {
-        finish(arguments, arm, progress.seconds, learned, &out)?;
-    }
     Ok(())
 }
 
-/// Keeps how far it has come.
-fn note(notes: &Path, progress: &Progress) -> anyhow::Result<()> {
-    let partial = notes.with_extension("partial");
-    fs::write(&partial, serde_json::to_string_pretty(progress)?)
-        .and_then(|()| fs::rename(&partial, notes))
-        .with_context(|| format!("{}: cannot write", notes.display()))
-}
-
-/// A preset without what may change on the way: after an explosion, the optimiser's settings must.
-fn without_optimiser(preset: &str) -> String {
-    robot::config::edit::with_field(preset, &["optimiser"], "()").unwrap_or_else(|| preset.to_owned())
-}
-
-/// One evaluation.
-fn point(
-    report: &serde_json::Value,
-    minutes: f64,
-    agent_steps: u64,
-    updates: u64,
-) -> anyhow::Result<curve::Point> {
-    let agent = &report["agent"];
-    Ok(curve::Point {
-        minutes,
-        agent_steps,
-        updates,
-        agent_return: agent["mean"]
-            .as_f64()
-            .context("the evaluation printed no agent")?,
-        interval_95: agent["interval_95"].as_f64().unwrap_or(0.0),
-    })
-}
-
 /// The curve so far, a line a robot.
-fn draw(arguments: &Learn, arms: &[Arm], out: &Path, progress: &Progress) -> anyhow::Result<()> {
+fn draw(doing: &Loop<'_>, progress: &Progress) -> anyhow::Result<()> {
+    let (arguments, arms) = (doing.arguments, doing.arms);
     let seed = format!("seed {}", arguments.seed);
     let name = |arm: &Arm| match arms {
         [_] => seed.clone(),
@@ -371,7 +257,7 @@ fn draw(arguments: &Learn, arms: &[Arm], out: &Path, progress: &Progress) -> any
         Some(rig) => format!("{}, {rig}", arguments.preset),
         None => arguments.preset.clone(),
     };
-    curve::write(&out.join("learning-curve"), &title, &runs)
+    curve::write(&doing.out.join("learning-curve"), &title, &runs)
 }
 
 fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &Path) -> anyhow::Result<()> {
@@ -423,24 +309,7 @@ fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &P
 mod tests {
     use std::path::Path;
 
-    use super::{Device, Learn, seeds, without_optimiser};
-
-    #[test]
-    fn an_optimiser_may_be_changed_on_the_way_and_nothing_else() {
-        let preset = "(model: (belief: 200), optimiser: (learning_rate: 1e-3, batch: 50))";
-        assert_eq!(
-            without_optimiser(preset),
-            without_optimiser(&preset.replace("1e-3", "5e-4"))
-        );
-        assert_ne!(
-            without_optimiser(preset),
-            without_optimiser(&preset.replace("200", "100"))
-        );
-        assert_ne!(
-            without_optimiser("dmc:cartpole-balance"),
-            without_optimiser("dmc:cartpole-swingup")
-        );
-    }
+    use super::{Device, Learn, seeds};
 
     #[test]
     fn runs_are_found_by_their_seed() {

@@ -30,9 +30,14 @@ pub(crate) fn environment(root: &Path, packages: &[&str]) -> anyhow::Result<Path
 
 /// A virtual environment in `dir` with `packages`, made once.
 pub(crate) fn environment_in(dir: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    environment_of(dir, packages, "")
+}
+
+/// A virtual environment in `dir` with `packages`, made once for each version of what they `require`.
+pub(crate) fn environment_of(dir: &Path, packages: &[&str], require: &str) -> anyhow::Result<PathBuf> {
     let python = dir.join("bin/python");
     let stamp = dir.join("packages.txt");
-    let wanted = packages.join("\n");
+    let wanted = format!("{}{require}", packages.join("\n"));
     if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }

@@ -12,13 +12,13 @@ use crate::python;
 /// Where `armillary` looks for it.
 const ENVIRONMENT: &str = ".venv-rig";
 
-/// Makes the environment unless it is there already.
+/// Makes the environment unless it is there already, with the versions that the package now asks for.
 pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
-    let package = format!(
-        "--editable={}[dmc,gym,test]",
-        root.join("bridges/python").display()
-    );
-    python::environment_in(&root.join(ENVIRONMENT), &[&package])?;
+    let source = root.join("bridges/python");
+    let package = format!("--editable={}[dmc,gym,test]", source.display());
+    let pins = source.join("pyproject.toml");
+    let require = fs::read_to_string(&pins).with_context(|| format!("{}: cannot read", pins.display()))?;
+    python::environment_of(&root.join(ENVIRONMENT), &[&package], &format!("\n{require}"))?;
     Ok(())
 }
 

@@ -69,6 +69,7 @@ fn a_run_leaves_pictures_and_a_page() {
         "data:image/gif;base64",
         "learning_rate",
         "square",
+        " After update 12.<",
     ] {
         assert!(page.contains(part), "{part}");
     }
