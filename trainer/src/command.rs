@@ -9,6 +9,7 @@ pub(crate) mod report;
 pub(crate) mod train;
 
 use trainer::device;
+use trainer::preset::{Precision, Preset};
 
 /// Devices by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,6 +27,16 @@ impl DeviceName {
             Self::Cpu => Ok(tch::Device::Cpu),
             Self::Cuda => Ok(device::cuda()?),
         }
+    }
+}
+
+/// Says so if `preset` computes in a precision that this machine is slow in.
+fn warn_of_slow_precision(preset: &Preset, device: tch::Device) {
+    let bf16 = preset.optimiser.convolutions == Precision::Bf16;
+    if bf16 && device == tch::Device::Cpu && !device::has_bf16() {
+        log::warn!(
+            "this processor has no 16-bit arithmetic: `optimiser.convolutions: bf16` takes several times as long as `f32` here"
+        );
     }
 }
 

@@ -55,3 +55,13 @@ pub fn cuda() -> Result<Device, NoCuda> {
     }
     Ok(Device::Cuda(0))
 }
+
+/// Whether this processor multiplies 16-bit numbers by itself. Where it does not, LibTorch makes do, much slower than in 32 bits.
+pub fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("bf16");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    false
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use trainer::preset::{Precision, Preset};
 
-use super::{DeviceName, at_least_one, default_threads};
+use super::{DeviceName, at_least_one, default_threads, warn_of_slow_precision};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -49,12 +49,9 @@ pub(crate) fn run(arguments: &Bench) -> anyhow::Result<()> {
             PrecisionName::Bf16 => Precision::Bf16,
         };
     }
-    let profile = trainer::bench::profile(
-        preset,
-        arguments.action,
-        arguments.device.open()?,
-        arguments.updates,
-    )?;
+    let device = arguments.device.open()?;
+    warn_of_slow_precision(&preset, device);
+    let profile = trainer::bench::profile(preset, arguments.action, device, arguments.updates)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&profile)?);
     } else {

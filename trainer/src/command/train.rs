@@ -12,7 +12,7 @@ use trainer::learner::Learner;
 use trainer::preset::Preset;
 
 use self::updates::Updates;
-use super::{DeviceName, at_least_one, default_threads};
+use super::{DeviceName, at_least_one, default_threads, warn_of_slow_precision};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<()> {
     tch::set_num_threads(arguments.threads as i32);
     let device = arguments.device.open()?;
     let preset = Preset::load(&arguments.preset)?;
+    warn_of_slow_precision(&preset, device);
     let checkpoint_path = arguments.out.join("checkpoint.safetensors");
     // Resuming is decided before the logs are read: a damaged checkpoint is reported at once.
     let resumed = checkpoint_path

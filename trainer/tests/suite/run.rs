@@ -256,3 +256,22 @@ fn an_agent_with_two_tasks_goes_on_as_if_never_stopped() {
     let provenance = trainer::checkpoint::provenance(&out.join("checkpoint.safetensors")).expect("whole");
     assert_eq!((provenance.update, provenance.tasks.len()), (9, 2));
 }
+
+/// Linux says what its processor has, too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_precision_that_the_processor_is_slow_in_is_warned_of() {
+    let flags = std::fs::read_to_string("/proc/cpuinfo").expect("Linux has it");
+    let fast = flags
+        .split_whitespace()
+        .any(|flag| flag == "avx512_bf16" || flag == "bf16");
+    let bf16 = super::SMALL.replacen("optimiser: (", "optimiser: (convolutions: bf16, ", 1);
+    assert_ne!(bf16, super::SMALL);
+    for (text, warned) in [(bf16.as_str(), !fast), (super::SMALL, false)] {
+        let (_dir, preset, _) = folder(text);
+        let output = trainer(&["bench", "--updates", "1"], &[("--preset", preset.as_path())]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("no 16-bit arithmetic"), warned, "{said}");
+    }
+}
