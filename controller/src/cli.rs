@@ -14,6 +14,7 @@ mod scores;
 mod sim;
 mod tune;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -270,22 +271,35 @@ fn log_path(dir: &Path, seed: u64) -> PathBuf {
         .unwrap_or_default()
 }
 
-/// The whole log of an episode seed in a folder, if there is one, under whatever attempt's name.
-fn recorded(dir: &Path, seed: u64) -> Option<(PathBuf, Episode)> {
-    let stem = format!("episode-{seed:06}");
-    let ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_prefix(&stem)
-            .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.ends_with(".mcap"))
-    };
-    std::fs::read_dir(dir)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(ours)
-        .find_map(|path| {
-            let log = episode::read_episode(&path).ok()?;
-            log.complete.then_some((path, log))
+/// Logs in a folder by their episode seeds, under whatever attempts' names.
+struct Attempts(BTreeMap<u64, Vec<PathBuf>>);
+
+impl Attempts {
+    fn list(dir: &Path) -> Self {
+        let mut attempts: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if let Some(seed) = entry.file_name().to_str().and_then(seed_of) {
+                attempts.entry(seed).or_default().push(entry.path());
+            }
+        }
+        Self(attempts)
+    }
+
+    /// The whole log of an episode seed, if there is one.
+    fn recorded(&self, seed: u64) -> Option<(PathBuf, Episode)> {
+        self.0.get(&seed)?.iter().find_map(|path| {
+            let log = episode::read_episode(path).ok()?;
+            log.complete.then(|| (path.clone(), log))
         })
+    }
+}
+
+/// The seed in a name that [`log_path`] gives.
+fn seed_of(name: &str) -> Option<u64> {
+    let name = name.strip_prefix("episode-")?.strip_suffix(".mcap")?;
+    let (seed, attempt) = name.split_once('-').unwrap_or((name, "1"));
+    attempt.parse::<u64>().ok()?;
+    (seed.len() >= 6).then(|| seed.parse().ok()).flatten()
 }
 
 /// Refuses to take a log of something else for an episode that is to be recorded.

@@ -3,7 +3,8 @@
 //!
 //! # Time
 //! A LeRobot frame holds an observation and the action that was taken **at** it, as a row of a run log does. An `.npz` episode
-//! holds in row t the action that **caused** observation t; the shift is made in [`npz`], with a test.
+//! of Dreamer or later PlaNet holds in row t the action that **caused** observation t, one of earlier PlaNet that which was taken
+//! at it; the shift is made in [`npz`], with a test.
 
 mod error;
 pub mod lerobot;
@@ -12,4 +13,4 @@ mod picture;
 mod recording;
 
 pub use error::DatasetError;
-pub use recording::{Imported, Recording, Source, Step};
+pub use recording::{Imported, LastReward, Recording, Source, Step};

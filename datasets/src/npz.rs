@@ -1,4 +1,7 @@
 //! Episodes of PlaNet and Dreamer: one `.npz` each, with `image` `[T, H, W, 3]`, `action` `[T, A]` and `reward` `[T]`.
+//!
+//! Two layouts go by these names ([`Rows`]). The usual one begins with a row of zeros, the action before the first picture: what
+//! does not is refused unless it is said which one it is, as a model of actions that are a period off learns little.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,11 +12,20 @@ use npyz::{NpyFile, TypeChar};
 use robot::{Frame, JointVec, MAX_JOINTS};
 use zip::ZipArchive;
 
-use crate::recording::{Imported, Recording, Source, Step};
+use crate::recording::{Imported, LastReward, Recording, Source, Step, rewards_to_next};
 use crate::{DatasetError, picture};
 
 /// Names under which the pictures go.
 const IMAGES: [&str; 2] = ["image", "observation"];
+
+/// Which action and reward row t of an episode holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Those that led to picture t: Dreamer, and PlaNet in its later form.
+    Before,
+    /// The action taken at picture t, and the reward it brought: PlaNet in its earlier form.
+    After,
+}
 
 /// The episodes (`*.npz`) in `dir`, sorted by name.
 ///
@@ -46,7 +58,8 @@ pub fn action_width(path: &Path) -> Result<usize, DatasetError> {
     width(path, &shape)
 }
 
-/// Writes the episodes `files` as run logs into `out`. `done` hears of each one.
+/// Writes the episodes `files` as run logs into `out`. `rows` says how they are laid out, if they do not show it by themselves,
+/// `last` what becomes of a reward after the last picture. `done` hears of each one.
 ///
 /// # Errors
 /// [`DatasetError`]; the logs written until then are whole.
@@ -54,11 +67,13 @@ pub fn import(
     files: &[PathBuf],
     out: &Path,
     source: &Source,
+    rows: Option<Rows>,
+    last: LastReward,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported, DatasetError> {
     let mut imported = Imported::default();
     for (index, path) in files.iter().enumerate() {
-        let (mut recording, clipped) = read(path)?;
+        let (mut recording, clipped) = read(path, rows)?;
         recording.index = index as u64;
         recording.task.clone_from(&source.info.task);
         let joints = source.info.joint_names.len();
@@ -75,6 +90,9 @@ pub fn import(
                 "import the episodes of one task at a time",
             ));
         }
+        if rows == Some(Rows::After) && rewards_to_next(&mut recording.steps, last) {
+            imported.last_rewards += 1;
+        }
         imported.write(out, source, &recording)?;
         imported.clipped += clipped;
         done(index + 1, files.len());
@@ -82,11 +100,11 @@ pub fn import(
     Ok(imported)
 }
 
-/// An episode, and how many of its actions were beyond [-1, 1].
+/// An episode, its rewards still in their rows, and how many of its actions were beyond [-1, 1].
 ///
 /// # Errors
 /// [`DatasetError`], naming the array.
-pub fn read(path: &Path) -> Result<(Recording, u64), DatasetError> {
+pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), DatasetError> {
     let mut archive = open(path)?;
     let frames = pictures(path, &mut archive)?;
     let (shape, actions) = floats(path, &mut archive, "action")?;
@@ -115,24 +133,34 @@ pub fn read(path: &Path) -> Result<(Recording, u64), DatasetError> {
             ));
         }
     }
+    if rows.is_none() && actions.iter().take(width).any(|value| *value != 0.0) {
+        let problem = "begins with an action before there was a picture to act on";
+        let remedy = "say which action a row holds: --rows before if the one that led to its picture, --rows after if the one \
+                      taken there";
+        return Err(DatasetError::field(path, "action", problem, remedy));
+    }
     let clipped = actions.iter().filter(|value| value.abs() > 1.0).count() as u64;
     let steps = frames
         .into_iter()
         .enumerate()
         .map(|(t, frame)| {
-            // The action in row t + 1 caused picture t + 1: it was sent at t.
-            let sent = t + 1 < length;
-            let row = |t: usize| actions[t * width..(t + 1) * width].iter();
-            let action: JointVec = if sent {
-                row(t + 1).map(|value| value.clamp(-1.0, 1.0)).collect()
-            } else {
-                robot::joint::zeros(width)
+            let row = |t: usize| -> JointVec {
+                let row = &actions[t * width..(t + 1) * width];
+                row.iter().map(|value| value.clamp(-1.0, 1.0)).collect()
             };
+            let none = || robot::joint::zeros(width);
+            // The action sent at t led to picture t + 1; none was after the last that there is.
+            let sent = t + 1 < length;
+            let (led_here, action) = match rows {
+                Some(Rows::After) => (if t == 0 { none() } else { row(t - 1) }, row(t)),
+                _ => (row(t), if sent { row(t + 1) } else { none() }),
+            };
+            let action = if sent { action } else { none() };
             Step {
                 frame,
                 reward: rewards[t],
                 // Nothing measured the actuators: they were where they were told to be.
-                position_rad: row(t).map(|value| value.clamp(-1.0, 1.0)).collect(),
+                position_rad: led_here,
                 velocity_rad_s: robot::joint::zeros(width),
                 set_point_rad: action.clone(),
                 action,

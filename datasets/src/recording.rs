@@ -58,6 +58,32 @@ pub struct Imported {
     pub steps: u64,
     /// Actions that the robot's limits do not allow, cut to what they do.
     pub clipped: u64,
+    /// Episodes whose last row has a reward other than 0 that belongs to the picture after it, which no data set holds.
+    pub last_rewards: u64,
+}
+
+/// What to do with the reward of an episode's last action: the picture that it belongs to was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LastReward {
+    /// It is left out.
+    #[default]
+    Drop,
+    /// It is added to that of the last picture, a period too early: better than nothing where success is rewarded once, at the end.
+    ToLastPicture,
+}
+
+/// Moves rewards, each of the action taken at its step, to the pictures that the actions led to. Whether one was left over.
+pub(crate) fn rewards_to_next(steps: &mut [Step], last: LastReward) -> bool {
+    let mut before = 0.0;
+    for step in &mut *steps {
+        before = std::mem::replace(&mut step.reward, before);
+    }
+    if last == LastReward::ToLastPicture
+        && let Some(step) = steps.last_mut()
+    {
+        step.reward += before;
+    }
+    before != 0.0
 }
 
 impl Imported {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use datasets::{DatasetError, Source, lerobot, npz};
+use datasets::{DatasetError, LastReward, Source, lerobot, npz};
 use episode::{
     ActuateRow, ArmState, CaptureRow, EpisodeInfo, EpisodeWriter, TickRecord, TrainingEpisode, list_runs,
     read_episode,
@@ -97,7 +97,9 @@ fn import(from: &Path, out: &Path) -> Result<(), DatasetError> {
         info: dataset.info(),
         robot_text: dataset.robot_text().unwrap_or_default().to_owned(),
     };
-    dataset.import(out, &source, &mut |_| {}).map(|_| ())
+    dataset
+        .import(out, &source, LastReward::Drop, &mut |_| {})
+        .map(|_| ())
 }
 
 #[test]
@@ -345,7 +347,8 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
         info: info(0),
         robot_text: String::new(),
     };
-    let imported = npz::import(&npz::list(dir.path()).unwrap(), &out, &source, &mut |_, _| {}).unwrap();
+    let files = npz::list(dir.path()).unwrap();
+    let imported = npz::import(&files, &out, &source, None, LastReward::Drop, &mut |_, _| {}).unwrap();
     assert_eq!((imported.steps, imported.clipped), (4, 1));
     let found = training(&out);
     assert_eq!(found[0].actions, [0.0, 0.0, 0.1, -0.2, 0.3, -1.0, 0.5, 0.25]);
@@ -375,10 +378,82 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
         arrays.retain(|(other, ..)| *other != name);
         arrays.push((name, shape, array));
         npy(&path, &arrays);
-        let problem = npz::read(&path).unwrap_err().to_string();
+        let problem = npz::read(&path, None).unwrap_err().to_string();
         assert!(problem.contains(name) && problem.contains(words), "{problem}");
     }
     fs::write(&path, b"no archive").unwrap();
-    let problem = npz::read(&path).unwrap_err().to_string();
+    let problem = npz::read(&path, None).unwrap_err().to_string();
     assert!(problem.contains("episode.npz"), "{problem}");
+}
+
+#[test]
+fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("episode.npz");
+    npy(
+        &path,
+        &[
+            (
+                "image",
+                vec![3, 64, 64, 3],
+                Array::Bytes(vec![9; 3 * FRAME_BYTES]),
+            ),
+            ("action", vec![3, 1], Array::Floats(vec![0.5, -0.25, 0.125])),
+            ("reward", vec![3], Array::Floats(vec![1.0, 2.0, 4.0])),
+        ],
+    );
+    let problem = npz::read(&path, None).unwrap_err().to_string();
+    assert!(
+        problem.contains("episode.npz") && problem.contains("action") && problem.contains("--rows"),
+        "{problem}"
+    );
+    let source = Source {
+        info: EpisodeInfo {
+            joint_names: vec!["slide".to_owned()],
+            ..info(0)
+        },
+        robot_text: String::new(),
+    };
+    let files = npz::list(dir.path()).unwrap();
+    for (name, rows, last, actions, rewards, left) in [
+        (
+            "before",
+            npz::Rows::Before,
+            LastReward::Drop,
+            [0.5, -0.25, 0.125],
+            [1.0, 2.0, 4.0],
+            0,
+        ),
+        (
+            "after",
+            npz::Rows::After,
+            LastReward::Drop,
+            [0.0, 0.5, -0.25],
+            [0.0, 1.0, 2.0],
+            1,
+        ),
+        (
+            "kept",
+            npz::Rows::After,
+            LastReward::ToLastPicture,
+            [0.0, 0.5, -0.25],
+            [0.0, 1.0, 6.0],
+            1,
+        ),
+    ] {
+        let out = dir.path().join(name);
+        let imported = npz::import(&files, &out, &source, Some(rows), last, &mut |_, _| {}).unwrap();
+        assert_eq!(imported.last_rewards, left, "{name}");
+        let found = training(&out).remove(0);
+        // What led to the first picture is not known, and no model is trained on it.
+        assert_eq!(found.actions[1..], actions[1..], "{name}");
+        assert_eq!(found.rewards, rewards, "{name}");
+        let log = read_episode(&logs(&out)[0]).unwrap();
+        let positions: Vec<f32> = log
+            .ticks
+            .iter()
+            .map(|tick| tick.capture.position_rad[0])
+            .collect();
+        assert_eq!(positions, actions, "{name}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::device::finish;
 use crate::learner::{Diverged, Learner};
 use crate::loss::{Batch, dequantise, loss};
 use crate::noise::Noise;
@@ -83,18 +84,20 @@ pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Res
         learner.step(&batch)?;
     }
     let mut parts: [Vec<f64>; 4] = Default::default();
+    finish(device);
     for _ in 0..updates {
         let begun = Instant::now();
         let report = learner.step(&batch)?;
-        let [forward, backward, optimiser] = report.seconds;
+        finish(device);
         let whole = begun.elapsed().as_secs_f64();
+        let [forward, backward, _] = report.seconds;
+        let optimiser = whole - forward - backward;
         for (part, seconds) in parts.iter_mut().zip([whole, forward, backward, optimiser]) {
             part.push(seconds);
         }
     }
     let [update_s, forward_s, backward_s, optimiser_s] = parts.map(median);
     let [encode_s, filter_s, decode_s] = no_grad(|| alone(&learner, &batch, updates)).map(median);
-    // Terms and optimiser were timed on the way; what a GPU was still busy with then counts where it was waited for.
     Ok(Profile {
         preset: learner.preset,
         action,
@@ -113,12 +116,12 @@ fn alone(learner: &Learner, batch: &Batch, updates: u64) -> [Vec<f64>; 3] {
     let (length, size) = (batch.reward.size()[0], batch.reward.size()[1]);
     let mut parts: [Vec<f64>; 3] = Default::default();
     let _ = loss(model, &learner.preset.loss, batch, &mut Noise::Generator);
+    finish(batch.reward.device());
     for _ in 0..updates {
         let mut time = |index: usize, work: &mut dyn FnMut() -> Tensor| {
             let begun = Instant::now();
             let done = work();
-            // A number of it must be there before the clock is read, on a GPU too.
-            let _ = done.flatten(0, -1).double_value(&[0]);
+            finish(batch.reward.device());
             parts[index].push(begun.elapsed().as_secs_f64());
             done
         };

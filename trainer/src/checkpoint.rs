@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 use world_model::JointScale;
 
@@ -109,6 +110,25 @@ pub fn widest_action(tasks: &[TaskOfLogs]) -> usize {
         .unwrap_or(0)
 }
 
+/// Names what the tensors of a checkpoint must be, in its header.
+const CHECKSUM: &str = "tensors_sha256";
+
+/// SHA-256 of tensors and their names, in the order of these.
+fn checksum(mut tensors: Vec<(&str, &[u8])>) -> String {
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let mut hasher = Sha256::new();
+    for (name, data) in tensors {
+        hasher.update(name.as_bytes());
+        hasher.update((data.len() as u64).to_le_bytes());
+        hasher.update(data);
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// Where [`keep`] puts a checkpoint.
 pub fn before(path: &Path) -> PathBuf {
     path.with_extension("before.safetensors")
@@ -146,7 +166,13 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| malformed(error.to_string()))?;
     let text = serde_json::to_string(provenance).map_err(|error| malformed(error.to_string()))?;
-    let metadata = HashMap::from([("armillary".to_owned(), text)]);
+    let checksum = checksum(
+        tensors
+            .iter()
+            .map(|(name, _, data)| (name.as_str(), data.as_slice()))
+            .collect(),
+    );
+    let metadata = HashMap::from([("armillary".to_owned(), text), (CHECKSUM.to_owned(), checksum)]);
     let data = safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial).map_err(fail("cannot create the checkpoint"))?;
@@ -169,11 +195,19 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
 /// [`CheckpointError::Io`]; the file under `path` is where it was.
 pub fn keep(path: &Path) -> Result<(), CheckpointError> {
     let name = before(path);
-    let kept = match std::fs::remove_file(&name) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        // Not every file system has links.
-        _ => std::fs::hard_link(path, &name).or_else(|_| std::fs::copy(path, &name).map(|_| ())),
+    let partial = name.with_extension("partial");
+    // Not every file system has links. A copy that is cut short must not be taken for a checkpoint.
+    let copied = || {
+        std::fs::copy(path, &partial)?;
+        File::open(&partial)?.sync_all()
     };
+    let kept = match std::fs::remove_file(&partial) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::hard_link(path, &partial).or_else(|_| copied()),
+    };
+    let kept = kept.and_then(|()| std::fs::rename(&partial, &name));
+    // Still there if that failed, or if both are links to one file already.
+    let _ = std::fs::remove_file(&partial);
     kept.map_err(|source| CheckpointError::Io {
         path: name,
         action: "cannot keep the checkpoint before the next",
@@ -191,12 +225,14 @@ pub fn step_back(path: &Path) -> Result<Option<Provenance>, CheckpointError> {
     if !before.exists() {
         return Ok(None);
     }
+    // What cannot be gone on from either takes no other's place.
+    let provenance = provenance(&before)?;
     std::fs::rename(&before, path).map_err(|source| CheckpointError::Io {
         path: path.to_owned(),
         action: "cannot put the checkpoint before it in its place",
         source,
     })?;
-    provenance(path).map(Some)
+    Ok(Some(provenance))
 }
 
 /// Loads a learner onto `device`.
@@ -258,10 +294,20 @@ fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
         problem,
     };
     let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| malformed(error.to_string()))?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|map| map.get("armillary"))
+    let metadata = header.metadata().clone().unwrap_or_default();
+    // Those of version 1 had none.
+    if let Some(expected) = metadata.get(CHECKSUM) {
+        let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
+        let tensors = tensors.tensors();
+        let tensors = tensors.iter().map(|(name, view)| (name.as_str(), view.data()));
+        if checksum(tensors.collect()) != *expected {
+            return Err(malformed(
+                "its tensors are not those that were saved (checksum)".to_owned(),
+            ));
+        }
+    }
+    let text = metadata
+        .get("armillary")
         .ok_or_else(|| malformed("no `armillary` entry in its header".to_owned()))?;
     let in_header = |error: serde_json::Error| malformed(format!("its header: {error}"));
     let mut header: serde_json::Value = serde_json::from_str(text).map_err(in_header)?;

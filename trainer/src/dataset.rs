@@ -13,12 +13,14 @@ mod loader;
 mod logs;
 mod task;
 
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 
 use robot::philox::Stream;
 use robot::{FRAME_BYTES, FRAME_SIDE};
 use sha2::{Digest, Sha256};
-use tch::{Kind, Tensor};
+use tch::{Device, Tensor};
 
 use self::cache::Cache;
 use self::loader::Readers;
@@ -123,6 +125,8 @@ impl Dataset {
         let mut moments = Moments::default();
         let mut rewards = (f32::INFINITY, f32::NEG_INFINITY);
         let mut measured = false;
+        // Stretches too short for a chunk, and their frames.
+        let mut short = (0, 0);
         for path in &paths {
             let key = cache::key(path);
             let Some(entry) = self.cache.entry(&key) else {
@@ -145,6 +149,7 @@ impl Dataset {
                     hasher.update(reward.to_le_bytes());
                 }
                 if frames < self.length {
+                    short = (short.0 + 1, short.1 + frames);
                     continue;
                 }
                 for reward in &stretch.rewards {
@@ -162,6 +167,16 @@ impl Dataset {
                 let pool = if entry.planned { &mut planned } else { &mut random };
                 pool.add(usable, frames + 1 - self.length);
             }
+        }
+        if short.0 > 0 && steps > 0 {
+            log::warn!(
+                "{}: {} stretches, {} frames in all, are shorter than `optimiser.length` {} and are not trained on ({steps} steps are); \
+                 a smaller `optimiser.length` would take them",
+                dir.display(),
+                short.0,
+                short.1,
+                self.length
+            );
         }
         if rewards.0 == rewards.1 {
             log::warn!(
@@ -232,31 +247,18 @@ impl Dataset {
     /// # Errors
     /// A cache that can no longer be read.
     pub fn batch(&self, seed: u64, update: u64, optimiser: &Optimiser) -> Result<Batch, DatasetError> {
-        self.assemble(seed, update, optimiser).map(Assembled::tensors)
-    }
-
-    /// The same before it is tensors: LibTorch keeps threads for each thread that calls it.
-    fn assemble(&self, seed: u64, update: u64, optimiser: &Optimiser) -> Result<Assembled, DatasetError> {
         let (batch, length, width) = (optimiser.batch as usize, self.length, self.action);
         let seen = if self.joints { 2 * width } else { 0 };
         let mut stream = Stream::new(seed, update);
         let from_planned = optimiser
             .planned_fraction
             .map(|fraction| (fraction * batch as f64).round() as usize);
-        let mut out = Assembled {
-            shape: [length, batch, width],
-            frames: vec![
-                0;
-                if self.pixels {
-                    batch * length * FRAME_BYTES
-                } else {
-                    0
-                }
-            ],
-            actions: vec![0.0; batch * length * width],
-            joints: vec![0.0; batch * length * seen],
-            rewards: vec![0.0; batch * length],
-        };
+        let side = if self.pixels { FRAME_SIDE } else { 0 };
+        // Channels come last in memory, as in the logs: no copy to turn them, and convolutions are faster for it.
+        let mut frames = Numbers::<u8>::new(&[length, batch, side, side, 3]);
+        let mut actions = Numbers::<f32>::new(&[length, batch, width]);
+        let mut joints = Numbers::<f32>::new(&[length, batch, seen]);
+        let mut rewards = Numbers::<f32>::new(&[length, batch]);
         let mut chunk = vec![0; length * FRAME_BYTES];
         for row in 0..batch {
             let task = match self.tasks.as_slice() {
@@ -278,56 +280,58 @@ impl Dataset {
                     .with(|reader| self.cache.read(stretch, start, &mut chunk, reader))?;
                 for (t, frame) in chunk.chunks_exact(FRAME_BYTES).enumerate() {
                     let at = t * batch + row;
-                    out.frames[at * FRAME_BYTES..(at + 1) * FRAME_BYTES].copy_from_slice(frame);
+                    frames.all()[at * FRAME_BYTES..(at + 1) * FRAME_BYTES].copy_from_slice(frame);
                 }
             }
             // What a robot with fewer joints does not have stays zero.
             let own = task.name.robot.joint_names.len();
             for t in 0..length {
                 let (at, from) = (t * batch + row, start + t);
-                out.actions[at * width..at * width + own]
+                actions.all()[at * width..at * width + own]
                     .copy_from_slice(&stretch.actions[from * own..(from + 1) * own]);
-                out.rewards[at] = stretch.rewards[from];
+                rewards.all()[at] = stretch.rewards[from];
                 // None if the model does not see joints.
                 for (joint, scale) in task.name.joint_scales.iter().enumerate() {
                     let state = &stretch.joints[2 * (from * own + joint)..];
-                    out.joints[at * seen + 2 * joint..at * seen + 2 * joint + 2]
+                    joints.all()[at * seen + 2 * joint..at * seen + 2 * joint + 2]
                         .copy_from_slice(&scale.standardise(state[0], state[1]));
                 }
             }
         }
-        Ok(out)
+        Ok(Batch {
+            frames: frames.tensor.permute([0, 1, 4, 2, 3]),
+            action: actions.tensor,
+            joints: joints.tensor,
+            reward: rewards.tensor,
+        })
     }
 }
 
-/// A batch as plain numbers, already in the order of its tensors.
-#[derive(Debug)]
-struct Assembled {
-    /// L, B, A.
-    shape: [usize; 3],
-    /// `[L][B][64][64][3]`, or nothing.
-    frames: Vec<u8>,
-    /// `[L][B][A]`.
-    actions: Vec<f32>,
-    /// `[L][B][2 A]`, or nothing.
-    joints: Vec<f32>,
-    /// `[L][B]`.
-    rewards: Vec<f32>,
+/// A new tensor of zeros as the slice that it is in memory: a batch is put together where LibTorch will read it, and whoever
+/// trains on it copies nothing. LibTorch itself is asked for the memory alone: it keeps threads for each thread that has it compute.
+struct Numbers<T> {
+    tensor: Tensor,
+    first: NonNull<T>,
 }
 
-impl Assembled {
-    fn tensors(self) -> Batch {
-        let [l, b, a] = self.shape.map(|n| n as i64);
-        let side = FRAME_SIDE as i64;
-        // Channels come last in memory, as in the logs: no copy to turn them, and convolutions are faster for it.
-        let side = if self.frames.is_empty() { 0 } else { side };
-        let frames = Tensor::from_data_size(&self.frames, &[l, b, side, side, 3], Kind::Uint8);
-        let seen = self.joints.len() as i64 / (l * b).max(1);
-        Batch {
-            frames: frames.permute([0, 1, 4, 2, 3]),
-            action: Tensor::from_slice(&self.actions).view([l, b, a]),
-            joints: Tensor::from_slice(&self.joints).view([l, b, seen]),
-            reward: Tensor::from_slice(&self.rewards).view([l, b]),
-        }
+impl<T: tch::kind::Element + Default> Numbers<T> {
+    fn new(shape: &[usize]) -> Self {
+        let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+        let tensor = Tensor::empty(&shape, (T::KIND, Device::Cpu));
+        // An empty tensor has no memory, and a slice of nothing needs none.
+        let first: NonNull<T> = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NonNull::dangling());
+        let zeros: &mut [MaybeUninit<T>] =
+            // SAFETY: as in `all`; what is there may be anything, which `MaybeUninit` allows.
+            unsafe { std::slice::from_raw_parts_mut(first.as_ptr().cast(), tensor.numel()) };
+        zeros.fill_with(|| MaybeUninit::new(T::default()));
+        Self { tensor, first }
+    }
+
+    /// In row-major order.
+    fn all(&mut self) -> &mut [T] {
+        // SAFETY: `first` is the start of `numel` numbers of kind `T` in this process's memory, one behind the other as in
+        // every tensor that was just made, initialised by `new`. They are the tensor's, which lives as long as `self` and is not
+        // used in any other way before `self` is given up.
+        unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.tensor.numel()) }
     }
 }

@@ -56,6 +56,13 @@ pub fn cuda() -> Result<Device, NoCuda> {
     Ok(Device::Cuda(0))
 }
 
+/// Waits until a GPU has done all that was asked of it, so that a clock may be read.
+pub fn finish(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
 /// Whether this processor multiplies 16-bit numbers by itself. Where it does not, LibTorch makes do, much slower than in 32 bits.
 pub fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]

@@ -120,6 +120,8 @@ impl Learner {
             .map(|(_, tensor)| tensor)
             .collect();
         let grads = Tensor::run_backward(&[&terms.total], &inputs, false, false);
+        // The norm below would be waited for anyway.
+        crate::device::finish(self.model.device);
         let backward = begun.elapsed();
         let rate = self.preset.learning_rate(update);
         let clip = self.preset.optimiser.gradient_clip;

@@ -130,6 +130,10 @@ pub struct LossSwitches {
     pub overshooting_stop_posterior_gradient: bool,
     /// Weight of overshooting's KL, averaged over distances.
     pub overshooting_scale: f64,
+    /// Weight of distance 1 in that average, where the others weigh 1 (beta_1 of PlaNet's equation 7); 1 as in the authors' code.
+    /// 0 is the paper's beta_1 = D: the loss's own KL, which is always there, is then the whole of distance 1.
+    #[serde(default = "one")]
+    pub overshooting_beta_1: f64,
     /// Weight of the open-loop reward loss over the same rollouts, relative to `reward_scale`.
     pub overshooting_reward_scale: f64,
     /// Weight of the open-loop image loss over the same rollouts, relative to `image_scale`; PlaNet: 0.
@@ -190,7 +194,7 @@ pub struct Optimiser {
     pub epsilon: f64,
     /// Global gradient norm is clipped to this; PlaNet: 1000.
     pub gradient_clip: f64,
-    /// Precision of encoder and decoder in training; PlaNet: `f32`. `bf16` is faster where the CPU or GPU has it.
+    /// Precision of encoder and decoder in training; PlaNet: `f32`. `bf16` pays at the paper's sizes where the CPU or GPU has it.
     #[serde(default)]
     pub convolutions: Precision,
     /// Share of each batch drawn from planned (not random) episodes, once there are any. `None` draws all chunks alike, as
@@ -296,6 +300,7 @@ impl Preset {
             ("loss.free_nats", l.free_nats),
             ("loss.reward_scale", l.reward_scale),
             ("loss.overshooting_scale", l.overshooting_scale),
+            ("loss.overshooting_beta_1", l.overshooting_beta_1),
             ("loss.overshooting_reward_scale", l.overshooting_reward_scale),
             ("loss.overshooting_image_scale", l.overshooting_image_scale),
             ("loss.overshooting_joints_scale", l.overshooting_joints_scale),

@@ -141,6 +141,13 @@ fn cases() -> Vec<(&'static str, LossSwitches)> {
             "over_5",
             with(&|s| (s.image_scale, s.overshooting_distance) = (0.01, 5)),
         ),
+        (
+            "beta_1",
+            with(&|s| {
+                (s.image_scale, s.overshooting_distance) = (0.001, 3);
+                (s.overshooting_beta_1, s.overshooting_scale) = (0.25, 4.0);
+            }),
+        ),
     ]
 }
 

@@ -32,10 +32,10 @@ pub(crate) struct BenchDmc {
     /// Where the trainer computes.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
-    /// Episodes of CEM on the true simulator (cartpole and reacher: a quarter of an hour each on two cores; hours with others).
+    /// Episodes of CEM on the true simulator (cartpole balance and swingup, reacher easy and hard: a quarter of an hour each on two cores; hours with others).
     #[arg(long, default_value_t = 0)]
     true_simulator: u64,
-    /// Print rows of what there is, and run nothing.
+    /// Print rows of what there is, and train and search nothing.
     #[arg(long)]
     table: bool,
 }
@@ -268,10 +268,17 @@ fn report(
             .filter_map(|(_, progress)| Some(progress.learned.points.last()?.agent_return as f32))
             .collect();
         let over = Returns::of(ends);
-        let partial = if over.each.len() < SEEDS_WHOLE {
-            " (partial)"
+        let steps = || {
+            let last = runs
+                .iter()
+                .filter_map(|(_, progress)| progress.learned.points.last());
+            last.map(|point| point.agent_steps * repeat)
+        };
+        let (least, most) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
+        let partial = if over.each.len() < SEEDS_WHOLE || least < STEPS_WHOLE {
+            format!(" (partial), at {least} to {most} steps")
         } else {
-            ""
+            String::new()
         };
         let _ = writeln!(
             text,

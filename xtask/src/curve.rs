@@ -55,7 +55,12 @@ pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Resul
             let _ = writeln!(
                 csv,
                 "{},{:.2},{},{},{:.3},{:.3}",
-                run.name, p.minutes, p.agent_steps, p.updates, p.agent_return, p.interval_95
+                quoted(run.name),
+                p.minutes,
+                p.agent_steps,
+                p.updates,
+                p.agent_return,
+                p.interval_95
             );
         }
     }
@@ -63,6 +68,15 @@ pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Resul
         .with_context(|| format!("{}.csv: cannot write", stem.display()))?;
     let png = stem.with_extension("png");
     draw(&png, title, runs).with_context(|| format!("{}: cannot draw", png.display()))
+}
+
+/// A name as a field of a CSV file (RFC 4180).
+fn quoted(name: &str) -> String {
+    if name.contains([',', '"', '\n']) {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The plotting library is built without system fonts, so that no font configuration is needed on the machine.
@@ -278,7 +292,18 @@ fn panel(
 
 #[cfg(test)]
 mod tests {
-    use super::range;
+    use super::{quoted, range};
+
+    #[test]
+    fn a_name_is_one_field() {
+        for (name, field) in [
+            ("seed 1", "seed 1"),
+            ("sim-arm, seed 1", "\"sim-arm, seed 1\""),
+            ("a \"b\"", "\"a \"\"b\"\"\""),
+        ] {
+            assert_eq!(quoted(name), field);
+        }
+    }
 
     #[test]
     fn every_return_is_on_the_axis() {

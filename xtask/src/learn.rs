@@ -2,19 +2,20 @@
 //! export, evaluate. Each finished step is noted; an interrupted loop goes on where it was.
 
 mod arm;
+mod clock;
 mod commands;
 mod plan;
 mod progress;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::arm::Arm;
+use self::clock::Clock;
 use self::commands::{Loop, Tools};
 use self::plan::{Plan, Step, with_fields};
 use self::progress::Learned;
@@ -185,6 +186,11 @@ fn inputs(path: &Path, plan: &Plan, arms: &[Arm]) -> anyhow::Result<Vec<String>>
 fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
     let (notes, steps) = (notes(doing.out), doing.plan.steps(doing.arms.len()));
     let done = progress.steps_done;
+    let spent = clock::left_over(doing.out);
+    if spent > 0.0 {
+        progress.seconds += spent;
+        progress.write(&notes)?;
+    }
     for (index, arm) in doing.arms.iter().enumerate() {
         let planned = doing.plan.agent_steps(&steps[..done], index, arm);
         // Older notes did not count.
@@ -206,9 +212,9 @@ fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
         bar.set_message(format!("{step:?}"));
         // Above the bar on a terminal, and still said where there is none.
         bar.suspend(|| println!("{:6.1} min  {step:?}", progress.seconds / 60.0));
-        let before = Instant::now();
+        let clock = Clock::start(doing.out);
         let found = doing.step(step);
-        progress.seconds += before.elapsed().as_secs_f64();
+        progress.seconds += clock.stop();
         if found.is_err() {
             // Its time was spent.
             progress.write(&notes)?;

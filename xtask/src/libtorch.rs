@@ -65,8 +65,13 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
     // Cargo's configuration sets LIBTORCH to that folder; anything else is the user's own.
     if let Some(own) = std::env::var_os("LIBTORCH").map(std::path::PathBuf::from)
         && own != dir
-        && own.join("lib").exists()
     {
+        if !own.join("lib").exists() {
+            bail!(
+                "LIBTORCH={}: has no folder `lib`; name a LibTorch {VERSION}, or unset LIBTORCH to have it fetched",
+                own.display()
+            );
+        }
         // The archives of pytorch.org say it in the first file, Python's packages in the second.
         let said = ["build-version", "version.py"].map(|file| fs::read_to_string(own.join(file)));
         if let Some(said) = said.into_iter().flatten().next()

@@ -38,9 +38,10 @@ enum Task {
     Rig,
     /// Test the Python package that makes environments into arms, and the Control Suite through the whole loop.
     TestRig,
-    /// Hold LeRobotDatasets against LeRobot's own package, both ways, in a Python environment of its own (8 GB).
+    /// Hold LeRobotDatasets against LeRobot's own package, both ways, in a Python environment of its own (8 GB), with logs of
+    /// dm_control beside.
     CrosscheckLerobot,
-    /// Set up, then run every test of the workspace, trainer included.
+    /// Set up, then run the tests of the workspace, trainer included (CONTRIBUTING.md has the longer ones).
     Test {
         /// Passed on to `cargo test`.
         #[arg(last = true)]

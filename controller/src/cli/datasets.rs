@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use calibration::JointMapping;
-use datasets::{Imported, Source, lerobot, npz};
+use datasets::{Imported, LastReward, Source, lerobot, npz};
 use episode::EpisodeInfo;
 use indicatif::{ProgressBar, ProgressStyle};
 use robot::Config;
@@ -28,6 +28,22 @@ pub(crate) struct Import {
     /// Control period of the `.npz` episodes, in seconds: the environment's step times the action repeat.
     #[arg(long, default_value_t = 0.05)]
     period_s: f32,
+    /// Which action and reward a row of the `.npz` episodes holds; needed only where it does not show.
+    #[arg(long, value_enum)]
+    rows: Option<Rows>,
+    /// Add the reward of an episode's last action to its last picture, a period too early, where it would be left out: the picture
+    /// that it belongs to was not kept.
+    #[arg(long)]
+    keep_last_reward: bool,
+}
+
+/// Of `.npz` episodes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Rows {
+    /// Those that led to its picture (Dreamer, later PlaNet).
+    Before,
+    /// Those of what was done at its picture (earlier PlaNet).
+    After,
 }
 
 /// Arguments of `export`.
@@ -46,6 +62,11 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     let unfinished = Unfinished::begin(&arguments.out)?;
     let out = unfinished.path.as_path();
     let bar = ProgressBar::new_spinner();
+    let last = if arguments.keep_last_reward {
+        LastReward::ToLastPicture
+    } else {
+        LastReward::Drop
+    };
     let imported = if from.join("meta/info.json").exists() {
         let dataset = lerobot::Dataset::open(from, arguments.camera.as_deref())?;
         let source = match dataset.robot_text() {
@@ -59,7 +80,7 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
             }
         };
         bar.set_style(ProgressStyle::with_template("{spinner} {pos} frames")?);
-        let imported = dataset.import(out, &source, &mut |rows| bar.inc(rows))?;
+        let imported = dataset.import(out, &source, last, &mut |rows| bar.inc(rows))?;
         write_robot(out, &source)?;
         imported
     } else {
@@ -85,7 +106,11 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
         let comment = "Made by `armillary import`: actions are in [-1, 1], as PlaNet and Dreamer keep them.";
         let source = made(from, comment, info, &actuators)?;
         bar.set_style(ProgressStyle::with_template("{spinner} {pos}/{len} episodes")?);
-        let imported = npz::import(&files, out, &source, &mut |done, all| {
+        let rows = arguments.rows.map(|rows| match rows {
+            Rows::Before => npz::Rows::Before,
+            Rows::After => npz::Rows::After,
+        });
+        let imported = npz::import(&files, out, &source, rows, last, &mut |done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         })?;
@@ -95,7 +120,12 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     bar.finish_and_clear();
     unfinished.finish()?;
     let out = &arguments.out;
-    let Imported { logs, steps, clipped } = imported;
+    let Imported {
+        logs,
+        steps,
+        clipped,
+        last_rewards,
+    } = imported;
     let folders: BTreeSet<_> = logs.iter().filter_map(|log| log.parent()).collect();
     if folders.len() > 1 {
         println!(
@@ -111,6 +141,15 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     );
     if clipped > 0 {
         println!("{clipped} numbers of actions were beyond [-1, 1] and were cut to it");
+    }
+    if last_rewards > 0 {
+        let done = match last {
+            LastReward::Drop => "is left out; --keep-last-reward gives it to the last picture instead",
+            LastReward::ToLastPicture => "was given to the last picture, a period too early",
+        };
+        println!(
+            "the last action of {last_rewards} episodes has a reward that belongs to a picture after the last: it {done}"
+        );
     }
     Ok(())
 }

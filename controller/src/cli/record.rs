@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::planner::PlannerOptions;
-use super::{Episodes, PipelineName, PolicyName, default_jobs, is_ours, log_path, policy, recorded};
+use super::{Attempts, Episodes, PipelineName, PolicyName, default_jobs, is_ours, log_path, policy};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -42,8 +42,9 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
     // An interrupted recording goes on where it was: whole logs are not recorded again.
     let mut recording = Recording::default();
     let mut seeds = Vec::new();
+    let attempts = Attempts::list(&episodes.out);
     for seed in episodes.seeds() {
-        match recorded(&episodes.out, seed) {
+        match attempts.recorded(seed) {
             Some((path, log)) => {
                 is_ours(&path, &log.info, &session, arguments.policy)?;
                 recording.there += 1;

@@ -20,6 +20,9 @@ use super::layout::{self, Own};
 use super::stats::Stats;
 use crate::DatasetError;
 
+/// Rows that are in memory at a time: a column of pictures can be no longer than 2 GiB.
+const ROWS_AT_A_TIME: usize = 4096;
+
 /// What an export made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
@@ -171,16 +174,24 @@ impl Set {
             };
             rows.push(&path, tick, frame, &place)?;
             self.note(tick, frame, &place);
+            if (index + 1) % ROWS_AT_A_TIME == 0 {
+                let full = std::mem::replace(&mut rows, DataRows::new(self.own.joint_names.len()));
+                self.write(full, &path)?;
+            }
         }
-        let batch = rows.finish(&self.schema, &path)?;
-        self.writer
-            .write(&batch)
-            .and_then(|()| self.writer.flush())
-            .map_err(|source| DatasetError::parquet(&path, source))?;
+        self.write(rows, &path)?;
         self.lengths.push((ticks.len() as u64, self.file, task));
         self.own.policies.push(log.info.policy.clone());
         self.frames += ticks.len() as u64;
         Ok(())
+    }
+
+    fn write(&mut self, rows: DataRows, path: &Path) -> Result<(), DatasetError> {
+        let batch = rows.finish(&self.schema, path)?;
+        self.writer
+            .write(&batch)
+            .and_then(|()| self.writer.flush())
+            .map_err(|source| DatasetError::parquet(path, source))
     }
 
     /// A data set has a number for every joint.

@@ -14,7 +14,7 @@ use self::meta::{Info, read_json, tasks};
 use super::columns::{self, Rows};
 use super::layout::{self, Own};
 use super::video::Video;
-use crate::recording::{Imported, Recording, Source, Step};
+use crate::recording::{Imported, LastReward, Recording, Source, Step, rewards_to_next};
 use crate::{DatasetError, picture};
 
 /// A data set that was looked into.
@@ -157,7 +157,8 @@ impl Dataset {
         &self.actuators
     }
 
-    /// Writes the episodes as run logs into `out`. `done` hears of the rows read.
+    /// Writes the episodes as run logs into `out`, those of others with `last` for the reward after the last frame. `done`
+    /// hears of the rows read.
     ///
     /// # Errors
     /// [`DatasetError`]; the logs written until then are whole.
@@ -165,6 +166,7 @@ impl Dataset {
         &self,
         out: &Path,
         source: &Source,
+        last: LastReward,
         done: &mut dyn FnMut(u64),
     ) -> Result<Imported, DatasetError> {
         let mut imported = Imported::default();
@@ -182,7 +184,7 @@ impl Dataset {
                 for row in 0..rows.len() {
                     let episode = rows.integer(layout::EPISODE, row)? as u64;
                     if open.as_ref().is_some_and(|recording| recording.index != episode) {
-                        self.close(&mut open, out, source, &mut imported)?;
+                        self.close(&mut open, out, source, last, &mut imported)?;
                     }
                     let recording = match &mut open {
                         Some(recording) => recording,
@@ -205,7 +207,7 @@ impl Dataset {
                 done(rows.len() as u64);
             }
         }
-        self.close(&mut open, out, source, &mut imported)?;
+        self.close(&mut open, out, source, last, &mut imported)?;
         Ok(imported)
     }
 
@@ -214,17 +216,15 @@ impl Dataset {
         open: &mut Option<Recording>,
         out: &Path,
         source: &Source,
+        last: LastReward,
         imported: &mut Imported,
     ) -> Result<(), DatasetError> {
         let Some(mut recording) = open.take() else {
             return Ok(());
         };
-        if self.own.is_none() {
-            // `next.reward` belongs to the frame after; that of the last has none.
-            let rewards: Vec<f32> = recording.steps.iter().map(|step| step.reward).collect();
-            for (step, reward) in recording.steps.iter_mut().zip([0.0].into_iter().chain(rewards)) {
-                step.reward = reward;
-            }
+        // `next.reward` belongs to the frame after.
+        if self.own.is_none() && rewards_to_next(&mut recording.steps, last) {
+            imported.last_rewards += 1;
         }
         let out = &self.folder(out, &recording.task);
         let mut policies = self.own.iter().flat_map(|own| &own.policies);

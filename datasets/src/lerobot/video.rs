@@ -89,11 +89,23 @@ impl Video {
             return Ok(None);
         };
         let mut frame = Frame::default();
-        pipe.read_exact(frame.rgb_mut()).map_err(|_| {
-            let problem = "ended before its episode did; what ffmpeg said is above";
-            DatasetError::field(&self.file, "video", problem, "fetch the data set again")
-        })?;
-        Ok(Some(frame))
+        if pipe.read_exact(frame.rgb_mut()).is_ok() {
+            return Ok(Some(frame));
+        }
+        // It has closed its end, and is about to be gone.
+        let ended = self.decoder.take().map(|mut child| child.wait());
+        Err(match ended {
+            Some(Ok(status)) if status.success() => {
+                let problem = "ended before its episode did";
+                DatasetError::field(&self.file, "video", problem, "fetch the data set again")
+            }
+            _ => {
+                let problem = "could not be decoded; what ffmpeg said is above";
+                let remedy = "have ffmpeg 5.1 or newer, with the video's codec, and see whether it plays the file; if not, fetch the \
+                              data set again";
+                DatasetError::field(&self.file, "video", problem, remedy)
+            }
+        })
     }
 
     fn stop(&mut self) {

@@ -8,10 +8,11 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 
 use robot::FRAME_BYTES;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::DatasetError;
 use crate::checkpoint::RobotOfLogs;
@@ -20,11 +21,14 @@ use crate::checkpoint::RobotOfLogs;
 const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Logs after which the index is written while it is being built, so that little is lost if that is cut short; or a quarter of
 /// those there are, so that writing it does not become all that is done.
 const SAVE_EVERY: usize = 2000;
+
+/// Bytes of logs that are read at a time, or one log, however long: pictures are a dozen times that when they are unpacked.
+const AT_A_TIME: u64 = 64 << 20;
 
 /// A stretch of frames without a gap.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ pub(super) struct Stretch {
     /// Where its groups begin in the file.
     at: u64,
     /// Where each group ends, from there.
-    ends: Vec<u32>,
+    ends: Vec<u64>,
     /// `[T][A]`; the action that caused each frame.
     pub(super) actions: Vec<f32>,
     /// `[T][2 A]`; position and velocity of each joint in turn.
@@ -60,7 +64,7 @@ impl Entry {
     /// What its frames take in the file.
     fn compressed_bytes(&self) -> u64 {
         let ends = self.stretches.iter().filter_map(|stretch| stretch.ends.last());
-        ends.map(|end| u64::from(*end)).sum()
+        ends.sum()
     }
 }
 
@@ -106,7 +110,7 @@ impl Cache {
         let there = frames.metadata().map_err(fail("cannot look at"))?.len();
         let index: Option<Index> = std::fs::read(path.with_extension("index"))
             .ok()
-            .and_then(|bytes| postcard::from_bytes(&bytes).ok())
+            .and_then(|bytes| postcard::from_bytes(sound(&bytes)?).ok())
             .filter(|index: &Index| index.version == VERSION && index.length <= there);
         let (mut length, mut entries) =
             index.map_or_else(Default::default, |index| (index.length, index.entries));
@@ -150,13 +154,17 @@ impl Cache {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::sync_channel(2 * workers);
-        let (next, missing) = (&next, &missing);
+        let room = Room::of(AT_A_TIME);
+        let (next, missing, room) = (&next, &missing, &room);
         std::thread::scope(|scope| {
             for _ in 0..workers {
                 let sender = sender.clone();
                 scope.spawn(move || {
                     while let Some(&(path, stamp)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if sender.send((path, digest(path, stamp))).is_err() {
+                        let share = room.take(stamp.0);
+                        let digested = digest(path, stamp);
+                        drop(share);
+                        if sender.send((path, digested)).is_err() {
                             // The other end has had an error.
                             return;
                         }
@@ -214,6 +222,8 @@ impl Cache {
             let size = postcard::serialize_with_flavor(&index, size).map_err(std::io::Error::other)?;
             let mut bytes = vec![0; size];
             postcard::to_slice(&index, &mut bytes).map_err(std::io::Error::other)?;
+            let checksum = Sha256::digest(&bytes);
+            bytes.extend_from_slice(&checksum);
             let path = self.path.with_extension("index");
             let partial = self.path.with_extension("index.partial");
             let mut file = File::create(&partial)?;
@@ -281,12 +291,59 @@ impl Reader {
         let end = *stretch.ends.get(group).ok_or_else(missing)?;
         let begin = if group == 0 { 0 } else { stretch.ends[group - 1] };
         self.compressed.resize((end - begin) as usize, 0);
-        file.read_exact_at(&mut self.compressed, stretch.at + u64::from(begin))?;
+        file.read_exact_at(&mut self.compressed, stretch.at + begin)?;
         // Its checksum is verified, too.
         let size = self
             .decompressor
             .decompress_to_buffer(&self.compressed, &mut self.frames[..])?;
         Ok(&self.frames[..size])
+    }
+}
+
+/// An index without the checksum behind it, if that holds.
+fn sound(bytes: &[u8]) -> Option<&[u8]> {
+    let (index, checksum) = bytes.split_last_chunk::<32>()?;
+    (Sha256::digest(index).as_slice() == checksum).then_some(index)
+}
+
+/// So much may be in memory at a time.
+struct Room {
+    whole: u64,
+    left: Mutex<u64>,
+    freed: Condvar,
+}
+
+impl Room {
+    fn of(whole: u64) -> Self {
+        Self {
+            whole,
+            left: Mutex::new(whole),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Waits until there is room for so much; what is larger than the whole has it for itself.
+    fn take(&self, bytes: u64) -> Share<'_> {
+        let bytes = bytes.min(self.whole);
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        while *left < bytes {
+            left = self.freed.wait(left).unwrap_or_else(PoisonError::into_inner);
+        }
+        *left -= bytes;
+        Share { room: self, bytes }
+    }
+}
+
+/// What was taken of a [`Room`], until it is dropped.
+struct Share<'a> {
+    room: &'a Room,
+    bytes: u64,
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        *self.room.left.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        self.room.freed.notify_all();
     }
 }
 
@@ -325,7 +382,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
         let mut ends = Vec::new();
         for group in stretch.frames.chunks(GROUP * FRAME_BYTES) {
             data.extend(compressor.compress(group).map_err(failed)?);
-            ends.push((data.len() - at) as u32);
+            ends.push((data.len() - at) as u64);
         }
         stretches.push(Stretch {
             at: at as u64,

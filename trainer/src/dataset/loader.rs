@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Assembled, Dataset, DatasetError};
+use super::{Dataset, DatasetError};
 use crate::loss::Batch;
 use crate::preset::Optimiser;
 
@@ -14,7 +14,7 @@ const AHEAD: usize = 2;
 /// Batches of one run, in order. Which thread made a batch does not matter to what is in it.
 #[derive(Debug)]
 pub struct Loader {
-    receivers: Vec<Receiver<Result<Assembled, DatasetError>>>,
+    receivers: Vec<Receiver<Result<Batch, DatasetError>>>,
     next: u64,
     waited: Duration,
 }
@@ -41,7 +41,7 @@ impl Loader {
                 .name(format!("loader {thread}"))
                 .spawn(move || {
                     for update in (first + thread as u64..).step_by(threads) {
-                        let batch = dataset.assemble(seed, update, &optimiser);
+                        let batch = dataset.batch(seed, update, &optimiser);
                         let failed = batch.is_err();
                         // Nobody wants it once the loader is gone.
                         if sender.send(batch).is_err() || failed {
@@ -68,9 +68,7 @@ impl Loader {
         let begun = Instant::now();
         let received = receiver.recv();
         self.waited += begun.elapsed();
-        received
-            .map_err(|_| DatasetError::LoaderLost)?
-            .map(Assembled::tensors)
+        received.map_err(|_| DatasetError::LoaderLost)?
     }
 
     /// Time that [`Self::batch`] has waited for a thread, since this was asked last.

@@ -11,7 +11,7 @@ use crate::preset::{Head, LossSwitches};
 pub(super) struct OpenLoop {
     /// KL, mean over distances.
     pub(super) kl: Tensor,
-    /// The same with free nats.
+    /// The same with free nats and the weight of distance 1.
     pub(super) kl_loss: Tensor,
     /// Mean squared reward error.
     pub(super) reward: Tensor,
@@ -24,7 +24,7 @@ pub(super) struct OpenLoop {
 /// Rolls the prior on from the POSTERIOR at some start times, or all, at once as a bigger batch, and compares it at every
 /// distance up to D with the filtered posteriors, the logged rewards and, if asked, the frames. Each distance counts alike,
 /// however many starts reach it: PlaNet equation 7 with all beta_d equal, beside the loss's own KL, as in the authors' code.
-/// With the paper's beta_1 = D, that KL would be the whole of distance 1, which here is in this mean as well.
+/// `overshooting_beta_1` gives the KL of distance 1 another weight.
 pub(super) fn overshoot(
     model: &WorldModel,
     switches: &LossSwitches,
@@ -77,7 +77,8 @@ pub(super) fn overshoot(
             std: pick(&target.std, d),
         };
         let kl = posterior.kl(&prior);
-        losses.push(kl.clamp_min(switches.free_nats).mean(Kind::Float));
+        let beta = if d == 1 { switches.overshooting_beta_1 } else { 1.0 };
+        losses.push(kl.clamp_min(switches.free_nats).mean(Kind::Float) * beta);
         kls.push(kl.mean(Kind::Float));
         state = Latent {
             s: model.draw(&prior, noise),

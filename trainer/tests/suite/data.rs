@@ -180,6 +180,15 @@ fn a_cache_is_added_to_and_built_again_when_it_is_damaged() {
     std::fs::write(&frames, &bytes[..bytes.len() / 2]).expect("writes");
     let (known, _) = opened();
     assert_eq!(known, Some(0), "cut off: all of it again");
+    let index = cache.path().join("frames.index");
+    let mut bytes = std::fs::read(&index).expect("reads");
+    // The sign of some number, which would be none the worse to look at.
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x80;
+    std::fs::write(&index, &bytes).expect("writes");
+    let (known, _) = opened();
+    assert_eq!(known, Some(0), "another action or reward: all of it again");
+    assert_eq!(opened().0, Some(4));
     // Damage in the middle is seen when it is read.
     let mut bytes = std::fs::read(&frames).expect("reads");
     for byte in &mut bytes {
@@ -280,6 +289,11 @@ fn presets_are_refused_with_line_or_field() {
             "optimiser.learning_rate",
         ),
         ("decay_from: 4", "decay_from: 40", "optimiser.decay_from"),
+        (
+            "free_nats",
+            "overshooting_beta_1: -1.0, free_nats",
+            "loss.overshooting_beta_1",
+        ),
         (
             "free_nats",
             "gradient_heads: [joints], free_nats",

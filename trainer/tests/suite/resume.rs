@@ -146,6 +146,54 @@ fn a_damaged_checkpoint_is_named_and_not_overwritten() {
     std::fs::write(&checkpoint, b"garbage").expect("writes");
     assert!(!start(runs.path(), &preset, &out).wait().expect("ends").success());
     assert_eq!(std::fs::read(&checkpoint).expect("reads"), b"garbage");
+
+    // A bit of a weight, which leaves it a number.
+    std::fs::remove_file(&checkpoint).expect("removes");
+    assert!(start(runs.path(), &preset, &out).wait().expect("ends").success());
+    let mut bytes = std::fs::read(&checkpoint).expect("reads");
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    std::fs::write(&checkpoint, &bytes).expect("writes");
+    let problem = trainer::checkpoint::provenance(&checkpoint)
+        .expect_err("is refused")
+        .to_string();
+    assert!(
+        problem.contains("checkpoint.safetensors") && problem.contains("checksum"),
+        "{problem}"
+    );
+    assert!(!start(runs.path(), &preset, &out).wait().expect("ends").success());
+    assert_eq!(std::fs::read(&checkpoint).expect("reads"), bytes);
+}
+
+#[test]
+fn a_kept_checkpoint_takes_no_place_that_it_cannot_fill() {
+    let runs = logs(2, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let preset = dir.path().join("preset.ron");
+    std::fs::write(&preset, super::SMALL).expect("writes");
+    let out = dir.path().join("out");
+    assert!(start(runs.path(), &preset, &out).wait().expect("ends").success());
+    let path = out.join("checkpoint.safetensors");
+    let whole = std::fs::read(&path).expect("reads");
+    let kept = trainer::checkpoint::before(&path);
+    // Twice, too: they are one file then.
+    for _ in 0..2 {
+        trainer::checkpoint::keep(&path).expect("keeps");
+        assert_eq!(std::fs::read(&kept).expect("reads"), whole);
+        assert!(!kept.with_extension("partial").exists());
+    }
+    std::fs::remove_file(&kept).expect("removes");
+    std::fs::write(&kept, &whole[..whole.len() / 2]).expect("writes");
+    assert!(trainer::checkpoint::step_back(&path).is_err());
+    assert_eq!(std::fs::read(&path).expect("reads"), whole);
+    std::fs::write(&kept, &whole).expect("writes");
+    std::fs::write(&path, b"garbage").expect("writes");
+    assert!(
+        trainer::checkpoint::step_back(&path)
+            .expect("steps back")
+            .is_some()
+    );
+    assert_eq!(std::fs::read(&path).expect("reads"), whole);
 }
 
 #[test]

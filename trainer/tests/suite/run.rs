@@ -161,6 +161,31 @@ fn what_is_not_there_is_named() {
     );
 }
 
+#[test]
+fn logs_that_are_too_short_are_counted() {
+    let runs = logs(2, 20);
+    let (_dir, preset, out) = folder(super::SMALL);
+    let paths = [
+        ("--runs", runs.path()),
+        ("--preset", preset.as_path()),
+        ("--out", out.as_path()),
+    ];
+    let said = || {
+        let output = trainer(&["train", "--threads", "1", "--until", "1"], &paths);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(!said().contains("are shorter than"));
+    for seed in [30, 31, 32] {
+        super::write_log(runs.path(), seed, 3, |_| {});
+    }
+    let said = said();
+    assert!(
+        said.contains("3 stretches, 9 frames in all, are shorter than `optimiser.length` 6"),
+        "{said}"
+    );
+}
+
 /// From logs to a page without a picture; logs that come later change nothing of the terms in which joints are seen.
 #[test]
 fn a_model_of_joints_alone_trains_and_goes_on() {

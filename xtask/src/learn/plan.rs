@@ -68,6 +68,7 @@ impl Plan {
             plan.robot.clone_from(rig);
             plan.more_robots.clear();
         }
+        plan.check().with_context(|| path.display().to_string())?;
         if arguments.publish.is_some() && !plan.more_robots.is_empty() {
             bail!(
                 "{}: learns several robots, --publish takes one bundle; copy those that you want from the folder of the run",
@@ -75,6 +76,34 @@ impl Plan {
             );
         }
         Ok(plan)
+    }
+
+    /// What no learning could be done with.
+    fn check(&self) -> anyhow::Result<()> {
+        for (field, value) in [
+            ("seed_episodes", self.seed_episodes),
+            ("first_updates", self.first_updates),
+            ("evaluate_every", self.evaluate_every),
+            ("evaluate_episodes", self.evaluate_episodes),
+            ("final_episodes", self.final_episodes),
+        ] {
+            if value == 0 {
+                bail!("{field}: 0; give 1 or more");
+            }
+        }
+        if self.rounds > 0 && (self.round_episodes == 0 || self.round_updates == 0) {
+            bail!("round_episodes, round_updates: 0; give 1 or more, or `rounds: 0`");
+        }
+        if !(self.noise.is_finite() && self.noise >= 0.0) {
+            bail!("noise: {}; give 0 or more", self.noise);
+        }
+        if !["paper", "robot"].contains(&self.oracle_budget.as_str()) {
+            bail!(
+                "oracle_budget: {:?}; give \"paper\" or \"robot\"",
+                self.oracle_budget
+            );
+        }
+        Ok(())
     }
 
     /// All steps, in order, for so many robots.
@@ -147,6 +176,23 @@ mod tests {
             final_first: 5, oracle_budget: "paper",
         )"#;
         ron::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_no_learning_could_be_done_with_is_named() {
+        plan().check().unwrap();
+        let refused = |field: &str, spoil: &dyn Fn(&mut Plan)| {
+            let mut plan = plan();
+            spoil(&mut plan);
+            let problem = plan.check().unwrap_err().to_string();
+            assert!(problem.contains(field), "{problem}");
+        };
+        refused("seed_episodes", &|plan| plan.seed_episodes = 0);
+        refused("evaluate_every", &|plan| plan.evaluate_every = 0);
+        refused("round_updates", &|plan| plan.round_updates = 0);
+        refused("final_episodes", &|plan| plan.final_episodes = 0);
+        refused("noise", &|plan| plan.noise = f32::NAN);
+        refused("oracle_budget", &|plan| plan.oracle_budget = "papr".to_owned());
     }
 
     #[test]
