@@ -3,8 +3,8 @@
 //!
 //! # Time
 //! A LeRobot frame holds an observation and the action that was taken **at** it, as a row of a run log does. An `.npz` episode
-//! of Dreamer or later PlaNet holds in row t the action that **caused** observation t, one of earlier PlaNet that which was taken
-//! at it; the shift is made in [`npz`], with a test.
+//! of Dreamer or later PlaNet holds in row t the action that **caused** observation t, one of earlier PlaNet or of
+//! the third Dreamer that which was taken at it; the shift is made in [`npz`], with a test.
 
 mod error;
 pub mod lerobot;

@@ -1,6 +1,6 @@
 //! Episodes of PlaNet and Dreamer: one `.npz` each, with `image` `[T, H, W, 3]`, `action` `[T, A]` and `reward` `[T]`.
 //!
-//! Two layouts go by these names ([`Rows`]). The usual one begins with a row of zeros, the action before the first picture: what
+//! Three layouts go by these names ([`Rows`]). The usual one begins with a row of zeros, the action before the first picture: what
 //! does not is refused unless it is said which one it is, as a model of actions that are a period off learns little.
 
 use std::fs::File;
@@ -25,6 +25,8 @@ pub enum Rows {
     Before,
     /// The action taken at picture t, and the reward it brought: PlaNet in its earlier form.
     After,
+    /// The action taken at picture t, and the reward that came with the picture: the third Dreamer.
+    ActionAfter,
 }
 
 /// The episodes (`*.npz`) in `dir`, sorted by name.
@@ -135,9 +137,15 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
     }
     if rows.is_none() && actions.iter().take(width).any(|value| *value != 0.0) {
         let problem = "begins with an action before there was a picture to act on";
-        let remedy = "say which action a row holds: --rows before if the one that led to its picture, --rows after if the one \
-                      taken there";
+        let remedy = "say what a row holds: --rows before if the action and the reward that led to its picture, --rows after if the \
+                      action taken there and the reward it brought, --rows action-after if that action and the picture's own reward";
         return Err(DatasetError::field(path, "action", problem, remedy));
+    }
+    if let Some(at) = later_start(path, &mut archive)? {
+        let problem = format!("row {at} begins another episode");
+        let remedy =
+            "save each episode in a file of its own: a model must not learn what leads from one to the next";
+        return Err(DatasetError::field(path, "is_first", problem, remedy));
     }
     let clipped = actions.iter().filter(|value| value.abs() > 1.0).count() as u64;
     let steps = frames
@@ -152,7 +160,7 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
             // The action sent at t led to picture t + 1; none was after the last that there is.
             let sent = t + 1 < length;
             let (led_here, action) = match rows {
-                Some(Rows::After) => (if t == 0 { none() } else { row(t - 1) }, row(t)),
+                Some(Rows::After | Rows::ActionAfter) => (if t == 0 { none() } else { row(t - 1) }, row(t)),
                 _ => (row(t), if sent { row(t + 1) } else { none() }),
             };
             let action = if sent { action } else { none() };
@@ -192,7 +200,7 @@ fn width(path: &Path, shape: &[u64]) -> Result<usize, DatasetError> {
 }
 
 fn refuse(path: &Path, field: &str, problem: impl Into<String>) -> DatasetError {
-    let remedy = "an episode holds `image` [T, H, W, 3] uint8, `action` [T, A] and `reward` [T]";
+    let remedy = "an episode holds `image` [T, H, W, 3] uint8, `action` [T, A] and `reward` [T], and `is_first` [T] bool or none";
     DatasetError::field(path, field, problem, remedy)
 }
 
@@ -236,6 +244,22 @@ fn floats(
         }
     };
     Ok((shape, values.map_err(damaged)?))
+}
+
+/// The row after the first in which an episode begins, where a file says so.
+fn later_start(path: &Path, archive: &mut ZipArchive<File>) -> Result<Option<usize>, DatasetError> {
+    let name = "is_first";
+    let Some(bytes) = entry(path, archive, name)? else {
+        return Ok(None);
+    };
+    let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
+    let flags = NpyFile::new(&bytes[..]).and_then(|array| array.into_vec::<bool>());
+    Ok(flags
+        .map_err(damaged)?
+        .iter()
+        .skip(1)
+        .position(|first| *first)
+        .map(|at| at + 1))
 }
 
 /// Numbers in another order in memory would come out scrambled.

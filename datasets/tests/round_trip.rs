@@ -314,6 +314,7 @@ fn npy(path: &Path, arrays: &[(&str, Vec<u64>, Array)]) {
         let bytes = match array {
             Array::Bytes(values) => npy_bytes(shape, values),
             Array::Floats(values) => npy_bytes(shape, values),
+            Array::Flags(values) => npy_bytes(shape, values),
         };
         archive.write_all(&bytes).unwrap();
     }
@@ -323,6 +324,7 @@ fn npy(path: &Path, arrays: &[(&str, Vec<u64>, Array)]) {
 enum Array {
     Bytes(Vec<u8>),
     Floats(Vec<f32>),
+    Flags(Vec<bool>),
 }
 
 #[test]
@@ -440,6 +442,14 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             [0.0, 1.0, 6.0],
             1,
         ),
+        (
+            "action-after",
+            npz::Rows::ActionAfter,
+            LastReward::Drop,
+            [0.0, 0.5, -0.25],
+            [1.0, 2.0, 4.0],
+            0,
+        ),
     ] {
         let out = dir.path().join(name);
         let imported = npz::import(&files, &out, &source, Some(rows), last, &mut |_, _| {}).unwrap();
@@ -455,5 +465,25 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             .map(|tick| tick.capture.position_rad[0])
             .collect();
         assert_eq!(positions, actions, "{name}");
+    }
+
+    for (firsts, several) in [([true, false, false], false), ([true, false, true], true)] {
+        npy(
+            &path,
+            &[
+                (
+                    "image",
+                    vec![3, 64, 64, 3],
+                    Array::Bytes(vec![9; 3 * FRAME_BYTES]),
+                ),
+                ("action", vec![3, 1], Array::Floats(vec![0.0; 3])),
+                ("reward", vec![3], Array::Floats(vec![0.0; 3])),
+                ("is_first", vec![3], Array::Flags(firsts.to_vec())),
+            ],
+        );
+        let problem = npz::read(&path, None).err().map(|error| error.to_string());
+        let named = |problem: &String| problem.contains("is_first") && problem.contains("row 2");
+        assert_eq!(problem.as_ref().is_some_and(named), several, "{problem:?}");
+        assert_eq!(problem.is_some(), several, "{problem:?}");
     }
 }

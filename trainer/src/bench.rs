@@ -72,6 +72,7 @@ pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Res
     let (size, length) = (preset.optimiser.batch, preset.optimiser.length);
     let joints = preset.model.observation.joint_numbers(action as usize) as i64;
     let mut learner = Learner::new(preset, action, 1, device);
+    learner.timed = true;
     let frames = Tensor::randint(256, [length, size, 64, 64, 3], (Kind::Uint8, Device::Cpu));
     let batch = Batch {
         frames: frames.permute([0, 1, 4, 2, 3]),

@@ -55,6 +55,17 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// With something more to know of a file that is not usable.
+    fn about(mut self, more: &str) -> Self {
+        if let Self::Malformed { problem, .. } = &mut self {
+            problem.push_str("; ");
+            problem.push_str(more);
+        }
+        self
+    }
+}
+
 /// What a checkpoint says about itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Provenance {
@@ -110,23 +121,22 @@ pub fn widest_action(tasks: &[TaskOfLogs]) -> usize {
         .unwrap_or(0)
 }
 
-/// Names what the tensors of a checkpoint must be, in its header.
-const CHECKSUM: &str = "tensors_sha256";
+/// Names what a checkpoint says of itself, in its header.
+const PROVENANCE: &str = "armillary";
 
-/// SHA-256 of tensors and their names, in the order of these.
-fn checksum(mut tensors: Vec<(&str, &[u8])>) -> String {
-    tensors.sort_unstable_by_key(|(name, _)| *name);
+/// Names the checksum among the tensors of a checkpoint.
+const CHECKSUM: &str = "sha256";
+
+/// SHA-256 of parts of a file, its tensors and its provenance, in the order of their names.
+fn checksum(mut parts: Vec<(&str, &[u8])>) -> Vec<u8> {
+    parts.sort_unstable_by_key(|(name, _)| *name);
     let mut hasher = Sha256::new();
-    for (name, data) in tensors {
+    for (name, data) in parts {
         hasher.update(name.as_bytes());
         hasher.update((data.len() as u64).to_le_bytes());
         hasher.update(data);
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hasher.finalize().to_vec()
 }
 
 /// Where [`keep`] puts a checkpoint.
@@ -160,19 +170,22 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
         path: path.to_owned(),
         problem,
     };
+    let text = serde_json::to_string(provenance).map_err(|error| malformed(error.to_string()))?;
+    let mut parts: Vec<_> = tensors
+        .iter()
+        .map(|(name, _, data)| (name.as_str(), data.as_slice()))
+        .collect();
+    parts.push((PROVENANCE, text.as_bytes()));
+    // A tensor, since entries of the header come in any order: the same checkpoint is the same file.
+    let checksum = checksum(parts);
     let views = tensors
         .iter()
-        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .map(|(name, shape, data)| (name.as_str(), Dtype::F32, shape.clone(), data.as_slice()))
+        .chain([(CHECKSUM, Dtype::U8, vec![checksum.len()], checksum.as_slice())])
+        .map(|(name, kind, shape, data)| Ok((name, TensorView::new(kind, shape, data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| malformed(error.to_string()))?;
-    let text = serde_json::to_string(provenance).map_err(|error| malformed(error.to_string()))?;
-    let checksum = checksum(
-        tensors
-            .iter()
-            .map(|(name, _, data)| (name.as_str(), data.as_slice()))
-            .collect(),
-    );
-    let metadata = HashMap::from([("armillary".to_owned(), text), (CHECKSUM.to_owned(), checksum)]);
+    let metadata = HashMap::from([(PROVENANCE.to_owned(), text)]);
     let data = safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial).map_err(fail("cannot create the checkpoint"))?;
@@ -226,7 +239,12 @@ pub fn step_back(path: &Path) -> Result<Option<Provenance>, CheckpointError> {
         return Ok(None);
     }
     // What cannot be gone on from either takes no other's place.
-    let provenance = provenance(&before)?;
+    let provenance = provenance(&before).map_err(|error| {
+        error.about(&format!(
+            "it was to take the place of {}, on from which training came to nothing",
+            path.display()
+        ))
+    })?;
     std::fs::rename(&before, path).map_err(|source| CheckpointError::Io {
         path: path.to_owned(),
         action: "cannot put the checkpoint before it in its place",
@@ -240,7 +258,14 @@ pub fn step_back(path: &Path) -> Result<Option<Provenance>, CheckpointError> {
 /// # Errors
 /// [`CheckpointError`], naming the file and the problem.
 pub fn load(path: &Path, device: Device) -> Result<(Learner, Provenance), CheckpointError> {
-    let (data, provenance) = read(path)?;
+    let (data, provenance) = read(path).map_err(|error| {
+        let before = before(path);
+        if before.exists() {
+            error.about(&format!("{} is the one before it", before.display()))
+        } else {
+            error
+        }
+    })?;
     let malformed = |problem: String| CheckpointError::Malformed {
         path: path.to_owned(),
         problem,
@@ -295,20 +320,23 @@ fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
     };
     let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| malformed(error.to_string()))?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    // Those of version 1 had none.
-    if let Some(expected) = metadata.get(CHECKSUM) {
-        let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
-        let tensors = tensors.tensors();
-        let tensors = tensors.iter().map(|(name, view)| (name.as_str(), view.data()));
-        if checksum(tensors.collect()) != *expected {
-            return Err(malformed(
-                "its tensors are not those that were saved (checksum)".to_owned(),
-            ));
+    let text = metadata
+        .get(PROVENANCE)
+        .ok_or_else(|| malformed(format!("no `{PROVENANCE}` entry in its header")))?;
+    let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
+    // The first programs wrote none.
+    if let Ok(expected) = tensors.tensor(CHECKSUM) {
+        let all = tensors.tensors();
+        let mut parts: Vec<_> = all
+            .iter()
+            .filter(|(name, _)| name != CHECKSUM)
+            .map(|(name, view)| (name.as_str(), view.data()))
+            .collect();
+        parts.push((PROVENANCE, text.as_bytes()));
+        if checksum(parts).as_slice() != expected.data() {
+            return Err(malformed("it is not what was saved (checksum)".to_owned()));
         }
     }
-    let text = metadata
-        .get("armillary")
-        .ok_or_else(|| malformed("no `armillary` entry in its header".to_owned()))?;
     let in_header = |error: serde_json::Error| malformed(format!("its header: {error}"));
     let mut header: serde_json::Value = serde_json::from_str(text).map_err(in_header)?;
     match header["format_version"].as_u64() {

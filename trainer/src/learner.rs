@@ -62,6 +62,8 @@ pub struct Learner {
     pub update: u64,
     /// Whether its loss is one to go on from; to be told the losses before a resumption.
     pub watch: Watch,
+    /// Whether a GPU is waited for where the clock is read, so that a report's seconds are those of its parts.
+    pub timed: bool,
 }
 
 impl Learner {
@@ -77,6 +79,7 @@ impl Learner {
             seed,
             update: 0,
             watch: Watch::default(),
+            timed: false,
         }
     }
 
@@ -120,8 +123,9 @@ impl Learner {
             .map(|(_, tensor)| tensor)
             .collect();
         let grads = Tensor::run_backward(&[&terms.total], &inputs, false, false);
-        // The norm below would be waited for anyway.
-        crate::device::finish(self.model.device);
+        if self.timed {
+            crate::device::finish(self.model.device);
+        }
         let backward = begun.elapsed();
         let rate = self.preset.learning_rate(update);
         let clip = self.preset.optimiser.gradient_clip;

@@ -140,6 +140,8 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let out = arguments.folder(&root);
     fs::create_dir_all(&out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
     let arms = Arm::all(&plan, &root, &out)?;
+    plan.check_ticks(&arms)
+        .with_context(|| path.display().to_string())?;
     if !arguments.set.is_empty() {
         plan.train = with_fields(&plan.train, &arguments.set, &out)?;
     }
@@ -186,11 +188,11 @@ fn inputs(path: &Path, plan: &Plan, arms: &[Arm]) -> anyhow::Result<Vec<String>>
 fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
     let (notes, steps) = (notes(doing.out), doing.plan.steps(doing.arms.len()));
     let done = progress.steps_done;
-    let spent = clock::left_over(doing.out);
-    if spent > 0.0 {
-        progress.seconds += spent;
+    if !notes.exists() {
+        clock::forget(doing.out);
         progress.write(&notes)?;
     }
+    progress.seconds = progress.seconds.max(clock::noted(doing.out));
     for (index, arm) in doing.arms.iter().enumerate() {
         let planned = doing.plan.agent_steps(&steps[..done], index, arm);
         // Older notes did not count.
@@ -212,9 +214,9 @@ fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
         bar.set_message(format!("{step:?}"));
         // Above the bar on a terminal, and still said where there is none.
         bar.suspend(|| println!("{:6.1} min  {step:?}", progress.seconds / 60.0));
-        let clock = Clock::start(doing.out);
+        let clock = Clock::start(doing.out, progress.seconds);
         let found = doing.step(step);
-        progress.seconds += clock.stop();
+        progress.seconds = clock.stop();
         if found.is_err() {
             // Its time was spent.
             progress.write(&notes)?;

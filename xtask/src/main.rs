@@ -38,8 +38,8 @@ enum Task {
     Rig,
     /// Test the Python package that makes environments into arms, and the Control Suite through the whole loop.
     TestRig,
-    /// Hold LeRobotDatasets against LeRobot's own package, both ways, in a Python environment of its own (8 GB), with logs of
-    /// dm_control beside.
+    /// Hold LeRobotDatasets against LeRobot's own package, both ways, in a Python environment of its own (8 GB), and also
+    /// logs of dm_control.
     CrosscheckLerobot,
     /// Set up, then run the tests of the workspace, trainer included (CONTRIBUTING.md has the longer ones).
     Test {

@@ -28,7 +28,7 @@ pub(crate) struct Import {
     /// Control period of the `.npz` episodes, in seconds: the environment's step times the action repeat.
     #[arg(long, default_value_t = 0.05)]
     period_s: f32,
-    /// Which action and reward a row of the `.npz` episodes holds; needed only where it does not show.
+    /// Which action and which reward a row of the `.npz` episodes holds; needed only where it does not show.
     #[arg(long, value_enum)]
     rows: Option<Rows>,
     /// Add the reward of an episode's last action to its last picture, a period too early, where it would be left out: the picture
@@ -40,10 +40,12 @@ pub(crate) struct Import {
 /// Of `.npz` episodes.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Rows {
-    /// Those that led to its picture (Dreamer, later PlaNet).
+    /// The action and the reward that led to its picture (first Dreamers, later PlaNet).
     Before,
-    /// Those of what was done at its picture (earlier PlaNet).
+    /// The action taken at its picture and the reward it brought (earlier PlaNet).
     After,
+    /// The action taken at its picture and the picture's own reward (the third Dreamer).
+    ActionAfter,
 }
 
 /// Arguments of `export`.
@@ -109,6 +111,7 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
         let rows = arguments.rows.map(|rows| match rows {
             Rows::Before => npz::Rows::Before,
             Rows::After => npz::Rows::After,
+            Rows::ActionAfter => npz::Rows::ActionAfter,
         });
         let imported = npz::import(&files, out, &source, rows, last, &mut |done, all| {
             bar.set_length(all as u64);

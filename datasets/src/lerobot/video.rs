@@ -96,7 +96,7 @@ impl Video {
         let ended = self.decoder.take().map(|mut child| child.wait());
         Err(match ended {
             Some(Ok(status)) if status.success() => {
-                let problem = "ended before its episode did";
+                let problem = "ended before its episode did; what ffmpeg said, if anything, is above";
                 DatasetError::field(&self.file, "video", problem, "fetch the data set again")
             }
             _ => {

@@ -162,9 +162,7 @@ impl Cache {
                 scope.spawn(move || {
                     while let Some(&(path, stamp)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let share = room.take(stamp.0);
-                        let digested = digest(path, stamp);
-                        drop(share);
-                        if sender.send((path, digested)).is_err() {
+                        if sender.send((path, digest(path, stamp), share)).is_err() {
                             // The other end has had an error.
                             return;
                         }
@@ -174,8 +172,9 @@ impl Cache {
             drop(sender);
             let (mut taken, mut saved) = (0, 0);
             // Moved in, so that workers see its end whatever happens.
-            for (path, digested) in receiver {
+            for (path, digested, share) in receiver {
                 let added = digested.and_then(|(entry, data)| self.add(path, entry, &data));
+                drop(share);
                 if let Err(error) = added {
                     // What was read so far need not be read again.
                     let _ = self.save();
@@ -412,4 +411,33 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
         stretches,
     };
     Ok((entry, data))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Room;
+
+    #[test]
+    fn what_is_taken_of_a_room_never_exceeds_it() {
+        let (room, taken) = (Room::of(10), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for bytes in [1, 3, 6, 10, 400] {
+                let (room, taken) = (&room, &taken);
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        let share = room.take(bytes);
+                        let now = taken.fetch_add(bytes.min(10), Ordering::SeqCst) + bytes.min(10);
+                        assert!(now <= 10, "{now}");
+                        std::thread::yield_now();
+                        taken.fetch_sub(bytes.min(10), Ordering::SeqCst);
+                        drop(share);
+                    }
+                });
+            }
+        });
+        // All of it is free again.
+        drop(room.take(10));
+    }
 }

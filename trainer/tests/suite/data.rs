@@ -182,9 +182,10 @@ fn a_cache_is_added_to_and_built_again_when_it_is_damaged() {
     assert_eq!(known, Some(0), "cut off: all of it again");
     let index = cache.path().join("frames.index");
     let mut bytes = std::fs::read(&index).expect("reads");
-    // The sign of some number, which would be none the worse to look at.
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x80;
+    // The sign of an action, which would be none the worse to look at.
+    let action: f32 = expected.action.get(1).get(0).double_value(&[0]) as f32;
+    let found = bytes.windows(4).position(|window| window == action.to_le_bytes());
+    bytes[found.expect("an action of the index") + 3] ^= 0x80;
     std::fs::write(&index, &bytes).expect("writes");
     let (known, _) = opened();
     assert_eq!(known, Some(0), "another action or reward: all of it again");

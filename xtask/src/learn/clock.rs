@@ -1,4 +1,5 @@
-//! How long the present step has taken, kept on disk: a loop that is killed in the middle of a step has spent its time all the same.
+//! The time that a run has taken, kept on disk while a step is under way: a loop that is killed in the middle of a step has spent its
+//! time all the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,47 +13,48 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Runs while a step does.
 pub(super) struct Clock {
     begun: Instant,
-    path: PathBuf,
+    /// Seconds of the run before this step.
+    before: f64,
     /// Dropped to end the thread.
     running: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Clock {
-    /// Starts on a step of the run in `out`.
-    pub(super) fn start(out: &Path) -> Self {
-        Self::every(EVERY, out)
+    /// Starts on a step of the run in `out`, which has taken `before` seconds.
+    pub(super) fn start(out: &Path, before: f64) -> Self {
+        Self::every(EVERY, out, before)
     }
 
-    fn every(period: Duration, out: &Path) -> Self {
+    fn every(period: Duration, out: &Path, before: f64) -> Self {
         let (begun, path) = (Instant::now(), path(out));
         let (running, stopped) = sync_channel(0);
-        let notes = path.clone();
         let note = move || {
             while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
                 // A disk that is full is told of by those whose work it keeps from being saved.
-                let _ = fs::write(&notes, begun.elapsed().as_secs_f64().to_string());
+                let partial = path.with_extension("partial");
+                let _ = fs::write(&partial, (before + begun.elapsed().as_secs_f64()).to_string())
+                    .and_then(|()| fs::rename(&partial, &path));
             }
         };
         // Without a thread nothing is noted before the step is over.
         let thread = std::thread::Builder::new().name("clock".to_owned()).spawn(note);
         Self {
             begun,
-            path,
+            before,
             running: Some(running),
             thread: thread.ok(),
         }
     }
 
-    /// The step is over. Its seconds, which are the caller's to note.
-    pub(super) fn stop(mut self) -> f64 {
-        self.halt();
-        let seconds = self.begun.elapsed().as_secs_f64();
-        let _ = fs::remove_file(&self.path);
-        seconds
+    /// The step is over. Seconds of the run up to now.
+    pub(super) fn stop(self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
     }
+}
 
-    fn halt(&mut self) {
+impl Drop for Clock {
+    fn drop(&mut self) {
         drop(self.running.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -60,52 +62,50 @@ impl Clock {
     }
 }
 
-impl Drop for Clock {
-    fn drop(&mut self) {
-        self.halt();
-    }
-}
-
-/// Seconds of a step in `out` that was never over; they are counted once.
-pub(super) fn left_over(out: &Path) -> f64 {
-    let path = path(out);
-    let seconds = fs::read_to_string(&path)
+/// Seconds that the run in `out` had taken when a clock noted them last; 0 if none did.
+pub(super) fn noted(out: &Path) -> f64 {
+    fs::read_to_string(path(out))
         .ok()
         .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
-    let _ = fs::remove_file(&path);
-    seconds.unwrap_or(0.0)
+        .filter(|seconds| seconds.is_finite())
+        .unwrap_or(0.0)
+}
+
+/// Forgets them: the run is another.
+pub(super) fn forget(out: &Path) {
+    let _ = fs::remove_file(path(out));
 }
 
 fn path(out: &Path) -> PathBuf {
-    out.join("step.seconds")
+    out.join("learn.seconds")
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Clock, left_over, path};
+    use super::{Clock, forget, noted};
 
     #[test]
-    fn a_step_that_was_cut_off_is_counted_once_and_one_that_was_not_is_its_own_business() {
+    fn a_step_that_was_cut_off_has_taken_its_time() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let out = dir.path();
+        assert_eq!(noted(out), 0.0);
         let begun = Instant::now();
-        let cut_off = Clock::every(Duration::from_millis(1), out);
-        while !std::fs::read_to_string(path(out)).is_ok_and(|text| !text.is_empty()) {
+        let clock = Clock::every(Duration::from_millis(1), out, 100.0);
+        while noted(out) == 0.0 {
             assert!(begun.elapsed() < Duration::from_secs(60), "nothing was noted");
             std::thread::yield_now();
         }
-        // As a kill does, it leaves its notes.
-        drop(cut_off);
-        let counted = left_over(out);
+        // What a kill would leave.
+        let cut_off = noted(out);
         assert!(
-            counted > 0.0 && counted <= begun.elapsed().as_secs_f64(),
-            "{counted}"
+            cut_off > 100.0 && cut_off <= 100.0 + begun.elapsed().as_secs_f64(),
+            "{cut_off}"
         );
-        assert_eq!(left_over(out), 0.0);
-        assert!(Clock::every(Duration::from_millis(1), out).stop() >= 0.0);
-        assert_eq!(left_over(out), 0.0);
+        let whole = clock.stop();
+        assert!(noted(out) <= whole && whole <= 100.0 + begun.elapsed().as_secs_f64());
+        forget(out);
+        assert_eq!(noted(out), 0.0);
     }
 }

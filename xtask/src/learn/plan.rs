@@ -106,6 +106,19 @@ impl Plan {
         Ok(())
     }
 
+    /// Episodes of no length teach nothing; a rig's have their own.
+    pub(super) fn check_ticks(&self, arms: &[Arm]) -> anyhow::Result<()> {
+        for (field, ticks, wanted) in [
+            ("seed_ticks", self.seed_ticks, true),
+            ("round_ticks", self.round_ticks, self.rounds > 0),
+        ] {
+            if ticks == 0 && wanted && arms.iter().any(|arm| arm.ticks.is_none()) {
+                bail!("{field}: 0; give the control periods of an episode");
+            }
+        }
+        Ok(())
+    }
+
     /// All steps, in order, for so many robots.
     pub(super) fn steps(&self, arms: usize) -> Vec<Step> {
         let mut steps: Vec<Step> = (0..arms).map(|arm| Step::RecordRandom { arm }).collect();
@@ -193,6 +206,36 @@ mod tests {
         refused("final_episodes", &|plan| plan.final_episodes = 0);
         refused("noise", &|plan| plan.noise = f32::NAN);
         refused("oracle_budget", &|plan| plan.oracle_budget = "papr".to_owned());
+
+        let arm = |ticks| Arm {
+            robot: String::new(),
+            dir: "here".into(),
+            ticks,
+        };
+        let without = Plan {
+            round_ticks: 0,
+            ..plan()
+        };
+        assert!(plan().check_ticks(&[arm(None)]).is_ok());
+        assert!(without.check_ticks(&[arm(Some(50))]).is_ok());
+        let problem = without.check_ticks(&[arm(Some(50)), arm(None)]).unwrap_err();
+        assert!(problem.to_string().contains("round_ticks"));
+    }
+
+    #[test]
+    fn presets_that_come_along_pass() {
+        let configs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+        let mut count = 0;
+        for entry in std::fs::read_dir(configs).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.file_name().unwrap().to_string_lossy().starts_with("learn-") {
+                continue;
+            }
+            let plan: Plan = ron::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            plan.check().unwrap();
+            count += 1;
+        }
+        assert!(count >= 5, "{count}");
     }
 
     #[test]
