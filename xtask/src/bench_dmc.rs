@@ -276,7 +276,11 @@ fn report(
         };
         let (least, most) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
         let partial = if over.each.len() < SEEDS_WHOLE || least < STEPS_WHOLE {
-            format!(" (partial), at {least} to {most} steps")
+            if least == most {
+                format!(" (partial), at {least} steps")
+            } else {
+                format!(" (partial), at {least} to {most} steps")
+            }
         } else {
             String::new()
         };
