@@ -392,18 +392,17 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
 fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("episode.npz");
-    npy(
-        &path,
-        &[
-            (
-                "image",
-                vec![3, 64, 64, 3],
-                Array::Bytes(vec![9; 3 * FRAME_BYTES]),
-            ),
-            ("action", vec![3, 1], Array::Floats(vec![0.5, -0.25, 0.125])),
+    let write = |actions: [f32; 3], firsts: [bool; 3]| {
+        let pixels = vec![9; 3 * FRAME_BYTES];
+        let arrays = [
+            ("image", vec![3, 64, 64, 3], Array::Bytes(pixels)),
+            ("action", vec![3, 1], Array::Floats(actions.to_vec())),
             ("reward", vec![3], Array::Floats(vec![1.0, 2.0, 4.0])),
-        ],
-    );
+            ("is_first", vec![3], Array::Flags(firsts.to_vec())),
+        ];
+        npy(&path, &arrays);
+    };
+    write([0.5, -0.25, 0.125], [true, false, false]);
     let problem = npz::read(&path, None).unwrap_err().to_string();
     assert!(
         problem.contains("episode.npz") && problem.contains("action") && problem.contains("--rows"),
@@ -468,19 +467,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
     }
 
     for (firsts, several) in [([true, false, false], false), ([true, false, true], true)] {
-        npy(
-            &path,
-            &[
-                (
-                    "image",
-                    vec![3, 64, 64, 3],
-                    Array::Bytes(vec![9; 3 * FRAME_BYTES]),
-                ),
-                ("action", vec![3, 1], Array::Floats(vec![0.0; 3])),
-                ("reward", vec![3], Array::Floats(vec![0.0; 3])),
-                ("is_first", vec![3], Array::Flags(firsts.to_vec())),
-            ],
-        );
+        write([0.0; 3], firsts);
         let problem = npz::read(&path, None).err().map(|error| error.to_string());
         let named = |problem: &String| problem.contains("is_first") && problem.contains("row 2");
         assert_eq!(problem.as_ref().is_some_and(named), several, "{problem:?}");

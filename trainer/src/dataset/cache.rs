@@ -8,13 +8,14 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 
 use robot::FRAME_BYTES;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::DatasetError;
+use super::room::Room;
 use crate::checkpoint::RobotOfLogs;
 
 /// Frames that are compressed together: neighbours are alike.
@@ -305,47 +306,6 @@ fn sound(bytes: &[u8]) -> Option<&[u8]> {
     (Sha256::digest(index).as_slice() == checksum).then_some(index)
 }
 
-/// So much may be in memory at a time.
-struct Room {
-    whole: u64,
-    left: Mutex<u64>,
-    freed: Condvar,
-}
-
-impl Room {
-    fn of(whole: u64) -> Self {
-        Self {
-            whole,
-            left: Mutex::new(whole),
-            freed: Condvar::new(),
-        }
-    }
-
-    /// Waits until there is room for so much; what is larger than the whole has it for itself.
-    fn take(&self, bytes: u64) -> Share<'_> {
-        let bytes = bytes.min(self.whole);
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        while *left < bytes {
-            left = self.freed.wait(left).unwrap_or_else(PoisonError::into_inner);
-        }
-        *left -= bytes;
-        Share { room: self, bytes }
-    }
-}
-
-/// What was taken of a [`Room`], until it is dropped.
-struct Share<'a> {
-    room: &'a Room,
-    bytes: u64,
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        *self.room.left.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
-        self.room.freed.notify_all();
-    }
-}
-
 /// What a log goes by, from wherever it is named.
 pub(super) fn key(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
@@ -411,33 +371,4 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
         stretches,
     };
     Ok((entry, data))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::Room;
-
-    #[test]
-    fn what_is_taken_of_a_room_never_exceeds_it() {
-        let (room, taken) = (Room::of(10), AtomicU64::new(0));
-        std::thread::scope(|scope| {
-            for bytes in [1, 3, 6, 10, 400] {
-                let (room, taken) = (&room, &taken);
-                scope.spawn(move || {
-                    for _ in 0..200 {
-                        let share = room.take(bytes);
-                        let now = taken.fetch_add(bytes.min(10), Ordering::SeqCst) + bytes.min(10);
-                        assert!(now <= 10, "{now}");
-                        std::thread::yield_now();
-                        taken.fetch_sub(bytes.min(10), Ordering::SeqCst);
-                        drop(share);
-                    }
-                });
-            }
-        });
-        // All of it is free again.
-        drop(room.take(10));
-    }
 }

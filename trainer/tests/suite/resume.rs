@@ -1,12 +1,34 @@
 //! Killed and resumed equals never killed, to the last bit.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use robot::philox::Stream;
 
 use super::logs;
+
+/// What a short training takes.
+struct Small {
+    runs: tempfile::TempDir,
+    _dir: tempfile::TempDir,
+    preset: PathBuf,
+    out: PathBuf,
+}
+
+impl Small {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let preset = dir.path().join("preset.ron");
+        std::fs::write(&preset, super::SMALL).expect("writes");
+        Self {
+            runs: logs(2, 20),
+            preset,
+            out: dir.path().join("out"),
+            _dir: dir,
+        }
+    }
+}
 
 /// Starts `armillary-train` with one thread: bit-equality holds for equal thread counts.
 fn start(runs: &Path, preset: &Path, out: &Path) -> Child {
@@ -136,20 +158,18 @@ fn a_full_disk_keeps_the_last_checkpoint() {
 
 #[test]
 fn a_damaged_checkpoint_is_named_and_not_overwritten() {
-    let runs = logs(2, 20);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let preset = dir.path().join("preset.ron");
-    std::fs::write(&preset, super::SMALL).expect("writes");
-    let out = dir.path().join("out");
-    std::fs::create_dir_all(&out).expect("folder");
+    let Small {
+        runs, preset, out, ..
+    } = &Small::new();
+    std::fs::create_dir_all(out).expect("folder");
     let checkpoint = out.join("checkpoint.safetensors");
     std::fs::write(&checkpoint, b"garbage").expect("writes");
-    assert!(!start(runs.path(), &preset, &out).wait().expect("ends").success());
+    assert!(!start(runs.path(), preset, out).wait().expect("ends").success());
     assert_eq!(std::fs::read(&checkpoint).expect("reads"), b"garbage");
 
     // A bit of a weight, or of what it says of itself, which leaves it a checkpoint.
     std::fs::remove_file(&checkpoint).expect("removes");
-    assert!(start(runs.path(), &preset, &out).wait().expect("ends").success());
+    assert!(start(runs.path(), preset, out).wait().expect("ends").success());
     let whole = std::fs::read(&checkpoint).expect("reads");
     let text = String::from_utf8_lossy(&whole[..whole.len().min(4096)]).into_owned();
     let seed = text.find("adam_step").expect("is there") + "adam_step\\\":".len();
@@ -165,19 +185,17 @@ fn a_damaged_checkpoint_is_named_and_not_overwritten() {
             problem.contains("checkpoint.safetensors") && problem.contains("checksum"),
             "{problem}"
         );
-        assert!(!start(runs.path(), &preset, &out).wait().expect("ends").success());
+        assert!(!start(runs.path(), preset, out).wait().expect("ends").success());
         assert_eq!(std::fs::read(&checkpoint).expect("reads"), bytes);
     }
 }
 
 #[test]
 fn a_kept_checkpoint_takes_no_place_that_it_cannot_fill() {
-    let runs = logs(2, 20);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let preset = dir.path().join("preset.ron");
-    std::fs::write(&preset, super::SMALL).expect("writes");
-    let out = dir.path().join("out");
-    assert!(start(runs.path(), &preset, &out).wait().expect("ends").success());
+    let Small {
+        runs, preset, out, ..
+    } = &Small::new();
+    assert!(start(runs.path(), preset, out).wait().expect("ends").success());
     let path = out.join("checkpoint.safetensors");
     let whole = std::fs::read(&path).expect("reads");
     let kept = trainer::checkpoint::before(&path);
@@ -227,12 +245,10 @@ fn losses_with_other_columns_are_not_added_to() {
 /// A checkpoint from before there were several tasks goes on as what it is: one task, seen in pixels.
 #[test]
 fn a_checkpoint_of_version_1_is_read() {
-    let runs = logs(2, 20);
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let preset = dir.path().join("preset.ron");
-    std::fs::write(&preset, super::SMALL).expect("writes");
-    let out = dir.path().join("out");
-    assert!(start(runs.path(), &preset, &out).wait().expect("ends").success());
+    let Small {
+        runs, preset, out, ..
+    } = &Small::new();
+    assert!(start(runs.path(), preset, out).wait().expect("ends").success());
     let path = out.join("checkpoint.safetensors");
     let bytes = std::fs::read(&path).expect("reads");
     // Without a checksum, as it was then.
