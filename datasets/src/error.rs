@@ -53,6 +53,26 @@ pub enum DatasetError {
         /// Before.
         expected: String,
     },
+    /// A data set that does not agree with itself, where it must.
+    #[error(
+        "{path}: does not agree with itself in {count} places: {first}; repair it, or leave out --strict to leave out what disagrees"
+    )]
+    Disagrees {
+        /// The data set.
+        path: PathBuf,
+        /// How many disagreements there are.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// Nothing of a data set can be used.
+    #[error("{path}: nothing of it can be taken: {reasons}; repair the data set, or fetch it again")]
+    NothingLeft {
+        /// The data set.
+        path: PathBuf,
+        /// Why, the first reasons.
+        reasons: String,
+    },
     /// Nothing to export or import.
     #[error("{path}: {what}; give a folder that has some")]
     Empty {

@@ -16,9 +16,10 @@
 mod columns;
 mod export;
 mod import;
+mod json;
 mod layout;
 mod stats;
 mod video;
 
 pub use export::{Exported, export};
-pub use import::Dataset;
+pub use import::{Dataset, Options};

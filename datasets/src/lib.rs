@@ -7,10 +7,13 @@
 //! the third Dreamer that which was taken at it; the shift is made in [`npz`], with a test.
 
 mod error;
+mod folder;
 pub mod lerobot;
 pub mod npz;
 mod picture;
 mod recording;
+mod report;
 
 pub use error::DatasetError;
 pub use recording::{Imported, LastReward, Recording, Source, Step};
+pub use report::{Finding, Report};

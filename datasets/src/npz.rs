@@ -3,20 +3,32 @@
 //! Three layouts go by these names ([`Rows`]). The usual one begins with a row of zeros, the action before the first picture: what
 //! does not is refused unless it is said which one it is, as a model of actions that are a period off learns little.
 
-use std::fs::File;
-use std::io::Read;
+mod arrays;
+
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
-use npyz::{NpyFile, TypeChar};
-use robot::{Frame, JointVec, MAX_JOINTS};
-use zip::ZipArchive;
+use robot::{JointVec, MAX_JOINTS};
 
+use self::arrays::Archive;
 use crate::recording::{Imported, LastReward, Recording, Source, Step, rewards_to_next};
-use crate::{DatasetError, picture};
+use crate::{DatasetError, folder};
 
-/// Names under which the pictures go.
-const IMAGES: [&str; 2] = ["image", "observation"];
+/// How episodes are imported.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// How they are laid out, if they do not show it by themselves.
+    pub rows: Option<Rows>,
+    /// Whether one that cannot be used refuses all.
+    pub strict: bool,
+    /// What becomes of a reward after the last picture.
+    pub last_reward: LastReward,
+}
+
+/// Flags that mark the end of an episode, which must not come before its last row.
+const ENDS: [&str; 2] = ["is_last", "is_terminal"];
+
+/// The array that names the reward in logs.
+const REWARD: &str = "reward";
 
 /// Which action and reward row t of an episode holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,75 +41,118 @@ pub enum Rows {
     ActionAfter,
 }
 
-/// The episodes (`*.npz`) in `dir`, sorted by name.
+/// The episodes (`*.npz`) in `dir`, sorted by name. Hidden files are passed over.
 ///
 /// # Errors
 /// [`DatasetError::Empty`] if there are none.
 pub fn list(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let entries = std::fs::read_dir(dir).map_err(|error| DatasetError::io(dir, "cannot list", error))?;
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "npz"))
-        .collect();
-    found.sort();
+    let mut found = folder::sorted(dir)?;
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "npz"));
     if found.is_empty() {
         return Err(DatasetError::Empty {
             path: dir.to_owned(),
-            what: "no .npz file is here",
+            what: "neither meta/info.json of a LeRobotDataset nor an .npz file is here",
         });
     }
     Ok(found)
 }
 
-/// How many numbers an action of the episode `path` has.
+/// How many numbers an action has, by the first of the episodes `files` that says so.
 ///
 /// # Errors
-/// [`DatasetError`].
-pub fn action_width(path: &Path) -> Result<usize, DatasetError> {
-    let mut archive = open(path)?;
-    let (shape, _) = floats(path, &mut archive, "action")?;
-    width(path, &shape)
+/// [`DatasetError`] of the first episode if none does.
+pub fn action_width(files: &[PathBuf]) -> Result<usize, DatasetError> {
+    let mut first = None;
+    for path in files {
+        let found = Archive::open(path)
+            .and_then(|mut archive| archive.floats("action"))
+            .and_then(|action| action.ok_or_else(|| refuse(path, "action", "is missing")))
+            .and_then(|action| width(path, &action.shape));
+        match found {
+            Ok(width) => return Ok(width),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or(DatasetError::Empty {
+        path: PathBuf::new(),
+        what: "there is no episode",
+    }))
 }
 
-/// Writes the episodes `files` as run logs into `out`. `rows` says how they are laid out, if they do not show it by themselves,
-/// `last` what becomes of a reward after the last picture. `done` hears of each one.
+/// Writes the episodes `files` of `dir` as run logs into `out`. An episode that cannot be used is left out and named in the
+/// report. `done` hears of each one.
 ///
 /// # Errors
-/// [`DatasetError`]; the logs written until then are whole.
+/// [`DatasetError`]; the logs written until then are whole. [`DatasetError::NothingLeft`] if no episode can be used.
 pub fn import(
+    dir: &Path,
     files: &[PathBuf],
     out: &Path,
     source: &Source,
-    rows: Option<Rows>,
-    last: LastReward,
+    options: Options,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported, DatasetError> {
     let mut imported = Imported::default();
+    imported.report.episodes_found = files.len() as u64;
+    imported.report.reward = Some(REWARD.to_owned());
+    let joints = source.info.joint_names.len();
     for (index, path) in files.iter().enumerate() {
-        let (mut recording, clipped) = read(path, rows)?;
-        recording.index = index as u64;
-        recording.task.clone_from(&source.info.task);
-        let joints = source.info.joint_names.len();
-        if recording
-            .steps
-            .first()
-            .is_some_and(|step| step.action.len() != joints)
-        {
-            let problem = format!("is not of {joints} numbers as in the first episode");
-            return Err(DatasetError::field(
-                path,
-                "action",
-                problem,
-                "import the episodes of one task at a time",
-            ));
+        let read = read(path, options.rows).and_then(|(recording, clipped)| {
+            let width = recording.steps.first().map_or(0, |step| step.action.len());
+            if width == joints && recording.steps.len() > 1 {
+                return Ok((recording, clipped));
+            }
+            Err(match width == joints || recording.steps.is_empty() {
+                true => refuse(
+                    path,
+                    "image",
+                    format!("has {} pictures, and two make a step", recording.steps.len()),
+                ),
+                false => {
+                    let problem = format!("is of {width} numbers, and of {joints} in the first episode");
+                    DatasetError::field(
+                        path,
+                        "action",
+                        problem,
+                        "import the episodes of one task at a time",
+                    )
+                }
+            })
+        });
+        match read {
+            Ok((mut recording, clipped)) => {
+                imported.report.rows_found += recording.steps.len() as u64;
+                recording.index = index as u64;
+                recording.task.clone_from(&source.info.task);
+                if options.rows == Some(Rows::After)
+                    && rewards_to_next(&mut recording.steps, options.last_reward)
+                {
+                    imported.last_rewards += 1;
+                }
+                imported.write(out, source, &recording)?;
+                imported.episodes += 1;
+                imported.clipped += clipped;
+            }
+            // The message names the file.
+            Err(error) if options.strict || files.len() == 1 => return Err(error),
+            Err(error) => {
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                imported.report.leave_out(name, error.to_string());
+            }
         }
-        if rows == Some(Rows::After) && rewards_to_next(&mut recording.steps, last) {
-            imported.last_rewards += 1;
-        }
-        imported.write(out, source, &recording)?;
-        imported.clipped += clipped;
         done(index + 1, files.len());
+    }
+    if imported.logs.is_empty() {
+        let reasons = imported.report.findings.iter().take(5);
+        let reasons: Vec<&str> = reasons.map(|found| found.what.as_str()).collect();
+        return Err(DatasetError::NothingLeft {
+            path: dir.to_owned(),
+            reasons: reasons.join("; "),
+        });
     }
     Ok(imported)
 }
@@ -107,13 +162,25 @@ pub fn import(
 /// # Errors
 /// [`DatasetError`], naming the array.
 pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), DatasetError> {
-    let mut archive = open(path)?;
-    let frames = pictures(path, &mut archive)?;
-    let (shape, actions) = floats(path, &mut archive, "action")?;
-    let width = width(path, &shape)?;
-    let (_, rewards) = floats(path, &mut archive, "reward")?;
+    let mut archive = Archive::open(path)?;
+    let frames = archive.pictures()?;
+    let missing = |field: &str| refuse(path, field, "is missing");
+    let action = archive.floats("action")?.ok_or_else(|| missing("action"))?;
+    let width = width(path, &action.shape)?;
+    let actions = action.values;
+    let rewards = archive.floats(REWARD)?.ok_or_else(|| missing(REWARD))?.values;
     let length = frames.len();
-    for (field, found) in [("action", actions.len() / width), ("reward", rewards.len())] {
+    let firsts = archive.flags("is_first")?;
+    let mut lengths = vec![("action", actions.len() / width), (REWARD, rewards.len())];
+    lengths.extend(firsts.iter().map(|flags| ("is_first", flags.len())));
+    let mut ends = Vec::new();
+    for name in ENDS {
+        if let Some(flags) = archive.ends(name)? {
+            lengths.push((name, flags.len()));
+            ends.push((name, flags));
+        }
+    }
+    for (field, found) in lengths {
         if found != length {
             let problem = format!("has {found} rows, there are {length} pictures");
             return Err(DatasetError::field(
@@ -124,7 +191,7 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
             ));
         }
     }
-    for (field, values) in [("action", &actions), ("reward", &rewards)] {
+    for (field, values) in [("action", &actions), (REWARD, &rewards)] {
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             let problem = format!("element {at} is {}", values[at]);
             return Err(DatasetError::field(
@@ -141,17 +208,30 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
                       action taken there and the reward it brought, --rows action-after if that action and the picture's own reward";
         return Err(DatasetError::field(path, "action", problem, remedy));
     }
-    if let Some(at) = later_start(path, &mut archive)? {
-        let problem = format!("row {at} begins another episode");
-        let remedy =
-            "save each episode in a file of its own: a model must not learn what leads from one to the next";
-        return Err(DatasetError::field(path, "is_first", problem, remedy));
+    let remedy =
+        "save each episode in a file of its own: a model must not learn what leads from one to the next";
+    let mut began = firsts.iter().flat_map(|flags| flags.iter().enumerate().skip(1));
+    if let Some((at, _)) = began.find(|(_, first)| **first) {
+        return Err(DatasetError::field(
+            path,
+            "is_first",
+            format!("row {at} begins another episode"),
+            remedy,
+        ));
+    }
+    for (name, flags) in &ends {
+        let mut before_last = flags.iter().take(length.saturating_sub(1));
+        if let Some(at) = before_last.position(|end| *end) {
+            let problem = format!("row {at} ends the episode, and rows follow it");
+            return Err(DatasetError::field(path, *name, problem, remedy));
+        }
     }
     let clipped = actions.iter().filter(|value| value.abs() > 1.0).count() as u64;
     let steps = frames
         .into_iter()
         .enumerate()
         .map(|(t, frame)| {
+            let tick = t as u32;
             let row = |t: usize| -> JointVec {
                 let row = &actions[t * width..(t + 1) * width];
                 row.iter().map(|value| value.clamp(-1.0, 1.0)).collect()
@@ -165,8 +245,9 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
             };
             let action = if sent { action } else { none() };
             Step {
+                tick,
                 frame,
-                reward: rewards[t],
+                reward: Some(rewards[t]),
                 // Nothing measured the actuators: they were where they were told to be.
                 position_rad: led_here,
                 velocity_rad_s: robot::joint::zeros(width),
@@ -183,14 +264,9 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
     Ok((recording, clipped))
 }
 
-fn open(path: &Path) -> Result<ZipArchive<File>, DatasetError> {
-    let file = File::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
-    ZipArchive::new(file).map_err(|error| refuse(path, "archive", error.to_string()))
-}
-
 fn width(path: &Path, shape: &[u64]) -> Result<usize, DatasetError> {
     match shape {
-        [_, width @ 1..=8] => Ok(*width as usize),
+        [_, width] if (1..=MAX_JOINTS as u64).contains(width) => Ok(*width as usize),
         _ => Err(refuse(
             path,
             "action",
@@ -202,105 +278,4 @@ fn width(path: &Path, shape: &[u64]) -> Result<usize, DatasetError> {
 fn refuse(path: &Path, field: &str, problem: impl Into<String>) -> DatasetError {
     let remedy = "an episode holds `image` [T, H, W, 3] uint8, `action` [T, A] and `reward` [T], and `is_first` [T] bool or none";
     DatasetError::field(path, field, problem, remedy)
-}
-
-/// An array's bytes, whole.
-fn entry(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Option<Vec<u8>>, DatasetError> {
-    let mut file = match archive.by_name(&format!("{name}.npy")) {
-        Ok(file) => file,
-        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
-        Err(error) => return Err(refuse(path, name, error.to_string())),
-    };
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)
-        .map_err(|error| refuse(path, name, error.to_string()))?;
-    Ok(Some(bytes))
-}
-
-fn floats(
-    path: &Path,
-    archive: &mut ZipArchive<File>,
-    name: &str,
-) -> Result<(Vec<u64>, Vec<f32>), DatasetError> {
-    let bytes = entry(path, archive, name)?.ok_or_else(|| refuse(path, name, "is missing"))?;
-    let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
-    let array = NpyFile::new(&bytes[..]).map_err(damaged)?;
-    in_rows(path, name, &array)?;
-    let shape = array.shape().to_vec();
-    let npyz::DType::Plain(kind) = array.dtype() else {
-        return Err(refuse(path, name, "is no array of numbers"));
-    };
-    let values = match (kind.type_char(), kind.size_field()) {
-        (TypeChar::Float, 4) => array.into_vec::<f32>(),
-        (TypeChar::Float, 8) => array
-            .into_vec::<f64>()
-            .map(|values| values.into_iter().map(|value| value as f32).collect()),
-        _ => {
-            return Err(refuse(
-                path,
-                name,
-                format!("holds {kind}, not float32 or float64"),
-            ));
-        }
-    };
-    Ok((shape, values.map_err(damaged)?))
-}
-
-/// The row after the first in which an episode begins, where a file says so.
-fn later_start(path: &Path, archive: &mut ZipArchive<File>) -> Result<Option<usize>, DatasetError> {
-    let name = "is_first";
-    let Some(bytes) = entry(path, archive, name)? else {
-        return Ok(None);
-    };
-    let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
-    let flags = NpyFile::new(&bytes[..]).and_then(|array| array.into_vec::<bool>());
-    Ok(flags
-        .map_err(damaged)?
-        .iter()
-        .skip(1)
-        .position(|first| *first)
-        .map(|at| at + 1))
-}
-
-/// Numbers in another order in memory would come out scrambled.
-fn in_rows(path: &Path, name: &str, array: &NpyFile<&[u8]>) -> Result<(), DatasetError> {
-    if array.order() == npyz::Order::C || array.shape().len() < 2 {
-        return Ok(());
-    }
-    let problem = "is stored column by column (Fortran order)";
-    Err(DatasetError::field(
-        path,
-        name,
-        problem,
-        "save it through `np.ascontiguousarray`",
-    ))
-}
-
-fn pictures(path: &Path, archive: &mut ZipArchive<File>) -> Result<Vec<Frame>, DatasetError> {
-    let mut found = None;
-    for name in IMAGES {
-        if let Some(bytes) = entry(path, archive, name)? {
-            found = Some((name, bytes));
-            break;
-        }
-    }
-    let (name, bytes) = found.ok_or_else(|| refuse(path, IMAGES[0], "is missing"))?;
-    let damaged = |error: std::io::Error| refuse(path, name, error.to_string());
-    let array = NpyFile::new(&bytes[..]).map_err(damaged)?;
-    in_rows(path, name, &array)?;
-    let &[_, height @ 1..=65535, width @ 1..=65535, 3] = array.shape() else {
-        let problem = format!("has the shape {:?}", array.shape());
-        return Err(refuse(path, name, problem));
-    };
-    let (height, width) = (height as u32, width as u32);
-    let pixels = array.into_vec::<u8>().map_err(damaged)?;
-    let size = (height * width * 3) as usize;
-    pixels
-        .chunks_exact(size)
-        .map(|pixels| {
-            RgbImage::from_raw(width, height, pixels.to_vec())
-                .map(|picture| picture::square(&picture))
-                .ok_or_else(|| refuse(path, name, "has no pixels"))
-        })
-        .collect()
 }

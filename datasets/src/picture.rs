@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use image::imageops::{FilterType, crop_imm, resize};
-use image::{ImageFormat, ImageReader, RgbImage};
+use image::{ColorType, ImageFormat, ImageReader, Limits, RgbImage};
 use robot::{FRAME_SIDE, Frame};
 
 use crate::DatasetError;
+
+/// Pixels of the longest side of a picture that is believed: a damaged header must not claim all memory.
+const LARGEST_SIDE: u32 = 16_384;
 
 /// A frame as PNG.
 pub(crate) fn to_png(path: &Path, frame: &Frame) -> Result<Vec<u8>, DatasetError> {
@@ -24,22 +27,30 @@ pub(crate) fn to_png(path: &Path, frame: &Frame) -> Result<Vec<u8>, DatasetError
     Ok(bytes)
 }
 
-/// The frame in an encoded picture (PNG or JPEG). One that has the model's size already is taken as it is.
-pub(crate) fn decode(path: &Path, field: &str, bytes: &[u8]) -> Result<Frame, DatasetError> {
-    let refuse = |problem: String| {
-        DatasetError::field(
-            path,
-            field,
-            problem,
-            "pictures may be PNG or JPEG, of one colour depth of 8 bits",
-        )
-    };
-    let picture = ImageReader::new(std::io::Cursor::new(bytes))
+/// The frame in an encoded picture (PNG or JPEG) of colours in 8 bits, and of one channel if it may be `grey`. One that has the
+/// model's size already is taken as it is. The error says what is wrong with the picture.
+pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<Frame, String> {
+    let mut reader = ImageReader::new(std::io::Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(|error| refuse(error.to_string()))?
+        .map_err(|error| error.to_string())?;
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
+    reader.limits(limits);
+    let picture = reader
         .decode()
-        .map_err(|error| refuse(error.to_string()))?
-        .to_rgb8();
+        .map_err(|error| format!("the picture is no sound PNG or JPEG: {error}"))?;
+    match picture.color() {
+        ColorType::Rgb8 | ColorType::Rgba8 => {}
+        ColorType::L8 | ColorType::La8 if grey => {}
+        ColorType::L8 | ColorType::La8 => {
+            return Err("the picture has one channel, and the camera is said to have colours".to_owned());
+        }
+        other => return Err(format!("the picture is {other:?}, not of 8 bits a colour")),
+    }
+    let picture = picture.to_rgb8();
+    if picture.width() == 0 || picture.height() == 0 {
+        return Err("the picture has no pixels".to_owned());
+    }
     Ok(square(&picture))
 }
 

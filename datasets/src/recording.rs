@@ -8,15 +8,17 @@ use episode::{
 };
 use robot::{Frame, JointVec};
 
-use crate::DatasetError;
+use crate::{DatasetError, Report};
 
 /// One control period of an episode.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Step {
+    /// Its number in the episode, from 0. Steps with consecutive numbers follow one another; a number that is missing is a gap.
+    pub tick: u32,
     /// What the camera saw at its start.
     pub frame: Frame,
-    /// Reward of the state that the frame shows.
-    pub reward: f32,
+    /// Reward of the state that the frame shows; `None` where nobody knows it.
+    pub reward: Option<f32>,
     /// Measured joint positions at its start.
     pub position_rad: JointVec,
     /// Measured joint velocities at its start.
@@ -52,6 +54,10 @@ pub struct Source {
 /// What an import made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
+    /// What was found, and what was left out.
+    pub report: Report,
+    /// Episodes of which something was taken.
+    pub episodes: u64,
     /// The logs.
     pub logs: Vec<PathBuf>,
     /// Control periods in them.
@@ -72,18 +78,23 @@ pub enum LastReward {
     ToLastPicture,
 }
 
-/// Moves rewards, each of the action taken at its step, to the pictures that the actions led to. Whether one was left over.
+/// Moves rewards, each of the action taken at its step, to the pictures that the actions led to. Returns whether a reward other
+/// than 0 was left over at the end. Where the next picture is missing, its reward is nobody's.
 pub(crate) fn rewards_to_next(steps: &mut [Step], last: LastReward) -> bool {
-    let mut before = 0.0;
+    let mut before: Option<(u32, Option<f32>)> = None;
     for step in &mut *steps {
-        before = std::mem::replace(&mut step.reward, before);
+        let led_here = before.filter(|(tick, _)| tick + 1 == step.tick);
+        before = Some((step.tick, step.reward));
+        step.reward = led_here.and_then(|(_, reward)| reward);
     }
+    let left = before.and_then(|(_, reward)| reward).unwrap_or(0.0);
     if last == LastReward::ToLastPicture
+        && left != 0.0
         && let Some(step) = steps.last_mut()
     {
-        step.reward += before;
+        step.reward = Some(step.reward.unwrap_or(0.0) + left);
     }
-    before != 0.0
+    left != 0.0
 }
 
 impl Imported {
@@ -103,9 +114,9 @@ impl Imported {
         let attachments: [Attachment<'_>; 1] = [("robot.ron", "text/plain", source.robot_text.as_bytes())];
         let mut writer = EpisodeWriter::create(&path, &info, &attachments)?;
         let period_ns = (f64::from(info.period_s) * 1e9).round() as u64;
-        for (tick, step) in recording.steps.iter().enumerate() {
-            let edge_ns = tick as u64 * period_ns;
-            let row = step.row(tick as u32, edge_ns);
+        for step in &recording.steps {
+            let edge_ns = u64::from(step.tick) * period_ns;
+            let row = step.row(edge_ns);
             writer.write_tick(&row, Some(&step.frame), edge_ns)?;
         }
         writer.finish()?;
@@ -116,7 +127,8 @@ impl Imported {
 }
 
 impl Step {
-    fn row(&self, tick: u32, edge_ns: u64) -> TickRecord {
+    fn row(&self, edge_ns: u64) -> TickRecord {
+        let tick = self.tick;
         TickRecord {
             tick,
             edge_ns,
@@ -124,7 +136,7 @@ impl Step {
                 frame_seq: u64::from(tick),
                 frame_hash: self.frame.hash(),
                 fresh: true,
-                reward: self.reward,
+                reward: self.reward.unwrap_or(0.0),
                 arm: ArmState::Active,
                 position_rad: self.position_rad.clone(),
                 velocity_rad_s: self.velocity_rad_s.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use calibration::JointMapping;
@@ -19,9 +20,16 @@ pub(crate) struct Import {
     /// Folder for the logs; must not exist.
     #[arg(long)]
     out: PathBuf,
-    /// Camera of a LeRobotDataset, such as `observation.images.front`; the first if not given.
+    /// Camera of a LeRobotDataset, such as `observation.images.front`; the first with colours if not given.
     #[arg(long)]
     camera: Option<String>,
+    /// Refuse a data set that does not agree with itself, instead of leaving out and naming what disagrees.
+    #[arg(long)]
+    strict: bool,
+    /// Take an episode's pictures where its own part of a video agrees with its rows, even if the video has more or fewer frames
+    /// than its episodes promise. Frames that were lost may then have shifted the pictures of whole episodes.
+    #[arg(long)]
+    trust_video_times: bool,
     /// What the `.npz` episodes are of.
     #[arg(long, default_value = "imported")]
     task: String,
@@ -61,69 +69,21 @@ pub(crate) struct Export {
 /// Imports.
 pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     let from = &arguments.dataset;
-    let unfinished = Unfinished::begin(&arguments.out)?;
-    let out = unfinished.path.as_path();
-    let bar = ProgressBar::new_spinner();
-    let last = if arguments.keep_last_reward {
-        LastReward::ToLastPicture
+    if !from.is_dir() {
+        bail!(
+            "{}: is no folder that is there; give the folder of a data set",
+            from.display()
+        );
+    }
+    let imported = if is_lerobot(from) {
+        import_lerobot(arguments)?
     } else {
-        LastReward::Drop
+        import_npz(arguments)?
     };
-    let imported = if from.join("meta/info.json").exists() {
-        let dataset = lerobot::Dataset::open(from, arguments.camera.as_deref())?;
-        let source = match dataset.robot_text() {
-            Some(text) => Source {
-                info: dataset.info(),
-                robot_text: text.to_owned(),
-            },
-            None => {
-                let comment = "Made by `armillary import`: ranges are those of the goals in the data.";
-                made(from, comment, dataset.info(), dataset.actuators())?
-            }
-        };
-        bar.set_style(ProgressStyle::with_template("{spinner} {pos} frames")?);
-        let imported = dataset.import(out, &source, last, &mut |rows| bar.inc(rows))?;
-        write_robot(out, &source)?;
-        imported
-    } else {
-        let files = npz::list(from)?;
-        let width = npz::action_width(&files[0])?;
-        let actuators: Vec<Actuator> = (0..width)
-            .map(|index| Actuator {
-                name: format!("actuator-{index}"),
-                low: -1.0,
-                high: 1.0,
-            })
-            .collect();
-        let info = EpisodeInfo {
-            robot: "npz".to_owned(),
-            task: arguments.task.clone(),
-            policy: "npz".to_owned(),
-            pipeline: "immediate".to_owned(),
-            period_s: arguments.period_s,
-            joint_names: actuators.iter().map(|actuator| actuator.name.clone()).collect(),
-            reward_source: "reward".to_owned(),
-            ..EpisodeInfo::default()
-        };
-        let comment = "Made by `armillary import`: actions are in [-1, 1], as PlaNet and Dreamer keep them.";
-        let source = made(from, comment, info, &actuators)?;
-        bar.set_style(ProgressStyle::with_template("{spinner} {pos}/{len} episodes")?);
-        let rows = arguments.rows.map(|rows| match rows {
-            Rows::Before => npz::Rows::Before,
-            Rows::After => npz::Rows::After,
-            Rows::ActionAfter => npz::Rows::ActionAfter,
-        });
-        let imported = npz::import(&files, out, &source, rows, last, &mut |done, all| {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-        })?;
-        write_robot(out, &source)?;
-        imported
-    };
-    bar.finish_and_clear();
-    unfinished.finish()?;
     let out = &arguments.out;
     let Imported {
+        report,
+        episodes,
         logs,
         steps,
         clipped,
@@ -137,24 +97,127 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
         );
     }
     println!(
-        "{} episodes, {steps} control periods in {}; {} is their robot file",
+        "{} logs, {steps} control periods in {}; {} is their robot file",
         logs.len(),
         out.display(),
         out.join("robot.ron").display()
     );
+    print!("{}", report.table(episodes, steps));
     if clipped > 0 {
         println!("{clipped} numbers of actions were beyond [-1, 1] and were cut to it");
     }
     if last_rewards > 0 {
-        let done = match last {
+        let done = match last_reward(arguments) {
             LastReward::Drop => "is left out; --keep-last-reward gives it to the last picture instead",
             LastReward::ToLastPicture => "was given to the last picture, a period too early",
         };
         println!(
-            "the last action of {last_rewards} episodes has a reward that belongs to a picture after the last: it {done}"
+            "the last action of {last_rewards} logs has a reward that belongs to a picture after the last: it {done}"
         );
     }
     Ok(())
+}
+
+/// Whether a folder is meant to be a LeRobotDataset, whole or not.
+fn is_lerobot(from: &Path) -> bool {
+    ["meta", "data", "videos"]
+        .iter()
+        .any(|part| from.join(part).is_dir())
+}
+
+fn last_reward(arguments: &Import) -> LastReward {
+    if arguments.keep_last_reward {
+        LastReward::ToLastPicture
+    } else {
+        LastReward::Drop
+    }
+}
+
+fn import_lerobot(arguments: &Import) -> anyhow::Result<Imported> {
+    let from = &arguments.dataset;
+    let bar = ProgressBar::new_spinner().with_message("comparing what the data set says");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let options = lerobot::Options {
+        camera: arguments.camera.clone(),
+        strict: arguments.strict,
+        trust_video_times: arguments.trust_video_times,
+        last_reward: last_reward(arguments),
+    };
+    let dataset = lerobot::Dataset::open(from, options)?;
+    let source = match dataset.robot_text() {
+        Some(text) => Source {
+            info: dataset.info(),
+            robot_text: text.to_owned(),
+        },
+        None => {
+            let comment = "Made by `armillary import`: ranges are those of the goals in the data.";
+            made(from, comment, dataset.info(), dataset.actuators())?
+        }
+    };
+    let unfinished = Unfinished::begin(&arguments.out)?;
+    bar.set_message("");
+    bar.set_style(ProgressStyle::with_template("{spinner} {pos} frames")?);
+    let imported = dataset.import(&unfinished.path, &source, &mut |rows| bar.inc(rows))?;
+    write_robot(&unfinished.path, &source)?;
+    unfinished.finish()?;
+    bar.finish_and_clear();
+    Ok(imported)
+}
+
+fn import_npz(arguments: &Import) -> anyhow::Result<Imported> {
+    let from = &arguments.dataset;
+    let files = npz::list(from)?;
+    let actuators: Vec<Actuator> = (0..npz::action_width(&files)?)
+        .map(|index| Actuator {
+            name: format!("actuator-{index}"),
+            low: -1.0,
+            high: 1.0,
+        })
+        .collect();
+    let info = EpisodeInfo {
+        robot: "npz".to_owned(),
+        task: arguments.task.clone(),
+        policy: "npz".to_owned(),
+        pipeline: "immediate".to_owned(),
+        period_s: arguments.period_s,
+        joint_names: actuators.iter().map(|actuator| actuator.name.clone()).collect(),
+        reward_source: "reward".to_owned(),
+        ..EpisodeInfo::default()
+    };
+    let comment = "Made by `armillary import`: actions are in [-1, 1], as PlaNet and Dreamer keep them.";
+    if !(0.005..=1.0).contains(&arguments.period_s) {
+        bail!(
+            "--period-s {}: give the control period, from 0.005 to 1 s",
+            arguments.period_s
+        );
+    }
+    let source = made(from, comment, info, &actuators)?;
+    let options = npz::Options {
+        rows: arguments.rows.map(|rows| match rows {
+            Rows::Before => npz::Rows::Before,
+            Rows::After => npz::Rows::After,
+            Rows::ActionAfter => npz::Rows::ActionAfter,
+        }),
+        strict: arguments.strict,
+        last_reward: last_reward(arguments),
+    };
+    let unfinished = Unfinished::begin(&arguments.out)?;
+    let bar = ProgressBar::new(files.len() as u64)
+        .with_style(ProgressStyle::with_template("{spinner} {pos}/{len} episodes")?);
+    let imported = npz::import(
+        from,
+        &files,
+        &unfinished.path,
+        &source,
+        options,
+        &mut |done, _| {
+            bar.set_position(done as u64);
+        },
+    )?;
+    write_robot(&unfinished.path, &source)?;
+    unfinished.finish()?;
+    bar.finish_and_clear();
+    Ok(imported)
 }
 
 /// A folder that gets its name when it is whole: half a data set trains as well as a whole one, and nobody notices.
@@ -202,8 +265,13 @@ fn made(from: &Path, comment: &str, info: EpisodeInfo, actuators: &[Actuator]) -
         simulator: None,
     }
     .text();
-    let config = Config::parse(&from.join("robot.ron"), robot_text.clone())
-        .context("the data set describes no robot that can be driven")?;
+    // What of the data can make this fail is checked before, and named by the data set's own file and field.
+    let config = Config::parse(Path::new("robot.ron"), robot_text.clone()).with_context(|| {
+        format!(
+            "{}: no robot file could be made for this data set: report this as a fault of `import`",
+            from.display()
+        )
+    })?;
     let info = EpisodeInfo {
         config_sha256: config.sha256.clone(),
         joint_calibration_sha256: Some(JointMapping::of(&config).sha256()),

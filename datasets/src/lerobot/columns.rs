@@ -1,4 +1,4 @@
-//! Columns of Parquet files, by name.
+//! Columns of Parquet files, by name, as the numbers and texts that they hold, whichever types they are stored in.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Schema};
+use arrow_array::{Array, ArrayRef, LargeBinaryArray, LargeStringArray, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -15,14 +16,26 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::DatasetError;
+use crate::folder;
 
-/// Rows read at a time: pictures are the bulk of them.
+/// Rows read at a time. Pictures take most of their memory.
 const ROWS: usize = 256;
 
-/// Opens a file to read `columns` of it; `None` reads all. Columns the file lacks are left out.
+/// How a Git LFS pointer begins: a short text that stands for a file that was not fetched.
+const LFS: &[u8] = b"version https://git-lfs";
+
+/// Opens a file to read `columns` of it; `None` reads all. Columns that the file lacks are left out.
 pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, DatasetError> {
-    let file = File::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
-    let refuse = |source| DatasetError::parquet(path, source);
+    let file = folder::open(path)?;
+    let refuse = |source| match is_lfs_pointer(path) {
+        true => DatasetError::field(
+            path,
+            "whole file",
+            "is a Git LFS pointer and no Parquet: its contents were not fetched, or the copy was cut off",
+            "fetch it with `git lfs pull`, or with the `hf` program",
+        ),
+        false => DatasetError::parquet(path, source),
+    };
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refuse)?;
     let mask = match columns {
         None => ProjectionMask::all(),
@@ -39,6 +52,13 @@ pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecor
         .map_err(refuse)
 }
 
+fn is_lfs_pointer(path: &Path) -> bool {
+    let mut start = [0; LFS.len()];
+    File::open(path)
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start))
+        .is_ok_and(|()| start == LFS)
+}
+
 /// A writer of rows of `schema`, compressed.
 pub(super) fn create(path: &Path, schema: &Arc<Schema>) -> Result<ArrowWriter<File>, DatasetError> {
     if let Some(parent) = path.parent() {
@@ -53,11 +73,44 @@ pub(super) fn create(path: &Path, schema: &Arc<Schema>) -> Result<ArrowWriter<Fi
         .map_err(|source| DatasetError::parquet(path, source))
 }
 
-/// A batch of rows and the file they came from.
+/// A batch of rows and the file that they came from.
 #[derive(Debug)]
 pub(super) struct Rows<'a> {
     pub(super) path: &'a Path,
     pub(super) batch: RecordBatch,
+}
+
+/// A column of vectors, read as numbers of 32 bits.
+#[derive(Debug)]
+pub(super) struct Vectors {
+    name: String,
+    values: ArrayRef,
+    /// The elements of `values` in each row, or `None` where the row is null.
+    ranges: Vec<Option<std::ops::Range<usize>>>,
+}
+
+impl Vectors {
+    /// The vector in a row, or what is wrong with it. Numbers may be infinite or no number.
+    pub(super) fn row(&self, row: usize) -> Result<&[f32], String> {
+        let lacking = || format!("{} lacks a number", self.name);
+        let range = self.ranges[row].clone().ok_or_else(lacking)?;
+        if range.clone().any(|at| self.values.is_null(at)) {
+            return Err(lacking());
+        }
+        Ok(&self.values.as_primitive::<Float32Type>().values()[range])
+    }
+
+    /// The vector in a row, if it has `width` finite numbers.
+    pub(super) fn finite(&self, row: usize, width: usize) -> Result<&[f32], String> {
+        let values = self.row(row)?;
+        if values.len() != width {
+            return Err(format!("{} has {} numbers, not {width}", self.name, values.len()));
+        }
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(format!("{} is {value}", self.name)),
+            None => Ok(values),
+        }
+    }
 }
 
 impl Rows<'_> {
@@ -71,112 +124,210 @@ impl Rows<'_> {
 
     fn column(&self, name: &str) -> Result<&ArrayRef, DatasetError> {
         self.batch.column_by_name(name).ok_or_else(|| {
-            let problem = "is missing";
-            DatasetError::field(self.path, name, problem, "give a data set that has this column")
+            let remedy = "give a data set that has this column, or fetch it again";
+            DatasetError::field(self.path, name, "is missing", remedy)
         })
     }
 
-    fn refuse(&self, name: &str, kind: &DataType) -> DatasetError {
-        let problem = format!("holds {kind}");
+    /// The column as `wanted`. A number that `wanted` cannot hold is refused.
+    fn cast(&self, name: &str, wanted: &DataType, plainly: &str) -> Result<ArrayRef, DatasetError> {
+        let column = self.column(name)?;
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        cast_with_options(column, wanted, &options).map_err(|error| {
+            let problem = format!("holds {}, which is not {plainly}: {error}", column.data_type());
+            let remedy = format!("store {plainly} in it, as LeRobot does");
+            DatasetError::field(self.path, name, problem, remedy)
+        })
+    }
+
+    fn refuse(&self, name: &str, plainly: &str) -> DatasetError {
+        let held = self
+            .batch
+            .column_by_name(name)
+            .map(|column| column.data_type().to_string());
+        let problem = format!("holds {}, not {plainly}", held.unwrap_or_default());
         DatasetError::field(
             self.path,
             name,
             problem,
-            "convert it to numbers in 32 bits, as LeRobot has them",
+            format!("store {plainly} in it, as LeRobot does"),
         )
     }
 
-    pub(super) fn integer(&self, name: &str, row: usize) -> Result<i64, DatasetError> {
+    /// Whole numbers of any width; `None` where a row has none. Whole numbers that are stored as fractions count.
+    pub(super) fn integers(&self, name: &str) -> Result<Vec<Option<i64>>, DatasetError> {
+        const PLAINLY: &str = "a whole number";
+        let kind = self.column(name)?.data_type().clone();
+        if !plain(&kind).is_numeric() {
+            return Err(self.refuse(name, PLAINLY));
+        }
+        if plain(&kind).is_floating() {
+            let values = self.numbers(name)?;
+            let whole = values.iter().enumerate().map(|(row, value)| match value {
+                // Whole numbers beyond 2^53 have no exact form here.
+                Some(value) if value.fract() == 0.0 && value.abs() < 9.0e15 => Ok(Some(*value as i64)),
+                Some(value) => {
+                    let problem = format!("row {row} holds {value}, which is not {PLAINLY}");
+                    let remedy = format!("store {PLAINLY} in it, as LeRobot does");
+                    Err(DatasetError::field(self.path, name, problem, remedy))
+                }
+                None => Ok(None),
+            });
+            return whole.collect();
+        }
+        let cast = self.cast(name, &DataType::Int64, PLAINLY)?;
+        Ok(cast.as_primitive::<Int64Type>().iter().collect())
+    }
+
+    /// Numbers; `None` where a row has none.
+    pub(super) fn numbers(&self, name: &str) -> Result<Vec<Option<f64>>, DatasetError> {
+        const PLAINLY: &str = "a number";
+        let kind = self.column(name)?.data_type();
+        if list_item(kind).is_some() {
+            let vectors = self.vectors(name)?;
+            let first = |row| vectors.finite(row, 1).ok().map(|values| f64::from(values[0]));
+            return Ok((0..self.len()).map(first).collect());
+        }
+        if !plain(kind).is_numeric() {
+            return Err(self.refuse(name, PLAINLY));
+        }
+        let cast = self.cast(name, &DataType::Float64, PLAINLY)?;
+        Ok(cast.as_primitive::<Float64Type>().iter().collect())
+    }
+
+    /// Texts of any type; an empty text where a row has none.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, DatasetError> {
+        const PLAINLY: &str = "text";
+        let kind = self.column(name)?.data_type();
+        if !is_text(plain(kind)) {
+            return Err(self.refuse(name, PLAINLY));
+        }
+        let cast = self.cast(name, &DataType::LargeUtf8, PLAINLY)?;
+        let texts: &LargeStringArray = cast.as_string();
+        Ok(texts
+            .iter()
+            .map(|text| text.unwrap_or_default().to_owned())
+            .collect())
+    }
+
+    /// Lists of texts, as the episodes table has for tasks. A plain text is a list of one.
+    pub(super) fn text_lists(&self, name: &str) -> Result<Vec<Vec<String>>, DatasetError> {
+        const PLAINLY: &str = "a list of texts";
+        let kind = self.column(name)?.data_type();
+        match list_item(kind) {
+            None => Ok(self.texts(name)?.into_iter().map(|text| vec![text]).collect()),
+            Some(item) if !is_text(plain(item)) && *item != DataType::Null => Err(self.refuse(name, PLAINLY)),
+            Some(_) => {
+                let wanted = DataType::LargeList(Arc::new(Field::new("item", DataType::LargeUtf8, true)));
+                let cast = self.cast(name, &wanted, PLAINLY)?;
+                let lists = cast.as_list::<i64>();
+                let texts = |list: ArrayRef| -> Vec<String> {
+                    let texts: &LargeStringArray = list.as_string();
+                    texts.iter().flatten().map(str::to_owned).collect()
+                };
+                Ok(lists
+                    .iter()
+                    .map(|list| list.map(texts).unwrap_or_default())
+                    .collect())
+            }
+        }
+    }
+
+    /// Flags, as booleans or as lists of one; `None` where a row has none.
+    pub(super) fn flags(&self, name: &str) -> Result<Vec<Option<bool>>, DatasetError> {
         let column = self.column(name)?;
-        match column.as_primitive_opt::<Int64Type>() {
-            Some(values) if values.is_valid(row) => Ok(values.value(row)),
-            _ => Err(self.refuse(name, column.data_type())),
+        if let Some(values) = column.as_boolean_opt() {
+            return Ok(values.iter().collect());
+        }
+        match list_item(column.data_type()) {
+            Some(DataType::Boolean) => {
+                let wanted = DataType::LargeList(Arc::new(Field::new("item", DataType::Boolean, true)));
+                let cast = self.cast(name, &wanted, "a flag")?;
+                let lists = cast.as_list::<i64>();
+                let first = |list: ArrayRef| {
+                    let flags = list.as_boolean();
+                    (flags.len() == 1 && flags.is_valid(0)).then(|| flags.value(0))
+                };
+                Ok(lists.iter().map(|list| list.and_then(first)).collect())
+            }
+            _ => Err(self.refuse(name, "a flag (boolean)")),
         }
     }
 
-    pub(super) fn text(&self, name: &str, row: usize) -> Result<String, DatasetError> {
+    /// Vectors of numbers, of any type. A column of numbers holds vectors of one.
+    pub(super) fn vectors(&self, name: &str) -> Result<Vectors, DatasetError> {
+        const PLAINLY: &str = "a vector of numbers";
         let column = self.column(name)?;
-        column
-            .as_string_opt::<i32>()
-            .map(|values| values.value(row).to_owned())
-            .or_else(|| {
-                column
-                    .as_string_opt::<i64>()
-                    .map(|values| values.value(row).to_owned())
-            })
-            .ok_or_else(|| self.refuse(name, column.data_type()))
+        let (values, ranges) = match list_item(column.data_type()) {
+            None if plain(column.data_type()).is_numeric() => {
+                let ranges = (0..self.len()).map(|row| column.is_valid(row).then_some(row..row + 1));
+                (
+                    self.cast(name, &DataType::Float32, PLAINLY)?,
+                    ranges.collect::<Vec<_>>(),
+                )
+            }
+            Some(item) if plain(item).is_numeric() => {
+                let wanted = DataType::LargeList(Arc::new(Field::new("item", DataType::Float32, true)));
+                let cast = self.cast(name, &wanted, PLAINLY)?;
+                let lists = cast.as_list::<i64>();
+                let ranges = lists.value_offsets().windows(2).enumerate();
+                let ranges = ranges
+                    .map(|(row, ends)| lists.is_valid(row).then_some(ends[0] as usize..ends[1] as usize))
+                    .collect();
+                (Arc::clone(lists.values()), ranges)
+            }
+            _ => return Err(self.refuse(name, PLAINLY)),
+        };
+        Ok(Vectors {
+            name: name.to_owned(),
+            values,
+            ranges,
+        })
     }
 
-    /// A flag, as a boolean or as a list of one.
-    pub(super) fn flag(&self, name: &str, row: usize) -> Result<bool, DatasetError> {
-        let column = self.element(name, row)?;
-        let at = usize::from(column.0) * row;
-        match column.1.as_boolean_opt() {
-            Some(values) if at < values.len() && values.is_valid(at) => Ok(values.value(at)),
-            _ => Err(self.refuse(name, column.1.data_type())),
-        }
-    }
-
-    /// A vector, or a number as a vector of one.
-    pub(super) fn vector(&self, name: &str, row: usize) -> Result<Vec<f32>, DatasetError> {
-        let (whole, values) = self.element(name, row)?;
-        let range = if whole { row..row + 1 } else { 0..values.len() };
-        if range.clone().any(|at| values.is_null(at)) {
-            let problem = format!("row {row} lacks a number");
-            let remedy = "leave that episode out of the data set, or repair it";
-            return Err(DatasetError::field(self.path, name, problem, remedy));
-        }
-        if let Some(values) = values.as_primitive_opt::<Float32Type>() {
-            return Ok(values.values()[range].to_vec());
-        }
-        if let Some(values) = values.as_primitive_opt::<Float64Type>() {
-            return Ok(values.values()[range].iter().map(|&value| value as f32).collect());
-        }
-        if let Some(values) = values.as_primitive_opt::<Int64Type>() {
-            return Ok(values.values()[range].iter().map(|&value| value as f32).collect());
-        }
-        Err(self.refuse(name, values.data_type()))
-    }
-
-    /// The column as it is (`true`), or the list that its row holds.
-    fn element(&self, name: &str, row: usize) -> Result<(bool, ArrayRef), DatasetError> {
-        let column = self.column(name)?;
-        if let Some(list) = column.as_fixed_size_list_opt() {
-            return Ok((false, list.value(row)));
-        }
-        if let Some(list) = column.as_list_opt::<i32>() {
-            return Ok((false, list.value(row)));
-        }
-        if let Some(list) = column.as_list_opt::<i64>() {
-            return Ok((false, list.value(row)));
-        }
-        Ok((true, Arc::clone(column)))
-    }
-
-    /// The bytes of an encoded picture: a struct of `bytes` and `path`, as the `datasets` library stores them.
-    pub(super) fn picture(&self, name: &str, row: usize) -> Result<&[u8], DatasetError> {
+    /// The bytes of encoded pictures: a struct of `bytes` and `path`, as the `datasets` library stores them. `None` where a row
+    /// has no picture in it.
+    pub(super) fn pictures(&self, name: &str) -> Result<LargeBinaryArray, DatasetError> {
+        let refuse = || self.refuse(name, "an encoded picture (a struct with `bytes`)");
         let column = self.column(name)?;
         let bytes = column
             .as_struct_opt()
             .and_then(|fields| fields.column_by_name("bytes"))
-            .ok_or_else(|| self.refuse(name, column.data_type()))?;
-        let found = bytes
-            .as_binary_opt::<i32>()
-            .map(|values| (values.is_valid(row), values.value(row)))
-            .or_else(|| {
-                bytes
-                    .as_binary_opt::<i64>()
-                    .map(|values| (values.is_valid(row), values.value(row)))
-            });
-        match found {
-            Some((true, bytes)) if !bytes.is_empty() => Ok(bytes),
-            Some(_) => Err(DatasetError::field(
-                self.path,
-                name,
-                format!("row {row} has no picture in it"),
-                "give a data set whose pictures are embedded",
-            )),
-            None => Err(self.refuse(name, bytes.data_type())),
+            .ok_or_else(refuse)?;
+        let binary = matches!(
+            bytes.data_type(),
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+        );
+        if !binary && *bytes.data_type() != DataType::Null {
+            return Err(refuse());
         }
+        let cast = arrow_cast::cast(bytes, &DataType::LargeBinary).map_err(|_| refuse())?;
+        Ok(cast.as_binary::<i64>().clone())
+    }
+}
+
+/// The type of what a dictionary stands for, or the type itself.
+fn plain(kind: &DataType) -> &DataType {
+    match kind {
+        DataType::Dictionary(_, value) => value,
+        kind => kind,
+    }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn list_item(kind: &DataType) -> Option<&DataType> {
+    match kind {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => Some(item.data_type()),
+        _ => None,
     }
 }

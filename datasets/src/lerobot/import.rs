@@ -1,119 +1,129 @@
-//! A LeRobotDataset to run logs.
+//! A LeRobotDataset to run logs, as far as it agrees with itself.
+//!
+//! A data set says most things twice: totals, lengths, tasks, the place of each row and of each picture. [`Dataset::open`]
+//! compares them in a first pass, in which nothing is written. [`Dataset::import`] then reads rows and pictures, and writes the
+//! logs. What does not agree is left out and named in the [`Report`], or refused if the import is strict.
 
+mod cameras;
+mod drafts;
+mod episodes;
 mod meta;
+mod order;
+mod ranges;
+mod survey;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use episode::EpisodeInfo;
+use robot::MAX_JOINTS;
 use robot::config::made::Actuator;
-use robot::{Frame, JointVec, MAX_JOINTS, joint};
 
-pub(super) use self::meta::sorted;
-use self::meta::{Info, read_json, tasks};
-use super::columns::{self, Rows};
+use self::cameras::Choice;
+use self::episodes::{Place, Table};
+use self::meta::Info;
+use self::survey::{Planned, Said, short, survey};
+use self::writing::Writing;
 use super::layout::{self, Own};
-use super::video::Video;
-use crate::recording::{Imported, LastReward, Recording, Source, Step, rewards_to_next};
-use crate::{DatasetError, picture};
+use super::video::{self, Stretch, Trust};
+use super::{columns, json};
+use crate::recording::{Imported, LastReward, Source};
+use crate::{DatasetError, Report, folder};
+
+/// How a data set is imported.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The camera to take, such as `observation.images.front`; the first with colours if `None`.
+    pub camera: Option<String>,
+    /// Whether a data set that does not agree with itself is refused.
+    pub strict: bool,
+    /// Whether an episode's pictures are taken where its own stretch of a video agrees with its rows, even if the video has more
+    /// or fewer frames than all of its episodes promise.
+    pub trust_video_times: bool,
+    /// What becomes of the reward of an episode's last action.
+    pub last_reward: LastReward,
+}
 
 /// A data set that was looked into.
 #[derive(Debug)]
 pub struct Dataset {
     root: PathBuf,
+    options: Options,
     info: Info,
-    camera: String,
+    camera: Choice,
     own: Option<Own>,
     robot_text: Option<String>,
     actuators: Vec<Actuator>,
     tasks: BTreeMap<i64, String>,
+    files: Vec<PathBuf>,
+    episodes: Vec<Planned>,
+    /// The stretch of a video of each episode that is taken.
+    places: BTreeMap<u64, Place>,
+    report: Report,
 }
 
+/// The widest range of goals: its speed must still be a number.
+const WIDEST_RANGE: f32 = 1e9;
+
 impl Dataset {
-    /// Looks into the data set in `root`. Pictures come from `camera`, or from the first there is.
+    /// Looks into the data set in `root` and compares what it says.
     ///
     /// # Errors
-    /// [`DatasetError`], naming file, field and remedy.
-    pub fn open(root: &Path, camera: Option<&str>) -> Result<Self, DatasetError> {
+    /// [`DatasetError`], naming file, field and remedy; [`DatasetError::NothingLeft`] if no episode is sound;
+    /// [`DatasetError::Disagrees`] if something disagrees and `options` are strict.
+    pub fn open(root: &Path, options: Options) -> Result<Self, DatasetError> {
         let path = layout::info_path(root);
-        let info: Info = read_json(&path)?;
-        let field =
-            |field: &str, problem: String, remedy: &str| DatasetError::field(&path, field, problem, remedy);
-        if info.codebase_version != layout::VERSION {
-            let remedy = "convert it with LeRobot's `convert_dataset_v21_to_v30`";
-            let problem = format!("is {}, not {}", info.codebase_version, layout::VERSION);
-            return Err(field("codebase_version", problem, remedy));
-        }
-        if !(info.fps.is_finite() && info.fps > 0.0) {
-            return Err(field(
-                "fps",
-                format!("is {}", info.fps),
-                "give the frames a second",
-            ));
-        }
-        let cameras: Vec<&String> = info
-            .features
-            .iter()
-            .filter(|(_, feature)| feature.is_camera())
-            .map(|(name, _)| name)
-            .collect();
-        let camera = match camera {
-            Some(name) if cameras.iter().any(|camera| *camera == name) => name.to_owned(),
-            Some(name) => {
-                let problem = format!("has no camera `{name}`");
-                return Err(field("features", problem, &format!("choose one of {cameras:?}")));
-            }
-            None => cameras.first().map(|name| (*name).clone()).ok_or_else(|| {
-                field(
-                    "features",
-                    "has no camera".to_owned(),
-                    "a model is learned from pictures: give a data set with some",
-                )
-            })?,
+        let info = Info::read(root)?;
+        let mut report = Report::default();
+        let camera = cameras::choose(&path, &info, options.camera.as_deref())?;
+        report.camera.clone_from(&camera.name);
+        report.cameras_passed_over.clone_from(&camera.passed_over);
+        let names = joint_names(&path, &info, &mut report)?;
+        let own = own(root, &info, &names)?;
+        let tasks = meta::tasks(&layout::tasks_path(root))?;
+        let of_camera = camera
+            .is_video
+            .then_some((camera.name.as_str(), info.video_path.as_str()));
+        let table = episodes::read(root, of_camera)?;
+        totals(&info, &table, tasks.len(), &mut report);
+        let files = folder::tables(&root.join("data"))?;
+        let said = Said {
+            root,
+            files: &files,
+            fps: info.fps,
+            joints: names.len(),
+            tasks: &tasks,
+            table: &table,
         };
-        let action = info.features.get(layout::ACTION).ok_or_else(|| {
-            field(
-                "features",
-                "has no `action`".to_owned(),
-                "give a data set with actions",
-            )
-        })?;
-        let width = match action.shape.as_slice() {
-            &[width] if (1..=MAX_JOINTS).contains(&width) => width,
-            shape => {
-                let problem = format!("has the shape {shape:?}");
-                let remedy = format!("one to {MAX_JOINTS} joints can be driven");
-                return Err(field("features.action", problem, &remedy));
-            }
-        };
-        let mut names = action.element_names();
-        if names.len() != width {
-            names = (0..width).map(|index| format!("joint-{index}")).collect();
-        }
-        let own = layout::own_path(root);
-        let own: Option<Own> = if own.exists() {
-            Some(read_json(&own)?)
+        let found = survey(&said, &mut report)?;
+        absent(root, &table, &found.episodes, &mut report);
+        let actuators = joints(&path, names, &found.ranges, own.is_some(), &mut report)?;
+        let reward = if own.is_some() {
+            layout::REWARD
         } else {
-            None
+            layout::NEXT_REWARD
         };
-        let robot_text = match &own {
-            Some(_) => {
-                let path = layout::robot_path(root);
-                let text = std::fs::read_to_string(&path);
-                Some(text.map_err(|error| DatasetError::io(&path, "cannot read", error))?)
-            }
-            None => None,
-        };
+        report.reward = info.features.contains_key(reward).then(|| reward.to_owned());
+        let (own, robot_text) = own.unzip();
         let mut dataset = Self {
             root: root.to_owned(),
+            options,
+            info,
             camera,
             own,
             robot_text,
-            actuators: Vec::new(),
-            tasks: tasks(&layout::tasks_path(root))?,
-            info,
+            actuators,
+            tasks,
+            files,
+            episodes: found.episodes,
+            places: BTreeMap::new(),
+            report,
         };
-        dataset.actuators = dataset.ranges(names)?;
+        if dataset.camera.is_video {
+            dataset.pair_videos(&table)?;
+        }
+        dataset.sound(&dataset.report, dataset.episodes.len())?;
         Ok(dataset)
     }
 
@@ -136,12 +146,7 @@ impl Dataset {
                     .iter()
                     .map(|actuator| actuator.name.clone())
                     .collect(),
-                reward_source: if self.info.features.contains_key(layout::NEXT_REWARD) {
-                    "next.reward"
-                } else {
-                    "none"
-                }
-                .to_owned(),
+                reward_source: self.report.reward.clone().unwrap_or_else(|| "none".to_owned()),
                 ..EpisodeInfo::default()
             },
         }
@@ -152,261 +157,313 @@ impl Dataset {
         self.robot_text.as_deref()
     }
 
-    /// Joints, and the ranges their goals have in the data: what -1 and 1 are to be.
+    /// Joints, and the ranges that their goals have in the data: what -1 and 1 are to be.
     pub fn actuators(&self) -> &[Actuator] {
         &self.actuators
     }
 
-    /// Writes the episodes as run logs into `out`, those of others with `last` for the reward after the last frame. `done`
-    /// hears of the rows read.
+    /// Writes the episodes as run logs into `out`. `done` hears of the rows read.
     ///
     /// # Errors
-    /// [`DatasetError`]; the logs written until then are whole.
+    /// [`DatasetError`]; the logs written until then are whole. [`DatasetError::Disagrees`] if a row cannot be used and the
+    /// options are strict, [`DatasetError::NothingLeft`] if no row can.
     pub fn import(
         &self,
         out: &Path,
         source: &Source,
-        last: LastReward,
         done: &mut dyn FnMut(u64),
     ) -> Result<Imported, DatasetError> {
-        let mut imported = Imported::default();
-        let mut open: Option<Recording> = None;
-        let mut video = Video::open(
-            &self.root,
-            &self.camera,
-            self.info.features[&self.camera].dtype == "video",
-            self.info.fps,
-        )?;
-        for path in self.data_files()? {
-            for batch in columns::open(&path, None)? {
-                let batch = batch.map_err(|error| DatasetError::parquet(&path, error.into()))?;
-                let rows = Rows { path: &path, batch };
-                for row in 0..rows.len() {
-                    let episode = rows.integer(layout::EPISODE, row)? as u64;
-                    if open.as_ref().is_some_and(|recording| recording.index != episode) {
-                        self.close(&mut open, out, source, last, &mut imported)?;
-                    }
-                    let recording = match &mut open {
-                        Some(recording) => recording,
-                        none => {
-                            video.start(episode)?;
-                            none.insert(Recording {
-                                index: episode,
-                                task: self.task(&rows, row)?,
-                                steps: Vec::new(),
-                            })
-                        }
-                    };
-                    let frame = match video.next()? {
-                        Some(frame) => frame,
-                        None => picture::decode(&path, &self.camera, rows.picture(&self.camera, row)?)?,
-                    };
-                    let step = self.step(&rows, row, frame, recording.steps.last())?;
-                    recording.steps.push(step);
-                }
+        let mut writing = Writing::begin(self, out, source);
+        for (file, path) in self.files.iter().enumerate() {
+            let mut next = 0;
+            for batch in columns::open(path, None)? {
+                let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
+                let rows = columns::Rows { path, batch };
+                writing.take(file, next, &rows)?;
+                next += rows.len() as u32;
                 done(rows.len() as u64);
             }
         }
-        self.close(&mut open, out, source, last, &mut imported)?;
+        let imported = writing.finish();
+        self.sound(&imported.report, imported.logs.len())?;
         Ok(imported)
     }
 
-    fn close(
-        &self,
-        open: &mut Option<Recording>,
-        out: &Path,
-        source: &Source,
-        last: LastReward,
-        imported: &mut Imported,
-    ) -> Result<(), DatasetError> {
-        let Some(mut recording) = open.take() else {
-            return Ok(());
-        };
-        // `next.reward` belongs to the frame after.
-        if self.own.is_none() && rewards_to_next(&mut recording.steps, last) {
-            imported.last_rewards += 1;
-        }
-        let out = &self.folder(out, &recording.task);
-        let mut policies = self.own.iter().flat_map(|own| &own.policies);
-        match policies.nth(recording.index as usize) {
-            None => imported.write(out, source, &recording),
-            Some(policy) => {
-                let mut source = source.clone();
-                source.info.policy.clone_from(policy);
-                imported.write(out, &source, &recording)
-            }
-        }
-    }
-
-    /// Where the logs of `task` go: of several tasks, each has a folder of its own, as training takes them.
-    fn folder(&self, out: &Path, task: &str) -> PathBuf {
-        if self.tasks.len() < 2 {
-            return out.to_owned();
-        }
-        let number = self
-            .tasks
-            .values()
-            .position(|other| other == task)
-            .unwrap_or_default();
-        let words: Vec<String> = task
-            .split(|letter: char| !letter.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_lowercase)
-            .collect();
-        let name: String = words.join("-").chars().take(60).collect();
-        out.join(format!("{number}-{name}"))
-    }
-
-    fn task(&self, rows: &Rows<'_>, row: usize) -> Result<String, DatasetError> {
-        let number = rows.integer(layout::TASK, row)?;
-        self.tasks.get(&number).cloned().ok_or_else(|| {
-            let problem = format!("{number} is not in meta/tasks.parquet");
-            DatasetError::field(rows.path, layout::TASK, problem, "fetch the data set again")
-        })
-    }
-
-    fn step(
-        &self,
-        rows: &Rows<'_>,
-        row: usize,
-        frame: Frame,
-        before: Option<&Step>,
-    ) -> Result<Step, DatasetError> {
-        let width = self.actuators.len();
-        let vector = |name: &str, width: usize| self.vector(rows, row, name, width);
-        let goal = vector(layout::ACTION, width)?;
-        if self.own.is_some() {
-            return Ok(Step {
-                frame,
-                reward: vector(layout::REWARD, 1)?[0],
-                position_rad: vector(layout::STATE, width)?,
-                velocity_rad_s: vector(layout::VELOCITY, width)?,
-                action: vector(layout::SENT_ACTION, width)?,
-                set_point_rad: goal,
-                sent: rows.flag(layout::SENT, row)?,
+    /// Refuses what has nothing `left`, and what disagrees where that is not allowed.
+    fn sound(&self, report: &Report, left: usize) -> Result<(), DatasetError> {
+        let words = |found: &crate::Finding| format!("{}: {}", found.place, found.what);
+        if left == 0 {
+            let reasons: Vec<String> = report.findings.iter().take(5).map(words).collect();
+            return Err(DatasetError::NothingLeft {
+                path: self.root.clone(),
+                reasons: reasons.join("; "),
             });
         }
-        let reward = if rows.has(layout::NEXT_REWARD) {
-            vector(layout::NEXT_REWARD, 1)?[0]
-        } else {
-            0.0
-        };
-        // What is not one number a joint (a whole scene, say) is no joint position.
-        let measured = self.info.features.get(layout::STATE);
-        let position_rad = if measured.is_some_and(|feature| feature.shape == [width]) {
-            vector(layout::STATE, width)?
-        } else {
-            goal.clone()
-        };
-        let velocity_rad_s = match before {
-            Some(before) => position_rad
-                .iter()
-                .zip(&before.position_rad)
-                .map(|(now, then)| ((f64::from(*now) - f64::from(*then)) * self.info.fps) as f32)
-                .collect(),
-            None => joint::zeros(width),
-        };
-        let action = goal
+        match report.findings.first() {
+            Some(first) if self.options.strict => Err(DatasetError::Disagrees {
+                path: self.root.clone(),
+                count: report.findings.len(),
+                first: words(first),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares videos with their episodes, and leaves out those whose pictures cannot be believed.
+    fn pair_videos(&mut self, table: &Table) -> Result<(), DatasetError> {
+        let fps = self.info.fps;
+        let mut wrong: BTreeMap<u64, String> = BTreeMap::new();
+        let mut files: BTreeMap<PathBuf, Vec<Stretch>> = BTreeMap::new();
+        let rows: BTreeMap<u64, &Planned> = self
+            .episodes
             .iter()
-            .zip(&self.actuators)
-            .map(|(goal, actuator)| {
-                let (middle, half) = (
-                    0.5 * (actuator.low + actuator.high),
-                    0.5 * (actuator.high - actuator.low),
-                );
-                ((goal - middle) / half).clamp(-1.0, 1.0)
-            })
+            .map(|episode| (episode.number, episode))
             .collect();
-        Ok(Step {
-            frame,
-            reward,
-            position_rad,
-            velocity_rad_s,
-            action,
-            set_point_rad: goal,
-            sent: true,
-        })
-    }
-
-    /// A vector of `width` finite numbers.
-    fn vector(
-        &self,
-        rows: &Rows<'_>,
-        row: usize,
-        name: &str,
-        width: usize,
-    ) -> Result<JointVec, DatasetError> {
-        let values = rows.vector(name, row)?;
-        let refuse = |problem: String| {
-            let remedy = "leave that episode out of the data set, or repair it";
-            DatasetError::field(rows.path, name, problem, remedy)
-        };
-        let place = || -> Result<String, DatasetError> {
-            let episode = rows.integer(layout::EPISODE, row)?;
-            let frame = rows.integer(layout::FRAME, row)?;
-            Ok(format!("episode {episode}, frame {frame}"))
-        };
-        if values.len() != width {
-            return Err(refuse(format!(
-                "{}: {} numbers, not {width}",
-                place()?,
-                values.len()
-            )));
-        }
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(refuse(format!("{}: {value}", place()?)));
-        }
-        Ok(values.into_iter().collect())
-    }
-
-    fn data_files(&self) -> Result<Vec<PathBuf>, DatasetError> {
-        let data = self.root.join("data");
-        let mut files = Vec::new();
-        for chunk in sorted(&data)? {
-            files.extend(
-                sorted(&chunk)?
-                    .into_iter()
-                    .filter(|path| path.extension().is_some_and(|extension| extension == "parquet")),
-            );
-        }
-        if files.is_empty() {
-            return Err(DatasetError::Empty {
-                path: data,
-                what: "no .parquet file is here",
+        for (number, promised) in &table.0 {
+            let Some(place) = &promised.video else {
+                wrong.insert(
+                    *number,
+                    format!("{} does not say where its video is", layout::EPISODES),
+                );
+                continue;
+            };
+            let planned = rows.get(number);
+            if planned.is_some_and(|planned| planned.restarted) {
+                let what =
+                    "it begins again within itself: nothing tells which pictures belong to which of its rows";
+                wrong.insert(*number, what.to_owned());
+            }
+            files.entry(place.file.clone()).or_default().push(Stretch {
+                episode: *number,
+                from_s: place.from_s,
+                to_s: place.to_s,
+                length_s: promised.length as f64 / fps,
+                rows_s: planned
+                    .map(|planned| planned.rows.iter().map(|(row, _)| row.time_s).collect())
+                    .unwrap_or_default(),
             });
         }
-        Ok(files)
-    }
-
-    fn ranges(&self, names: Vec<String>) -> Result<Vec<Actuator>, DatasetError> {
-        let mut actuators: Vec<Actuator> = names
-            .into_iter()
-            .map(|name| Actuator {
-                name,
-                low: f32::INFINITY,
-                high: f32::NEG_INFINITY,
-            })
-            .collect();
-        for path in self.data_files()? {
-            let columns = [layout::ACTION, layout::EPISODE, layout::FRAME];
-            for batch in columns::open(&path, Some(&columns))? {
-                let batch = batch.map_err(|error| DatasetError::parquet(&path, error.into()))?;
-                let rows = Rows { path: &path, batch };
-                for row in 0..rows.len() {
-                    let goal = self.vector(&rows, row, layout::ACTION, actuators.len())?;
-                    for (actuator, value) in actuators.iter_mut().zip(goal) {
-                        actuator.low = actuator.low.min(value);
-                        actuator.high = actuator.high.max(value);
-                    }
+        let trust = match self.options.trust_video_times {
+            true => Trust::EachEpisode,
+            false => Trust::WholeFile,
+        };
+        for (file, stretches) in files {
+            let name = short(&self.root, &file);
+            let found = match file.is_file() {
+                true => video::pair(
+                    &video::times(&file)?,
+                    self.camera.video_fps,
+                    fps,
+                    &stretches,
+                    trust,
+                ),
+                false => {
+                    let missing = |stretch: &Stretch| (stretch.episode, "the video is not here".to_owned());
+                    stretches.iter().map(missing).collect()
                 }
+            };
+            for (episode, reason) in found {
+                wrong.entry(episode).or_insert(format!("{name}: {reason}"));
             }
         }
-        for actuator in &mut actuators {
-            if !(actuator.low < actuator.high) {
-                // A joint that never moved: any range will do.
-                (actuator.low, actuator.high) = (actuator.low - 0.5, actuator.low + 0.5);
+        let (places, report) = (&mut self.places, &mut self.report);
+        self.episodes.retain(|episode| match wrong.get(&episode.number) {
+            None => {
+                if let Some(place) = table
+                    .0
+                    .get(&episode.number)
+                    .and_then(|promised| promised.video.clone())
+                {
+                    places.insert(episode.number, place);
+                }
+                true
             }
-        }
-        Ok(actuators)
+            Some(reason) => {
+                report.leave_out(format!("episode {}", episode.number), reason.clone());
+                false
+            }
+        });
+        Ok(())
     }
+}
+
+/// The names of the joints that actions are for.
+fn joint_names(path: &Path, info: &Info, report: &mut Report) -> Result<Vec<String>, DatasetError> {
+    let field = "features.action";
+    let action = info.features.get(layout::ACTION).ok_or_else(|| {
+        DatasetError::field(
+            path,
+            field,
+            "is missing",
+            "give a data set with actions, one number a joint",
+        )
+    })?;
+    let width = match action.shape[..] {
+        [width] if (1..=MAX_JOINTS as u64).contains(&width) => width as usize,
+        _ => {
+            let problem = format!("has the shape {:?}", action.shape);
+            let remedy =
+                format!("actions are vectors of 1 to {MAX_JOINTS} joints, the most that can be driven");
+            return Err(DatasetError::field(
+                path,
+                format!("{field}.shape"),
+                problem,
+                remedy,
+            ));
+        }
+    };
+    let names = action.element_names();
+    let said =
+        |problem: String| format!("features.action.names {problem}: joints are called joint-0 and so on");
+    let problem = if names.is_empty() {
+        None
+    } else if names.len() != width {
+        Some(said(format!("has {} names for {width} numbers", names.len())))
+    } else {
+        let unsound = |(at, name): (usize, &String)| name.trim().is_empty() || names[..at].contains(name);
+        let found = names.iter().enumerate().find(|(at, name)| unsound((*at, name)));
+        found.map(|(_, name)| said(format!("has {name:?} twice, or empty")))
+    };
+    if names.is_empty() || problem.is_some() {
+        if let Some(problem) = problem {
+            report.note("meta/info.json", problem);
+        }
+        return Ok((0..width).map(|index| format!("joint-{index}")).collect());
+    }
+    Ok(names)
+}
+
+/// What an export of ours says of itself beside the data set, and its robot file.
+fn own(root: &Path, info: &Info, names: &[String]) -> Result<Option<(Own, String)>, DatasetError> {
+    let path = layout::own_path(root);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let own: Own = json::typed(&path)?;
+    let refuse =
+        |field: &str, problem: String| DatasetError::field(&path, field, problem, "export the logs again");
+    if own.joint_names != names {
+        let problem = format!("is {:?}, meta/info.json has {names:?}", own.joint_names);
+        return Err(refuse("joint_names", problem));
+    }
+    if !((f64::from(own.period_s) * info.fps - 1.0).abs() < 1e-3) {
+        return Err(refuse(
+            "period_s",
+            format!(
+                "is {}, meta/info.json has {} rows a second",
+                own.period_s, info.fps
+            ),
+        ));
+    }
+    let robot = layout::robot_path(root);
+    let text = std::io::read_to_string(folder::open(&robot)?);
+    let text = text.map_err(|error| DatasetError::io(&robot, "cannot read", error))?;
+    Ok(Some((own, text)))
+}
+
+/// Compares the totals of `meta/info.json` with the tables.
+fn totals(info: &Info, table: &Table, tasks: usize, report: &mut Report) {
+    let rows: u64 = table
+        .0
+        .values()
+        .map(|episode| episode.length)
+        .fold(0, u64::saturating_add);
+    let episodes = table.0.len() as u64;
+    report.episodes_promised = Some(episodes.max(info.total_episodes.unwrap_or(0)));
+    report.rows_promised = Some(rows.max(info.total_frames.unwrap_or(0)));
+    for (field, said, found, of) in [
+        ("total_episodes", info.total_episodes, episodes, layout::EPISODES),
+        ("total_frames", info.total_frames, rows, layout::EPISODES),
+        (
+            "total_tasks",
+            info.total_tasks,
+            tasks as u64,
+            "meta/tasks.parquet",
+        ),
+    ] {
+        if let Some(said) = said
+            && said != found
+        {
+            report.note("meta/info.json", format!("{field} is {said}, {of} has {found}"));
+        }
+    }
+}
+
+/// Tells of episodes that the table has and that have no rows.
+fn absent(root: &Path, table: &Table, found: &[Planned], report: &mut Report) {
+    let here: std::collections::BTreeSet<u64> = found.iter().map(|episode| episode.number).collect();
+    let told: Vec<String> = report.findings.iter().map(|found| found.place.clone()).collect();
+    for (number, promised) in &table.0 {
+        let place = format!("episode {number}");
+        if here.contains(number) || told.contains(&place) {
+            continue;
+        }
+        let file = promised
+            .data
+            .map(|(chunk, file)| root.join(format!("data/chunk-{chunk:03}/file-{file:03}.parquet")));
+        let missing = file.filter(|file| !file.exists());
+        let why = missing.map(|file| format!(", and {} is missing", short(root, &file)));
+        report.leave_out(
+            place,
+            format!(
+                "{} rows are promised, none is here{}",
+                promised.length,
+                why.unwrap_or_default()
+            ),
+        );
+    }
+}
+
+/// The joints with their ranges.
+fn joints(
+    path: &Path,
+    names: Vec<String>,
+    ranges: &[ranges::Range],
+    own: bool,
+    report: &mut Report,
+) -> Result<Vec<Actuator>, DatasetError> {
+    let mut actuators = Vec::new();
+    for (name, range) in names.into_iter().zip(ranges) {
+        let actuator = range.actuator(name);
+        let name = actuator.name.clone();
+        if !(actuator.high - actuator.low < WIDEST_RANGE) {
+            let outliers = range.outliers();
+            let (low, high) = (actuator.low, actuator.high);
+            let whose = outliers.and_then(|found| found.rows.first().copied());
+            let whose = whose.map(|(episode, frame, _)| format!(" (see episode {episode}, frame {frame})"));
+            let problem = format!(
+                "goals of `{name}` go from {low} to {high}{}",
+                whose.unwrap_or_default()
+            );
+            return Err(DatasetError::field(
+                path,
+                "features.action",
+                problem,
+                "leave that episode out, or repair it",
+            ));
+        }
+        // An export of ours has its actions beside the goals; no range is made of them.
+        if !own && range.rests() {
+            let (low, high) = range.ends();
+            report.joints_at_rest.push(format!(
+                "{name} stays between {low} and {high}; its actions are small"
+            ));
+        }
+        if !own && let Some(found) = range.outliers() {
+            let (episode, frame, goal) = found.rows[0];
+            report.joints_stretched.push(format!(
+                "{name}: {} alone (episode {episode}, frame {frame}: {goal}) make its range {} to {}; without, it is {} to {}",
+                match found.rows.len() {
+                    1 => "1 row".to_owned(),
+                    rows => format!("{rows} rows"),
+                },
+                actuator.low,
+                actuator.high,
+                found.rest.0,
+                found.rest.1
+            ));
+        }
+        actuators.push(actuator);
+    }
+    Ok(actuators)
 }

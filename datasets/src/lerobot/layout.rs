@@ -24,6 +24,18 @@ pub(super) const EPISODE: &str = "episode_index";
 pub(super) const FRAME: &str = "frame_index";
 pub(super) const TASK: &str = "task_index";
 
+/// The folder of the episodes table.
+pub(super) const EPISODES: &str = "meta/episodes";
+
+/// Where videos are, if a data set does not say otherwise.
+pub(super) const VIDEO_PATH: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
+
+/// The time of a row, in seconds from the beginning of its episode.
+pub(super) const TIME: &str = "timestamp";
+
+/// The place of a row among all rows.
+pub(super) const INDEX: &str = "index";
+
 /// Files a folder may hold, LeRobot's default.
 pub(super) const CHUNK_FILES: usize = 1000;
 
@@ -47,7 +59,41 @@ pub(super) fn tasks_path(root: &Path) -> PathBuf {
 }
 
 pub(super) fn episodes_path(root: &Path) -> PathBuf {
-    root.join("meta/episodes/chunk-000/file-000.parquet")
+    root.join(EPISODES).join("chunk-000/file-000.parquet")
+}
+
+/// The name of a video of `camera` by the `template` of the data set's `video_path`.
+///
+/// # Errors
+/// [`DatasetError::Field`] if the template has a field in braces that is not known.
+pub(super) fn video_name(
+    root: &Path,
+    template: &str,
+    camera: &str,
+    chunk: i64,
+    file: i64,
+) -> Result<String, DatasetError> {
+    let mut name = template.to_owned();
+    for (field, value) in [
+        ("{video_key}", camera.to_owned()),
+        ("{chunk_index:03d}", format!("{chunk:03}")),
+        ("{file_index:03d}", format!("{file:03}")),
+        ("{chunk_index}", chunk.to_string()),
+        ("{file_index}", file.to_string()),
+    ] {
+        name = name.replace(field, &value);
+    }
+    if !name.contains(['{', '}']) {
+        return Ok(name);
+    }
+    let problem = format!("is {template:?}, which has a field in braces that is not known");
+    let remedy = format!("write {VIDEO_PATH:?} and name the files so");
+    Err(DatasetError::field(
+        &info_path(root),
+        "video_path",
+        problem,
+        remedy,
+    ))
 }
 
 pub(super) fn data_path(root: &Path, file: usize) -> PathBuf {
@@ -121,10 +167,10 @@ pub(super) fn features(joints: &[String]) -> Map<String, Value> {
         (SENT_ACTION, vector),
         (REWARD, one("float32")),
         (SENT, one("bool")),
-        ("timestamp", one("float32")),
+        (TIME, one("float32")),
         (FRAME, one("int64")),
         (EPISODE, one("int64")),
-        ("index", one("int64")),
+        (INDEX, one("int64")),
         (TASK, one("int64")),
     ]
     .map(|(name, value)| (name.to_owned(), value))

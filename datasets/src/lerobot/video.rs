@@ -1,160 +1,112 @@
-//! Frames of videos, by the `ffmpeg` program: it alone knows every codec that LeRobot's recorders use.
+//! Pictures from videos. The `ffmpeg` program decodes them: it alone knows every codec that LeRobot's recorders use.
+//!
+//! A picture belongs to a row by its presentation time, never by its number: videos have other rates than rows, or lack frames.
 
-use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+mod decoder;
+mod pairing;
+mod times;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use robot::{FRAME_SIDE, Frame};
+pub(super) use self::decoder::Decoder;
+pub(super) use self::pairing::{Stretch, TOLERANCE_S, Trust, pair};
+pub(super) use self::times::of as times;
 
-use super::columns::{self, Rows};
-use super::layout;
 use crate::DatasetError;
 
-/// Where an episode's frames begin.
-#[derive(Debug)]
-struct Place {
-    file: PathBuf,
-    from_s: f32,
+/// The program with what every call of it needs.
+fn ffmpeg() -> Command {
+    let mut command = Command::new("ffmpeg");
+    // Times as the file has them, not from where reading begins.
+    command.args(["-nostdin", "-hide_banner", "-nostats", "-copyts"]);
+    command
 }
 
-/// The frames of one camera, one episode after another.
-#[derive(Debug)]
-pub(super) struct Video {
-    /// Of each episode; none if the pictures are in the data files.
-    places: Option<BTreeMap<u64, Place>>,
-    fps: f64,
-    file: PathBuf,
-    decoder: Option<Child>,
+/// The program could not be started.
+fn not_started(file: &Path, error: std::io::Error) -> DatasetError {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return DatasetError::io(file, "cannot start ffmpeg", error);
+    }
+    let problem = "is a video, and the program `ffmpeg` that decodes it was not found";
+    DatasetError::field(
+        file,
+        "video",
+        problem,
+        "install ffmpeg, which any package manager has",
+    )
 }
 
-impl Video {
-    pub(super) fn open(root: &Path, camera: &str, is_video: bool, fps: f64) -> Result<Self, DatasetError> {
-        let places = if is_video {
-            Some(places(root, camera)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            places,
-            fps,
-            file: PathBuf::new(),
-            decoder: None,
-        })
-    }
+/// The program failed, and `said` why.
+fn failed(file: &Path, said: &str) -> DatasetError {
+    let said = said.trim();
+    let said = if said.is_empty() {
+        "it did not say why"
+    } else {
+        said
+    };
+    let problem = format!("could not be decoded by ffmpeg: {said}");
+    let remedy = "have ffmpeg 5.1 or newer with the video's codec, and see whether it plays the file; if not, fetch the data set again";
+    DatasetError::field(file, "video", problem, remedy)
+}
 
-    /// Goes to the first frame of an episode.
-    pub(super) fn start(&mut self, episode: u64) -> Result<(), DatasetError> {
-        self.stop();
-        let Some(places) = &self.places else {
-            return Ok(());
-        };
-        let place = places.get(&episode).ok_or_else(|| {
-            let problem = format!("lacks episode {episode}");
-            let path = layout::episodes_path(Path::new(""));
-            DatasetError::field(&path, "episode_index", problem, "fetch the data set again")
-        })?;
-        self.file.clone_from(&place.file);
-        // Half a frame early: the frame at the time stamp is the first that is not before it.
-        let from_s = (f64::from(place.from_s) - 0.5 / self.fps).max(0.0);
-        let filter = format!("crop='min(iw,ih)':'min(iw,ih)',scale={FRAME_SIDE}:{FRAME_SIDE}:flags=area");
-        let child = Command::new("ffmpeg")
-            .args(["-v", "error", "-nostdin", "-ss", &format!("{from_s:.6}"), "-i"])
-            .arg(&place.file)
-            // As many frames as there are, whatever their time stamps.
-            .args(["-fps_mode", "passthrough", "-vf", &filter])
-            .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                if error.kind() == ErrorKind::NotFound {
-                    let problem = "is a video, and the program `ffmpeg` that decodes it was not found";
-                    DatasetError::field(
-                        &place.file,
-                        "video",
-                        problem,
-                        "install ffmpeg, which any package manager has",
-                    )
-                } else {
-                    DatasetError::io(&place.file, "cannot start ffmpeg", error)
-                }
-            })?;
-        self.decoder = Some(child);
-        Ok(())
-    }
+/// The pictures of one episode after another, from whichever videos they are in.
+#[derive(Debug, Default)]
+pub(super) struct Pictures {
+    open: Option<(PathBuf, Decoder)>,
+    /// What was said of files while they were decoded.
+    complaints: Vec<(PathBuf, String)>,
+}
 
-    /// The next frame; `None` if the pictures are in the data files.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, DatasetError> {
-        let Some(pipe) = self.decoder.as_mut().and_then(|child| child.stdout.as_mut()) else {
-            return Ok(None);
+/// Reading on is cheaper than a new start up to this far ahead.
+const READ_ON_S: f64 = 20.0;
+
+impl Pictures {
+    /// The pictures of `file` at `times_s`, which increase. `None` where the video has none at that time.
+    ///
+    /// # Errors
+    /// [`DatasetError`] if the video cannot be decoded.
+    pub(super) fn at(
+        &mut self,
+        file: &Path,
+        times_s: &[f64],
+    ) -> Result<Vec<Option<robot::Frame>>, DatasetError> {
+        let Some(&first_s) = times_s.first() else {
+            return Ok(Vec::new());
         };
-        let mut frame = Frame::default();
-        if pipe.read_exact(frame.rgb_mut()).is_ok() {
-            return Ok(Some(frame));
+        let goes_on = self.open.as_ref().is_some_and(|(open, decoder)| {
+            open == file
+                && decoder
+                    .next_s()
+                    .is_none_or(|next_s| next_s <= first_s + TOLERANCE_S && first_s < next_s + READ_ON_S)
+        });
+        if !goes_on {
+            // The decoder of the file before ends first.
+            self.close();
+            let decoder = Decoder::start(file, first_s - TOLERANCE_S)?;
+            self.open = Some((file.to_owned(), decoder));
         }
-        // It has closed its end, and is about to be gone.
-        let ended = self.decoder.take().map(|mut child| child.wait());
-        Err(match ended {
-            Some(Ok(status)) if status.success() => {
-                let problem = "ended before its episode did; what ffmpeg said, if anything, is above";
-                DatasetError::field(&self.file, "video", problem, "fetch the data set again")
+        let mut pictures = Vec::with_capacity(times_s.len());
+        if let Some((_, decoder)) = &mut self.open {
+            for &time_s in times_s {
+                pictures.push(decoder.at(time_s)?);
             }
-            _ => {
-                let problem = "could not be decoded; what ffmpeg said is above";
-                let remedy = "have ffmpeg 5.1 or newer, with the video's codec, and see whether it plays the file; if not, fetch the \
-                              data set again";
-                DatasetError::field(&self.file, "video", problem, remedy)
-            }
-        })
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut child) = self.decoder.take() {
-            // It may be in the middle of the frames of the next episode.
-            let _ = child.kill();
-            let _ = child.wait();
         }
+        Ok(pictures)
     }
-}
 
-impl Drop for Video {
-    fn drop(&mut self) {
-        self.stop();
+    /// Files that decode with errors, each with the first of these.
+    pub(super) fn complaints(&mut self) -> Vec<(PathBuf, String)> {
+        self.close();
+        std::mem::take(&mut self.complaints)
     }
-}
 
-fn places(root: &Path, camera: &str) -> Result<BTreeMap<u64, Place>, DatasetError> {
-    let column = |what: &str| format!("videos/{camera}/{what}");
-    let (chunk, file, from) = (
-        column("chunk_index"),
-        column("file_index"),
-        column("from_timestamp"),
-    );
-    let wanted = ["episode_index", &chunk, &file, &from];
-    let mut places = BTreeMap::new();
-    let mut tables = Vec::new();
-    let folder = root.join("meta/episodes");
-    for dir in super::import::sorted(&folder)? {
-        tables.extend(super::import::sorted(&dir)?);
-    }
-    for path in &tables {
-        for batch in columns::open(path, Some(&wanted))? {
-            let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
-            let rows = Rows { path, batch };
-            for row in 0..rows.len() {
-                let name = format!(
-                    "videos/{camera}/chunk-{:03}/file-{:03}.mp4",
-                    rows.integer(&chunk, row)?,
-                    rows.integer(&file, row)?
-                );
-                let from_s = rows.vector(&from, row)?.first().copied().unwrap_or(0.0);
-                let place = Place {
-                    file: root.join(name),
-                    from_s,
-                };
-                places.insert(rows.integer("episode_index", row)? as u64, place);
+    fn close(&mut self) {
+        if let Some((file, decoder)) = self.open.take() {
+            let complaint = decoder.end();
+            if !complaint.is_empty() && self.complaints.iter().all(|(other, _)| *other != file) {
+                self.complaints.push((file, complaint));
             }
         }
     }
-    Ok(places)
 }

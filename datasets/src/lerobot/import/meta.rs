@@ -1,86 +1,176 @@
-//! What a LeRobotDataset says of itself.
+//! What a LeRobotDataset says of itself: `meta/info.json` and `meta/tasks.parquet`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::DatasetError;
 use crate::lerobot::columns::{self, Rows};
-use crate::lerobot::layout;
+use crate::lerobot::{json, layout};
 
 /// `meta/info.json`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Info {
-    pub(super) codebase_version: String,
-    #[serde(default)]
     pub(super) robot_type: Option<String>,
+    /// Rows a second.
     pub(super) fps: f64,
     pub(super) features: BTreeMap<String, Feature>,
+    pub(super) total_episodes: Option<u64>,
+    pub(super) total_frames: Option<u64>,
+    pub(super) total_tasks: Option<u64>,
+    /// Where videos are, with fields in braces.
+    pub(super) video_path: String,
 }
 
 /// A column, or what videos stand for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Feature {
     pub(super) dtype: String,
-    pub(super) shape: Vec<usize>,
-    #[serde(default)]
-    pub(super) names: serde_json::Value,
+    pub(super) shape: Vec<u64>,
+    pub(super) names: Value,
+    /// What is said of a video, under `info`.
+    pub(super) info: Value,
+}
+
+/// The slowest and the fastest data that a robot file can describe, in rows a second.
+const FPS: std::ops::RangeInclusive<f64> = 1.0..=200.0;
+
+impl Info {
+    pub(super) fn read(root: &Path) -> Result<Self, DatasetError> {
+        let path = &layout::info_path(root);
+        let value = json::read(path)?;
+        let of = |field: &str| value.get(field).filter(|value| !value.is_null());
+        let refuse =
+            |field: &str, problem: String, remedy: &str| DatasetError::field(path, field, problem, remedy);
+        let missing = |field: &str| refuse(field, "is missing".to_owned(), "fetch the data set again");
+        let version = of("codebase_version").ok_or_else(|| missing("codebase_version"))?;
+        if version.as_str() != Some(layout::VERSION) {
+            let remedy = "convert it with LeRobot's `convert_dataset_v21_to_v30`";
+            let problem = format!("is {version}, not \"{}\"", layout::VERSION);
+            return Err(refuse("codebase_version", problem, remedy));
+        }
+        let fps = of("fps").ok_or_else(|| missing("fps"))?;
+        let Some(rate) = fps.as_f64().filter(|rate| FPS.contains(rate)) else {
+            let problem = format!(
+                "is {fps}, which is no number from {} to {}",
+                FPS.start(),
+                FPS.end()
+            );
+            return Err(refuse("fps", problem, "write the rows a second"));
+        };
+        let total = |field: &str| match of(field) {
+            None => Ok(None),
+            Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+                let problem = format!("is {value}, which is no whole number from 0 on");
+                refuse(field, problem, "fetch the data set again")
+            }),
+        };
+        let Some(Value::Object(named)) = of("features") else {
+            return Err(refuse(
+                "features",
+                "is missing, or is no table of features".to_owned(),
+                "fetch the data set again",
+            ));
+        };
+        let features = named
+            .iter()
+            .map(|(name, feature)| Ok((name.clone(), Feature::read(path, name, feature)?)))
+            .collect::<Result<_, DatasetError>>()?;
+        Ok(Self {
+            robot_type: of("robot_type")
+                .and_then(Value::as_str)
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+            fps: rate,
+            features,
+            total_episodes: total("total_episodes")?,
+            total_frames: total("total_frames")?,
+            total_tasks: total("total_tasks")?,
+            video_path: of("video_path")
+                .and_then(Value::as_str)
+                .unwrap_or(layout::VIDEO_PATH)
+                .to_owned(),
+        })
+    }
 }
 
 impl Feature {
-    pub(super) fn is_camera(&self) -> bool {
-        matches!(self.dtype.as_str(), "image" | "video")
+    fn read(path: &Path, name: &str, value: &Value) -> Result<Self, DatasetError> {
+        let refuse = |field: &str, problem: &str| {
+            let field = format!("features.{name}.{field}");
+            DatasetError::field(path, field, problem, "fetch the data set again")
+        };
+        let dtype = value.get("dtype").and_then(Value::as_str);
+        let shape = value.get("shape").and_then(Value::as_array);
+        let shape = shape.map(|sizes| sizes.iter().map(Value::as_u64).collect::<Option<Vec<_>>>());
+        let of = |field: &str| value.get(field).cloned().unwrap_or_default();
+        Ok(Self {
+            dtype: dtype
+                .ok_or_else(|| refuse("dtype", "is missing, or is no text"))?
+                .to_owned(),
+            shape: shape
+                .flatten()
+                .ok_or_else(|| refuse("shape", "is missing, or is no list of whole numbers"))?,
+            names: of("names"),
+            // Older recorders wrote `video_info`.
+            info: match of("info") {
+                Value::Null => of("video_info"),
+                info => info,
+            },
+        })
     }
 
-    /// Names in a list, or in a list under one key, as LeRobot's older recorders wrote them.
+    /// The names of the elements of a vector. They stand in a list, in a list under one key, as LeRobot's older recorders wrote
+    /// them, or are the keys of a table of places.
     pub(super) fn element_names(&self) -> Vec<String> {
-        let list = match &self.names {
-            serde_json::Value::Object(map) => map.values().next(),
-            other => Some(other),
+        let texts = |list: &Vec<Value>| -> Vec<String> {
+            list.iter()
+                .filter_map(|name| name.as_str().map(str::to_owned))
+                .collect()
         };
-        let names = list.and_then(|list| list.as_array()).into_iter().flatten();
-        names
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect()
+        match &self.names {
+            Value::Array(list) => texts(list),
+            Value::Object(table) => {
+                let places = table.iter().map(|(name, place)| Some((place.as_u64()?, name)));
+                match places.collect::<Option<BTreeMap<_, _>>>() {
+                    Some(places) => places.into_values().cloned().collect(),
+                    None => table
+                        .values()
+                        .filter_map(Value::as_array)
+                        .flat_map(texts)
+                        .collect(),
+                }
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
-/// Tasks by number. The text is a column of its own, or pandas' unnamed index.
+/// The names of the tasks by their numbers. The name is a column of its own, or pandas' index without a name.
 pub(super) fn tasks(path: &Path) -> Result<BTreeMap<i64, String>, DatasetError> {
     let mut tasks = BTreeMap::new();
     for batch in columns::open(path, None)? {
         let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
         let rows = Rows { path, batch };
-        let text = if rows.has("task") {
+        let name = if rows.has("task") {
             "task"
         } else {
             "__index_level_0__"
         };
-        for row in 0..rows.len() {
-            tasks.insert(rows.integer(layout::TASK, row)?, rows.text(text, row)?);
+        let texts = rows.texts(name)?;
+        for (number, text) in rows.integers(layout::TASK)?.into_iter().zip(texts) {
+            let refuse = |problem: String| {
+                DatasetError::field(path, layout::TASK, problem, "fetch the data set again")
+            };
+            let number = number.ok_or_else(|| refuse(format!("task {text:?} has no number")))?;
+            if let Some(other) = tasks.insert(number, text.clone())
+                && other != text
+            {
+                return Err(refuse(format!("{number} is {other:?} and {text:?}")));
+            }
         }
     }
     Ok(tasks)
-}
-
-/// Entries of a folder, in order.
-pub(in crate::lerobot) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let refuse = |error| DatasetError::io(dir, "cannot list", error);
-    let mut found = std::fs::read_dir(dir)
-        .map_err(refuse)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(refuse)?;
-    found.sort();
-    Ok(found)
-}
-
-/// A JSON file.
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DatasetError> {
-    let text = std::fs::read_to_string(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
-    serde_json::from_str(&text).map_err(|error| {
-        let remedy = "give the folder of a LeRobotDataset, and fetch it again if it is one";
-        DatasetError::field(path, format!("line {}", error.line()), error.to_string(), remedy)
-    })
 }

@@ -1,0 +1,301 @@
+//! The first pass over the rows: where each belongs, what joints do in them, and what does not agree.
+//!
+//! No picture is decoded and nothing is written in this pass, so that a data set is known to be sound before its logs are begun.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::episodes::{Promised, Table};
+use super::order::{Ordered, RowKey, order};
+use super::ranges::Range;
+use crate::lerobot::columns::{self, Rows};
+use crate::lerobot::layout;
+use crate::{DatasetError, Report};
+
+/// An episode whose rows are to be taken.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// `episode_index`.
+    pub(super) number: u64,
+    /// Its rows in order, with the numbers of their ticks.
+    pub(super) rows: Vec<(RowKey, u32)>,
+    /// Whether it begins again within itself.
+    pub(super) restarted: bool,
+}
+
+/// What the first pass found.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) episodes: Vec<Planned>,
+    /// A range for each joint.
+    pub(super) ranges: Vec<Range>,
+}
+
+/// Rows of an episode as they are stored.
+#[derive(Default)]
+struct Stored {
+    rows: Vec<RowKey>,
+    /// Rows that are left out: how many, and what is wrong with the first.
+    unusable: Option<(usize, String)>,
+    all: u64,
+}
+
+/// Where the data set is, and what it says of itself.
+pub(super) struct Said<'a> {
+    pub(super) root: &'a Path,
+    pub(super) files: &'a [PathBuf],
+    pub(super) fps: f64,
+    pub(super) joints: usize,
+    pub(super) tasks: &'a BTreeMap<i64, String>,
+    pub(super) table: &'a Table,
+}
+
+/// Reads the keys and goals of all rows, puts the rows of each episode in order and compares them with the episodes table.
+///
+/// # Errors
+/// [`DatasetError`] if a file cannot be read or lacks a column.
+pub(super) fn survey(said: &Said<'_>, report: &mut Report) -> Result<Survey, DatasetError> {
+    let mut ranges = vec![Range::default(); said.joints];
+    let mut stored: BTreeMap<i64, Stored> = BTreeMap::new();
+    for (file, path) in said.files.iter().enumerate() {
+        read_keys(said, file as u32, path, &mut stored, &mut ranges)?;
+    }
+    report.rows_found = stored.values().map(|episode| episode.all).sum();
+    report.episodes_found = stored.len() as u64;
+    let (promised, twice) = said.table;
+    let mut episodes = Vec::new();
+    for (number, episode) in stored {
+        let place = format!("episode {number}");
+        let known = u64::try_from(number)
+            .ok()
+            .and_then(|number| promised.get(&number));
+        let Some(known) = known else {
+            let what = format!(
+                "{} rows are of it, and {} does not have it",
+                episode.all,
+                layout::EPISODES
+            );
+            report.leave_out(place, what);
+            continue;
+        };
+        if twice.contains(&(number as u64)) {
+            report.leave_out(place, format!("{} has it more than once", layout::EPISODES));
+            continue;
+        }
+        if let Some((count, first)) = &episode.unusable {
+            report.leave_out(
+                &place,
+                format!("{count} of its rows cannot be used; the first: {first}"),
+            );
+        }
+        let files: BTreeSet<u32> = episode.rows.iter().map(|row| row.file).collect();
+        compare(said, number, known, &episode, &files, report);
+        let all = episode.all;
+        let ordered = order(episode.rows, said.fps);
+        if let Some(what) = lost(known.length, all, &ordered) {
+            report.leave_out(place, what);
+            continue;
+        }
+        tell(&place, &ordered, report);
+        if !ordered.rows.windows(2).any(|pair| pair[0].1 + 1 == pair[1].1) {
+            report.leave_out(place, "no two of its rows follow one another");
+            continue;
+        }
+        episodes.push(Planned {
+            number: number as u64,
+            rows: ordered.rows,
+            restarted: ordered.restarted,
+        });
+    }
+    Ok(Survey { episodes, ranges })
+}
+
+/// Why the number of rows of an episode cannot be explained. Rows that are missing where frames are missing, too, leave a gap that
+/// shows. Where as many frames are here as numbers go, but fewer than the table says, rows may have been lost anywhere and the
+/// others numbered anew.
+fn lost(length: u64, all: u64, ordered: &Ordered) -> Option<String> {
+    let here = match ordered.restarted {
+        true => all,
+        false => ordered.frames,
+    };
+    let last = ordered.rows.iter().map(|(row, _)| row.frame).max().unwrap_or(-1);
+    let explained =
+        here == length || last.checked_add(1).and_then(|end| u64::try_from(end).ok()) == Some(length);
+    (!explained && !ordered.rows.is_empty()).then(|| {
+        format!(
+            "{} says {length} rows, {here} are here with frames up to {last}: nothing tells where rows were lost or added",
+            layout::EPISODES
+        )
+    })
+}
+
+/// Disagreements of one episode that are told one by one.
+const TOLD: usize = 3;
+
+fn tell(place: &str, ordered: &Ordered, report: &mut Report) {
+    for found in ordered.disagreements.iter().take(TOLD) {
+        report.leave_out(format!("{place}, {}", found.place), found.what.clone());
+    }
+    if let Some(more) = ordered
+        .disagreements
+        .len()
+        .checked_sub(TOLD)
+        .filter(|more| *more > 0)
+    {
+        report.leave_out(place, format!("{more} more breaks of this kind"));
+    }
+}
+
+/// Compares what the table says of an episode with its rows.
+fn compare(
+    said: &Said<'_>,
+    number: i64,
+    known: &Promised,
+    episode: &Stored,
+    files: &BTreeSet<u32>,
+    report: &mut Report,
+) {
+    let place = format!("episode {number}");
+    if known.length != episode.all {
+        let what = format!(
+            "{} says {} rows, {} are here",
+            layout::EPISODES,
+            known.length,
+            episode.all
+        );
+        report.note(&place, what);
+    }
+    if let Some((from, to)) = known.indices
+        && to.checked_sub(from) != i64::try_from(known.length).ok()
+    {
+        let what = format!(
+            "dataset_from_index {from} and dataset_to_index {to} do not make its length of {}",
+            known.length
+        );
+        report.note(&place, what);
+    }
+    let first = episode.rows.iter().min_by_key(|row| row.frame);
+    if let Some((from, _)) = known.indices
+        && let Some(RowKey {
+            index: Some(index),
+            frame,
+            ..
+        }) = first
+        && from.checked_add(*frame) != Some(*index)
+    {
+        let what = format!("dataset_from_index is {from}, and index is {index} at frame {frame}");
+        report.note(&place, what);
+    }
+    if let Some((chunk, file)) = known.data {
+        let named = said
+            .root
+            .join(format!("data/chunk-{chunk:03}/file-{file:03}.parquet"));
+        let elsewhere = files
+            .iter()
+            .map(|file| &said.files[*file as usize])
+            .find(|path| **path != named);
+        if let Some(elsewhere) = elsewhere {
+            let what = format!(
+                "{} says that it is in {}, and rows of it are in {}",
+                layout::EPISODES,
+                short(said.root, &named),
+                short(said.root, elsewhere)
+            );
+            report.note(&place, what);
+        }
+    }
+    let of_rows: BTreeSet<&str> = episode
+        .rows
+        .iter()
+        .filter_map(|row| said.tasks.get(&row.task).map(String::as_str))
+        .collect();
+    let of_table: BTreeSet<&str> = known.tasks.iter().map(String::as_str).collect();
+    if !of_table.is_empty() && of_rows != of_table {
+        let what = format!(
+            "{} says the tasks {of_table:?}, its rows say {of_rows:?}",
+            layout::EPISODES
+        );
+        report.note(&place, what);
+    } else if of_rows.len() > 1 {
+        let what = format!("its task changes: {of_rows:?}; each gets a log of its own");
+        report.note(&place, what);
+    }
+}
+
+/// A path as seen from the data set.
+pub(super) fn short(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+fn read_keys(
+    said: &Said<'_>,
+    file: u32,
+    path: &Path,
+    stored: &mut BTreeMap<i64, Stored>,
+    ranges: &mut [Range],
+) -> Result<(), DatasetError> {
+    let wanted = [
+        layout::EPISODE,
+        layout::FRAME,
+        layout::TIME,
+        layout::INDEX,
+        layout::TASK,
+        layout::ACTION,
+    ];
+    let mut row_in_file = 0;
+    for batch in columns::open(path, Some(&wanted))? {
+        let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
+        let rows = Rows { path, batch };
+        let (numbers, frames) = (rows.integers(layout::EPISODE)?, rows.integers(layout::FRAME)?);
+        let (times, tasks) = (rows.numbers(layout::TIME)?, rows.integers(layout::TASK)?);
+        let indices = match rows.has(layout::INDEX) {
+            true => rows.integers(layout::INDEX)?,
+            false => vec![None; rows.len()],
+        };
+        let goals = rows.vectors(layout::ACTION)?;
+        for row in 0..rows.len() {
+            let at = row_in_file;
+            row_in_file += 1;
+            // A row of no episode belongs to one that no table has.
+            let number = numbers[row].unwrap_or(-1);
+            let episode = stored.entry(number).or_default();
+            episode.all += 1;
+            let goal = goals.finite(row, said.joints);
+            let key = match (frames[row], times[row], tasks[row], &goal) {
+                (None, ..) => Err("frame_index is missing".to_owned()),
+                (_, None, ..) => Err("timestamp is missing".to_owned()),
+                (_, _, None, _) => Err("task_index is missing".to_owned()),
+                (_, _, Some(task), _) if !said.tasks.contains_key(&task) => {
+                    Err(format!("task_index {task} is not in meta/tasks.parquet"))
+                }
+                (_, _, _, Err(problem)) => Err(problem.clone()),
+                (Some(frame), Some(time_s), Some(task), Ok(_)) => Ok(RowKey {
+                    file,
+                    row: at,
+                    frame,
+                    time_s,
+                    task,
+                    index: indices[row],
+                }),
+            };
+            match key {
+                Ok(key) => {
+                    for (range, goal) in ranges.iter_mut().zip(goal.into_iter().flatten()) {
+                        range.add(number, key.frame, *goal);
+                    }
+                    episode.rows.push(key);
+                }
+                Err(problem) => {
+                    let name = short(said.root, path);
+                    let first = || format!("row {at} of {name} (frame {}): {problem}", words(frames[row]));
+                    episode.unusable.get_or_insert_with(|| (0, first())).0 += 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(number: Option<i64>) -> String {
+    number.map_or("unknown".to_owned(), |number| number.to_string())
+}
