@@ -166,7 +166,7 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
             let action = if sent { action } else { none() };
             Step {
                 frame,
-                reward: rewards[t],
+                reward: Some(rewards[t]),
                 // Nothing measured the actuators: they were where they were told to be.
                 position_rad: led_here,
                 velocity_rad_s: robot::joint::zeros(width),

@@ -15,8 +15,8 @@ use crate::DatasetError;
 pub struct Step {
     /// What the camera saw at its start.
     pub frame: Frame,
-    /// Reward of the state that the frame shows.
-    pub reward: f32,
+    /// Reward of the state that the frame shows; `None` where nobody gave one.
+    pub reward: Option<f32>,
     /// Measured joint positions at its start.
     pub position_rad: JointVec,
     /// Measured joint velocities at its start.
@@ -72,18 +72,23 @@ pub enum LastReward {
     ToLastPicture,
 }
 
-/// Moves rewards, each of the action taken at its step, to the pictures that the actions led to. Whether one was left over.
+/// Moves rewards, each of the action taken at its step, to the pictures that the actions led to: the first picture has none.
+/// Whether one other than 0 was left over.
 pub(crate) fn rewards_to_next(steps: &mut [Step], last: LastReward) -> bool {
-    let mut before = 0.0;
+    let mut before = None;
     for step in &mut *steps {
         before = std::mem::replace(&mut step.reward, before);
     }
     if last == LastReward::ToLastPicture
         && let Some(step) = steps.last_mut()
     {
-        step.reward += before;
+        // It adds to none, too.
+        step.reward = match (step.reward, before) {
+            (Some(reward), Some(before)) => Some(reward + before),
+            (reward, before) => reward.or(before),
+        };
     }
-    before != 0.0
+    before.is_some_and(|reward| reward != 0.0)
 }
 
 impl Imported {

@@ -51,7 +51,7 @@ fn write_log(
             edge_ns: u64::from(number) * 100_000_000,
             capture: CaptureRow {
                 fresh: true,
-                reward: number as f32 / 7.0,
+                reward: Some(number as f32 / 7.0),
                 arm: ArmState::Active,
                 position_rad: joints(),
                 velocity_rad_s: joints(),
@@ -150,6 +150,46 @@ fn an_export_comes_back_bit_for_bit() {
 }
 
 #[test]
+fn rewards_that_nobody_gave_come_back_as_none_and_without_any_there_is_no_column() {
+    let some = |tick: &mut TickRecord| {
+        if tick.tick.is_multiple_of(3) {
+            tick.capture.reward = None;
+        }
+    };
+    let none = |tick: &mut TickRecord| tick.capture.reward = None;
+    for (name, spoil, column) in [
+        ("some", &some as &dyn Fn(&mut TickRecord), true),
+        ("none", &none, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let [runs, set, back, theirs] = ["runs", "set", "back", "theirs"].map(|name| dir.path().join(name));
+        write_log(&runs, 0, 12, &info(0), spoil);
+        lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+        for (file, feature) in [("info", "next.reward"), ("stats", "armillary.reward")] {
+            let text = fs::read_to_string(set.join(format!("meta/{file}.json"))).unwrap();
+            assert_eq!(text.contains(feature), column, "{name}: {text}");
+            assert!(
+                !text.contains("null,\n    \"max\""),
+                "{name}: statistics are numbers"
+            );
+        }
+        import(&set, &back).unwrap();
+        assert_eq!(training(&back), training(&runs), "{name}");
+        if !column {
+            // As anybody's, who gave no `next.reward`.
+            fs::remove_file(set.join("meta/armillary.json")).unwrap();
+            import(&set, &theirs).unwrap();
+            let found = training(&theirs).remove(0);
+            assert_eq!(found.rewards, [None; 12]);
+            // With a log that has rewards the columns would be needed.
+            write_log(&runs, 1, 12, &info(1), &|_| {});
+            let refused = lerobot::export(&runs, &dir.path().join("both"), &mut |_, _| {});
+            assert!(refused.unwrap_err().to_string().contains("reward"));
+        }
+    }
+}
+
+#[test]
 fn a_robot_of_one_joint_comes_back_too() {
     let dir = tempfile::tempdir().unwrap();
     let [runs, set, back] = ["runs", "set", "back"].map(|name| dir.path().join(name));
@@ -201,9 +241,12 @@ fn data_of_others_trains_on_goals_within_their_range() {
         let expected = (goals[t - 1] - low) / (high - low) * 2.0 - 1.0;
         assert!((found.actions[2 * t + 1] - expected).abs() < 1e-5, "{t}");
         // The reward of a step belongs to the frame that it led to.
-        assert_eq!(found.rewards[t], t as f32 / 7.0);
+        assert_eq!(found.rewards[t], Some(t as f32 / 7.0));
     }
-    assert_eq!(found.rewards[0], 0.0);
+    assert_eq!(
+        found.rewards[0], None,
+        "what led to the first frame is not in the data"
+    );
 }
 
 #[test]
@@ -334,14 +377,14 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
         .map(|index| (index / FRAME_BYTES * 40 + index % 7) as u8)
         .collect();
     let actions = vec![0.0, 0.0, 0.1, -0.2, 0.3, -3.0, 0.5, 0.25];
-    let rewards = vec![0.0, 1.0, 2.0, 3.0];
+    let rewards = [0.0, 1.0, 2.0, 3.0];
     let path = dir.path().join("episode.npz");
     npy(
         &path,
         &[
             ("image", vec![4, 64, 64, 3], Array::Bytes(pixels.clone())),
             ("action", vec![4, 2], Array::Floats(actions)),
-            ("reward", vec![4], Array::Floats(rewards.clone())),
+            ("reward", vec![4], Array::Floats(rewards.to_vec())),
         ],
     );
     let out = dir.path().join("runs");
@@ -354,7 +397,7 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
     assert_eq!((imported.steps, imported.clipped), (4, 1));
     let found = training(&out);
     assert_eq!(found[0].actions, [0.0, 0.0, 0.1, -0.2, 0.3, -1.0, 0.5, 0.25]);
-    assert_eq!(found[0].rewards, rewards);
+    assert_eq!(found[0].rewards, rewards.map(Some));
     assert_eq!(found[0].frames, pixels);
 
     for (name, shape, array, words) in [
@@ -422,7 +465,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::Before,
             LastReward::Drop,
             [0.5, -0.25, 0.125],
-            [1.0, 2.0, 4.0],
+            [Some(1.0), Some(2.0), Some(4.0)],
             0,
         ),
         (
@@ -430,7 +473,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::After,
             LastReward::Drop,
             [0.0, 0.5, -0.25],
-            [0.0, 1.0, 2.0],
+            [None, Some(1.0), Some(2.0)],
             1,
         ),
         (
@@ -438,7 +481,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::After,
             LastReward::ToLastPicture,
             [0.0, 0.5, -0.25],
-            [0.0, 1.0, 6.0],
+            [None, Some(1.0), Some(6.0)],
             1,
         ),
         (
@@ -446,7 +489,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::ActionAfter,
             LastReward::Drop,
             [0.0, 0.5, -0.25],
-            [1.0, 2.0, 4.0],
+            [Some(1.0), Some(2.0), Some(4.0)],
             0,
         ),
     ] {

@@ -278,7 +278,7 @@ impl Dataset {
         if self.own.is_some() {
             return Ok(Step {
                 frame,
-                reward: vector(layout::REWARD, 1)?[0],
+                reward: self.own_reward(rows, row)?,
                 position_rad: vector(layout::STATE, width)?,
                 velocity_rad_s: vector(layout::VELOCITY, width)?,
                 action: vector(layout::SENT_ACTION, width)?,
@@ -287,9 +287,9 @@ impl Dataset {
             });
         }
         let reward = if rows.has(layout::NEXT_REWARD) {
-            vector(layout::NEXT_REWARD, 1)?[0]
+            Some(vector(layout::NEXT_REWARD, 1)?[0])
         } else {
-            0.0
+            None
         };
         // What is not one number a joint (a whole scene, say) is no joint position.
         let measured = self.info.features.get(layout::STATE);
@@ -326,6 +326,18 @@ impl Dataset {
             set_point_rad: goal,
             sent: true,
         })
+    }
+
+    /// The reward of a row of an export of ours: NaN, or no such column, where nobody gave one.
+    fn own_reward(&self, rows: &Rows<'_>, row: usize) -> Result<Option<f32>, DatasetError> {
+        if !rows.has(layout::REWARD) {
+            return Ok(None);
+        }
+        let given = rows.vector(layout::REWARD, row)?;
+        if given.first().is_some_and(|value| value.is_nan()) {
+            return Ok(None);
+        }
+        Ok(self.vector(rows, row, layout::REWARD, 1)?.first().copied())
     }
 
     /// A vector of `width` finite numbers.
