@@ -67,8 +67,8 @@ impl Plant for Motor {
         Ok(())
     }
 
-    fn reward(&self) -> f32 {
-        0.0
+    fn reward(&self) -> Option<f32> {
+        Some(0.0)
     }
 }
 

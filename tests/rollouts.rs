@@ -241,7 +241,7 @@ fn the_shipped_model_knows_the_reward_of_what_it_sees() {
     let log = episode::read_episode(&log).expect("log");
     let rows = || log.ticks.iter().skip(5);
     let error = rows()
-        .map(|r| (r.filter.reward_predicted - r.capture.reward).abs())
+        .map(|r| (r.filter.reward_predicted - r.capture.reward.expect("simulators give one")).abs())
         .sum::<f32>()
         / 55.0;
     assert!(error < 0.15, "mean absolute reward error {error}");

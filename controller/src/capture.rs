@@ -29,7 +29,7 @@ pub struct Captured {
     /// When it was captured, on the control loop's clock.
     pub captured_ns: u64,
     /// Reward of the state it shows, where the source knows one.
-    pub reward: f32,
+    pub reward: Option<f32>,
     /// Measured joints.
     pub joints: JointState,
     /// What the arm says of itself, new with every tick.
@@ -99,7 +99,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
                         Ok(Some(stamp)) => {
                             slot.frame_seq = stamp.seq;
                             slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
-                            slot.reward = stamp.reward.unwrap_or(0.0);
+                            slot.reward = stamp.reward;
                             super::encode::embed(encoder.as_mut(), &mut slot, &clock);
                             let replaced = its.offered.put(slot);
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_default();

@@ -219,7 +219,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
     let planning_ns = (period_ns as f64 * f64::from(config.planner.deadline_fraction)) as u64;
     let mut outcome = Outcome {
-        total_reward: 0.0,
+        total_reward: None,
         ticks: 0,
         deadline_misses: 0,
         host_stalls: 0,
@@ -242,13 +242,15 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
     let origin_ns = clock.now_ns() + period_ns;
     let mut tick = 0;
     let mut record_ns = 0;
-    let mut reward = 0.0;
+    let mut reward = None;
     loop {
         clock.sleep_until_ns(origin_ns + u64::from(tick) * period_ns);
         // Edges that passed meanwhile are skipped, not made up for: the arm held. Their states were as good as the last.
         let passed = (clock.now_ns().saturating_sub(origin_ns) / period_ns) as u32;
         let skipped = passed.min(ticks).saturating_sub(tick);
-        outcome.total_reward += reward * skipped as f32;
+        if skipped > 0 {
+            outcome.earn(reward.map(|reward: f32| reward * skipped as f32));
+        }
         tick += skipped;
         let edge_ns = origin_ns + u64::from(tick) * period_ns;
         if signals.e_stop.load(Ordering::SeqCst) {
@@ -288,7 +290,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         }
         reward = row.capture.reward;
         if tick > 0 {
-            outcome.total_reward += reward;
+            outcome.earn(reward);
         }
         outcome.ticks = tick;
         if last || stop.is_some() {

@@ -51,8 +51,8 @@ pub enum EpisodeRunError {
 /// What came of an episode.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Sum of rewards of the states its actions led to.
-    pub total_reward: f32,
+    /// Sum of rewards of the states its actions led to, those that have none left out; `None` if none has one.
+    pub total_reward: Option<f32>,
     /// Control periods.
     pub ticks: u32,
     /// Periods whose decision came too late.
@@ -63,6 +63,21 @@ pub struct Outcome {
     pub stopped: Option<Reason>,
     /// Its log.
     pub log: PathBuf,
+}
+
+impl Outcome {
+    /// Adds the reward of a state, if there is one.
+    pub(crate) fn earn(&mut self, reward: Option<f32>) {
+        if let Some(reward) = reward {
+            *self.total_reward.get_or_insert(0.0) += reward;
+        }
+    }
+
+    /// The return as a person reads it, with two digits; `none` where no reward was given.
+    pub fn return_text(&self) -> String {
+        self.total_reward
+            .map_or_else(|| "none".to_owned(), |total| format!("{total:.2}"))
+    }
 }
 
 /// Who and what an episode is of.
@@ -136,7 +151,7 @@ pub fn run(
     let mut recorder = Recorder::start(EpisodeWriter::create(labels.log, info, labels.attachments)?)?;
     let period_ns = (f64::from(info.period_s) * 1e9) as u64;
     let mut outcome = Outcome {
-        total_reward: 0.0,
+        total_reward: None,
         ticks: 0,
         deadline_misses: 0,
         host_stalls: 0,
@@ -180,7 +195,7 @@ pub fn run(
         row.record.lateness_ns = 0;
         recorder.push(&row, Some(controller.frame()), edge_ns, true);
         if tick > 0 {
-            outcome.total_reward += observation.reward;
+            outcome.earn(observation.reward);
             outcome.ticks = tick;
         }
         outcome.stopped = stop;

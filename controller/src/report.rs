@@ -1,5 +1,7 @@
 //! The one-page report of a run: HTML with everything inline, so that it can be mailed as one file.
 
+mod rewards;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -41,7 +43,7 @@ pub fn write(
             crate::picture::AHEAD
         );
     }
-    rewards(&mut page, logs);
+    rewards::chart(&mut page, logs);
     latency(&mut page, logs);
     plans(&mut page, logs);
     faults(&mut page, logs);
@@ -57,43 +59,6 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-}
-
-/// Reward against time, a line an episode.
-fn rewards(page: &mut String, logs: &[Episode]) {
-    page.push_str("<h2>Reward by control period</h2>");
-    let (width, height) = (900.0, 220.0);
-    let _ = write!(
-        page,
-        "<svg viewBox=\"-30 -8 {} {}\">",
-        width + 40.0,
-        height + 30.0
-    );
-    for mark in [0.0, 0.5, 1.0] {
-        let y = height * (1.0 - mark);
-        let _ = write!(
-            page,
-            "<line x1=0 x2={width} y1={y} y2={y} stroke=#ddd /><text x=-26 y={} fill=#666>{mark}</text>",
-            y + 4.0
-        );
-    }
-    for (index, log) in logs.iter().enumerate() {
-        let last = log.ticks.last().map_or(1, |row| row.tick).max(1) as f32;
-        let hue = index * 360 / logs.len().max(1);
-        let _ = write!(
-            page,
-            "<polyline fill=none stroke=\"hsl({hue} 60% 45%)\" stroke-width=1.2 points=\""
-        );
-        for row in &log.ticks {
-            let (x, y) = (
-                row.tick as f32 / last * width,
-                height * (1.0 - row.capture.reward),
-            );
-            let _ = write!(page, "{x:.1},{y:.1} ");
-        }
-        page.push_str("\"/>");
-    }
-    page.push_str("</svg>");
 }
 
 /// Quantiles and a histogram a stage, on a logarithmic axis.
@@ -156,6 +121,15 @@ fn histogram(sorted_ns: &[u64]) -> String {
     svg + "</svg>"
 }
 
+/// Mean distance of the predicted reward from the one that came, over the ticks that have one.
+fn reward_error(rows: &[&episode::TickRecord]) -> f32 {
+    let errors: Vec<f32> = rows
+        .iter()
+        .filter_map(|row| Some((row.filter.reward_predicted - row.capture.reward?).abs()))
+        .collect();
+    errors.iter().sum::<f32>() / errors.len() as f32
+}
+
 fn plans(page: &mut String, logs: &[Episode]) {
     let rows: Vec<_> = logs
         .iter()
@@ -183,10 +157,7 @@ fn plans(page: &mut String, logs: &[Episode]) {
             mean(&|row| row.plan.elite_std),
         ),
         ("innovation, mean (nats)", mean(&|row| row.filter.kl_nats)),
-        (
-            "reward prediction error, mean absolute",
-            mean(&|row| (row.filter.reward_predicted - row.capture.reward).abs()),
-        ),
+        ("reward prediction error, mean absolute", reward_error(&rows)),
     ] {
         let _ = write!(page, "<tr><th>{name}<td>{value:.3}");
     }

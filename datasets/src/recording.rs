@@ -136,7 +136,7 @@ impl Step {
                 frame_seq: u64::from(tick),
                 frame_hash: self.frame.hash(),
                 fresh: true,
-                reward: self.reward.unwrap_or(0.0),
+                reward: self.reward,
                 arm: ArmState::Active,
                 position_rad: self.position_rad.clone(),
                 velocity_rad_s: self.velocity_rad_s.clone(),

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tick.capture.frame_seq = u64::from(number);
         tick.capture.frame_hash = frame.hash();
         tick.capture.fresh = true;
-        tick.capture.reward = angle.sin().abs();
+        tick.capture.reward = Some(angle.sin().abs());
         tick.capture.velocity_rad_s = [angle.cos(), -angle.sin()].into_iter().collect();
         tick.capture.position_rad = position.clone();
         tick.actuate.set_point_rad = position.clone();

@@ -35,7 +35,7 @@ pub struct EpisodeInfo {
     /// Joints in the order of every joint vector in the log.
     pub joint_names: Vec<String>,
     /// Where the reward came from: `simulator`; `camera`, beside each picture of a live camera; of imported data the name of the
-    /// field, or `none`.
+    /// field, or `none`: then no tick has a reward, whatever number earlier versions wrote in its place.
     pub reward_source: String,
     /// SHA-256 of the robot file, in hexadecimal.
     pub config_sha256: String,
@@ -71,6 +71,9 @@ impl Default for EpisodeInfo {
         }
     }
 }
+
+/// What [`EpisodeInfo::reward_source`] says of data without rewards.
+pub const NO_REWARD: &str = "none";
 
 impl EpisodeInfo {
     /// As the string map of an MCAP metadata record. Numbers are decimal, the joint names a JSON list.

@@ -11,7 +11,7 @@
 //! Foxglove, Lichtblick and Rerun show them as they are; rows are JSON objects with a JSON Schema.
 //!
 //! JSON numbers are the shortest decimals that read back as the same `f32`. NaN and the infinities are the strings
-//! `"nan"`, `"inf"` and `"-inf"`, hashes are hexadecimal strings.
+//! `"nan"`, `"inf"` and `"-inf"`, hashes are hexadecimal strings. A reward that nobody gave is a field that is not there.
 //!
 //! **Invariant**: everything that a clock decides is in `/record`. The channels of the [`decision_stream`] hold no
 //! time, so that two lockstep runs can be compared byte by byte.
@@ -32,7 +32,7 @@ mod writer;
 
 pub use channel::Channel;
 pub use error::EpisodeError;
-pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
+pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD, NO_REWARD};
 pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
 pub use returns::Returns;
 pub use row::{

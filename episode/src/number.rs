@@ -30,13 +30,18 @@ impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // From the decimal itself: a deserializer that may meet a string hands numbers over as `f64`, and rounding that
         // again to `f32` is wrong for a few decimals, such as 7.038531e-26.
-        let text = <&RawValue>::deserialize(deserializer)?.get();
+        Self::read(<&RawValue>::deserialize(deserializer)?.get())
+    }
+}
+
+impl Exact {
+    fn read<E: Error>(text: &str) -> Result<Self, E> {
         match text {
             r#""nan""# => Ok(Self(f32::NAN)),
             r#""inf""# => Ok(Self(f32::INFINITY)),
             r#""-inf""# => Ok(Self(f32::NEG_INFINITY)),
             number => number.parse().map(Self).map_err(|_| {
-                D::Error::custom(format_args!(
+                E::custom(format_args!(
                     "{number} is no number, \"nan\", \"inf\" or \"-inf\""
                 ))
             }),
@@ -54,6 +59,23 @@ pub(crate) mod float {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
         Exact::deserialize(deserializer).map(|exact| exact.0)
+    }
+}
+
+/// `#[serde(with = "number::optional")]` for an `Option<f32>`; with `default` and `skip_serializing_if`, so that a number that
+/// nobody gave is a field that is not there. `null` is read, too.
+pub(crate) mod optional {
+    use super::{Deserialize, Deserializer, Exact, RawValue, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Exact).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+        match <&RawValue>::deserialize(deserializer)?.get() {
+            "null" => Ok(None),
+            number => Exact::read(number).map(|exact| Some(exact.0)),
+        }
     }
 }
 

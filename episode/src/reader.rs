@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::channel::Channel;
 use crate::error::EpisodeError;
-use crate::info::{EpisodeInfo, INFO_RECORD};
+use crate::info::{EpisodeInfo, INFO_RECORD, NO_REWARD};
 use crate::message::{self, BadMessage, RecordMessage};
 use crate::row::TickRecord;
 use crate::scan::{Found, Stop, scan};
@@ -87,7 +87,9 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
         }
         Ok(())
     })?;
-    let Gathering { ticks, frames, .. } = gathering;
+    let Gathering {
+        mut ticks, frames, ..
+    } = gathering;
     let Some(info) = info else {
         let problem = problem.unwrap_or_else(|| format!("it has no {INFO_RECORD} record"));
         return Err(EpisodeError::NotALog {
@@ -95,6 +97,12 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
             problem,
         });
     };
+    if info.reward_source == NO_REWARD {
+        // Earlier versions wrote 0 where data had no reward.
+        for tick in &mut ticks {
+            tick.capture.reward = None;
+        }
+    }
     let intact = damaged_at.unwrap_or(ticks.len());
     let before = intact.checked_sub(1).and_then(|last| ticks.get(last));
     let problem = problem.map(|problem| match (before, ticks.get(intact)) {

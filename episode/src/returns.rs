@@ -32,6 +32,12 @@ pub struct Returns {
 }
 
 impl Returns {
+    /// Summarises returns; `None` if there are none, or if an episode has none since nobody gave it a reward.
+    pub fn of_given(each: impl IntoIterator<Item = Option<f32>>) -> Option<Self> {
+        let each: Vec<f32> = each.into_iter().collect::<Option<_>>()?;
+        (!each.is_empty()).then(|| Self::of(each))
+    }
+
     /// Summarises returns.
     pub fn of(each: Vec<f32>) -> Self {
         let n = each.len().max(1) as f32;

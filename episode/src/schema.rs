@@ -75,8 +75,12 @@ fn joints(description: &str) -> Value {
     json!({ "type": "array", "items": { "type": "number" }, "maxItems": robot::MAX_JOINTS, "description": description })
 }
 
+/// Fields that a message may lack.
+const OPTIONAL: [&str; 1] = ["reward"];
+
 fn object(description: &str, fields: Fields) -> Value {
-    let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let names = fields.iter().map(|(name, _)| *name);
+    let required: Vec<&str> = names.filter(|name| !OPTIONAL.contains(name)).collect();
     let properties: Map<String, Value> = fields
         .iter()
         .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
@@ -103,7 +107,10 @@ fn capture() -> Fields {
         ),
         (
             "reward",
-            field("number", "reward of the state that the frame shows"),
+            field(
+                "number",
+                "reward of the state that the frame shows; not there if nobody gave one",
+            ),
         ),
         (
             "arm",

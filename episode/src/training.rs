@@ -18,8 +18,8 @@ pub struct TrainingEpisode {
     pub frames: Vec<u8>,
     /// `length` rows of `action_dim` numbers in [-1, 1].
     pub actions: Vec<f32>,
-    /// Reward of the state that each frame shows.
-    pub rewards: Vec<f32>,
+    /// Reward of the state that each frame shows, a finite number; `None` where nobody gave one.
+    pub rewards: Vec<Option<f32>>,
     /// `length` rows of `2 action_dim` numbers, a position in radians and a velocity in radians a second for each joint in
     /// turn, as the arm had last reported them at the tick that used the frame; NaN where the log has none. Whoever trains on
     /// joints is to look.
@@ -34,7 +34,7 @@ impl Episode {
     /// Ranges of ticks that follow one another without a break, of two or more.
     ///
     /// A stretch ends where the next tick is missing from the log, has no fresh frame, has a reward or an action that is
-    /// not finite, or finds that the arm has stopped by itself or refused a command, and so has done something
+    /// not finite (a frame without a reward still shows what actions do, and ends none), or finds that the arm has stopped by itself or refused a command, and so has done something
     /// else than was sent; the next one starts at the next usable tick. Stretches of one frame have no transition and are
     /// left out, so that a clean episode gives one, and a hopeless one none.
     pub fn stretches(&self) -> Vec<Range<usize>> {
@@ -44,7 +44,7 @@ impl Episode {
             // An episode begins with the arm held; after the first command it must follow.
             let disobeyed = tick.tick > 0 && tick.capture.arm_disobeyed();
             let seen = tick.capture.fresh && self.frames.get(index).is_some_and(Option::is_some);
-            let usable = seen && tick.capture.reward.is_finite() && !disobeyed;
+            let usable = seen && tick.capture.reward.is_none_or(f32::is_finite) && !disobeyed;
             let follows = index.checked_sub(1).is_some_and(|before| {
                 let previous: &TickRecord = &self.ticks[before];
                 tick.tick.checked_sub(1) == Some(previous.tick)

@@ -187,8 +187,8 @@ impl<P: Plant> SimulatedArm<P> {
         self.plant.render(frame)
     }
 
-    /// The task's reward now.
-    pub fn reward(&self) -> f32 {
+    /// The task's reward now; `None` where nobody gives one.
+    pub fn reward(&self) -> Option<f32> {
         self.plant.reward()
     }
 

@@ -419,7 +419,7 @@ impl<P: Plant> SimulatorBridge<P> {
             seq: self.frame_seq,
             device_time_us: self.arm.now_us(),
             captured_monotonic_ns: monotonic_ns(),
-            reward: self.arm.reward(),
+            reward: FrameHeader::reward_field(self.arm.reward()),
             cause,
         };
         self.arm.render(&mut self.frame)?;

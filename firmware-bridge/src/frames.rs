@@ -22,7 +22,8 @@ mod reader;
 mod socket;
 
 pub use protocol::{
-    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, Refusal, Reply, Request, Welcome,
+    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, NO_REWARD_BITS, Refusal, Reply,
+    Request, Welcome,
 };
 pub(crate) use protocol::{monotonic_ns, write_header};
 pub(crate) use reader::{MessageReader, ReadError};

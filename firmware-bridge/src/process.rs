@@ -51,7 +51,7 @@ pub struct ProcessPlant {
     spec: Spec,
     conversation: Conversation,
     control: JointVec,
-    reward: f32,
+    reward: Option<f32>,
     ended: bool,
     outgoing: Vec<u8>,
 }
@@ -81,7 +81,7 @@ impl ProcessPlant {
             control: joint::zeros(spec.actuators.len()),
             spec,
             conversation,
-            reward: 0.0,
+            reward: None,
             ended: false,
             outgoing: Vec::new(),
         })
@@ -130,7 +130,7 @@ impl Plant for ProcessPlant {
         self.outgoing.push(b'R');
         self.outgoing.extend(seed.to_le_bytes());
         self.conversation.ask("resetting", &self.outgoing, &mut [])?;
-        (self.reward, self.ended) = (0.0, false);
+        (self.reward, self.ended) = (None, false);
         self.control = at_rest(&self.spec.actuators);
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Plant for ProcessPlant {
         let mut answer = [0; 5];
         self.conversation.ask("stepping", &self.outgoing, &mut answer)?;
         let [a, b, c, d, ended] = answer;
-        self.reward = f32::from_le_bytes([a, b, c, d]);
+        self.reward = Some(f32::from_le_bytes([a, b, c, d]));
         self.ended = ended != 0;
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Plant for ProcessPlant {
         Ok(())
     }
 
-    fn reward(&self) -> f32 {
+    fn reward(&self) -> Option<f32> {
         self.reward
     }
 

@@ -18,8 +18,8 @@ use crate::wire::{FirmwareState, StopReason, Telemetry};
 /// What a period led to, measured at its end: the instant of the frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// The task's reward.
-    pub reward: f32,
+    /// The task's reward; `None` where nobody gives one.
+    pub reward: Option<f32>,
     /// Measured joints, as the firmware reports them.
     pub joints: JointState,
     /// The set point the firmware ended at, after its own limits.
@@ -102,7 +102,7 @@ pub enum RigError {
 /// A command stays valid for this many periods: in lockstep no time passes on its way.
 const VALID_PERIODS: u32 = 2;
 
-fn observed(telemetry: Telemetry, reward: f32) -> Observation {
+fn observed(telemetry: Telemetry, reward: Option<f32>) -> Observation {
     Observation {
         reward,
         joints: JointState {

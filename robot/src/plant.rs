@@ -41,8 +41,9 @@ pub trait Plant: Send {
     /// [`PlantError`].
     fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError>;
 
-    /// The task's reward for the period that ended now.
-    fn reward(&self) -> f32;
+    /// The task's reward for the period that ended now. `None` where nobody gives one: a plant without a task, or an
+    /// environment that has been reset and not yet stepped.
+    fn reward(&self) -> Option<f32>;
 
     /// Whether the episode has ended by itself: nothing that comes after has to do with what is asked for.
     fn ended(&self) -> bool {
@@ -71,7 +72,7 @@ impl<P: Plant + ?Sized> Plant for Box<P> {
         (**self).render(frame)
     }
 
-    fn reward(&self) -> f32 {
+    fn reward(&self) -> Option<f32> {
         (**self).reward()
     }
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use robot::{Frame, Plant};
+use robot::Frame;
 use simulator::{Simulator, Task};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

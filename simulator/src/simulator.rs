@@ -129,6 +129,13 @@ impl Simulator {
         }
     }
 
+    /// The task's reward of the present state, in 0 to 1.
+    #[inline]
+    pub fn reward(&self) -> f32 {
+        let outside_m = (self.target_distance_m() - self.reached_m()).max(0.0);
+        1.0 - trig::tanh(outside_m / self.reward_scale_m())
+    }
+
     /// Starts a new episode: a start pose and a target drawn from `seed`.
     pub fn reset(&mut self, seed: u64) {
         self.target_m = match &mut self.arm {
@@ -186,8 +193,7 @@ impl Plant for Simulator {
     }
 
     #[inline]
-    fn reward(&self) -> f32 {
-        let outside_m = (self.target_distance_m() - self.reached_m()).max(0.0);
-        1.0 - trig::tanh(outside_m / self.reward_scale_m())
+    fn reward(&self) -> Option<f32> {
+        Some(Self::reward(self))
     }
 }

@@ -57,6 +57,8 @@ pub struct Audit {
     pub logs: usize,
     /// Control periods in them.
     pub ticks: usize,
+    /// Of them, those without a reward: training leaves them out of the reward's loss.
+    pub without_reward: usize,
     /// Share of the pictures' change that all lags together explain (R squared).
     pub explained: f64,
     /// Each lag with the share of that which no other lag explains.
@@ -82,6 +84,7 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
     let mut found = Audit {
         logs: paths.len(),
         ticks: 0,
+        without_reward: 0,
         explained: 0.0,
         alone: Vec::new(),
         alignment: Alignment::Unclear,
@@ -102,6 +105,11 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
             }
         };
         found.ticks += log.ticks.len();
+        found.without_reward += log
+            .ticks
+            .iter()
+            .filter(|tick| tick.capture.reward.is_none())
+            .count();
         let absolute = mode(&log) == ActionMode::Absolute;
         match problems(&log, absolute) {
             Ok(problems) => problems.into_iter().for_each(&mut note),
@@ -189,7 +197,8 @@ fn problems(log: &Episode, absolute: bool) -> Result<Vec<String>, EpisodeError> 
         log.ticks
             .iter()
             .filter(|tick| {
-                !tick.capture.reward.is_finite() || !joints_known(tick, log.info.joint_names.len())
+                tick.capture.reward.is_some_and(|reward| !reward.is_finite())
+                    || !joints_known(tick, log.info.joint_names.len())
             })
             .map(|t| t.tick)
             .collect(),

@@ -79,6 +79,7 @@ pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Res
         action: Tensor::rand([length, size, action], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
         joints: Tensor::randn([length, size, joints], (Kind::Float, Device::Cpu)),
         reward: Tensor::rand([length, size], (Kind::Float, Device::Cpu)),
+        rewarded: None,
     }
     .on(device);
     for _ in 0..updates {

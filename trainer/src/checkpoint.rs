@@ -330,7 +330,8 @@ fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.size().iter().map(|&n| n as usize).collect()
 }
 
-/// Saves a batch for a look: `frames` (u8), `action`, `joints` and `reward`, as they were trained on.
+/// Saves a batch for a look: `frames` (u8), `action`, `joints`, `reward` and, if some frames have none, `rewarded`, as they were
+/// trained on.
 ///
 /// # Errors
 /// [`CheckpointError::Io`].
@@ -347,7 +348,8 @@ pub fn save_batch(path: &Path, batch: &Batch) -> Result<(), CheckpointError> {
     let view = |kind, shape, data| {
         TensorView::new(kind, shape, data).map_err(|error| fail(std::io::Error::other(error.to_string())))
     };
-    let views = [
+    let rewarded = batch.rewarded.as_ref().map(|mask| (shape(mask), bytes(mask)));
+    let mut views = vec![
         (
             "frames",
             view(Dtype::U8, shape(&batch.frames), pixels.as_slice())?,
@@ -365,6 +367,9 @@ pub fn save_batch(path: &Path, batch: &Batch) -> Result<(), CheckpointError> {
             view(Dtype::F32, shape(&batch.reward), reward.as_slice())?,
         ),
     ];
+    if let Some((shape, mask)) = &rewarded {
+        views.push(("rewarded", view(Dtype::F32, shape.clone(), mask.as_slice())?));
+    }
     let data = safetensors::serialize(views, None)
         .map_err(|error| fail(std::io::Error::other(error.to_string())))?;
     std::fs::write(path, data).map_err(fail)

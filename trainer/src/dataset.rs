@@ -45,6 +45,7 @@ pub struct Dataset {
     length: usize,
     steps: usize,
     logs: usize,
+    without_reward: usize,
     fingerprint: String,
 }
 
@@ -76,6 +77,7 @@ impl Dataset {
             length: preset.optimiser.length as usize,
             steps: 0,
             logs: 0,
+            without_reward: 0,
             fingerprint: String::new(),
         };
         let mut hasher = Sha256::new();
@@ -124,6 +126,8 @@ impl Dataset {
         let (mut planned, mut random, mut steps) = (Pool::default(), Pool::default(), 0);
         let mut moments = Moments::default();
         let mut rewards = (f32::INFINITY, f32::NEG_INFINITY);
+        // Frames that are trained on, and those of them that have no reward.
+        let (mut used, mut without) = (0, 0);
         let mut measured = false;
         // Stretches too short for a chunk, and their frames.
         let mut short = (0, 0);
@@ -146,15 +150,18 @@ impl Dataset {
                 hasher.update(name.file_name().unwrap_or_default().as_encoded_bytes());
                 hasher.update((frames as u64).to_le_bytes());
                 for reward in &stretch.rewards {
-                    hasher.update(reward.to_le_bytes());
+                    // No reward that was given is NaN.
+                    hasher.update(reward.unwrap_or(f32::NAN).to_le_bytes());
                 }
                 if frames < self.length {
                     short = (short.0 + 1, short.1 + frames);
                     continue;
                 }
-                for reward in &stretch.rewards {
+                for reward in stretch.rewards.iter().flatten() {
                     rewards = (rewards.0.min(*reward), rewards.1.max(*reward));
                 }
+                used += frames;
+                without += stretch.rewards.iter().filter(|reward| reward.is_none()).count();
                 if self.joints && width > 0 {
                     logs::all_finite(path, "joints", &stretch.joints, 2 * width)?;
                     moments.add(&stretch.joints, width);
@@ -176,6 +183,17 @@ impl Dataset {
                 short.0,
                 short.1,
                 self.length
+            );
+        }
+        if without > 0 && without == used {
+            log::warn!(
+                "{}: no frame has a reward: a model of them can be looked at, but it gives a planner nothing to choose by",
+                dir.display()
+            );
+        } else if without > 0 {
+            log::warn!(
+                "{}: {without} of {used} frames have no reward: they teach pictures and motion, and are left out of the reward's loss",
+                dir.display()
             );
         }
         if rewards.0 == rewards.1 {
@@ -200,6 +218,7 @@ impl Dataset {
             joint_scales: moments.scales(),
         };
         self.steps += steps;
+        self.without_reward += without;
         self.logs += paths.len();
         Ok(Task {
             name,
@@ -237,6 +256,11 @@ impl Dataset {
         self.logs
     }
 
+    /// Frames trained on that have no reward, and are left out of its loss.
+    pub fn without_reward(&self) -> usize {
+        self.without_reward
+    }
+
     /// Names the data: equal for equal logs.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -259,6 +283,8 @@ impl Dataset {
         let mut actions = Numbers::<f32>::new(&[length, batch, width]);
         let mut joints = Numbers::<f32>::new(&[length, batch, seen]);
         let mut rewards = Numbers::<f32>::new(&[length, batch]);
+        let mut rewarded = Numbers::<f32>::new(&[length, batch]);
+        let mut all_rewarded = true;
         let mut chunk = vec![0; length * FRAME_BYTES];
         for row in 0..batch {
             let task = match self.tasks.as_slice() {
@@ -289,7 +315,10 @@ impl Dataset {
                 let (at, from) = (t * batch + row, start + t);
                 actions.all()[at * width..at * width + own]
                     .copy_from_slice(&stretch.actions[from * own..(from + 1) * own]);
-                rewards.all()[at] = stretch.rewards[from];
+                let reward = stretch.rewards[from];
+                rewards.all()[at] = reward.unwrap_or(0.0);
+                rewarded.all()[at] = f32::from(u8::from(reward.is_some()));
+                all_rewarded &= reward.is_some();
                 // None if the model does not see joints.
                 for (joint, scale) in task.name.joint_scales.iter().enumerate() {
                     let state = &stretch.joints[2 * (from * own + joint)..];
@@ -303,6 +332,7 @@ impl Dataset {
             action: actions.tensor,
             joints: joints.tensor,
             reward: rewards.tensor,
+            rewarded: (!all_rewarded).then_some(rewarded.tensor),
         })
     }
 }

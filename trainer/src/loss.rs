@@ -19,8 +19,10 @@ pub struct Batch {
     /// `[L, B, 2 A]`: position and velocity of each joint in turn, in standard deviations of the logs; `[L, B, 0]` if no
     /// model is to see them.
     pub joints: Tensor,
-    /// `[L, B]`.
+    /// `[L, B]`; 0 where nobody gave one.
     pub reward: Tensor,
+    /// `[L, B]`, 1 where there is a reward and 0 where there is none; `None` if all frames have one.
+    pub rewarded: Option<Tensor>,
 }
 
 impl Batch {
@@ -35,6 +37,7 @@ impl Batch {
             action: self.action.to_device(device),
             joints: self.joints.to_device(device),
             reward: self.reward.to_device(device),
+            rewarded: self.rewarded.map(|mask| mask.to_device(device)),
         }
     }
 }
@@ -48,7 +51,7 @@ pub struct Terms {
     pub image: Tensor,
     /// 0.5 x squared error of the joints' standardised state, summed over joints, mean over steps; 0 if they are not seen.
     pub joints: Tensor,
-    /// Mean squared reward error (unscaled).
+    /// Mean squared reward error (unscaled), over the frames that have a reward.
     pub reward: Tensor,
     /// KL of the posterior from the one-step prior, before free nats.
     pub kl: Tensor,
@@ -136,9 +139,11 @@ pub fn loss(model: &WorldModel, switches: &LossSwitches, batch: &Batch, noise: &
     } else {
         zero()
     };
-    let reward = (model.reward(&seen_by(Head::Reward, switches, &features)) - &batch.reward)
-        .square()
-        .mean(Kind::Float);
+    let reward = reward_error(
+        &model.reward(&seen_by(Head::Reward, switches, &features)),
+        &batch.reward,
+        batch.rewarded.as_ref(),
+    );
     let kl = filtered.posterior.kl(&filtered.prior);
     let mut total = &image * switches.image_scale
         + &joints_error * switches.joints_scale
@@ -234,6 +239,15 @@ fn image_error(
         &features.index_select(0, &chosen),
         &frames.index_select(0, &chosen),
     )
+}
+
+/// Squared error of `predicted` rewards, mean over those that were given; 0 if none was. `rewarded` is 1 where one was.
+fn reward_error(predicted: &Tensor, logged: &Tensor, rewarded: Option<&Tensor>) -> Tensor {
+    let squares = (predicted - logged).square();
+    match rewarded {
+        None => squares.mean(Kind::Float),
+        Some(rewarded) => (squares * rewarded).sum(Kind::Float) / rewarded.sum(Kind::Float).clamp_min(1.0),
+    }
 }
 
 /// 0.5 x squared error of the joints' state as `features` `[..., F]` have it from `joints` `[..., 2 A]`, summed over joints,

@@ -94,6 +94,7 @@ fn batch(length: i64, size: i64) -> Batch {
         action: Tensor::rand([length, size, 2], options) * 2.0 - 1.0,
         joints: Tensor::zeros([length, size, 0], options),
         reward: Tensor::rand([length, size], options),
+        rewarded: None,
     }
 }
 
@@ -172,6 +173,54 @@ fn the_loss_is_its_definition() {
                 "{name} with {free_nats} free nats: {found}, by hand {expected}"
             );
         }
+    }
+}
+
+/// Frames without a reward teach everything but the reward: its error is the mean over the others, and where none has one it
+/// is 0 and has no gradient.
+#[test]
+fn frames_without_a_reward_are_left_out_of_its_loss_alone() {
+    let _drawing = generator();
+    let preset = small();
+    let model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
+    let mut switches = preset.loss.clone();
+    (switches.overshooting_distance, switches.overshooting_starts) = (1, 0);
+    let terms = |rewards: &Tensor, rewarded: Option<Tensor>| {
+        let batch = Batch {
+            reward: rewards.shallow_clone(),
+            rewarded,
+            ..batch(5, 3)
+        };
+        tch::manual_seed(11);
+        loss(&model, &switches, &batch, &mut Noise::Generator).scalars()
+    };
+    let named = |terms: &[(&str, f64)], name: &str| terms.iter().find(|(n, _)| *n == name).expect("a term").1;
+    let logged = batch(5, 3).reward;
+    let every = terms(&logged, None);
+    let ones = logged.ones_like();
+    for (a, b) in terms(&logged, Some(ones.shallow_clone())).iter().zip(&every) {
+        assert!(
+            (a.1 - b.1).abs() <= 1e-5 * b.1.abs().max(1e-3),
+            "{a:?}, all given {b:?}"
+        );
+    }
+    // The first two times have one. What stands in the place of the others is not looked at.
+    let mask = ones.shallow_clone();
+    let _ = mask.narrow(0, 2, 3).fill_(0.0);
+    let some = terms(&(&logged * &mask), Some(mask.shallow_clone()));
+    let junk = terms(
+        &(&logged * &mask + (1.0 - &mask) * 77.0),
+        Some(mask.shallow_clone()),
+    );
+    assert_eq!(some, junk);
+    let none = terms(&logged, Some(mask.zeros_like()));
+    for name in ["image", "kl", "overshooting_kl"] {
+        assert_eq!(named(&some, name), named(&every, name), "{name}");
+        assert_eq!(named(&none, name), named(&every, name), "{name}");
+    }
+    for name in ["reward_mse", "open_loop_reward_mse"] {
+        assert_ne!(named(&some, name), named(&every, name), "{name}");
+        assert_eq!(named(&none, name), 0.0, "{name}");
     }
 }
 

@@ -51,6 +51,7 @@ impl Reference {
                 joints.narrow(-1, 0, 0)
             },
             reward: self.get("reward").shallow_clone(),
+            rewarded: None,
         }
     }
 

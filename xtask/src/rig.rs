@@ -56,7 +56,7 @@ fn beside(root: &Path, out: &Path, task: &str) -> anyhow::Result<()> {
         .filter(|tick| tick.actuate.sent)
         .map(|tick| tick.actuate.action.as_slice())
         .collect();
-    let rewards: Vec<f32> = log.ticks.iter().map(|tick| tick.capture.reward).collect();
+    let rewards: Vec<Option<f32>> = log.ticks.iter().map(|tick| tick.capture.reward).collect();
     let seed = log.info.episode_seed;
     let text = serde_json::json!({ "seed": seed, "actions": actions, "rewards": rewards }).to_string();
     fs::write(out.join("episode.json"), text)?;
@@ -133,8 +133,9 @@ fn own(root: &Path, out: &Path, armillary: &dyn Fn(&[&str]) -> anyhow::Result<()
     let [first, second] =
         [&logs, &again].map(|dir| episode::read_episode(&Path::new(dir).join("episode-000000.mcap")));
     let (first, second) = (first?, second?);
-    let rewards =
-        |log: &episode::Episode| -> Vec<f32> { log.ticks.iter().map(|row| row.capture.reward).collect() };
+    let rewards = |log: &episode::Episode| -> Vec<Option<f32>> {
+        log.ticks.iter().map(|row| row.capture.reward).collect()
+    };
     if first.info.task != RIG || rewards(&first) != rewards(&second) || rewards(&first).len() != 11 {
         bail!("{logs} and {again}: should be the same {RIG}, whole");
     }

@@ -14,7 +14,7 @@ use world_model::Bundle;
 
 use super::log_path;
 use super::run::LiveArm;
-use super::scores::{Scores, budget_text, lockstep_returns};
+use super::scores::{Scores, budget_text, given, lockstep_returns};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -102,10 +102,10 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     for (index, &seed) in seeds.iter().enumerate() {
         let outcome = arm.episode(&session, seed, ticks, &log_path(&out, seed - EVALUATION_SEEDS))?;
         println!(
-            "  {:2}/{}: return {:5.1}, {} deadlines missed ({} by the machine){}",
+            "  {:2}/{}: return {:>6}, {} deadlines missed ({} by the machine){}",
             index + 1,
             seeds.len(),
-            outcome.total_reward,
+            outcome.return_text(),
             outcome.deadline_misses,
             outcome.host_stalls,
             outcome
@@ -121,18 +121,15 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     drop(bridge);
 
     println!("random actions and planning on the true simulator, same targets, in lockstep");
-    let agent: Vec<f32> = outcomes.iter().map(|outcome| outcome.total_reward).collect();
-    let scores = Scores::of(&arguments.robot, &session, agent, &seeds, ticks)?;
+    let agent = given(&outcomes)?;
+    let scores = Scores::of(&arguments.robot, &session, agent.clone(), &seeds, ticks)?;
     let logs: Vec<_> = outcomes
         .iter()
         .map(|outcome| episode::read_episode(&outcome.log))
         .collect::<Result<_, _>>()?;
     let bundle = session.bundle.as_ref().context("the demo runs a bundle")?;
     // The episode that went worst has the most to tell.
-    let worst = (0..logs.len()).min_by(|a, b| {
-        let return_of = |index: &usize| outcomes[*index].total_reward;
-        return_of(a).total_cmp(&return_of(b))
-    });
+    let worst = (0..logs.len()).min_by(|a, b| agent[*a].total_cmp(&agent[*b]));
     let pictures = match worst {
         Some(worst) => pictures(&session, bundle, &outcomes[worst].log, &logs[worst], &out)?,
         None => None,

@@ -13,7 +13,7 @@ use episode::{PlanSource, Returns};
 use serde::Serialize;
 
 use super::planner::PlannerOptions;
-use super::scores::{OracleBudget, oracle_returns};
+use super::scores::{OracleBudget, given, oracle_returns};
 use super::{PipelineName, RobotChoice, default_jobs, log_path};
 
 /// Arguments.
@@ -176,7 +176,7 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
                 let (iterations, late) = effort(&outcomes)?;
                 (report.iterations, report.late) = (Some(iterations), Some(late));
             }
-            outcomes.iter().map(|outcome| outcome.total_reward).collect()
+            given(&outcomes)?
         };
         let returns = Returns::of(returns);
         if !arguments.json {

@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         &|seed| log_path(&episodes.out, seed),
         &|outcome| {
             bar.inc(1);
-            bar.set_message(format!("return {:.1}", outcome.total_reward));
+            bar.set_message(format!("return {}", outcome.return_text()));
         },
     )?;
     bar.finish_and_clear();
@@ -77,10 +77,7 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         .iter()
         .filter(|outcome| outcome.stopped.is_some())
         .count();
-    if !outcomes.is_empty() {
-        let returns = outcomes.iter().map(|outcome| outcome.total_reward).collect();
-        recording.returns = Some(Returns::of(returns));
-    }
+    recording.returns = Returns::of_given(outcomes.iter().map(|outcome| outcome.total_reward));
     if arguments.json {
         println!("{}", serde_json::to_string(&recording)?);
     } else {
@@ -100,7 +97,7 @@ struct Recording {
     periods: u64,
     /// Of the recorded ones, those that the guard stopped.
     stopped: usize,
-    /// Of the recorded ones.
+    /// Of the recorded ones; absent if one of them was given no reward.
     returns: Option<Returns>,
 }
 
@@ -121,10 +118,12 @@ impl std::fmt::Display for Recording {
             mean, interval_95, ..
         }) = returns
         {
-            write!(
-                f,
-                "; return {mean:.2} +- {interval_95:.2}, {stopped} stopped by the guard"
-            )?;
+            write!(f, "; return {mean:.2} +- {interval_95:.2}")?;
+        } else if *recorded > 0 {
+            f.write_str("; no return, since nobody gave a reward")?;
+        }
+        if *recorded > 0 {
+            write!(f, ", {stopped} stopped by the guard")?;
         }
         Ok(())
     }

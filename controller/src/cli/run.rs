@@ -241,8 +241,8 @@ fn drive(
         logs.push(log.clone());
         let outcome = arm.episode(session, seed, ticks, &log)?;
         println!(
-            "episode {seed}: return {:.2} in {} periods, {} deadlines missed ({} by the machine), log {}",
-            outcome.total_reward,
+            "episode {seed}: return {} in {} periods, {} deadlines missed ({} by the machine), log {}",
+            outcome.return_text(),
             outcome.ticks,
             outcome.deadline_misses,
             outcome.host_stalls,

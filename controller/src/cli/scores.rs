@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::ValueEnum;
 use controller::eval::score;
+use controller::lockstep::Outcome;
 use controller::oracle::TrueWorld;
 use controller::session::{PolicyChoice, Session};
 use controller::world::World;
@@ -135,7 +136,25 @@ pub(crate) fn lockstep_returns(session: &Session, seeds: &[u64], ticks: u32) -> 
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let log = |seed: u64| scratch.path().join(format!("{seed}.mcap"));
     let outcomes = session.run_simulated(seeds, ticks, default_jobs(), &log, &|_| {})?;
-    Ok(outcomes.iter().map(|outcome| outcome.total_reward).collect())
+    given(&outcomes)
+}
+
+/// The returns of `outcomes`.
+///
+/// # Errors
+/// If one was given no reward: it has no return to be compared.
+pub(crate) fn given(outcomes: &[Outcome]) -> anyhow::Result<Vec<f32>> {
+    outcomes
+        .iter()
+        .map(|outcome| {
+            outcome.total_reward.with_context(|| {
+                format!(
+                    "{}: nobody gave a reward in this episode, so that it has no return; use a task that gives one",
+                    outcome.log.display()
+                )
+            })
+        })
+        .collect()
 }
 
 /// The oracle's return on each seed, `jobs` episodes at a time.

@@ -67,6 +67,11 @@ pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Re
     set.finish(logs.len())
 }
 
+/// Whether somebody gave a reward in the log.
+fn has_reward(log: &Episode) -> bool {
+    log.ticks.iter().any(|tick| tick.capture.reward.is_some())
+}
+
 /// A data set in the making.
 struct Set {
     root: PathBuf,
@@ -79,13 +84,16 @@ struct Set {
     /// Length, data file and task of each episode.
     lengths: Vec<(u64, usize, usize)>,
     frames: u64,
+    /// Whether there are columns of rewards: whether the first log has one.
+    rewarded: bool,
     stats: [(&'static str, Stats); 8],
 }
 
 impl Set {
     fn begin(root: &Path, first: &Episode) -> Result<Self, DatasetError> {
         let joints = first.info.joint_names.len();
-        let schema = data_schema(joints);
+        let rewarded = has_reward(first);
+        let schema = data_schema(joints, rewarded);
         let robot = first.attachments.iter().find(|(name, _)| name == "robot.ron");
         Ok(Self {
             root: root.to_owned(),
@@ -97,6 +105,7 @@ impl Set {
             tasks: Vec::new(),
             lengths: Vec::new(),
             frames: 0,
+            rewarded,
             stats: [
                 (layout::STATE, Stats::new(joints)),
                 (layout::VELOCITY, Stats::new(joints)),
@@ -112,6 +121,14 @@ impl Set {
 
     fn check(&self, log: &Episode) -> Result<(), DatasetError> {
         let own = &self.own;
+        if !self.rewarded && has_reward(log) {
+            return Err(DatasetError::Mixed {
+                path: log.path.clone(),
+                field: "reward",
+                found: "given".to_owned(),
+                expected: "given to nobody".to_owned(),
+            });
+        }
         let fields = [
             ("robot", &log.info.robot, own.robot.clone()),
             ("period", &log.info.period_s.to_string(), own.period_s.to_string()),
@@ -169,7 +186,8 @@ impl Set {
                 task,
                 // LeRobot's reader checks that frames are a period apart.
                 timestamp_s: (tick.edge_ns - first_ns) as f64 * 1e-9,
-                next_reward: next.map_or(0.0, |next| next.capture.reward),
+                // The last frame has none after it; LeRobot's own data has 0 there.
+                next_reward: next.map_or(0.0, |next| next.capture.reward.unwrap_or(f32::NAN)),
                 done: index + 2 >= ticks.len(),
             };
             rows.push(&path, tick, frame, &place)?;
@@ -224,7 +242,8 @@ impl Set {
                 layout::VELOCITY => &tick.capture.velocity_rad_s,
                 layout::ACTION => &tick.actuate.set_point_rad,
                 layout::SENT_ACTION => &tick.actuate.action,
-                layout::REWARD => &[tick.capture.reward],
+                layout::REWARD => tick.capture.reward.as_slice(),
+                layout::NEXT_REWARD if place.next_reward.is_nan() => &[],
                 layout::NEXT_REWARD => &[place.next_reward],
                 layout::CAMERA => {
                     stats.add_picture(frame.rgb());
@@ -232,6 +251,9 @@ impl Set {
                 }
                 _ => &[place.timestamp_s as f32],
             };
+            if vector.is_empty() {
+                continue;
+            }
             stats.add(vector.iter().map(|&value| f64::from(value)));
         }
     }
@@ -244,11 +266,18 @@ impl Set {
             .map_err(|source| DatasetError::parquet(&last, source))?;
         write_tasks(&layout::tasks_path(root), &self.tasks)?;
         write_episodes(&layout::episodes_path(root), &self.lengths, &self.tasks)?;
-        let info = layout::info(&self.own, self.lengths.len(), self.frames, self.tasks.len());
+        let info = layout::info(
+            &self.own,
+            self.lengths.len(),
+            self.frames,
+            self.tasks.len(),
+            self.rewarded,
+        );
         layout::write_json(&layout::info_path(root), &info)?;
         let stats: Map<String, Value> = self
             .stats
             .iter()
+            .filter(|(name, _)| self.rewarded || ![layout::NEXT_REWARD, layout::REWARD].contains(name))
             .map(|(name, stats)| ((*name).to_owned(), stats.json(*name == layout::CAMERA)))
             .collect();
         layout::write_json(&root.join("meta/stats.json"), &stats)?;

@@ -149,8 +149,8 @@ impl Own {
     }
 }
 
-/// The features of an export, as `info.json` has them.
-pub(super) fn features(joints: &[String]) -> Map<String, Value> {
+/// The features of an export, as `info.json` has them; those of rewards only where a reward is given.
+pub(super) fn features(joints: &[String], rewarded: bool) -> Map<String, Value> {
     let count = joints.len();
     let side = robot::FRAME_SIDE;
     let vector = json!({"dtype": "float32", "shape": [count], "names": joints});
@@ -175,6 +175,7 @@ pub(super) fn features(joints: &[String]) -> Map<String, Value> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into_iter()
+    .filter(|(name, _)| rewarded || ![NEXT_REWARD, REWARD].contains(&name.as_str()))
     .collect()
 }
 
@@ -190,7 +191,7 @@ fn fps(period_s: f32) -> Value {
 }
 
 /// `info.json` of an export.
-pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize) -> Value {
+pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize, rewarded: bool) -> Value {
     json!({
         "codebase_version": VERSION,
         "robot_type": own.robot,
@@ -204,7 +205,7 @@ pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize) -> Val
         "splits": {"train": format!("0:{episodes}")},
         "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
         "video_path": null,
-        "features": features(&own.joint_names),
+        "features": features(&own.joint_names, rewarded),
     })
 }
 

@@ -372,18 +372,23 @@ fn hold(out: &Path, what: &str) -> BTreeMap<i64, usize> {
                     "{what}: the picture of {episode} {frame} is {seen:?}"
                 );
             }
-            let Some(before) = at.checked_sub(1).map(|before| &log.ticks[before]) else {
+            let before = at.checked_sub(1).map(|before| &log.ticks[before]);
+            let Some(before) = before.filter(|before| before.tick + 1 == tick.tick) else {
+                // What led to the first picture of a stretch is not known.
+                assert_eq!(tick.capture.reward, None, "{what}: {episode} {frame}");
                 continue;
             };
-            if before.tick + 1 == tick.tick {
-                let led_here = before.capture.position_rad[0];
-                assert_eq!(
-                    led_here,
-                    name(episode, frame - 1),
-                    "{what}: {episode} {frame} follows {led_here}"
-                );
-                assert_eq!(tick.capture.reward, reward(led_here), "{what}: {episode} {frame}");
-            }
+            let led_here = before.capture.position_rad[0];
+            assert_eq!(
+                led_here,
+                name(episode, frame - 1),
+                "{what}: {episode} {frame} follows {led_here}"
+            );
+            assert_eq!(
+                tick.capture.reward,
+                Some(reward(led_here)),
+                "{what}: {episode} {frame}"
+            );
         }
     }
     taken

@@ -49,14 +49,14 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
         .map(|index| (index / FRAME_BYTES * 40 + index % 7) as u8)
         .collect();
     let actions = vec![0.0, 0.0, 0.1, -0.2, 0.3, -3.0, 0.5, 0.25];
-    let rewards = vec![0.0, 1.0, 2.0, 3.0];
+    let rewards = [0.0, 1.0, 2.0, 3.0];
     let path = dir.path().join("episode.npz");
     npy(
         &path,
         &[
             ("image", vec![4, 64, 64, 3], Array::Bytes(pixels.clone())),
             ("action", vec![4, 2], Array::Floats(actions)),
-            ("reward", vec![4], Array::Floats(rewards.clone())),
+            ("reward", vec![4], Array::Floats(rewards.to_vec())),
         ],
     );
     let out = dir.path().join("runs");
@@ -77,7 +77,7 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
     assert_eq!((imported.steps, imported.clipped), (4, 1));
     let found = training(&out);
     assert_eq!(found[0].actions, [0.0, 0.0, 0.1, -0.2, 0.3, -1.0, 0.5, 0.25]);
-    assert_eq!(found[0].rewards, rewards);
+    assert_eq!(found[0].rewards, rewards.map(Some));
     assert_eq!(found[0].frames, pixels);
 
     for (name, shape, array, words) in [
@@ -145,7 +145,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::Before,
             LastReward::Drop,
             [0.5, -0.25, 0.125],
-            [1.0, 2.0, 4.0],
+            [Some(1.0), Some(2.0), Some(4.0)],
             0,
         ),
         (
@@ -153,7 +153,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::After,
             LastReward::Drop,
             [0.0, 0.5, -0.25],
-            [0.0, 1.0, 2.0],
+            [None, Some(1.0), Some(2.0)],
             1,
         ),
         (
@@ -161,7 +161,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::After,
             LastReward::ToLastPicture,
             [0.0, 0.5, -0.25],
-            [0.0, 1.0, 6.0],
+            [None, Some(1.0), Some(6.0)],
             1,
         ),
         (
@@ -169,7 +169,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             npz::Rows::ActionAfter,
             LastReward::Drop,
             [0.0, 0.5, -0.25],
-            [1.0, 2.0, 4.0],
+            [Some(1.0), Some(2.0), Some(4.0)],
             0,
         ),
     ] {

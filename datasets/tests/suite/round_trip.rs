@@ -49,7 +49,7 @@ fn write_log(
             edge_ns: u64::from(number) * 100_000_000,
             capture: CaptureRow {
                 fresh: true,
-                reward: number as f32 / 7.0,
+                reward: Some(number as f32 / 7.0),
                 arm: ArmState::Active,
                 position_rad: joints(),
                 velocity_rad_s: joints(),
@@ -146,6 +146,46 @@ fn an_export_comes_back_bit_for_bit() {
 }
 
 #[test]
+fn rewards_that_nobody_gave_come_back_as_none_and_without_any_there_is_no_column() {
+    let some = |tick: &mut TickRecord| {
+        if tick.tick.is_multiple_of(3) {
+            tick.capture.reward = None;
+        }
+    };
+    let none = |tick: &mut TickRecord| tick.capture.reward = None;
+    for (name, spoil, column) in [
+        ("some", &some as &dyn Fn(&mut TickRecord), true),
+        ("none", &none, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let [runs, set, back, theirs] = ["runs", "set", "back", "theirs"].map(|name| dir.path().join(name));
+        write_log(&runs, 0, 12, &info(0), spoil);
+        lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+        for (file, feature) in [("info", "next.reward"), ("stats", "armillary.reward")] {
+            let text = fs::read_to_string(set.join(format!("meta/{file}.json"))).unwrap();
+            assert_eq!(text.contains(feature), column, "{name}: {text}");
+            assert!(
+                !text.contains("null,\n    \"max\""),
+                "{name}: statistics are numbers"
+            );
+        }
+        import(&set, &back).unwrap();
+        assert_eq!(training(&back), training(&runs), "{name}");
+        if !column {
+            // As anybody's, who gave no `next.reward`.
+            fs::remove_file(set.join("meta/armillary.json")).unwrap();
+            import(&set, &theirs).unwrap();
+            let found = training(&theirs).remove(0);
+            assert_eq!(found.rewards, [None; 12]);
+            // With a log that has rewards the columns would be needed.
+            write_log(&runs, 1, 12, &info(1), &|_| {});
+            let refused = lerobot::export(&runs, &dir.path().join("both"), &mut |_, _| {});
+            assert!(refused.unwrap_err().to_string().contains("reward"));
+        }
+    }
+}
+
+#[test]
 fn a_robot_of_one_joint_comes_back_too() {
     let dir = tempfile::tempdir().unwrap();
     let [runs, set, back] = ["runs", "set", "back"].map(|name| dir.path().join(name));
@@ -197,9 +237,12 @@ fn data_of_others_trains_on_goals_within_their_range() {
         let expected = (goals[t - 1] - low) / (high - low) * 2.0 - 1.0;
         assert!((found.actions[2 * t + 1] - expected).abs() < 1e-5, "{t}");
         // The reward of a step belongs to the frame that it led to.
-        assert_eq!(found.rewards[t], t as f32 / 7.0);
+        assert_eq!(found.rewards[t], Some(t as f32 / 7.0));
     }
-    assert_eq!(found.rewards[0], 0.0);
+    assert_eq!(
+        found.rewards[0], None,
+        "what led to the first frame is not in the data"
+    );
 }
 
 #[test]

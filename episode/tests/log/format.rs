@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use episode::{
-    Channel, EpisodeError, EpisodeInfo, EpisodeWriter, FORMAT_VERSION, MAX_ATTACHMENT_BYTES, decision_stream,
-    list_runs, read_episode,
+    CaptureRow, Channel, EpisodeError, EpisodeInfo, EpisodeWriter, FORMAT_VERSION, MAX_ATTACHMENT_BYTES,
+    decision_stream, list_runs, read_episode,
 };
 use mcap::MessageStream;
 
@@ -92,6 +92,46 @@ fn hashes_are_hexadecimal_and_names_snake_case() {
     ] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
+}
+
+#[test]
+fn a_reward_that_nobody_gave_is_no_field_and_no_number() {
+    let written = |source: &str, reward: Option<f32>| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.mcap");
+        let info = EpisodeInfo {
+            reward_source: source.to_owned(),
+            ..info()
+        };
+        let mut writer = EpisodeWriter::create(&path, &info, &[]).unwrap();
+        let mut row = tick(0);
+        row.capture.reward = reward;
+        writer.write_tick(&row, None, 0).unwrap();
+        writer.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let state = MessageStream::new(&bytes)
+            .unwrap()
+            .map(Result::unwrap)
+            .find(|message| message.channel.topic == Channel::CaptureState.topic())
+            .unwrap();
+        let fields: serde_json::Value = serde_json::from_slice(&state.data).unwrap();
+        (
+            fields.get("reward").cloned(),
+            read_episode(&path).unwrap().ticks[0].capture.reward,
+        )
+    };
+    assert_eq!(written("camera", None), (None, None));
+    assert_eq!(written("camera", Some(0.0)), (Some(0.0.into()), Some(0.0)));
+    // Earlier versions wrote 0 where imported data had no reward.
+    assert_eq!(written("none", Some(0.0)), (Some(0.0.into()), None));
+    // Other programs may write null.
+    let mut fields = serde_json::to_value(tick(0).capture).unwrap();
+    fields["reward"] = serde_json::Value::Null;
+    let row: CaptureRow = serde_json::from_str(&fields.to_string()).unwrap();
+    assert_eq!(row.reward, None);
+    // A word is no number.
+    fields["reward"] = "much".into();
+    assert!(serde_json::from_str::<CaptureRow>(&fields.to_string()).is_err());
 }
 
 #[test]

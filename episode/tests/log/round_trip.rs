@@ -114,7 +114,7 @@ fn floats_at_the_edges_keep_their_bits() {
         .map(|(number, floats)| {
             let joints = JointVec::from_slice(floats).unwrap();
             let mut tick = tick(number);
-            tick.capture.reward = floats[0];
+            tick.capture.reward = Some(floats[0]);
             tick.filter.kl_nats = floats[floats.len() - 1];
             tick.plan.action = joints.clone();
             tick.actuate.action = joints.clone();

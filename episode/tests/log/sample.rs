@@ -49,7 +49,7 @@ pub(crate) fn tick(number: u32) -> TickRecord {
             frame_hash: u64::MAX - u64::from(number),
             fresh: true,
             age_ns: wide(5),
-            reward: number as f32 / 3.0,
+            reward: Some(number as f32 / 3.0),
             arm: ArmState::Active,
             arm_refused: number == 30,
             arm_set_point_rad: joints(),

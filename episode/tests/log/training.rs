@@ -86,7 +86,7 @@ fn a_frame_that_was_not_logged_splits() {
 fn numbers_that_are_not_finite_split() {
     let reward = |tick: &mut TickRecord| {
         if tick.tick == 3 {
-            tick.capture.reward = f32::NAN;
+            tick.capture.reward = Some(f32::NAN);
         }
     };
     check(&episode(7, reward), &[&[0, 1, 2], &[4, 5, 6]]);
@@ -96,6 +96,24 @@ fn numbers_that_are_not_finite_split() {
         }
     };
     check(&episode(7, action), &[&[0, 1, 2, 3], &[4, 5, 6]]);
+}
+
+#[test]
+fn a_frame_without_a_reward_ends_no_stretch() {
+    let mut given = episode(5, |_| {});
+    for (tick, reward) in given
+        .ticks
+        .iter_mut()
+        .zip([None, Some(1.0), None, Some(0.0), Some(-2.0)])
+    {
+        tick.capture.reward = reward;
+    }
+    let stretches = given.training().unwrap();
+    assert_eq!(stretches.len(), 1);
+    assert_eq!(
+        stretches[0].rewards,
+        [None, Some(1.0), None, Some(0.0), Some(-2.0)]
+    );
 }
 
 #[test]

@@ -58,10 +58,26 @@ pub struct FrameHeader {
     pub device_time_us: u64,
     /// The machine's CLOCK_MONOTONIC at capture, in nanoseconds. Both ends of a Unix socket share that clock.
     pub captured_monotonic_ns: u64,
-    /// The task's reward at capture.
+    /// The task's reward at capture; [`NO_REWARD_BITS`] where nobody gave one. Read it with [`FrameHeader::reward`].
     pub reward: f32,
     /// Why it was sent.
     pub cause: FrameCause,
+}
+
+/// The bits of the NaN that stands for a reward that nobody gave. A peer that does not know it takes it for a reward that is no
+/// number, and leaves the frame out of training. A plant that computes a NaN makes another one.
+pub const NO_REWARD_BITS: u32 = 0x7fc0_a4e5;
+
+impl FrameHeader {
+    /// The task's reward at capture; `None` where nobody gave one.
+    pub fn reward(&self) -> Option<f32> {
+        Some(self.reward).filter(|reward| reward.to_bits() != NO_REWARD_BITS)
+    }
+
+    /// `reward` as [`FrameHeader::reward`] reads it.
+    pub fn reward_field(reward: Option<f32>) -> f32 {
+        reward.unwrap_or(f32::from_bits(NO_REWARD_BITS))
+    }
 }
 
 /// Why a frame was sent.

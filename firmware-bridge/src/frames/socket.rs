@@ -88,8 +88,8 @@ pub enum FrameError {
 pub struct Delivered {
     /// Number and age.
     pub stamp: FrameStamp,
-    /// The task's reward at capture.
-    pub reward: f32,
+    /// The task's reward at capture; `None` where nobody gave one.
+    pub reward: Option<f32>,
     /// Device clock at capture, in microseconds.
     pub device_time_us: u64,
 }
@@ -244,7 +244,7 @@ impl FrameSocket {
         self.handed_over = Some(header.seq);
         Ok(Delivered {
             stamp: stamp(&header),
-            reward: header.reward,
+            reward: header.reward(),
             device_time_us: header.device_time_us,
         })
     }
@@ -350,6 +350,6 @@ fn stamp(header: &FrameHeader) -> FrameStamp {
     FrameStamp {
         seq: header.seq,
         age_ns: monotonic_ns().saturating_sub(header.captured_monotonic_ns),
-        reward: Some(header.reward),
+        reward: header.reward(),
     }
 }

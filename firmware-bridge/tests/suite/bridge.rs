@@ -30,9 +30,13 @@ struct Served {
 
 impl Served {
     fn new(mode: BridgeMode) -> Self {
+        Self::with(mode, TestPlant::default())
+    }
+
+    fn with(mode: BridgeMode, plant: TestPlant) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let bridge = SimulatorBridge::new(TestPlant::default(), options(&folder, mode)).unwrap();
+        let bridge = SimulatorBridge::new(plant, options(&folder, mode)).unwrap();
         let flag = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("bridge".to_owned())
@@ -118,6 +122,19 @@ fn next_frame(frames: &mut FrameSocket, frame: &mut Frame) -> u64 {
         }
         assert!(start.elapsed() < PATIENCE, "no frame");
         frames.wait_readable(Duration::from_millis(100)).unwrap();
+    }
+}
+
+#[test]
+fn a_reward_that_nobody_gave_crosses_the_socket_as_none() {
+    for (without_reward, given) in [(true, false), (false, true)] {
+        let mut plant = TestPlant::default();
+        plant.without_reward = without_reward;
+        let served = Served::with(BridgeMode::Lockstep, plant);
+        let (mut rig, mut frame) = (served.rig(), Frame::default());
+        let start = rig.reset(1, &mut frame).unwrap();
+        let moved = rig.step(&start.set_point_rad, &mut frame).unwrap();
+        assert_eq!((start.reward.is_some(), moved.reward.is_some()), (given, given));
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) const TICK_US: u64 = 20_000;
 pub(crate) struct TestPlant {
     joints: JointState,
     pub(crate) torque_on: bool,
+    /// Whether nobody gives it rewards.
+    pub(crate) without_reward: bool,
     steps: u64,
 }
 
@@ -26,6 +28,7 @@ impl Default for TestPlant {
         Self {
             joints,
             torque_on: false,
+            without_reward: false,
             steps: 0,
         }
     }
@@ -73,8 +76,8 @@ impl Plant for TestPlant {
         Ok(())
     }
 
-    fn reward(&self) -> f32 {
-        1.0 / (1.0 + self.joints.position_rad[0].abs())
+    fn reward(&self) -> Option<f32> {
+        (!self.without_reward).then(|| 1.0 / (1.0 + self.joints.position_rad[0].abs()))
     }
 }
 

@@ -50,7 +50,7 @@ fn its_joints_are_the_controls_it_was_given() {
     let mut frame = Frame::default();
     plant.render(&mut frame).unwrap();
     plant.step(&[0.75], true, 0.1).unwrap();
-    assert_eq!(plant.reward(), 1.0);
+    assert_eq!(plant.reward(), Some(1.0));
     assert_eq!(plant.joints().position_rad[..], [0.75]);
     let problem = plant.step(&[0.75], true, 0.05).unwrap_err().to_string();
     assert!(
@@ -81,7 +81,7 @@ fn an_end_in_the_middle_of_an_episode_is_an_error_of_the_rig() {
     for (control, ended) in [(1.5, false), (-1.0, true)] {
         let observation = rig.step(&[control], &mut frame).unwrap();
         assert_eq!(observation.ended, ended);
-        assert_eq!(observation.reward, 1.0);
+        assert_eq!(observation.reward, Some(1.0));
         // What firmware and wire made of it is what was asked for.
         assert_eq!(observation.set_point_rad[..], [control]);
         assert_eq!(observation.joints.position_rad[..], [control]);

@@ -28,6 +28,13 @@ pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let mut text = String::new();
     let _ = writeln!(text, "{} logs, {} control periods\n", found.logs, found.ticks);
+    if found.without_reward > 0 {
+        let _ = writeln!(
+            text,
+            "{} control periods have no reward: training leaves them out of the reward's loss\n",
+            found.without_reward
+        );
+    }
     let _ = writeln!(
         text,
         "the sizes of actions (of their changes, where they are goals) explain {:.3} of the pictures' change; what no \

@@ -22,7 +22,7 @@ use crate::checkpoint::RobotOfLogs;
 const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Logs after which the index is written while it is being built, so that little is lost if that is cut short; or a quarter of
 /// those there are, so that writing it does not become all that is done.
@@ -42,8 +42,8 @@ pub(super) struct Stretch {
     pub(super) actions: Vec<f32>,
     /// `[T][2 A]`; position and velocity of each joint in turn.
     pub(super) joints: Vec<f32>,
-    /// `[T]`.
-    pub(super) rewards: Vec<f32>,
+    /// `[T]`; `None` where nobody gave one.
+    pub(super) rewards: Vec<Option<f32>>,
 }
 
 /// What is known of a log.

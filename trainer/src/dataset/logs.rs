@@ -39,13 +39,15 @@ pub(super) fn same_robot(
     Ok(())
 }
 
-/// Whether rewards and actions of a stretch are numbers; joints are looked at if a model is to see them.
+/// Whether rewards that were given and actions of a stretch are numbers; joints are looked at if a model is to see them.
 pub(super) fn finite(path: &Path, stretch: &TrainingEpisode) -> Result<(), DatasetError> {
     let width = stretch.action_dim.max(1);
-    for (field, values, width) in [
-        ("reward", &stretch.rewards, 1),
-        ("action", &stretch.actions, width),
-    ] {
+    let given: Vec<f32> = stretch
+        .rewards
+        .iter()
+        .map(|reward| reward.unwrap_or(0.0))
+        .collect();
+    for (field, values, width) in [("reward", &given, 1), ("action", &stretch.actions, width)] {
         all_finite(path, field, values, width)?;
     }
     Ok(())

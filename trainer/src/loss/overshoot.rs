@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Batch, image_error, joints_error, seen_by};
+use super::{Batch, image_error, joints_error, reward_error, seen_by};
 use crate::model::{Filtered, Gaussian, Latent, WorldModel};
 use crate::noise::Noise;
 use crate::preset::{Head, LossSwitches};
@@ -85,9 +85,10 @@ pub(super) fn overshoot(
             h,
         };
         let features = model.features(&state);
-        let logged = pick(&batch.reward.unsqueeze(-1), d).squeeze_dim(-1);
+        let at = |numbers: &Tensor| pick(&numbers.unsqueeze(-1), d).squeeze_dim(-1);
         let predicted = model.reward(&seen_by(Head::Reward, switches, &features));
-        rewards.push((predicted - logged).square().mean(Kind::Float));
+        let rewarded = batch.rewarded.as_ref().map(at);
+        rewards.push(reward_error(&predicted, &at(&batch.reward), rewarded.as_ref()));
         if with_joints {
             joints.push(joints_error(model, switches, &features, &pick(&batch.joints, d)));
         }

@@ -2,34 +2,11 @@
 
 use std::path::Path;
 
-use episode::{Episode, EpisodeWriter, read_episode};
+use episode::Episode;
 use robot::config::made::{Actuator, Made};
 use trainer::audit::{Alignment, audit};
 
-use super::logs;
-
-/// Writes every log of `dir` again as `edit` leaves it.
-fn rewritten(dir: &Path, edit: impl Fn(&mut Episode)) -> tempfile::TempDir {
-    let out = tempfile::tempdir().expect("temporary folder");
-    for path in episode::list_runs(dir).expect("logs") {
-        let mut log = read_episode(&path).expect("whole");
-        edit(&mut log);
-        let path = out.path().join(path.file_name().expect("a name"));
-        let attachments: Vec<_> = log
-            .attachments
-            .iter()
-            .map(|(name, bytes)| (name.as_str(), "text/plain", bytes.as_slice()))
-            .collect();
-        let mut writer = EpisodeWriter::create(&path, &log.info, &attachments).expect("log");
-        for (row, frame) in log.ticks.iter().zip(&log.frames) {
-            writer
-                .write_tick(row, frame.as_ref(), u64::from(row.tick) * 100_000_000)
-                .expect("writes");
-        }
-        writer.finish().expect("finishes");
-    }
-    out
-}
+use super::{logs, rewritten};
 
 fn alignment(dir: &Path) -> Alignment {
     audit(dir, &|_, _| {}).expect("audits").alignment
@@ -140,7 +117,7 @@ fn gaps_frozen_pictures_and_cut_logs_are_named_with_their_tick() {
             "1 tick(s) without a fresh frame, the first at tick 7",
         ),
         (
-            &|log| log.ticks[9].capture.reward = f32::NAN,
+            &|log| log.ticks[9].capture.reward = Some(f32::NAN),
             "1 tick(s) with a reward or joint that is no number, the first at tick 9",
         ),
         (

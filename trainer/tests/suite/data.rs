@@ -123,7 +123,7 @@ fn frames_come_out_of_the_cache_as_they_are_in_the_logs() {
     for row in 0..40 {
         let reward = |t: i64| batch.reward.double_value(&[t, row]) as f32;
         let start = (0..=10)
-            .find(|start| (0..11).all(|t| log.rewards[start + t] == reward(t as i64)))
+            .find(|start| (0..11).all(|t| log.rewards[start + t] == Some(reward(t as i64))))
             .expect("a chunk of the log");
         starts.insert(start);
         for t in 0..11 {
@@ -205,6 +205,36 @@ fn a_cache_is_added_to_and_built_again_when_it_is_damaged() {
         problem.contains("frames.cache") && problem.contains("remove it"),
         "{problem}"
     );
+}
+
+#[test]
+fn frames_without_a_reward_are_in_batches_and_marked() {
+    let dir = logs(4, 30);
+    let optimiser = small().optimiser;
+    let whole = open(dir.path(), &optimiser).expect("opens");
+    assert_eq!(whole.without_reward(), 0);
+    let before = whole.batch(1, 1, &optimiser).expect("batch");
+    assert!(before.rewarded.is_none(), "all have one: the loss is what it was");
+
+    // Rewards are x / 64: what is left of the middle has none.
+    let kept = |reward: &f32| *reward > 0.5;
+    let partly = super::rewritten(dir.path(), |log| {
+        for tick in &mut log.ticks {
+            tick.capture.reward = tick.capture.reward.filter(kept);
+        }
+    });
+    let dataset = open(partly.path(), &optimiser).expect("opens");
+    let after = dataset.batch(1, 1, &optimiser).expect("batch");
+    assert!(after.frames.equal(&before.frames) && after.action.equal(&before.action));
+    let mask = after.rewarded.expect("some have none");
+    let expected = before.reward.gt(0.5).to_kind(tch::Kind::Float);
+    assert!(mask.equal(&expected));
+    assert!(after.reward.equal(&(&before.reward * &mask)));
+    assert!(dataset.without_reward() > 0);
+    assert_ne!(dataset.fingerprint(), whole.fingerprint());
+    let audited = trainer::audit::audit(partly.path(), &|_, _| {}).expect("audits");
+    assert_eq!(audited.without_reward, dataset.without_reward());
+    assert!(audited.findings.is_empty(), "{:?}", audited.findings);
 }
 
 #[test]
@@ -381,6 +411,7 @@ fn joints_come_in_their_standard_deviations() {
             let log = episode::read_episode(&path).expect("whole");
             log.training().expect("data").swap_remove(0).rewards
         })
+        .flatten()
         .collect();
     let mean = all.iter().sum::<f32>() / all.len() as f32;
     let variance = all.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / all.len() as f32;

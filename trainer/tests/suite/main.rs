@@ -9,7 +9,7 @@ mod run;
 
 use std::path::Path;
 
-use episode::{EpisodeInfo, EpisodeWriter, TickRecord};
+use episode::{Episode, EpisodeInfo, EpisodeWriter, TickRecord, read_episode};
 use robot::philox::Stream;
 use robot::{FRAME_SIDE, Frame};
 use trainer::preset::Preset;
@@ -56,7 +56,7 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
         row.capture.fresh = true;
         row.capture.frame_seq = u64::from(tick);
         row.capture.frame_hash = frame.hash();
-        row.capture.reward = position[0] / 64.0;
+        row.capture.reward = Some(position[0] / 64.0);
         let velocity = if info.task == "lost" { f32::NAN } else { 0.5 };
         let action = [stream.range(-1.0, 1.0), stream.range(-1.0, 1.0)];
         let joints = info.joint_names.len();
@@ -90,4 +90,27 @@ fn logs(count: u64, ticks: u32) -> tempfile::TempDir {
         write_log(dir.path(), seed, ticks, |_| {});
     }
     dir
+}
+
+/// Writes every log of `dir` again as `edit` leaves it.
+fn rewritten(dir: &Path, edit: impl Fn(&mut Episode)) -> tempfile::TempDir {
+    let out = tempfile::tempdir().expect("temporary folder");
+    for path in episode::list_runs(dir).expect("logs") {
+        let mut log = read_episode(&path).expect("whole");
+        edit(&mut log);
+        let path = out.path().join(path.file_name().expect("a name"));
+        let attachments: Vec<_> = log
+            .attachments
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), "text/plain", bytes.as_slice()))
+            .collect();
+        let mut writer = EpisodeWriter::create(&path, &log.info, &attachments).expect("log");
+        for (row, frame) in log.ticks.iter().zip(&log.frames) {
+            writer
+                .write_tick(row, frame.as_ref(), u64::from(row.tick) * 100_000_000)
+                .expect("writes");
+        }
+        writer.finish().expect("finishes");
+    }
+    out
 }

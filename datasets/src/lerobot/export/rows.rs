@@ -21,6 +21,7 @@ pub(super) struct Place {
     pub(super) index: u64,
     pub(super) task: usize,
     pub(super) timestamp_s: f64,
+    /// NaN where nobody gave one.
     pub(super) next_reward: f32,
     pub(super) done: bool,
 }
@@ -41,8 +42,9 @@ pub(super) fn picture_fields() -> Fields {
     ])
 }
 
-pub(super) fn data_schema(joints: usize) -> Arc<Schema> {
-    Arc::new(Schema::new(vec![
+/// The columns; those of rewards only where a reward is given.
+pub(super) fn data_schema(joints: usize, rewarded: bool) -> Arc<Schema> {
+    let mut fields = vec![
         vector_field(layout::STATE, joints),
         vector_field(layout::VELOCITY, joints),
         Field::new(layout::CAMERA, DataType::Struct(picture_fields()), false),
@@ -57,7 +59,10 @@ pub(super) fn data_schema(joints: usize) -> Arc<Schema> {
         Field::new(layout::EPISODE, DataType::Int64, false),
         Field::new("index", DataType::Int64, false),
         Field::new(layout::TASK, DataType::Int64, false),
-    ]))
+    ];
+    fields
+        .retain(|field| rewarded || ![layout::NEXT_REWARD, layout::REWARD].contains(&field.name().as_str()));
+    Arc::new(Schema::new(fields))
 }
 
 /// Rows of one episode.
@@ -106,7 +111,11 @@ impl DataRows {
         }
         self.pictures.append_value(picture::to_png(path, frame)?);
         self.paths.append_value(format!("frame-{:06}.png", place.frame));
-        let numbers = [place.next_reward, tick.capture.reward, place.timestamp_s as f32];
+        let numbers = [
+            place.next_reward,
+            tick.capture.reward.unwrap_or(f32::NAN),
+            place.timestamp_s as f32,
+        ];
         for (builder, value) in self.numbers.iter_mut().zip(numbers) {
             builder.append_value(value);
         }
@@ -149,7 +158,7 @@ impl DataRows {
             .map(|builder| Arc::new(builder.finish()) as ArrayRef);
         let pictures: [ArrayRef; 2] = [Arc::new(self.pictures.finish()), Arc::new(self.paths.finish())];
         let camera = Arc::new(StructArray::new(picture_fields(), pictures.to_vec(), None));
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             state,
             velocity,
             camera,
@@ -165,6 +174,11 @@ impl DataRows {
             index,
             task,
         ];
+        if schema.field_with_name(layout::REWARD).is_err() {
+            // In the order above: `armillary.reward`, then `next.reward`.
+            columns.remove(7);
+            columns.remove(4);
+        }
         RecordBatch::try_new(Arc::clone(schema), columns)
             .map_err(|error| DatasetError::parquet(path, error.into()))
     }
