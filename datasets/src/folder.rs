@@ -20,23 +20,42 @@ pub(crate) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(found)
 }
 
-/// The Parquet files of `dir`, which lie in folders of chunks.
+/// Parquet files of a data set, and others that lie beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) files: Vec<PathBuf>,
+    /// Files that are not named as LeRobot names them: copies, as a browser makes of a second download, and the like.
+    pub(crate) others: Vec<PathBuf>,
+}
+
+/// The Parquet files of `dir`: `chunk-NNN/file-NNN.parquet`.
 ///
 /// # Errors
 /// [`DatasetError::Empty`] if there is none.
-pub(crate) fn tables(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut files = Vec::new();
+pub(crate) fn tables(dir: &Path) -> Result<Tables, DatasetError> {
+    let mut tables = Tables::default();
     for chunk in sorted(dir)?.into_iter().filter(|path| path.is_dir()) {
         let of_parquet = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
-        files.extend(sorted(&chunk)?.into_iter().filter(of_parquet));
+        for file in sorted(&chunk)?.into_iter().filter(of_parquet) {
+            match is_numbered(&chunk, "chunk-") && is_numbered(&file, "file-") {
+                true => tables.files.push(file),
+                false => tables.others.push(file),
+            }
+        }
     }
-    if files.is_empty() {
+    if tables.files.is_empty() {
         return Err(DatasetError::Empty {
             path: dir.to_owned(),
-            what: "no .parquet file is here",
+            what: "no .parquet file is here (they are named chunk-000/file-000.parquet and so on)",
         });
     }
-    Ok(files)
+    Ok(tables)
+}
+
+fn is_numbered(path: &Path, prefix: &str) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let number = stem.and_then(|stem| stem.strip_prefix(prefix));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Opens a file to read it.

@@ -28,8 +28,9 @@ pub(crate) fn to_png(path: &Path, frame: &Frame) -> Result<Vec<u8>, DatasetError
 }
 
 /// The frame in an encoded picture (PNG or JPEG) of colours in 8 bits, and of one channel if it may be `grey`. One that has the
-/// model's size already is taken as it is. The error says what is wrong with the picture.
-pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<Frame, String> {
+/// model's size already is taken as it is. Also returns width and height as they were. The error says what is wrong with the
+/// picture.
+pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<(Frame, (u64, u64)), String> {
     let mut reader = ImageReader::new(std::io::Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
@@ -51,7 +52,8 @@ pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<Frame, String> {
     if picture.width() == 0 || picture.height() == 0 {
         return Err("the picture has no pixels".to_owned());
     }
-    Ok(square(&picture))
+    let size = (u64::from(picture.width()), u64::from(picture.height()));
+    Ok((square(&picture), size))
 }
 
 /// The middle square of `picture`, at the model's size.

@@ -28,6 +28,8 @@ pub struct Report {
     pub camera: String,
     /// Other cameras, and why they were passed over.
     pub cameras_passed_over: Vec<(String, String)>,
+    /// Where the positions of joints come from; empty for data of one layout.
+    pub positions: String,
     /// Joints that rest in all of the data, with what is left of their motion.
     pub joints_at_rest: Vec<String>,
     /// Joints whose range a few rows alone stretch, with those rows.
@@ -83,6 +85,9 @@ impl Report {
                 .iter()
                 .map(|camera| ("camera passed over", passed(camera))),
         );
+        if !self.positions.is_empty() {
+            lines.push(("joint positions", self.positions.clone()));
+        }
         let joints = [
             ("joint at rest", &self.joints_at_rest),
             ("range stretched", &self.joints_stretched),

@@ -26,17 +26,7 @@ const LFS: &[u8] = b"version https://git-lfs";
 
 /// Opens a file to read `columns` of it; `None` reads all. Columns that the file lacks are left out.
 pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, DatasetError> {
-    let file = folder::open(path)?;
-    let refuse = |source| match is_lfs_pointer(path) {
-        true => DatasetError::field(
-            path,
-            "whole file",
-            "is a Git LFS pointer and no Parquet: its contents were not fetched, or the copy was cut off",
-            "fetch it with `git lfs pull`, or with the `hf` program",
-        ),
-        false => DatasetError::parquet(path, source),
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refuse)?;
+    let builder = builder(path)?;
     let mask = match columns {
         None => ProjectionMask::all(),
         Some(columns) => {
@@ -49,7 +39,31 @@ pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecor
         .with_projection(mask)
         .with_batch_size(ROWS)
         .build()
-        .map_err(refuse)
+        .map_err(|source| DatasetError::parquet(path, source))
+}
+
+fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DatasetError> {
+    ParquetRecordBatchReaderBuilder::try_new(folder::open(path)?).map_err(|source| {
+        match is_lfs_pointer(path) {
+            true => DatasetError::field(
+                path,
+                "whole file",
+                "is a Git LFS pointer and no Parquet: its contents were not fetched, or the copy was cut off",
+                "fetch it with `git lfs pull`, or with the `hf` program",
+            ),
+            false => DatasetError::parquet(path, source),
+        }
+    })
+}
+
+/// The names of the columns of a file.
+pub(super) fn names(path: &Path) -> Result<Vec<String>, DatasetError> {
+    Ok(builder(path)?
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect())
 }
 
 fn is_lfs_pointer(path: &Path) -> bool {

@@ -4,3 +4,4 @@ mod damage;
 mod npz;
 mod round_trip;
 mod set;
+mod words;

@@ -14,6 +14,8 @@ pub(super) struct Choice {
     pub(super) grey: bool,
     /// Frames a second of its video, where the data set says so.
     pub(super) video_fps: Option<f64>,
+    /// Width and height of its pictures, where the data set says so.
+    pub(super) size: Option<(u64, u64)>,
     /// Other cameras, and why they were passed over.
     pub(super) passed_over: Vec<(String, String)>,
 }
@@ -79,7 +81,11 @@ pub(super) fn choose(path: &Path, info: &Info, asked: Option<&str>) -> Result<Ch
             return Err(refuse("has no camera".to_owned(), remedy));
         }
         None => {
-            let colour = cameras.iter().find(|(.., kind)| *kind == Kind::Colour);
+            // A depth map that is said to have three channels is taken last.
+            let colour = cameras
+                .iter()
+                .filter(|(.., kind)| *kind == Kind::Colour)
+                .min_by_key(|(name, ..)| name.to_lowercase().contains("depth"));
             let (name, feature, kind) = colour.ok_or_else(|| {
                 let remedy = "name a camera of one channel with --camera, or give a data set with colours";
                 refuse(listed("has no camera with colours"), remedy.to_owned())
@@ -96,6 +102,7 @@ pub(super) fn choose(path: &Path, info: &Info, asked: Option<&str>) -> Result<Ch
         name: name.clone(),
         is_video: feature.dtype == "video",
         grey: kind == Kind::Grey,
+        size: size_of(feature),
         video_fps: said(feature, "fps").and_then(|rate| rate.as_f64()),
         passed_over,
     })
@@ -126,6 +133,22 @@ fn kind(name: &str, feature: &Feature) -> Kind {
         Some(1) => Kind::Grey,
         None if pixels == "gray" => Kind::Grey,
         _ => Kind::Colour,
+    }
+}
+
+/// Width and height.
+fn size_of(feature: &Feature) -> Option<(u64, u64)> {
+    let names = feature.element_names();
+    let axis = |name: &str| names.iter().position(|other| other == name);
+    if names.len() == feature.shape.len()
+        && let (Some(width), Some(height)) = (axis("width"), axis("height"))
+    {
+        return Some((feature.shape[width], feature.shape[height]));
+    }
+    match feature.shape[..] {
+        [first @ 1..=4, height, width] if width > 4 && first < height => Some((width, height)),
+        [height, width, 1..=4] => Some((width, height)),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow_array::{Array, LargeBinaryArray};
 use robot::{Frame, JointVec, joint};
 
-use super::Dataset;
+use super::found::Found;
 use crate::lerobot::columns::{Rows, Vectors};
 use crate::lerobot::layout;
 use crate::recording::Step;
@@ -17,6 +17,8 @@ pub(super) struct Draft {
     /// All but its tick, its frame if that is in a video, and a velocity that nobody measured.
     pub(super) step: Step,
     pub(super) frame: Option<Frame>,
+    /// Width and height that its picture had, where they are not as the data set says.
+    pub(super) other_size: Option<(u64, u64)>,
     /// Whether its velocity was measured.
     pub(super) measured_velocity: bool,
 }
@@ -39,7 +41,7 @@ struct Own {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn of(set: &Dataset, rows: &Rows<'a>) -> Result<Self, DatasetError> {
+    pub(super) fn of(set: &Found, rows: &Rows<'a>) -> Result<Self, DatasetError> {
         let joints = set.actuators.len();
         // What is not one number a joint (a whole scene, say) is no joint position.
         let of_joints = |name: &str| {
@@ -79,7 +81,7 @@ impl<'a> Table<'a> {
     }
 
     /// The row, or what is wrong with it.
-    pub(super) fn draft(&self, set: &Dataset, row: usize) -> Result<Draft, String> {
+    pub(super) fn draft(&self, set: &Found, row: usize) -> Result<Draft, String> {
         let joints = set.actuators.len();
         let vector = |column: &Vectors| -> Result<JointVec, String> {
             Ok(column.finite(row, joints)?.iter().copied().collect())
@@ -92,7 +94,7 @@ impl<'a> Table<'a> {
         // A reward that is no number is a reward that nobody knows.
         let reward = self.reward.as_ref().and_then(|column| column.finite(row, 1).ok());
         let reward = reward.map(|reward| reward[0]);
-        let frame = match &self.pictures {
+        let decoded = match &self.pictures {
             None => None,
             Some(pictures) if pictures.is_null(row) || pictures.value(row).is_empty() => {
                 return Err(format!("{} has no picture in it", set.camera.name));
@@ -116,7 +118,11 @@ impl<'a> Table<'a> {
         };
         Ok(Draft {
             measured_velocity: self.own.is_some(),
-            frame,
+            other_size: decoded
+                .as_ref()
+                .map(|(_, size)| *size)
+                .filter(|size| set.camera.size.is_some_and(|said| said != *size)),
+            frame: decoded.map(|(frame, _)| frame),
             step: Step {
                 reward,
                 position_rad,
@@ -129,7 +135,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    fn decoded(&self, set: &Dataset, bytes: &[u8]) -> Result<Frame, String> {
+    fn decoded(&self, set: &Found, bytes: &[u8]) -> Result<(Frame, (u64, u64)), String> {
         picture::decode(bytes, set.camera.grey).map_err(|problem| format!("{}: {problem}", set.camera.name))
     }
 

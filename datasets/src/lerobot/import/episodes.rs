@@ -43,7 +43,7 @@ pub(super) fn read(root: &Path, camera: Option<(&str, &str)>) -> Result<Table, D
         });
     }
     let (mut episodes, mut twice) = (BTreeMap::new(), BTreeSet::new());
-    for path in folder::tables(&dir)? {
+    for path in folder::tables(&dir)?.files {
         // Statistics are the bulk of such a table.
         let mut wanted: Vec<String> = [
             layout::EPISODE,

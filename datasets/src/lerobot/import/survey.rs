@@ -29,6 +29,8 @@ pub(super) struct Survey {
     pub(super) episodes: Vec<Planned>,
     /// A range for each joint.
     pub(super) ranges: Vec<Range>,
+    /// The columns that some data file has.
+    pub(super) columns: BTreeSet<String>,
 }
 
 /// Rows of an episode as they are stored.
@@ -57,7 +59,9 @@ pub(super) struct Said<'a> {
 pub(super) fn survey(said: &Said<'_>, report: &mut Report) -> Result<Survey, DatasetError> {
     let mut ranges = vec![Range::default(); said.joints];
     let mut stored: BTreeMap<i64, Stored> = BTreeMap::new();
+    let mut columns = BTreeSet::new();
     for (file, path) in said.files.iter().enumerate() {
+        columns.extend(columns::names(path)?);
         read_keys(said, file as u32, path, &mut stored, &mut ranges)?;
     }
     report.rows_found = stored.values().map(|episode| episode.all).sum();
@@ -107,7 +111,11 @@ pub(super) fn survey(said: &Said<'_>, report: &mut Report) -> Result<Survey, Dat
             restarted: ordered.restarted,
         });
     }
-    Ok(Survey { episodes, ranges })
+    Ok(Survey {
+        episodes,
+        ranges,
+        columns,
+    })
 }
 
 /// Why the number of rows of an episode cannot be explained. Rows that are missing where frames are missing, too, leave a gap that

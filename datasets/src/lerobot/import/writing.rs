@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Dataset;
 use super::drafts::{Draft, Table};
+use super::found::Found;
 use super::survey::short;
 use crate::DatasetError;
 use crate::lerobot::columns::Rows;
@@ -26,7 +26,7 @@ struct Open {
 
 /// Logs in the making.
 pub(super) struct Writing<'a> {
-    set: &'a Dataset,
+    set: &'a Found,
     out: &'a Path,
     source: &'a Source,
     /// For each file its rows in order: the row, the episode's place in the list, and the row's place in the episode.
@@ -34,11 +34,13 @@ pub(super) struct Writing<'a> {
     open: BTreeMap<u32, Open>,
     waiting: usize,
     pictures: Pictures,
+    /// Pictures of another size than the data set says: how many, and the first such size with its episode.
+    other_sizes: Option<(u64, (u64, u64), u64)>,
     imported: Imported,
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn begin(set: &'a Dataset, out: &'a Path, source: &'a Source) -> Self {
+    pub(super) fn begin(set: &'a Found, out: &'a Path, source: &'a Source) -> Self {
         let mut wanted = vec![Vec::new(); set.files.len()];
         for (slot, episode) in set.episodes.iter().enumerate() {
             for (at, (key, _)) in episode.rows.iter().enumerate() {
@@ -56,6 +58,7 @@ impl<'a> Writing<'a> {
             open: BTreeMap::new(),
             waiting: 0,
             pictures: Pictures::default(),
+            other_sizes: None,
             imported: Imported {
                 report: set.report.clone(),
                 ..Imported::default()
@@ -103,6 +106,13 @@ impl<'a> Writing<'a> {
 
     /// What was made.
     pub(super) fn finish(mut self) -> Imported {
+        if let (Some((count, size, episode)), Some(said)) = (self.other_sizes, self.set.camera.size) {
+            let what = format!(
+                "{count} pictures are not {} x {} as meta/info.json says; the first, in episode {episode}, is {} x {}",
+                said.0, said.1, size.0, size.1
+            );
+            self.imported.report.note(&self.set.camera.name, what);
+        }
         for (file, complaint) in self.pictures.complaints() {
             let name = short(&self.set.root, &file);
             self.imported
@@ -121,6 +131,9 @@ impl<'a> Writing<'a> {
         for (read, (key, tick)) in rows.into_iter().zip(&episode.rows) {
             match read {
                 Ok(mut draft) => {
+                    if let Some(size) = draft.other_size {
+                        self.other_sizes.get_or_insert((0, size, episode.number)).0 += 1;
+                    }
                     draft.step.tick = *tick;
                     steps.push((key.task, key.time_s, draft));
                 }

@@ -1,0 +1,96 @@
+//! What a data set says of itself as a whole, beside what it holds.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::episodes::Table;
+use super::meta::Info;
+use super::survey::{Planned, short};
+use crate::Report;
+use crate::lerobot::layout;
+
+/// Compares the totals of `meta/info.json` with the tables.
+pub(super) fn compare(info: &Info, table: &Table, tasks: usize, report: &mut Report) {
+    let rows: u64 = table
+        .0
+        .values()
+        .map(|episode| episode.length)
+        .fold(0, u64::saturating_add);
+    let episodes = table.0.len() as u64;
+    report.episodes_promised = Some(episodes.max(info.total_episodes.unwrap_or(0)));
+    report.rows_promised = Some(rows.max(info.total_frames.unwrap_or(0)));
+    for (field, said, found, of) in [
+        ("total_episodes", info.total_episodes, episodes, layout::EPISODES),
+        ("total_frames", info.total_frames, rows, layout::EPISODES),
+        (
+            "total_tasks",
+            info.total_tasks,
+            tasks as u64,
+            "meta/tasks.parquet",
+        ),
+    ] {
+        if let Some(said) = said
+            && said != found
+        {
+            report.note("meta/info.json", format!("{field} is {said}, {of} has {found}"));
+        }
+    }
+}
+
+/// Tells of episodes that the table has and that have no rows.
+pub(super) fn absent(root: &Path, table: &Table, found: &[Planned], report: &mut Report) {
+    let here: BTreeSet<u64> = found.iter().map(|episode| episode.number).collect();
+    let told: Vec<String> = report.findings.iter().map(|found| found.place.clone()).collect();
+    for (number, promised) in &table.0 {
+        let place = format!("episode {number}");
+        if here.contains(number) || told.contains(&place) {
+            continue;
+        }
+        let file = promised
+            .data
+            .map(|(chunk, file)| root.join(format!("data/chunk-{chunk:03}/file-{file:03}.parquet")));
+        let missing = file.filter(|file| !file.exists());
+        let why = missing.map(|file| format!(", and {} is missing", short(root, &file)));
+        report.leave_out(
+            place,
+            format!(
+                "{} rows are promised, none is here{}",
+                promised.length,
+                why.unwrap_or_default()
+            ),
+        );
+    }
+}
+
+/// The name of the reward, if rows have one.
+pub(super) fn reward(
+    info: &Info,
+    own: bool,
+    columns: &BTreeSet<String>,
+    report: &mut Report,
+) -> Option<String> {
+    let name = if own { layout::REWARD } else { layout::NEXT_REWARD };
+    let (said, here) = (info.features.contains_key(name), columns.contains(name));
+    if said != here {
+        let what = match said {
+            true => format!("has the feature {name}, and no data file has this column"),
+            false => format!("lacks the feature {name}, and data files have this column, which is taken"),
+        };
+        report.note("meta/info.json", what);
+    }
+    here.then(|| name.to_owned())
+}
+
+/// Where the positions of joints come from, in words.
+pub(super) fn positions(info: &Info, joints: usize, own: bool) -> String {
+    match info.features.get(layout::STATE) {
+        _ if own => layout::STATE.to_owned(),
+        Some(state) if state.shape == [joints as u64] => layout::STATE.to_owned(),
+        Some(state) => format!(
+            "the goals: {} has the shape {:?}, not a number for each of {joints} joints",
+            layout::STATE,
+            state.shape
+        ),
+        None => format!("the goals: there is no {}", layout::STATE),
+    }
+}

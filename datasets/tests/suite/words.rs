@@ -1,0 +1,295 @@
+//! What a person is told of a data set that is odd in one way.
+
+use std::fs;
+use std::path::Path;
+
+use datasets::{DatasetError, Imported, Source, lerobot};
+
+use crate::set::{self, Set, has_ffmpeg};
+
+type Edit = fn(&mut Set);
+type AfterWriting = fn(&Path);
+
+fn unchanged(_: &mut Set) {}
+
+fn nothing(_: &Path) {}
+
+/// Edits `meta/info.json`.
+fn info(root: &Path, from: &str, to: &str) {
+    let path = root.join("meta/info.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+fn import(root: &Path, out: &Path, options: lerobot::Options) -> Result<Imported, DatasetError> {
+    let dataset = lerobot::Dataset::open(root, options)?;
+    let source = Source {
+        info: dataset.info(),
+        robot_text: String::new(),
+    };
+    dataset.import(out, &source, &mut |_| {})
+}
+
+/// What is said of a set of two episodes that was changed: the table, or the error.
+fn said(
+    edit: Edit,
+    after_writing: AfterWriting,
+    of_videos: bool,
+    options: lerobot::Options,
+) -> (bool, String) {
+    let mut set = Set::sound(&[6, 5], of_videos);
+    edit(&mut set);
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("set");
+    set.write(&root);
+    after_writing(&root);
+    match import(&root, &dir.path().join("out"), options) {
+        Ok(imported) => (true, imported.report.table(imported.episodes, imported.steps)),
+        Err(error) => (false, error.to_string()),
+    }
+}
+
+#[test]
+fn the_table_says_what_was_taken_and_what_was_not() {
+    let cases: &[(&str, Edit, AfterWriting, bool, &[&str])] = &[
+        (
+            "sound",
+            unchanged,
+            nothing,
+            true,
+            &[
+                "2 taken, 2 found, 2 promised",
+                "11 taken",
+                "next.reward",
+                "observation.state",
+            ],
+        ),
+        (
+            "a copy beside the data",
+            unchanged,
+            |root| {
+                let file = set::data_path(root, 0);
+                fs::copy(&file, file.with_file_name("file-000 (1).parquet")).unwrap();
+                fs::write(file.with_file_name("._file-000.parquet"), b"a Mac's").unwrap();
+                fs::write(root.join("meta/episodes/.DS_Store"), b"a Mac's").unwrap();
+            },
+            true,
+            &["11 taken, 11 found", "file-000 (1).parquet", "passed over"],
+        ),
+        (
+            "no reward column",
+            unchanged,
+            |root| info(root, "next.reward", "next.gain"),
+            true,
+            &["lacks the feature next.reward"],
+        ),
+        (
+            "another size",
+            unchanged,
+            |root| info(root, "[64,64,3]", "[480,640,3]"),
+            true,
+            &["11 pictures are not 640 x 480"],
+        ),
+        (
+            "a state of the scene",
+            unchanged,
+            |root| {
+                info(
+                    root,
+                    r#""observation.state":{"dtype":"float32","names":["pan","lift"],"shape":[2]"#,
+                    r#""observation.state":{"dtype":"float32","names":null,"shape":[7]"#,
+                );
+            },
+            true,
+            &[
+                "joint positions",
+                "the goals: observation.state has the shape [7]",
+            ],
+        ),
+        (
+            "names that repeat",
+            unchanged,
+            |root| info(root, r#""names":["pan","lift"]"#, r#""names":["pan","pan"]"#),
+            true,
+            &["meta/info.json", "features.action.names", "joint-0"],
+        ),
+        (
+            "a byte order mark",
+            unchanged,
+            |root| {
+                let path = root.join("meta/info.json");
+                let text = fs::read_to_string(&path).unwrap();
+                fs::write(path, format!("\u{feff}{text}")).unwrap();
+            },
+            true,
+            &["11 taken"],
+        ),
+        (
+            "UTF-16",
+            unchanged,
+            |root| {
+                let path = root.join("meta/info.json");
+                let text = fs::read_to_string(&path).unwrap();
+                let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+                fs::write(path, bytes).unwrap();
+            },
+            false,
+            &["info.json", "UTF-16"],
+        ),
+        (
+            "a camera without a column",
+            unchanged,
+            |root| info(root, set::CAMERA, "observation.images.depth"),
+            false,
+            &["observation.images.depth", "is missing"],
+        ),
+        (
+            "one channel",
+            unchanged,
+            |root| info(root, "[64,64,3]", "[64,64,1]"),
+            false,
+            &["has one channel", "--camera"],
+        ),
+        (
+            "a depth map",
+            unchanged,
+            |root| {
+                info(
+                    root,
+                    r#""dtype":"image""#,
+                    r#""info":{"is_depth_map":true},"dtype":"image""#,
+                )
+            },
+            false,
+            &["is a depth map"],
+        ),
+        (
+            "version 2.1",
+            unchanged,
+            |root| info(root, "v3.0", "v2.1"),
+            false,
+            &["codebase_version", "convert_dataset_v21_to_v30"],
+        ),
+        (
+            "500 rows a second",
+            unchanged,
+            |root| info(root, r#""fps":10.0"#, r#""fps":500"#),
+            false,
+            &["fps", "from 1 to 200"],
+        ),
+        (
+            "another rate",
+            unchanged,
+            |root| info(root, r#""fps":10.0"#, r#""fps":30"#),
+            false,
+            &["timestamp goes from", "fps is 30"],
+        ),
+        (
+            "no info.json",
+            unchanged,
+            |root| fs::remove_file(root.join("meta/info.json")).unwrap(),
+            false,
+            &["meta/info.json"],
+        ),
+        (
+            "no episodes table",
+            unchanged,
+            |root| fs::remove_dir_all(root.join("meta/episodes")).unwrap(),
+            false,
+            &["meta/episodes"],
+        ),
+        (
+            "a Git LFS pointer",
+            unchanged,
+            |root| {
+                fs::write(
+                    set::data_path(root, 0),
+                    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+                )
+                .unwrap();
+            },
+            false,
+            &["file-000.parquet", "Git LFS"],
+        ),
+        (
+            "a joint at rest",
+            |set| {
+                set.rows
+                    .iter_mut()
+                    .for_each(|row| row.action[1] = 0.5 + row.name * 1e-7)
+            },
+            nothing,
+            true,
+            &["joint at rest", "lift"],
+        ),
+        (
+            "one odd goal",
+            |set| set.rows[4].action[0] = 65535.0,
+            nothing,
+            true,
+            &["range stretched", "pan", "episode 0, frame 4", "65535"],
+        ),
+        (
+            "a goal beyond all",
+            |set| set.rows[4].action[0] = 1e30,
+            nothing,
+            false,
+            &["features.action", "pan", "episode 0, frame 4"],
+        ),
+        (
+            "another task within an episode",
+            |set| set.rows[3..6].iter_mut().for_each(|row| row.task = 1),
+            nothing,
+            true,
+            &["its rows say", "lift"],
+        ),
+    ];
+    for (name, edit, after_writing, good, words) in cases {
+        let (found, text) = said(*edit, *after_writing, false, lerobot::Options::default());
+        assert_eq!(found, *good, "{name}: {text}");
+        for word in *words {
+            assert!(text.contains(word), "{name}: no {word:?} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_strict_import_refuses_what_an_import_leaves_out() {
+    let strict = || lerobot::Options {
+        strict: true,
+        ..lerobot::Options::default()
+    };
+    assert!(said(unchanged, nothing, false, strict()).0);
+    let (good, text) = said(|set| set.total_frames += 1, nothing, false, strict());
+    assert!(
+        !good && text.contains("total_frames is 12") && text.contains("--strict"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_video_that_ends_early_is_trusted_only_on_request() {
+    if !has_ffmpeg() {
+        println!("not run: there is no ffmpeg here");
+        return;
+    }
+    let short: Edit = |set| {
+        let films = set.videos.as_mut().unwrap();
+        films[0].pop();
+    };
+    let (good, text) = said(short, nothing, true, lerobot::Options::default());
+    assert!(
+        !good && text.contains("10 frames") && text.contains("episode 1"),
+        "{text}"
+    );
+    let options = lerobot::Options {
+        trust_video_times: true,
+        ..lerobot::Options::default()
+    };
+    let (good, text) = said(short, nothing, true, options);
+    assert!(
+        good && text.contains("6 taken") && text.contains("4 of 5 frames"),
+        "{text}"
+    );
+}
