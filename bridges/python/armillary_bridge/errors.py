@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sysconfig
 import traceback
@@ -23,10 +24,7 @@ def told(error: BaseException) -> str:
     else:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    place = _place(frames)
-    if any("OpenGL" in frame.filename or "_render" in frame.filename for frame in frames) or "OpenGL" in text:
-        place += "; pictures are drawn with OpenGL, and the variable MUJOCO_GL (egl, osmesa or glfw) says by which library"
-    return text + place
+    return text + _place(frames) + _about_drawing(frames, text)
 
 
 def kind(value: object) -> str:
@@ -37,6 +35,17 @@ def kind(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
     return "None" if value is None else f"{type(value).__name__} {value!r:.80}"
+
+
+def _about_drawing(frames: traceback.StackSummary, text: str) -> str:
+    """What helps where a library for drawing fails: which one it is, is a variable's to say."""
+    folders = {part for frame in frames for part in pathlib.Path(frame.filename).parent.parts}
+    if "OpenGL" not in text and not folders & {"OpenGL", "_render"}:
+        return ""
+    return (
+        f"; pictures are drawn with OpenGL, and the variable MUJOCO_GL (now {os.environ.get('MUJOCO_GL', 'not set')}) says by which "
+        "library: egl, osmesa or glfw"
+    )
 
 
 def _place(frames: traceback.StackSummary) -> str:

@@ -109,8 +109,10 @@ def _wrapped(environment: gymnasium.Env) -> list[gymnasium.Env]:
 
 
 def _check_reset(environment: gymnasium.Env) -> None:
-    """A seed names an episode only if it reaches the innermost environment."""
+    """A seed names an episode only if it reaches the innermost environment; and only we begin episodes."""
     for layer in _wrapped(environment):
+        if isinstance(layer, gymnasium.wrappers.Autoreset):
+            raise RigError("its wrapper Autoreset begins episodes by itself, in the middle of those that are recorded: leave it out")
         try:
             signature = inspect.signature(layer.reset)
         except (TypeError, ValueError):
@@ -143,10 +145,13 @@ def _step_s(environment: gymnasium.Env) -> tuple[float, tuple[str, ...]]:
         try:
             step_s = step_s()
         except TypeError as error:
-            raise RigError(f"its `dt` is a method that cannot be called without arguments ({error}); make it a number of seconds") from error
+            raise RigError(
+                f"its `dt` is a method that cannot be called without arguments ({error}); make it a number of seconds"
+            ) from error
     if step_s is not None:
         return _above_zero("its `dt`", step_s), ()
-    fps = (getattr(environment, "metadata", None) or {}).get("render_fps")
+    metadata = getattr(environment, "metadata", None)
+    fps = metadata.get("render_fps") if isinstance(metadata, Mapping) else None
     if fps is not None:
         return 1.0 / _above_zero("`render_fps` of its metadata", fps), ()
     return DEFAULT_PERIOD_S, (

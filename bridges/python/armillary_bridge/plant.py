@@ -120,8 +120,10 @@ class Plant(abc.ABC):
 
 def episode_ticks(steps: object, repeat: int, otherwise: int) -> int:
     """Control periods in an episode of `steps` steps of the environment, or of `otherwise` steps where it names no number."""
-    counted = isinstance(steps, (int, float, np.number)) and not isinstance(steps, bool) and 1 <= steps < math.inf
-    steps = int(round(float(steps))) if counted else otherwise
+    counted = isinstance(steps, (int, float, np.number)) and not isinstance(steps, bool) and 0 < steps < math.inf
+    steps = max(1, round(float(steps))) if counted else otherwise
     if steps < repeat:
-        raise RigError(f"an episode of it has {steps} steps, fewer than the {repeat} of one control period: write a smaller number behind @")
+        raise RigError(
+            f"an episode of it has {steps} steps, fewer than the {repeat} of one control period: write a smaller number behind @"
+        )
     return min(steps // repeat, EPISODE_TICKS_MAX)

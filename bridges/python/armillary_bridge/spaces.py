@@ -51,12 +51,16 @@ class Controls:
         """A new array [..., actions] for the environment: in its number type, never beyond its bounds.
 
         Integers are the nearest whole numbers, halves to the even one. Bounds are numbers of the type and rounding keeps
-        order, so that what is clipped before it is converted stays within them.
+        order, so that what is clipped before it is converted stays within them. Controls travel in float32: one that is a
+        bound there is the bound itself here.
         """
+        short = np.asarray(control, np.float32)
         control = np.clip(np.asarray(control, np.float64), self.low.astype(np.float64), self.high.astype(np.float64))
         if self.dtype.kind != "f":
             control = np.rint(control)
-        return np.clip(control.astype(self.dtype), self.low, self.high)
+        control = np.clip(control.astype(self.dtype), self.low, self.high)
+        control = np.where(short <= self.low.astype(np.float32), self.low, control)
+        return np.where(short >= self.high.astype(np.float32), self.high, control)
 
     def same_as(self, other: "Controls") -> bool:
         """Whether both take the same actions."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
 import math
+import numbers
 
 import numpy as np
 
@@ -13,20 +15,16 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 def number(what: str, value: object) -> float:
     """`value` as a finite number that fits float32; an array of one element is a number. `what` names it in the complaint."""
-    if value is None:
-        raise RigError(f"{what} is None, which is no number")
-    try:
-        array = np.asarray(value)
-    except Exception as error:
-        raise RigError(f"{what} is {kind(value)}, which is no number") from error
+    array = _array(what, value)
     if array.size != 1:
         raise RigError(f"{what} is {kind(value)}; one number is needed")
     element = array.reshape(())[()]
+    # Text is refused, though Python reads numbers from it, and so are times and complex numbers; `Decimal` is taken.
+    real = array.dtype.kind in "biuf" or (array.dtype.kind == "O" and isinstance(element, (numbers.Real, decimal.Decimal)))
     try:
-        # Text is refused, though Python reads numbers from it, and so are times and complex numbers.
-        found = float(element) if array.dtype.kind in "biuf" or _is_real(element) else None
-    except (TypeError, ValueError, OverflowError):
-        found = None
+        found = float(element) if real else None
+    except OverflowError:
+        found = math.inf
     if found is None:
         raise RigError(f"{what} is {kind(value)}, which is no number")
     if not math.isfinite(found):
@@ -38,7 +36,7 @@ def number(what: str, value: object) -> float:
 
 def flag(what: str, value: object) -> bool:
     """`value` as a bool: bools, 0 and 1, and arrays of one of these."""
-    array = np.asarray(value)
+    array = _array(what, value)
     if array.size == 1 and array.dtype.kind in "biuf":
         element = array.reshape(())[()]
         if element in (0, 1):
@@ -46,6 +44,8 @@ def flag(what: str, value: object) -> bool:
     raise RigError(f"{what} is {kind(value)}; True or False is needed")
 
 
-def _is_real(element: object) -> bool:
-    """Whether an element of an array of objects is a number: `Decimal` and `Fraction` are."""
-    return not isinstance(element, (str, bytes)) and hasattr(element, "__float__") and np.ndim(element) == 0
+def _array(what: str, value: object) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except Exception as error:
+        raise RigError(f"{what} is {kind(value)}, which makes no array") from error
