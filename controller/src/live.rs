@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use episode::{ArmState, EpisodeWriter, Reason};
+use episode::{ArmState, EpisodeWriter, Pictures, Reason};
 use firmware_bridge::{FirmwareState, FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
 use robot::{ActionMode, Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
@@ -180,7 +180,7 @@ pub fn run<B: JointBus>(
         ("realtime.tick_cpu", cpus),
     );
 
-    let outcome = ticks_in_real_time(
+    let mut outcome = ticks_in_real_time(
         config,
         controller,
         bus,
@@ -195,7 +195,8 @@ pub fn run<B: JointBus>(
     let stopped = bus.send_stop();
     drop(raised);
     let (ended, finished) = attend(bus, signals, || (capture.stop(), recorder.finish()));
-    finished?;
+    outcome.pictures = finished?.pictures;
+    Outcome::tell_of_pictures(std::slice::from_ref(&outcome));
     stopped?;
     match ended {
         Some((camera, encoder, None)) => Ok((outcome, camera, encoder)),
@@ -224,6 +225,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         deadline_misses: 0,
         host_stalls: 0,
         stopped: None,
+        pictures: Pictures::None,
         log: labels.log.to_owned(),
     };
     let period_us = (period_ns / 1000) as u32;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Reason};
+use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Pictures, Reason};
 use firmware_bridge::{LinkError, Lockstep, RigError};
 use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
@@ -61,6 +61,8 @@ pub struct Outcome {
     pub host_stalls: u32,
     /// Why it ended, if the guard ended it.
     pub stopped: Option<Reason>,
+    /// What its pictures have in common.
+    pub pictures: Pictures,
     /// Its log.
     pub log: PathBuf,
 }
@@ -77,6 +79,23 @@ impl Outcome {
     pub fn return_text(&self) -> String {
         self.total_reward
             .map_or_else(|| "none".to_owned(), |total| format!("{total:.2}"))
+    }
+
+    /// Warns of logs whose pictures show nothing, once for each kind: a model that learns from them learns nothing, and the
+    /// return does not show it.
+    pub fn tell_of_pictures(outcomes: &[Self]) {
+        for kind in [Pictures::OneColour, Pictures::Same] {
+            let mut concerned = outcomes.iter().filter(|outcome| outcome.pictures == kind);
+            if let (Some(complaint), Some(first)) = (kind.complaint(), concerned.next()) {
+                log::warn!(
+                    "{complaint} in {} of {} episodes, the first of them {}: a model learns nothing from such pictures; look \
+                     at what the camera or the environment delivers",
+                    1 + concerned.count(),
+                    outcomes.len(),
+                    first.log.display()
+                );
+            }
+        }
     }
 }
 
@@ -156,6 +175,7 @@ pub fn run(
         deadline_misses: 0,
         host_stalls: 0,
         stopped: None,
+        pictures: Pictures::None,
         log: labels.log.to_owned(),
     };
     let mut encoder = encoder;
@@ -208,6 +228,6 @@ pub fn run(
         };
     }
     rig.bus().send_stop()?;
-    recorder.finish()?;
+    outcome.pictures = recorder.finish()?.pictures;
     Ok(outcome)
 }

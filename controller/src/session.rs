@@ -255,7 +255,7 @@ impl Session {
         // Episodes side by side fill the machine by themselves.
         let jobs = if self.deadline.is_some() { 1 } else { jobs };
         let threads = if jobs > 1 { 1 } else { self.config.planner.threads };
-        jobs::over(
+        let outcomes = jobs::over(
             seeds,
             jobs,
             || {
@@ -277,7 +277,9 @@ impl Session {
                 done(&outcome);
                 Ok(outcome)
             },
-        )
+        )?;
+        Outcome::tell_of_pictures(&outcomes);
+        Ok(outcomes)
     }
 }
 

@@ -137,7 +137,8 @@ pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
 pub fn robot_file(rig: &str) -> anyhow::Result<Config> {
     let plant = ProcessPlant::start(rig)?;
     let path = PathBuf::from(format!("the robot file made for {rig}"));
-    Ok(Config::parse(&path, robot_text(rig, plant.spec()))?)
+    Config::parse(&path, robot_text(rig, plant.spec()))
+        .with_context(|| format!("rig `{rig}`: what its environment declares makes no robot file"))
 }
 
 fn robot_text(rig: &str, spec: &Spec) -> String {

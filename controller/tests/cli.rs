@@ -226,6 +226,34 @@ fn logs_that_are_none_are_refused_by_replay() {
 }
 
 #[test]
+fn pictures_that_show_nothing_are_told_of_at_recording() {
+    for (policy, told) in [("hold", true), ("random", false)] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let out = dir.path().display().to_string();
+        let output = armillary(&[
+            "record",
+            "--policy",
+            policy,
+            "--robot",
+            "configs/sim-planar.ron",
+            "--ticks",
+            "5",
+            "--episodes",
+            "2",
+            "--out",
+            &out,
+        ]);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+        let warned = said.contains("all pictures are the same in 2 of 2 episodes")
+            && said.contains("episode-000000.mcap");
+        assert_eq!(warned, told, "{policy}: {said}");
+        assert_eq!(said.contains("WARN"), told, "{policy}: {said}");
+    }
+}
+
+#[test]
 fn recording_again_keeps_whole_logs_and_cut_ones() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let out = dir.path().display().to_string();

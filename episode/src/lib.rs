@@ -25,6 +25,7 @@ mod reader;
 mod returns;
 mod row;
 mod runs;
+mod sameness;
 mod scan;
 mod schema;
 mod training;
@@ -40,5 +41,6 @@ pub use row::{
     STAGES, TickRecord,
 };
 pub use runs::{Episodes, first_attempt, list_episodes, list_runs};
+pub use sameness::Pictures;
 pub use training::TrainingEpisode;
 pub use writer::{Attachment, CHUNK_BYTES, EpisodeSummary, EpisodeWriter, MAX_ATTACHMENT_BYTES};

@@ -15,6 +15,7 @@ use crate::error::EpisodeError;
 use crate::info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
 use crate::message::{self, RecordMessage};
 use crate::row::TickRecord;
+use crate::sameness::{Pictures, Sameness};
 use crate::schema;
 
 /// Payload bytes gathered before a chunk is compressed and handed to the operating system: about five ticks, which is
@@ -36,6 +37,8 @@ pub struct EpisodeSummary {
     pub frames: u64,
     /// Size of the log in bytes.
     pub bytes: u64,
+    /// What its frames have in common.
+    pub pictures: Pictures,
 }
 
 /// Writes one episode to `W`.
@@ -54,6 +57,7 @@ pub struct EpisodeWriter<W: Write = BufWriter<File>> {
     chunk_bytes: usize,
     pending_bytes: usize,
     summary: EpisodeSummary,
+    sameness: Sameness,
     failed: bool,
 }
 
@@ -152,6 +156,7 @@ impl<W: Write> EpisodeWriter<W> {
             chunk_bytes,
             pending_bytes: 0,
             summary: EpisodeSummary::default(),
+            sameness: Sameness::default(),
             failed: false,
         };
         episode.attempt(|this| this.write_head(info, attachments))?;
@@ -179,7 +184,10 @@ impl<W: Write> EpisodeWriter<W> {
                 this.close_chunk()?;
             }
             this.summary.ticks += 1;
-            this.summary.frames += u64::from(frame.is_some());
+            if let Some(frame) = frame {
+                this.summary.frames += 1;
+                this.sameness.see(frame);
+            }
             Ok(())
         })
     }
@@ -205,6 +213,7 @@ impl<W: Write> EpisodeWriter<W> {
             let mut sink = mcap.into_inner();
             sink.flush()?;
             this.summary.bytes = sink.stream_position()?;
+            this.summary.pictures = this.sameness.verdict();
             Ok(())
         })?;
         Ok(self.summary)

@@ -5,8 +5,10 @@
 mod conversation;
 mod error;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use robot::{FRAME_BYTES, Frame, JointState, JointVec, Plant, PlantError, joint};
 use serde::Deserialize;
@@ -43,6 +45,35 @@ pub struct Spec {
     pub episode_ticks: u32,
     /// What simulates, with versions.
     pub software: String,
+    /// Sentences about the environment that its user should read before it is driven.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+}
+
+impl Spec {
+    /// Why no arm can be made of this, if so. The package checks it first, in the words of its user's environment.
+    fn problem(&self) -> Option<String> {
+        let count = self.actuators.len();
+        if count == 0 || count > robot::MAX_JOINTS {
+            return Some(format!(
+                "it has {count} actuators, which cannot be driven; 1 to {} can",
+                robot::MAX_JOINTS
+            ));
+        }
+        for Actuator { name, low, high } in &self.actuators {
+            if !((high - low).is_finite() && low < high) {
+                return Some(format!(
+                    "its actuator `{name}` goes from {low} to {high}, which cannot be driven"
+                ));
+            }
+        }
+        (!(self.period_s.is_finite() && self.period_s > 0.0)).then(|| {
+            format!(
+                "its control period is {} s; a number above 0 is needed",
+                self.period_s
+            )
+        })
+    }
 }
 
 /// An environment in a process of its own. Its joints are its actuators: they report the control they were given.
@@ -77,6 +108,7 @@ impl ProcessPlant {
     pub fn spawn(rig: &str, command: &mut Command) -> Result<Self, ProcessError> {
         let mut conversation = Conversation::start(rig, command)?;
         let spec = conversation.greeting()?;
+        remark(rig, &spec.remarks);
         Ok(Self {
             control: joint::zeros(spec.actuators.len()),
             spec,
@@ -156,7 +188,15 @@ impl Plant for ProcessPlant {
         let mut answer = [0; 5];
         self.conversation.ask("stepping", &self.outgoing, &mut answer)?;
         let [a, b, c, d, ended] = answer;
-        self.reward = Some(f32::from_le_bytes([a, b, c, d]));
+        let reward = f32::from_le_bytes([a, b, c, d]);
+        if !reward.is_finite() {
+            return Err(ProcessError::Protocol {
+                rig: self.spec.name.clone(),
+                problem: format!("it sent a reward of {reward}, which is no finite number"),
+            }
+            .into());
+        }
+        self.reward = Some(reward);
         self.ended = ended != 0;
         Ok(())
     }
@@ -190,8 +230,22 @@ impl Plant for ProcessPlant {
 fn at_rest(actuators: &[Actuator]) -> JointVec {
     actuators
         .iter()
-        .map(|actuator| 0.5 * (actuator.low + actuator.high))
+        // Halves first: the sum of two large bounds is infinite.
+        .map(|actuator| 0.5 * actuator.low + 0.5 * actuator.high)
         .collect()
+}
+
+/// Shows what is remarked of a rig once, however many processes of it are started.
+fn remark(rig: &str, remarks: &[String]) {
+    static SHOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    for text in remarks {
+        let text = format!("rig `{rig}`: {text}");
+        if !shown.contains(&text) {
+            log::warn!("{text}");
+            shown.insert(text);
+        }
+    }
 }
 
 /// A Python that has the package: that of an active environment, the repository's own, in the working directory or above it, or

@@ -8,8 +8,9 @@ An environment of your own: write a function that returns a `gymnasium.Env` or a
 `py:module:function`.
 """
 
+from armillary_bridge.errors import RigError
 from armillary_bridge.plant import Actuator, Plant, Spec
 from armillary_bridge.rigs import open_rig
 from armillary_bridge.server import serve
 
-__all__ = ["Actuator", "Plant", "Spec", "open_rig", "serve"]
+__all__ = ["Actuator", "Plant", "RigError", "Spec", "open_rig", "serve"]

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 
+from armillary_bridge.errors import told
 from armillary_bridge.rigs import open_rig
 from armillary_bridge.server import claim_pipe, fail, serve
 
@@ -18,13 +19,19 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     if describe:
-        print(json.dumps(dataclasses.asdict(open_rig(names[0]).spec), indent=2))
+        try:
+            spec = open_rig(names[0]).spec
+        except (Exception, SystemExit) as error:
+            print(f"rig `{names[0]}`: {told(error)}", file=sys.stderr)
+            return 1
+        print(json.dumps(dataclasses.asdict(spec), indent=2))
         return 0
     requests, answers = claim_pipe()
     try:
         plant = open_rig(names[0])
-    except Exception as error:  # Whatever keeps the environment from being made, the other side says it.
-        fail(answers, f"{type(error).__name__}: {error}")
+    # Whatever keeps the environment from being made, the other side says it.
+    except (Exception, SystemExit) as error:
+        fail(answers, error)
         return 1
     serve(plant, requests, answers)
     return 0

@@ -24,24 +24,34 @@ from typing import BinaryIO
 
 import numpy as np
 
-from armillary_bridge.plant import FRAME_SIDE, Plant
+from armillary_bridge.errors import RigError, told
+from armillary_bridge.pictures import Pictures
+from armillary_bridge.plant import Plant
+from armillary_bridge.values import flag, number
 
 MAGIC = b"ARMP"
 PROTOCOL_VERSION = 2
+TEXT_MAX_BYTES = 1 << 16
 
 
 def claim_pipe() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output for the protocol alone: what an environment prints goes to standard error."""
+    """Standard input and output for the protocol alone.
+
+    What an environment prints goes to standard error, and what it reads from standard input is at its end.
+    """
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     return requests, answers
 
 
-def fail(answers: BinaryIO, message: str) -> None:
+def fail(answers: BinaryIO, error: BaseException) -> None:
     """Says why there will be no plant."""
-    text = message.encode()
+    text = _text(error)
     answers.write(MAGIC + struct.pack("<II", 0, len(text)) + text)
     answers.flush()
 
@@ -51,46 +61,66 @@ def serve(plant: Plant, requests: BinaryIO, answers: BinaryIO) -> None:
     text = json.dumps(dataclasses.asdict(plant.spec)).encode()
     answers.write(MAGIC + struct.pack("<II", PROTOCOL_VERSION, len(text)) + text)
     answers.flush()
+    answering = _Answering(plant, requests)
     while (tag := requests.read(1)) not in (b"", b"Q"):
         try:
-            payload = b"\0" + _answer(plant, tag, requests)
+            payload = b"\0" + answering.answer(tag)
         except EOFError:
             return
-        except Exception as error:  # The environment's own code: whatever it raises is told to the other side.
-            traceback.print_exc()
-            message = f"{type(error).__name__}: {error}".encode()
-            payload = b"\1" + struct.pack("<I", len(message)) + message
+        # The environment's own code: whatever it raises is told to the other side.
+        except (Exception, SystemExit) as error:
+            text = _text(error, answering.when(tag))
+            payload = b"\1" + struct.pack("<I", len(text)) + text
         answers.write(payload)
         answers.flush()
 
 
-def _answer(plant: Plant, tag: bytes, requests: BinaryIO) -> bytes:
-    joints = len(plant.spec.actuators)
-    match tag:
-        case b"R":
-            (seed,) = struct.unpack("<Q", _read(requests, 8))
-            plant.reset(seed)
-            return b""
-        case b"S":
-            control = np.frombuffer(_read(requests, 4 * joints), "<f4").astype(np.float64)
-            reward = plant.step(control)
-            return struct.pack("<f?", reward, plant.ended)
-        case b"P":
-            picture = np.asarray(plant.render())
-            if picture.shape != (FRAME_SIDE, FRAME_SIDE, 3) or picture.dtype != np.uint8:
-                raise ValueError(f"the picture is {picture.dtype} {picture.shape}, not uint8 (64, 64, 3)")
-            return picture.tobytes()
-        case b"F":
-            candidates, horizon = struct.unpack("<II", _read(requests, 8))
-            raw = _read(requests, 4 * candidates * horizon * joints)
-            controls = np.frombuffer(raw, "<f4").astype(np.float64)
-            returns = plant.returns(controls.reshape(candidates, horizon, joints))
-            return np.asarray(returns, "<f4").tobytes()
-    raise ValueError(f"request {tag!r} is not of protocol version {PROTOCOL_VERSION}")
+class _Answering:
+    """Answers one request after the other, and holds what the plant gives against what the other side takes."""
+
+    def __init__(self, plant: Plant, requests: BinaryIO) -> None:
+        self._plant, self._requests = plant, requests
+        self._pictures = Pictures()
+        # Control periods since the last reset, the present one included: the log's number of the row that this leads to.
+        self._tick = 0
+
+    def when(self, tag: bytes) -> str:
+        return f"tick {self._tick}: " if tag in (b"S", b"P") else ""
+
+    def answer(self, tag: bytes) -> bytes:
+        joints = len(self._plant.spec.actuators)
+        match tag:
+            case b"R":
+                (seed,) = struct.unpack("<Q", self._read(8))
+                self._tick = 0
+                self._plant.reset(seed)
+                return b""
+            case b"S":
+                control = np.frombuffer(self._read(4 * joints), "<f4").astype(np.float64)
+                self._tick += 1
+                reward = number("its reward", self._plant.step(control))
+                return struct.pack("<f?", reward, flag("`ended`", self._plant.ended))
+            case b"P":
+                return self._pictures.frame(self._plant.render()).tobytes()
+            case b"F":
+                candidates, horizon = struct.unpack("<II", self._read(8))
+                raw = self._read(4 * candidates * horizon * joints)
+                controls = np.frombuffer(raw, "<f4").astype(np.float64)
+                returns = np.asarray(self._plant.returns(controls.reshape(candidates, horizon, joints)), "<f4")
+                if returns.shape != (candidates,):
+                    raise RigError(f"its returns have shape {returns.shape}; one number for each of {candidates} candidates is needed")
+                return returns.tobytes()
+        raise ValueError(f"request {tag!r} is not of protocol version {PROTOCOL_VERSION}")
+
+    def _read(self, count: int) -> bytes:
+        data = self._requests.read(count)
+        if len(data) != count:
+            raise EOFError
+        return data
 
 
-def _read(requests: BinaryIO, count: int) -> bytes:
-    data = requests.read(count)
-    if len(data) != count:
-        raise EOFError
-    return data
+def _text(error: BaseException, when: str = "") -> bytes:
+    """What is sent about `error`; the whole of one that nobody foresaw is printed too."""
+    if not isinstance(error, RigError):
+        traceback.print_exception(error)
+    return (when + told(error)).encode(errors="backslashreplace")[:TEXT_MAX_BYTES]

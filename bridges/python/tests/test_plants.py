@@ -1,10 +1,5 @@
 """Plants keep their promises: futures are what comes to pass, seeds name episodes, and the pipe says what went wrong."""
 
-import json
-import struct
-import subprocess
-import sys
-
 import gymnasium
 import numpy as np
 import pytest
@@ -12,6 +7,7 @@ import pytest
 from armillary_bridge import open_rig
 from armillary_bridge.futures import REWARDS, stepwise_returns
 from armillary_bridge.gym import GymPlant
+from pipe import Pipe, Refused
 
 TASKS = ["-".join(task) for task in REWARDS]
 
@@ -114,7 +110,7 @@ def test_a_time_limit_is_no_end():
         ("dmc:cartpole-jump", "no such task"),
         ("cartpole", "names no rig"),
         ("dmc:cartpole-balance@0", "action repeat"),
-        ("gym:CartPole-v1", "only a Box"),
+        ("gym:CartPole-v1", "a Box of one dimension"),
         ("py:builtins:object", "neither a Plant"),
         ("py:json:nothing", "nothing"),
         ("py:no_such_module:make", "no_such_module"),
@@ -126,27 +122,13 @@ def test_a_wrong_name_says_what_is_wrong(name, words):
 
 
 def test_the_pipe():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "armillary_bridge", "dmc:cartpole-balance"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-
-    def read(count):
-        data = process.stdout.read(count)
-        assert len(data) == count
-        return data
-
-    assert read(4) == b"ARMP"
-    version, length = struct.unpack("<II", read(8))
-    spec = json.loads(read(length))
-    assert version == 2 and spec["actuators"] == [{"name": "slide", "low": -1.0, "high": 1.0}]
-    process.stdin.write(b"R" + struct.pack("<Q", 1) + b"S" + struct.pack("<f", 0.5) + b"P" + b"?")
-    process.stdin.flush()
-    assert read(1) == b"\0"
-    assert read(1) == b"\0"
-    reward, ended = struct.unpack("<f?", read(5))
-    assert 0 < reward <= 8 and not ended
-    assert read(1) == b"\0" and len(set(read(64 * 64 * 3))) > 10
-    assert read(1) == b"\1" and b"protocol version" in read(struct.unpack("<I", read(4))[0])
-    process.stdin.write(b"Q")
-    process.stdin.close()
-    assert process.wait(20) == 0
+    with Pipe("dmc:cartpole-balance") as pipe:
+        spec = pipe.greeting()
+        assert spec["actuators"] == [{"name": "slide", "low": -1.0, "high": 1.0}] and spec["remarks"] == []
+        pipe.reset()
+        reward, ended = pipe.step(0.5)
+        assert 0 < reward <= 8 and not ended
+        assert len(set(pipe.picture())) > 10
+        with pytest.raises(Refused, match="protocol version"):
+            pipe.ask(b"?")
+        assert pipe.quit()[0] == 0

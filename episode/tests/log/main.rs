@@ -2,6 +2,7 @@
 
 mod damage;
 mod format;
+mod pictures;
 mod round_trip;
 mod sample;
 mod training;

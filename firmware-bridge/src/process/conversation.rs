@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::pipe;
-use super::{Actuator, ProcessError, Spec};
+use super::{ProcessError, Spec};
 
 /// What both ends speak.
 const PROTOCOL_VERSION: u32 = 2;
@@ -86,16 +86,10 @@ impl Conversation {
         }
         let spec: Spec = serde_json::from_slice(&text)
             .map_err(|error| protocol(format!("its spec cannot be read: {error}")))?;
-        let usable = |actuator: &Actuator| {
-            actuator.low.is_finite() && actuator.high.is_finite() && actuator.low < actuator.high
-        };
-        let count = spec.actuators.len();
-        if count == 0 || count > robot::MAX_JOINTS || !spec.actuators.iter().all(usable) {
-            return Err(protocol(format!(
-                "it has {count} actuators that cannot be driven"
-            )));
+        match spec.problem() {
+            Some(problem) => Err(protocol(problem)),
+            None => Ok(spec),
         }
-        Ok(spec)
     }
 
     /// Sends `request` and fills `payload` with the answer.
@@ -141,13 +135,24 @@ impl Conversation {
         while filled < bytes.len() {
             wait_for(&self.rig, doing, self.answers.as_fd(), PollFlags::POLLIN)?;
             match self.answers.read(&mut bytes[filled..]) {
-                Ok(0) => return Err(pipe(&self.rig, doing, io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(self.gone(doing)),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(pipe(&self.rig, doing, source)),
             }
         }
         Ok(())
+    }
+
+    /// Why there is no answer: the process has ended, and how, or has closed its end of the pipe.
+    fn gone(&mut self, doing: &'static str) -> ProcessError {
+        if self.ends()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            let rig = self.rig.clone();
+            return ProcessError::Ended { rig, doing, status };
+        }
+        pipe(&self.rig, doing, io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Whether the process ends by itself, now that nothing more is asked of it.

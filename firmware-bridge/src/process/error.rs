@@ -1,6 +1,7 @@
 //! What can go wrong with a plant in another process.
 
 use std::io;
+use std::process::ExitStatus;
 
 use robot::PlantError;
 
@@ -25,6 +26,16 @@ pub enum ProcessError {
         doing: &'static str,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// The process ended, by itself or by a fault in the environment's own code.
+    #[error("rig `{rig}`: {doing}: its process ended ({status}); what it printed above may say why")]
+    Ended {
+        /// The rig.
+        rig: String,
+        /// What was attempted.
+        doing: &'static str,
+        /// Its exit status, or the signal that ended it.
+        status: ExitStatus,
     },
     /// The environment refused or failed.
     #[error("rig `{rig}`: {message}")]

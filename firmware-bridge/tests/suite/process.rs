@@ -104,13 +104,44 @@ fn what_the_environment_says_is_passed_on() {
 }
 
 #[test]
+fn a_reward_that_is_no_number_is_refused() {
+    // NaN and infinity, least significant byte first.
+    for (bytes, words) in [("\\000\\000\\300\\177", "NaN"), ("\\000\\000\\200\\377", "-inf")] {
+        let script = greeting(2, SPEC) + &format!("head -c 5 >/dev/null; printf '\\000{bytes}\\000'\n");
+        let mut plant = plant(&script).unwrap();
+        let problem = plant.step(&[0.0], true, 0.1).unwrap_err().to_string();
+        assert!(problem.contains("sh:one") && problem.contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn remarks_come_with_the_spec() {
+    let spec = SPEC.replace(r#""sh"}"#, r#""sh", "remarks": ["its dt is assumed"]}"#);
+    let with = plant(&greeting(2, &spec)).unwrap();
+    assert_eq!(with.spec().remarks, ["its dt is assumed"]);
+    assert!(plant(&greeting(2, SPEC)).unwrap().spec().remarks.is_empty());
+}
+
+#[test]
 fn what_is_no_plant_is_refused() {
     for (script, words) in [
         ("echo hello, this is no plant".to_owned(), "greet"),
         (greeting(9, SPEC), "version 9"),
         (greeting(2, "{}"), "spec cannot be read"),
         (greeting(2, &SPEC.replace("2.0", "-2.0")), "cannot be driven"),
-        ("true".to_owned(), "waiting for its environment"),
+        (greeting(2, &SPEC.replace("2.0", "-1.0")), "from -1 to -1"),
+        (greeting(2, &SPEC.replace("2.0", "1e300")), "cannot be driven"),
+        (greeting(2, &SPEC.replace("0.1", "0.0")), "control period is 0 s"),
+        (
+            greeting(2, &SPEC.replace("0.1", "1e300")),
+            "control period is inf s",
+        ),
+        (
+            "true".to_owned(),
+            "waiting for its environment: its process ended (exit status: 0)",
+        ),
+        ("exit 7".to_owned(), "its process ended (exit status: 7)"),
+        ("kill -9 $$".to_owned(), "its process ended (signal: 9"),
     ] {
         let problem = plant(&script).unwrap_err().to_string();
         assert!(problem.contains(words) && problem.contains("sh:one"), "{problem}");

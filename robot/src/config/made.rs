@@ -35,10 +35,12 @@ impl Made<'_> {
     pub fn text(&self) -> String {
         let mut joints = String::new();
         for actuator in self.actuators {
-            let home = 0.5 * (actuator.low + actuator.high);
-            // From one end of its range to the other and back within a period: its range is its only limit.
-            let speed = 4.0 * (actuator.high - actuator.low) / self.period_s;
-            let change = 4.0 * speed / self.period_s;
+            // Halves first: the sum of two large bounds is infinite.
+            let home = 0.5 * actuator.low + 0.5 * actuator.high;
+            // From one end of its range to the other and back within a period: its range is its only limit. Where that is below
+            // what a robot file may say, the smallest of these does no less.
+            let speed = (4.0 * (actuator.high - actuator.low) / self.period_s).max(SPEED_MIN);
+            let change = (4.0 * speed / self.period_s).max(CHANGE_MIN);
             let _ = writeln!(
                 joints,
                 "        (name: {:?}, position_rad: ({:?}, {:?}), velocity_max_rad_s: {speed:?}, \
@@ -49,16 +51,49 @@ impl Made<'_> {
         let simulator = self
             .simulator
             .map(|task| format!("    simulator: (task: {task:?}, substeps: 1),\n"));
-        TEMPLATE
-            .replace("{comment}", self.comment)
-            .replace("{name}", &format!("{:?}", self.name))
-            .replace("{period}", &format!("{:?}", self.period_s))
-            .replace("{max_age}", &format!("{:?}", 1.5 * self.period_s))
-            .replace("{ticks}", &self.episode_ticks.to_string())
-            .replace("{joints}", &joints)
-            .replace("{simulator}", &simulator.unwrap_or_default())
+        // What a person called it may hold anything, but a comment is one line.
+        let comment: String = self
+            .comment
+            .chars()
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .collect();
+        fill(
+            TEMPLATE,
+            &[
+                ("comment", &comment),
+                ("name", &format!("{:?}", self.name)),
+                ("period", &format!("{:?}", self.period_s)),
+                ("max_age", &format!("{:?}", 1.5 * self.period_s)),
+                ("ticks", &self.episode_ticks.to_string()),
+                ("joints", &joints),
+                ("simulator", &simulator.unwrap_or_default()),
+            ],
+        )
     }
 }
+
+/// `template` with each `{field}` replaced once: what is put in is not looked at again, whatever braces it holds.
+fn fill(template: &str, fields: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(2 * template.len());
+    for (index, part) in template.split('{').enumerate() {
+        let field = part.split_once('}').and_then(|(name, rest)| {
+            let (_, value) = fields.iter().find(|(field, _)| *field == name)?;
+            Some((*value, rest))
+        });
+        match field {
+            Some((value, rest)) => text.extend([value, rest]),
+            None if index == 0 => text.push_str(part),
+            None => text.extend(["{", part]),
+        }
+    }
+    text
+}
+
+/// Smallest `velocity_max_rad_s` that a robot file may have.
+const SPEED_MIN: f32 = 1e-3;
+
+/// Smallest `acceleration_max_rad_s2`.
+const CHANGE_MIN: f32 = 1e-2;
 
 /// The world waits by default, so that plans take the time they take; the trust monitor is off: what a model that is still
 /// learning finds surprising stops no simulation.
