@@ -84,7 +84,8 @@ fn is_left_over(folder: &Path) -> bool {
         return false;
     };
     let mut said = Vec::new();
-    if !matches!((&marker).take(1024).read_to_end(&mut said), Ok(_) if said == OWNER) {
+    let read = (&marker).take(1024).read_to_end(&mut said);
+    if read.is_err() || said != OWNER {
         return false;
     }
     match marker.try_lock() {

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use calibration::JointMapping;
+use datasets::lerobot::{Exported, ExportedLog};
 use datasets::{Imported, LastReward, Source, lerobot, npz};
 use episode::EpisodeInfo;
+use files::NewFolder;
 use indicatif::{ProgressBar, ProgressStyle};
 use robot::Config;
 use robot::config::made::{Actuator, Made};
@@ -61,15 +63,13 @@ pub(crate) struct Export {
 /// Imports.
 pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     let from = &arguments.dataset;
-    let unfinished = Unfinished::begin(&arguments.out)?;
-    let out = unfinished.path.as_path();
     let bar = ProgressBar::new_spinner();
     let last = if arguments.keep_last_reward {
         LastReward::ToLastPicture
     } else {
         LastReward::Drop
     };
-    let imported = if from.join("meta/info.json").exists() {
+    let (folder, imported) = if from.join("meta/info.json").exists() {
         let dataset = lerobot::Dataset::open(from, arguments.camera.as_deref())?;
         let source = match dataset.robot_text() {
             Some(text) => Source {
@@ -82,9 +82,10 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
             }
         };
         bar.set_style(ProgressStyle::with_template("{spinner} {pos} frames")?);
-        let imported = dataset.import(out, &source, last, &mut |rows| bar.inc(rows))?;
-        write_robot(out, &source)?;
-        imported
+        let folder = NewFolder::begin(&arguments.out)?;
+        let imported = dataset.import(folder.path(), &source, last, &mut |rows| bar.inc(rows))?;
+        write_robot(folder.path(), &source)?;
+        (folder, imported)
     } else {
         let files = npz::list(from)?;
         let width = npz::action_width(&files[0])?;
@@ -113,15 +114,22 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
             Rows::After => npz::Rows::After,
             Rows::ActionAfter => npz::Rows::ActionAfter,
         });
-        let imported = npz::import(&files, out, &source, rows, last, &mut |done, all| {
+        let folder = NewFolder::begin(&arguments.out)?;
+        let imported = npz::import(&files, folder.path(), &source, rows, last, &mut |done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         })?;
-        write_robot(out, &source)?;
-        imported
+        write_robot(folder.path(), &source)?;
+        (folder, imported)
     };
     bar.finish_and_clear();
-    unfinished.finish()?;
+    // The folder has another name while it is being made.
+    let folders: BTreeSet<PathBuf> = imported
+        .logs
+        .iter()
+        .filter_map(|log| log.parent().map(Path::to_owned))
+        .collect();
+    folder.finish()?;
     let out = &arguments.out;
     let Imported {
         logs,
@@ -129,7 +137,6 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
         clipped,
         last_rewards,
     } = imported;
-    let folders: BTreeSet<_> = logs.iter().filter_map(|log| log.parent()).collect();
     if folders.len() > 1 {
         println!(
             "{} tasks, each in a folder of its own: train on one, or give several as --runs",
@@ -155,40 +162,6 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// A folder that gets its name when it is whole: half a data set trains as well as a whole one, and nobody notices.
-struct Unfinished {
-    path: PathBuf,
-    name: PathBuf,
-}
-
-impl Unfinished {
-    fn begin(name: &Path) -> anyhow::Result<Self> {
-        if name.exists() {
-            bail!("{}: exists; name another folder", name.display());
-        }
-        let Some(last) = name.file_name() else {
-            bail!("{}: names no folder; give one that is to be made", name.display());
-        };
-        let mut last = last.to_owned();
-        last.push(".partial");
-        // `file_name` has seen past a slash at the end.
-        let path = name.with_file_name(last);
-        if path.exists() {
-            std::fs::remove_dir_all(&path)
-                .with_context(|| format!("{}: cannot remove what an attempt left", path.display()))?;
-        }
-        Ok(Self {
-            path,
-            name: name.to_owned(),
-        })
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        std::fs::rename(&self.path, &self.name)
-            .with_context(|| format!("{}: cannot rename {}", self.name.display(), self.path.display()))
-    }
 }
 
 /// Description and robot file of data that has none of ours.
@@ -222,19 +195,54 @@ fn write_robot(out: &Path, source: &Source) -> anyhow::Result<()> {
 /// Exports.
 pub(crate) fn export(arguments: &Export) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} logs")?);
-    let unfinished = Unfinished::begin(&arguments.out)?;
-    let exported = lerobot::export(&arguments.runs, &unfinished.path, &mut |done, all| {
+    let Exported {
+        episodes,
+        frames,
+        logs,
+        left_out,
+    } = lerobot::export(&arguments.runs, &arguments.out, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })?;
-    unfinished.finish()?;
     bar.finish_and_clear();
+    for log in &logs {
+        println!("{}", summary(log));
+    }
+    for log in &left_out {
+        println!(
+            "{}: left out, since another attempt at this episode is better",
+            log.display()
+        );
+    }
     println!(
-        "{} episodes, {} frames of {} logs in {}",
-        exported.episodes,
-        exported.frames,
-        exported.logs,
+        "{episodes} episodes, {frames} frames of {} logs in {}",
+        logs.len(),
         arguments.out.display()
     );
+    let broken = logs.iter().filter(|log| log.problem.is_some()).count();
+    if broken > 0 {
+        log::warn!(
+            "{broken} of {} logs were cut off or damaged (named above): what of them can be read is in the data set, and their \
+             episodes are not marked as over (`next.done`)",
+            logs.len()
+        );
+    }
     Ok(())
+}
+
+/// A line about what became of a log.
+fn summary(log: &ExportedLog) -> String {
+    let mut line = format!(
+        "{}: {} ticks, {} frames in {} episode(s)",
+        log.path.display(),
+        log.ticks,
+        log.frames,
+        log.episodes
+    );
+    match &log.problem {
+        Some(problem) => line.push_str(&format!("; cut off or damaged: {problem}")),
+        None if !log.ended => line.push_str("; its end is not that of the episode, so `next.done` is false"),
+        None => {}
+    }
+    line
 }

@@ -21,7 +21,7 @@ const ROWS: usize = 256;
 
 /// Opens a file to read `columns` of it; `None` reads all. Columns the file lacks are left out.
 pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, DatasetError> {
-    let file = File::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
+    let file = files::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))?;
     let refuse = |source| DatasetError::parquet(path, source);
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refuse)?;
     let mask = match columns {
@@ -45,7 +45,7 @@ pub(super) fn create(path: &Path, schema: &Arc<Schema>) -> Result<ArrowWriter<Fi
         std::fs::create_dir_all(parent)
             .map_err(|error| DatasetError::io(parent, "cannot make the folder", error))?;
     }
-    let file = File::create(path).map_err(|error| DatasetError::io(path, "cannot write", error))?;
+    let file = File::create_new(path).map_err(|error| DatasetError::io(path, "cannot write", error))?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();

@@ -35,6 +35,7 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`], naming file, field and remedy.
     pub fn open(root: &Path, camera: Option<&str>) -> Result<Self, DatasetError> {
+        super::checksums::verify(root)?;
         let path = layout::info_path(root);
         let info: Info = read_json(&path)?;
         let field =

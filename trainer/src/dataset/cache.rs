@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use files::OutputError;
 use robot::FRAME_BYTES;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,7 +22,10 @@ use crate::checkpoint::RobotOfLogs;
 const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+
+/// What the file of frames begins with. A file of its name that does not is somebody else's.
+const MAGIC: &[u8; 16] = b"armillary frames";
 
 /// Logs after which the index is written while it is being built, so that little is lost if that is cut short; or a quarter of
 /// those there are, so that writing it does not become all that is done.
@@ -88,7 +91,7 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache in `dir`, or makes one.
+    /// Opens the cache in `dir`, or makes one. Files of its names that this program did not make are refused.
     pub(super) fn open(dir: &Path) -> Result<Self, DatasetError> {
         let path = dir.join("frames.cache");
         let fail = |action| {
@@ -108,21 +111,36 @@ impl Cache {
             Err(TryLockError::WouldBlock) => return Err(DatasetError::CacheInUse { path }),
             Err(TryLockError::Error(source)) => return Err(fail("cannot lock")(source)),
         }
-        let there = frames.metadata().map_err(fail("cannot look at"))?.len();
-        let index: Option<Index> = std::fs::read(path.with_extension("index"))
-            .ok()
-            .and_then(|bytes| postcard::from_bytes(sound(&bytes)?).ok())
+        let there = frames.metadata().map_err(fail("cannot look at"))?;
+        let (is_file, there) = (there.is_file(), there.len());
+        let index_path = path.with_extension("index");
+        let index = files::read(&index_path).ok();
+        let sound = index.as_deref().and_then(sound);
+        let mut magic = [0; MAGIC.len()];
+        let begins_so = frames.read_exact_at(&mut magic, 0).is_ok() && magic == *MAGIC;
+        // A sound index knows its file of frames, too: those of earlier versions had no beginning of their own.
+        let ours = begins_so || sound.is_some();
+        if !(is_file && (there == 0 || ours)) {
+            return Err(OutputError::Foreign { path }.into());
+        }
+        if std::fs::symlink_metadata(&index_path).is_ok() && !ours {
+            return Err(OutputError::Foreign { path: index_path }.into());
+        }
+        let index: Option<Index> = sound
+            .and_then(|bytes| postcard::from_bytes(bytes).ok())
             .filter(|index: &Index| index.version == VERSION && index.length <= there);
+        let empty = MAGIC.len() as u64;
         let (mut length, mut entries) =
-            index.map_or_else(Default::default, |index| (index.length, index.entries));
+            index.map_or_else(|| (empty, BTreeMap::new()), |index| (index.length, index.entries));
         entries.retain(|log, _| log.exists());
         let used: u64 = entries.values().map(Entry::compressed_bytes).sum();
-        if used < length / 2 {
+        if used < length.saturating_sub(empty) / 2 {
             // Most of it is of logs that are gone: what is left is read again. An index must not outlive what it points into.
-            let _ = std::fs::remove_file(path.with_extension("index"));
-            length = 0;
+            let _ = std::fs::remove_file(&index_path);
+            length = empty;
             entries.clear();
         }
+        frames.write_all_at(MAGIC, 0).map_err(fail("cannot write to"))?;
         // What was added after the index was last written belongs to nobody.
         frames.set_len(length).map_err(fail("cannot shorten"))?;
         Ok(Self {
@@ -224,14 +242,14 @@ impl Cache {
             postcard::to_slice(&index, &mut bytes).map_err(std::io::Error::other)?;
             let checksum = Sha256::digest(&bytes);
             bytes.extend_from_slice(&checksum);
-            let path = self.path.with_extension("index");
-            let partial = self.path.with_extension("index.partial");
-            let mut file = File::create(&partial)?;
-            file.write_all(&bytes)?;
-            file.sync_data()?;
-            std::fs::rename(&partial, &path)
+            Ok(bytes)
         };
-        write().map_err(|source| self.failed("cannot write the index of", source))
+        let bytes = write().map_err(|source| self.failed("cannot write the index of", source))?;
+        // That it is ours was found out when the cache was opened.
+        files::replace(&self.path.with_extension("index"), &bytes).map_err(|error| match error {
+            OutputError::Io { source, .. } => self.failed("cannot write the index of", source),
+            other => other.into(),
+        })
     }
 
     /// What is known of a log that was taken in, by its [`key`].
