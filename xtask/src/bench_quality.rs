@@ -130,11 +130,7 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
         "pytorch_iteration_ms": iteration_ms,
         "rows": rows,
     });
-    if let Some(dir) = arguments.out.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("{}: cannot make", dir.display()))?;
-    }
-    std::fs::write(&numbers, serde_json::to_vec_pretty(&out)?)
-        .with_context(|| format!("{}: cannot write", numbers.display()))?;
+    crate::numbers::write(&numbers, out.clone())?;
     println!("\n{}", numbers.display());
     draw(&out, arguments)
 }

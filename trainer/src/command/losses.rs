@@ -91,7 +91,8 @@ impl Losses {
 
 /// Whether a file is one of losses, by its beginning.
 fn is_ours(head: &[u8]) -> bool {
-    head.starts_with(HEAD)
+    // Its first line may have been cut off.
+    head.starts_with(HEAD) || HEAD.starts_with(head)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

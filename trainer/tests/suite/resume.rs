@@ -157,7 +157,7 @@ fn a_full_disk_keeps_the_last_checkpoint() {
 }
 
 /// Whether no work place of a writer is left in a folder.
-fn nothing_unfinished(dir: &std::path::Path) -> bool {
+fn nothing_unfinished(dir: &Path) -> bool {
     let mut entries = std::fs::read_dir(dir).expect("lists");
     entries.all(|entry| {
         let name = entry.expect("an entry").file_name();

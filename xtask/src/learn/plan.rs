@@ -174,7 +174,11 @@ pub(super) fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow:
             .with_context(|| format!("--set {set}: {} has no place for it", preset.display()))?;
     }
     let edited = out.join("train.ron");
-    fs::write(&edited, text).with_context(|| format!("{}: cannot write", edited.display()))?;
+    // The folder of a run that was begun is ours; in another one only what is there already may be the same.
+    let begun = super::notes(out).exists();
+    files::put(&edited, text.as_bytes(), &|head| {
+        begun || text.as_bytes().starts_with(head)
+    })?;
     Ok(edited)
 }
 

@@ -52,10 +52,11 @@ impl Progress {
 
     /// Notes it at `notes`.
     pub(super) fn write(&self, notes: &Path) -> anyhow::Result<()> {
-        let partial = notes.with_extension("partial");
-        fs::write(&partial, serde_json::to_string_pretty(self)?)
-            .and_then(|()| fs::rename(&partial, notes))
-            .with_context(|| format!("{}: cannot write", notes.display()))
+        // What is there now was read as notes when the run began.
+        Ok(files::replace(
+            notes,
+            serde_json::to_string_pretty(self)?.as_bytes(),
+        )?)
     }
 
     /// Goes on under `inputs`, unless what was done was done under others.
