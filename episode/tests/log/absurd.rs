@@ -191,6 +191,8 @@ fn gaps_as_a_loop_that_was_held_up_leaves_them_stay_readable() {
     };
     let episode = read(&log(&|_| {}, &gaps)).unwrap();
     assert!(episode.complete && episode.ticks.len() == 6);
+    let untimed = |ticks: &mut Vec<TickRecord>| ticks.iter_mut().for_each(|row| row.edge_ns = 0);
+    assert!(read(&log(&|_| {}, &untimed)).unwrap().complete);
     // An edge that comes a quarter of a period late is still that edge.
     let late = |ticks: &mut Vec<TickRecord>| ticks[3].edge_ns += PERIOD_NS / 4;
     assert!(read(&log(&|_| {}, &late)).unwrap().complete);
