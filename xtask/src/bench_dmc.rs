@@ -110,7 +110,7 @@ fn search_path(dir: &Path, task: &str) -> PathBuf {
 
 fn searched(dir: &Path, task: &str) -> anyhow::Result<Vec<Searched>> {
     let path = search_path(dir, task);
-    match fs::read_to_string(&path) {
+    match files::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text)
             .with_context(|| format!("{}: damaged; remove it to search again", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -118,9 +118,10 @@ pub(crate) fn seeds(root: &Path, learn: &Learn) -> anyhow::Result<Vec<u64>> {
     };
     let name = name.to_string_lossy();
     let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    let entries = fs::read_dir(parent).with_context(|| format!("{}: cannot read", parent.display()))?;
-    let mut seeds: Vec<u64> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix(stem)?.parse().ok())
+    let folders = files::list(parent).with_context(|| format!("{}: cannot read", parent.display()))?;
+    let mut seeds: Vec<u64> = folders
+        .iter()
+        .filter_map(|folder| folder.file_name()?.to_str()?.strip_prefix(stem)?.parse().ok())
         .collect();
     seeds.sort_unstable();
     Ok(seeds)
@@ -170,7 +171,7 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
 /// What is to be the same for a run to go on: the learning preset at `path`, the robots, the training preset.
 fn inputs(path: &Path, plan: &Plan, arms: &[Arm]) -> anyhow::Result<Vec<String>> {
     let read = |file: &Path| {
-        fs::read_to_string(file).with_context(|| {
+        files::read_to_string(file).with_context(|| {
             format!(
                 "{}: names {}, which cannot be read",
                 path.display(),

@@ -27,6 +27,9 @@ const VERSION: u32 = 5;
 /// What the file of frames begins with. A file of its name that does not is somebody else's.
 const MAGIC: &[u8; 16] = b"armillary frames";
 
+/// Likewise of the index.
+const INDEX_MAGIC: &[u8] = b"armillary index ";
+
 /// Logs after which the index is written while it is being built, so that little is lost if that is cut short; or a quarter of
 /// those there are, so that writing it does not become all that is done.
 const SAVE_EVERY: usize = 2000;
@@ -116,17 +119,17 @@ impl Cache {
         let index_path = path.with_extension("index");
         let index = files::read(&index_path).ok();
         let sound = index.as_deref().and_then(sound);
+        let begins_so = |bytes: &[u8]| bytes.starts_with(INDEX_MAGIC);
+        // Before version 5 neither file had a beginning of its own; a checksum that holds tells an index of then, and its frames.
+        let earlier = sound.is_some_and(|bytes| !begins_so(bytes));
         let mut magic = [0; MAGIC.len()];
-        let begins_so = frames.read_exact_at(&mut magic, 0).is_ok() && magic == *MAGIC;
-        // A sound index knows its file of frames, too: those of earlier versions had no beginning of their own.
-        let ours = begins_so || sound.is_some();
-        if !(is_file && (there == 0 || ours)) {
+        let ours = frames.read_exact_at(&mut magic, 0).is_ok() && magic == *MAGIC;
+        if !(is_file && (there == 0 || ours || earlier)) {
             return Err(OutputError::Foreign { path }.into());
         }
-        if std::fs::symlink_metadata(&index_path).is_ok() && !ours {
-            return Err(OutputError::Foreign { path: index_path }.into());
-        }
+        files::check(&index_path, &|head| begins_so(head) || earlier)?;
         let index: Option<Index> = sound
+            .and_then(|bytes| bytes.strip_prefix(INDEX_MAGIC))
             .and_then(|bytes| postcard::from_bytes(bytes).ok())
             .filter(|index: &Index| index.version == VERSION && index.length <= there);
         let empty = MAGIC.len() as u64;
@@ -238,8 +241,9 @@ impl Cache {
             self.frames.sync_data()?;
             let size = postcard::ser_flavors::Size::default();
             let size = postcard::serialize_with_flavor(&index, size).map_err(std::io::Error::other)?;
-            let mut bytes = vec![0; size];
-            postcard::to_slice(&index, &mut bytes).map_err(std::io::Error::other)?;
+            let mut bytes = INDEX_MAGIC.to_vec();
+            bytes.resize(INDEX_MAGIC.len() + size, 0);
+            postcard::to_slice(&index, &mut bytes[INDEX_MAGIC.len()..]).map_err(std::io::Error::other)?;
             let checksum = Sha256::digest(&bytes);
             bytes.extend_from_slice(&checksum);
             Ok(bytes)

@@ -71,7 +71,7 @@ impl Arm {
         if self.is_rig() {
             return Ok(self.robot.clone());
         }
-        fs::read_to_string(&self.robot).with_context(|| format!("{}: cannot read", self.robot))
+        files::read_to_string(Path::new(&self.robot)).with_context(|| format!("{}: cannot read", self.robot))
     }
 
     /// Where its bundle is.

@@ -63,7 +63,7 @@ impl Drop for Clock {
 
 /// Seconds that the run in `out` had taken when a clock noted them last; 0 if none did.
 pub(super) fn noted(out: &Path) -> f64 {
-    fs::read(path(out))
+    files::read(&path(out))
         .ok()
         .and_then(|bytes| number(&bytes))
         .filter(|seconds| seconds.is_finite())
@@ -78,7 +78,7 @@ fn number(bytes: &[u8]) -> Option<f64> {
 /// Forgets them: the run is another.
 pub(super) fn forget(out: &Path) {
     let path = path(out);
-    if fs::read(&path).is_ok_and(|bytes| number(&bytes).is_some()) {
+    if files::read(&path).is_ok_and(|bytes| number(&bytes).is_some()) {
         let _ = fs::remove_file(path);
     }
 }

@@ -60,7 +60,7 @@ pub(super) enum Step {
 impl Plan {
     /// The preset at `path`, for the robot that `arguments` name.
     pub(super) fn load(path: &Path, arguments: &Learn) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = files::read_to_string(path)
             .with_context(|| format!("{}: no such learning preset", path.display()))?;
         let mut plan: Self = ron::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
@@ -164,7 +164,7 @@ impl Plan {
 /// Writes the training preset with other values into `out`.
 pub(super) fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow::Result<PathBuf> {
     let mut text =
-        fs::read_to_string(preset).with_context(|| format!("{}: cannot read", preset.display()))?;
+        files::read_to_string(preset).with_context(|| format!("{}: cannot read", preset.display()))?;
     for set in sets {
         let (field, value) = set
             .split_once('=')

@@ -38,7 +38,7 @@ pub(crate) struct Learned {
 impl Progress {
     /// What was noted at `notes`; `None` if nothing was.
     pub(crate) fn read(notes: &Path) -> anyhow::Result<Option<Self>> {
-        match fs::read_to_string(notes) {
+        match files::read_to_string(notes) {
             Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
                 format!(
                     "{}: damaged; remove it to do all of its run's steps again, beside the logs that are there",
