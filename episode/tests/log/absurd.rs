@@ -164,7 +164,7 @@ fn descriptions_that_cannot_be_are_refused_by_field() {
         ("period_s", |info| info.period_s = 1e-30),
         ("joint_names", |info| info.joint_names.clear()),
         ("joint_names", |info| {
-            info.joint_names = vec!["joint".to_owned(); 9]
+            info.joint_names = vec!["joint".to_owned(); 9];
         }),
     ];
     for (field, change) in cases {

@@ -1,6 +1,5 @@
 //! The robots that are learned on, and where their things are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};

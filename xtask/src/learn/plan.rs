@@ -1,6 +1,5 @@
 //! What a learning loop does, in what portions: PlaNet's Algorithm 1 as a list of the commands a user would type.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};

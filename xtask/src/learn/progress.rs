@@ -1,6 +1,5 @@
 //! How far a learning run has come, and what it gave so far.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
