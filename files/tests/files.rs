@@ -25,6 +25,15 @@ fn everything(dir: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     found
 }
 
+/// Removes a file, a link or an empty folder.
+fn remove(path: &Path) {
+    if path.is_dir() {
+        fs::remove_dir(path).unwrap();
+    } else {
+        fs::remove_file(path).unwrap();
+    }
+}
+
 fn ours(head: &[u8]) -> bool {
     is_marked(head)
 }
@@ -87,11 +96,7 @@ fn a_name_that_is_taken_is_refused_at_the_beginning_and_at_the_end() {
         make(&name);
         let refused = NewFolder::begin(&name);
         assert!(matches!(refused, Err(OutputError::Exists { .. })), "{refused:?}");
-        if name.is_dir() {
-            fs::remove_dir(&name).unwrap()
-        } else {
-            fs::remove_file(&name).unwrap()
-        }
+        remove(&name);
         // It comes to be while the output is made: an empty folder is not replaced either.
         let folder = NewFolder::begin(&name).unwrap();
         fs::write(folder.path().join("whole"), "whole").unwrap();
@@ -104,11 +109,7 @@ fn a_name_that_is_taken_is_refused_at_the_beginning_and_at_the_end() {
         drop(NewFolder::begin(&dir.path().join("another")).unwrap());
         assert!(kept.join("whole").exists());
         fs::remove_dir_all(kept.parent().unwrap()).unwrap();
-        if name.is_dir() {
-            fs::remove_dir(&name).unwrap()
-        } else {
-            fs::remove_file(&name).unwrap()
-        }
+        remove(&name);
     }
     for path in ["/", ".."] {
         let refused = NewFolder::begin_over(Path::new(path));
@@ -210,11 +211,7 @@ fn a_file_is_replaced_only_if_it_is_known() {
         make(&path);
         let refused = files::put(&path, &page("fourth"), &ours);
         assert!(matches!(refused, Err(OutputError::Foreign { .. })), "{refused:?}");
-        if path.is_dir() {
-            fs::remove_dir(&path).unwrap()
-        } else {
-            fs::remove_file(&path).unwrap()
-        }
+        remove(&path);
     }
     assert_eq!(everything(dir.path()), others);
     // A writer that fails leaves what was there.
