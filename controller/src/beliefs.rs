@@ -9,7 +9,7 @@ use world_model::{Belief, Bundle, Encoder};
 
 use crate::capture::Captured;
 use crate::filter::BeliefFilter;
-use crate::replay::{ReplayError, attachment};
+use crate::replay::{ReplayError, recorded_config, start};
 use crate::session::pipeline_name;
 
 /// A moment at which a planner is asked.
@@ -51,22 +51,13 @@ impl Recollection {
     /// # Errors
     /// [`ReplayError`] if the log is of a robot that the bundle does not fit.
     pub fn of(path: &Path, log: &Episode, bundle: &Bundle) -> Result<Self, ReplayError> {
-        let text = attachment(log, "robot.ron").ok_or_else(|| ReplayError::Unusable {
-            path: path.to_owned(),
-            problem: "holds no robot file".to_owned(),
-        })?;
-        let config = Config::parse(path, text)?;
+        let config = recorded_config(path, log)?;
         bundle.check_robot(&config)?;
         let next_tick = log.info.pipeline != pipeline_name(Pipeline::Immediate);
         // Where the first command holds it, or it stood.
-        let start = log
-            .ticks
-            .first()
-            .map(|row| match next_tick {
-                true => row.actuate.set_point_rad.clone(),
-                false => row.capture.position_rad.clone(),
-            })
-            .unwrap_or_default();
+        let first = log.ticks.first();
+        let start = first.map(|row| start(log, row, next_tick)).transpose()?;
+        let start = start.cloned().unwrap_or_default();
         Ok(Self {
             next_tick,
             filter: BeliefFilter::new(bundle)?,
@@ -158,6 +149,13 @@ impl Recollection {
 /// [`ReplayError`] if the log cannot be read, or is of a robot that the bundle does not fit.
 pub fn of_log(path: &Path, bundle: &Bundle) -> Result<Vec<Situation>, ReplayError> {
     let log = episode::read_episode(path)?;
+    if let Some(problem) = &log.problem {
+        log::warn!(
+            "{}: only its first {} ticks: {problem}",
+            path.display(),
+            log.intact
+        );
+    }
     let mut recollection = Recollection::of(path, &log, bundle)?;
     let rows = log.ticks.iter().zip(&log.frames).take(log.intact);
     Ok(rows

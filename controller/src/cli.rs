@@ -193,9 +193,11 @@ impl Episodes {
 /// Writes the robot file of a rig, unless there is another one, which somebody may have edited.
 fn keep_robot_file(path: &Path, text: &str) -> anyhow::Result<()> {
     if !path.exists() {
-        return std::fs::write(path, text).with_context(|| format!("{}: cannot write", path.display()));
+        // Never over a file that is there.
+        files::put(path, text.as_bytes(), &|_| false)?;
+        return Ok(());
     }
-    let there = std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
+    let there = files::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
     // Comments name versions of software.
     let fields = |text: &str| {
         let lines = text.lines().map(str::trim);
@@ -277,9 +279,10 @@ struct Attempts(BTreeMap<u64, Vec<PathBuf>>);
 impl Attempts {
     fn list(dir: &Path) -> Self {
         let mut attempts: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            if let Some(seed) = entry.file_name().to_str().and_then(seed_of) {
-                attempts.entry(seed).or_default().push(entry.path());
+        for path in files::list(dir).unwrap_or_default() {
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(seed) = name.and_then(seed_of) {
+                attempts.entry(seed).or_default().push(path);
             }
         }
         Self(attempts)

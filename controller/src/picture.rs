@@ -1,6 +1,5 @@
 //! Pictures of a log: what the camera saw beside what the model believed and what it had imagined.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -79,18 +78,19 @@ fn paste(picture: &mut RgbImage, frame: &Frame, left: u32, top: u32, zoom: u32) 
     }
 }
 
-/// Writes an animated GIF, a tick a frame: seen, believed, imagined.
+/// Writes an animated GIF, a tick a frame: seen, believed, imagined. One that this program made before is replaced.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// A file that cannot be written, or that this program did not make.
 pub fn write_gif(path: &Path, panels: &[Panels], period_s: f32) -> anyhow::Result<PathBuf> {
     const ZOOM: u32 = 3;
     const GAP: u32 = 6;
     let side = FRAME_SIDE as u32 * ZOOM;
     let (width, height) = (3 * side + 2 * GAP, side);
     let context = || format!("{}: cannot write the animation", path.display());
-    let file = std::io::BufWriter::new(File::create(path).with_context(context)?);
-    let mut encoder = gif::Encoder::new(file, width as u16, height as u16, &[]).with_context(context)?;
+    let mut bytes = Vec::new();
+    let mut encoder =
+        gif::Encoder::new(&mut bytes, width as u16, height as u16, &[]).with_context(context)?;
     encoder.set_repeat(gif::Repeat::Infinite).with_context(context)?;
     for tick in panels {
         let mut picture = RgbImage::from_pixel(width, height, image::Rgb([255, 255, 255]));
@@ -104,7 +104,19 @@ pub fn write_gif(path: &Path, panels: &[Panels], period_s: f32) -> anyhow::Resul
         frame.delay = (period_s * 100.0).round() as u16;
         encoder.write_frame(&frame).with_context(context)?;
     }
+    drop(encoder);
+    files::put(path, &files::gif_comment(bytes), &files::is_marked)?;
     Ok(path.to_owned())
+}
+
+/// Writes a [`strip`] as a PNG and returns its bytes. One that this program made before is replaced.
+///
+/// # Errors
+/// Those of [`strip`], and a file that cannot be written, or that this program did not make.
+pub fn write_strip(path: &Path, panels: &[Panels], every: usize) -> anyhow::Result<Vec<u8>> {
+    let bytes = files::png(strip(panels, every)?);
+    files::put(path, &bytes, &files::is_marked)?;
+    Ok(bytes)
 }
 
 /// A PNG of every `every`-th tick: a row each for seen, believed and imagined.

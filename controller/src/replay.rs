@@ -125,8 +125,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
         path: path.to_owned(),
         problem: problem.to_owned(),
     };
-    let text = attachment(&log, "robot.ron").ok_or_else(|| unusable("holds no robot file"))?;
-    let mut config = Config::parse(path, text)?;
+    let mut config = recorded_config(path, &log)?;
     config.planner.backend = computed.backend.unwrap_or(config.planner.backend);
     config.planner.threads = computed.threads.unwrap_or(config.planner.threads);
     let planned = log.info.policy.starts_with("planner");
@@ -178,10 +177,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
         .first()
         .ok_or_else(|| unusable("holds no whole tick before what cannot be read"))?;
     // With `next-tick` the first command holds the start pose; with `immediate` the arm stands where it was measured.
-    let start = match pipeline {
-        Pipeline::NextTick => &first.actuate.set_point_rad,
-        Pipeline::Immediate => &first.capture.position_rad,
-    };
+    let start = start(&log, first, pipeline == Pipeline::NextTick)?;
     controller.reset(start, log.info.planner_seed);
     let clock = SystemClock::default();
     let mut reproduced = 0;
@@ -197,7 +193,11 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
             edge_ns: row.edge_ns,
             clock: &clock,
             // One that gave no plan stopped the arm, and is not among those that are counted.
-            limit: Limit::Iterations(row.plan.iterations + u32::from(row.guard.reason == Reason::NonFinite)),
+            limit: Limit::Iterations(
+                row.plan
+                    .iterations
+                    .saturating_add(u32::from(row.guard.reason == Reason::NonFinite)),
+            ),
             last: row.guard.reason == Reason::EpisodeEnd,
         };
         let (found, _) = controller.tick(&mut world, timing);
@@ -229,6 +229,59 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
         reproduced += u32::from(row.guard.reason != Reason::EpisodeEnd);
     }
     Ok(reproduced)
+}
+
+/// The robot file that `log`, which lies at `path`, keeps. It is of the robot that the log's rows are of.
+pub(crate) fn recorded_config(path: &Path, log: &Episode) -> Result<Config, ReplayError> {
+    let text = attachment(log, "robot.ron").ok_or_else(|| ReplayError::Unusable {
+        path: path.to_owned(),
+        problem: "holds no robot file".to_owned(),
+    })?;
+    let config = Config::parse(path, text)?;
+    let info = &log.info;
+    let joints = config.envelope.joints().iter().map(|joint| joint.name.as_str());
+    for (field, kept, said) in [
+        (
+            "joint_names",
+            joints.collect::<Vec<_>>().join(", "),
+            info.joint_names.join(", "),
+        ),
+        ("period_s", config.period_s.to_string(), info.period_s.to_string()),
+    ] {
+        if kept != said {
+            return Err(ReplayError::Unusable {
+                path: path.to_owned(),
+                problem: format!(
+                    "field `{field}` of its description is `{said}`, and the robot file it keeps says `{kept}`; leave this log out"
+                ),
+            });
+        }
+    }
+    Ok(config)
+}
+
+/// Where an arm is before its first row: where the first command holds it (`next-tick`), or where it was measured.
+///
+/// # Errors
+/// [`EpisodeError::Inconsistent`] if the row does not have one finite number a joint.
+pub(crate) fn start<'a>(
+    log: &Episode,
+    first: &'a TickRecord,
+    next_tick: bool,
+) -> Result<&'a JointVec, EpisodeError> {
+    let (field, start) = if next_tick {
+        ("/actuate set_point_rad", &first.actuate.set_point_rad)
+    } else {
+        ("/capture/joints position", &first.capture.position_rad)
+    };
+    if start.len() == log.info.joint_names.len() && start.iter().all(|angle| angle.is_finite()) {
+        return Ok(start);
+    }
+    Err(EpisodeError::Inconsistent {
+        path: log.path.clone(),
+        tick: first.tick,
+        problem: format!("field `{field}` is {start:?}, and does not tell where the arm starts"),
+    })
 }
 
 pub(crate) fn attachment(log: &Episode, name: &str) -> Option<String> {

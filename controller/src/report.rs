@@ -12,10 +12,11 @@ use episode::{Episode, PlanSource, Reason, STAGES};
 /// A headline and its text, for the table at the top.
 pub type Fact = (String, String);
 
-/// Writes the report of `logs`; `strip` is a PNG of the one with the lowest return.
+/// Writes the report of `logs`; `strip` is a PNG of the one with the lowest return. A report that this program wrote before is
+/// replaced.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// A file that cannot be written, or that this program did not make.
 pub fn write(
     path: &Path,
     title: &str,
@@ -26,8 +27,9 @@ pub fn write(
     let mut page = String::new();
     let _ = write!(
         page,
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><style>{STYLE}</style><h1>{0}</h1><table>",
-        escape(title)
+        "<!doctype html><!-- {1} --><html lang=en><meta charset=utf-8><title>{0}</title><style>{STYLE}</style><h1>{0}</h1><table>",
+        escape(title),
+        String::from_utf8_lossy(files::MARK)
     );
     for (name, value) in facts {
         let _ = write!(page, "<tr><th>{}<td>{}", escape(name), escape(value));
@@ -47,7 +49,21 @@ pub fn write(
     latency(&mut page, logs);
     plans(&mut page, logs);
     faults(&mut page, logs);
-    std::fs::write(path, page).with_context(|| format!("{}: cannot write the report", path.display()))
+    files::put(path, page.as_bytes(), &is_report).context("cannot write the report")
+}
+
+/// Whether a report can be written to `path`: for a look before the run that it is to be of.
+///
+/// # Errors
+/// If something is there that is no report of this program.
+pub fn check(path: &Path) -> anyhow::Result<()> {
+    files::check(path, &is_report).context("cannot write the report")
+}
+
+/// Whether a file is a report of this program. Those of the first versions are not marked, but begin so.
+fn is_report(head: &[u8]) -> bool {
+    files::is_marked(head)
+        || head.starts_with(b"<!doctype html><html lang=en><meta charset=utf-8><title>Armillary ")
 }
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}\

@@ -39,6 +39,9 @@ pub enum DatasetError {
     /// A run log.
     #[error(transparent)]
     Log(#[from] episode::EpisodeError),
+    /// The data set, or the logs of it, could not be put where they were to be.
+    #[error(transparent)]
+    Output(#[from] files::OutputError),
     /// Logs that are not of one robot.
     #[error(
         "{path}: {field} is {found}, that of the logs before is {expected}; export the logs of one robot at a time"

@@ -8,16 +8,7 @@ use crate::DatasetError;
 /// Entries of a folder, sorted by name. Hidden ones (`.DS_Store`, `._file-000.parquet`) are passed over: file managers and copy
 /// programs leave them, and they are never a part of a data set.
 pub(crate) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let refuse = |error| DatasetError::io(dir, "cannot list", error);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(refuse)? {
-        let entry = entry.map_err(refuse)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
+    files::list(dir).map_err(|error| DatasetError::io(dir, "cannot list", error))
 }
 
 /// Parquet files of a data set, and others that lie beside them.
@@ -60,5 +51,5 @@ fn is_numbered(path: &Path, prefix: &str) -> bool {
 
 /// Opens a file to read it.
 pub(crate) fn open(path: &Path) -> Result<File, DatasetError> {
-    File::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))
+    files::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))
 }

@@ -114,3 +114,13 @@ pub enum EpisodeError {
         dir: PathBuf,
     },
 }
+
+impl EpisodeError {
+    /// With what else is known of a log whose rows contradict each other: that it is damaged may be the cause.
+    pub(crate) fn about(mut self, damage: Option<&str>) -> Self {
+        if let (Self::Inconsistent { problem, .. }, Some(damage)) = (&mut self, damage) {
+            problem.push_str(&format!("; the log is damaged, too ({damage})"));
+        }
+        self
+    }
+}

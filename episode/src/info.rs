@@ -122,7 +122,7 @@ impl EpisodeInfo {
         let joint_names = fields.text("joint_names")?;
         let joint_names = serde_json::from_str(&joint_names)
             .map_err(|error| fields.refuse("joint_names", &joint_names, &error))?;
-        Ok(Self {
+        let info = Self {
             format_version: FORMAT_VERSION,
             robot: fields.text("robot")?,
             task: fields.text("task")?,
@@ -138,7 +138,11 @@ impl EpisodeInfo {
             bundle_sha256: map.get("bundle_sha256").cloned(),
             started_unix_ns: fields.number("started_unix_ns")?,
             software: fields.text("software")?,
-        })
+        };
+        match crate::check::info(&info) {
+            Ok(()) => Ok(info),
+            Err((key, value, problem)) => Err(fields.refuse(key, &value, &problem)),
+        }
     }
 }
 

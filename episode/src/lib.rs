@@ -17,6 +17,7 @@
 //! time, so that two lockstep runs can be compared byte by byte.
 
 mod channel;
+mod check;
 mod error;
 mod info;
 mod message;
@@ -32,6 +33,7 @@ mod training;
 mod writer;
 
 pub use channel::Channel;
+pub use check::SKIPPED_TICKS_MAX;
 pub use error::EpisodeError;
 pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD, NO_REWARD};
 pub use reader::{Episode, decision_stream, read_episode, read_episode_from};

@@ -40,7 +40,8 @@ pub struct Episode {
 ///
 /// # Errors
 /// [`EpisodeError::Read`] if the file cannot be read, [`EpisodeError::NotALog`] if it is something else or was cut off
-/// within its first few hundred bytes, [`EpisodeError::Version`] if it is in another format.
+/// within its first few hundred bytes, [`EpisodeError::Version`] if it is in another format, [`EpisodeError::Inconsistent`] if its
+/// rows contradict each other or its description.
 pub fn read_episode(path: &Path) -> Result<Episode, EpisodeError> {
     read_episode_from(open(path)?, path)
 }
@@ -104,6 +105,7 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
         }
     }
     let intact = damaged_at.unwrap_or(ticks.len());
+    crate::check::rows(path, &info, &ticks, intact).map_err(|error| error.about(problem.as_deref()))?;
     let before = intact.checked_sub(1).and_then(|last| ticks.get(last));
     let problem = problem.map(|problem| match (before, ticks.get(intact)) {
         (Some(before), Some(after)) => {
@@ -177,7 +179,7 @@ pub fn decision_stream(path: &Path) -> Result<Vec<u8>, EpisodeError> {
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, EpisodeError> {
-    let file = File::open(path).map_err(|source| EpisodeError::Read {
+    let file = files::open(path).map_err(|source| EpisodeError::Read {
         path: path.to_owned(),
         source,
     })?;

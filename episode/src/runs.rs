@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::error::EpisodeError;
 use crate::reader::read_episode;
 
-/// All logs (`*.mcap`) in `dir` and below, sorted by path. Directories behind symbolic links are not entered, nor
-/// those named `*.partial`, which hold what an import left unfinished.
+/// All logs (`*.mcap`) in `dir` and below, sorted by path. What is hidden (names that begin with a dot) is passed over, and so is
+/// what is no regular file. Directories behind symbolic links are not entered, nor those named `*.partial`, in which earlier
+/// versions left unfinished imports.
 ///
 /// # Errors
 /// [`EpisodeError::NoRuns`] if there are none, [`EpisodeError::Read`] if a directory cannot be listed.
@@ -22,6 +23,9 @@ pub fn list_runs(dir: &Path) -> Result<Vec<PathBuf>, EpisodeError> {
         for entry in std::fs::read_dir(&directory).map_err(refuse)? {
             let entry = entry.map_err(refuse)?;
             let path = entry.path();
+            if files::is_hidden(&path) {
+                continue;
+            }
             if entry.file_type().map_err(refuse)?.is_dir() {
                 if path.extension().is_none_or(|extension| extension != "partial") {
                     open.push(path);

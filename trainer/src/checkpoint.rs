@@ -3,10 +3,9 @@
 mod kept;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use files::OutputError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,6 +36,9 @@ pub enum CheckpointError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Something is in its place that this program did not make.
+    #[error(transparent)]
+    Output(OutputError),
     /// There is none, or it cannot be read.
     #[error(
         "{path}: cannot read the checkpoint: {source}; name the checkpoint.safetensors in the --out folder of `armillary-train train`"
@@ -143,18 +145,11 @@ fn checksum(mut parts: Vec<(&str, &[u8])>) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
-/// Saves `learner` to `path`: temporary file, fsync, rename.
+/// Saves `learner` to `path`: temporary file, fsync, rename. A checkpoint that is there is replaced, another file is not.
 ///
 /// # Errors
-/// [`CheckpointError::Io`]; the file under `path` is then still the old one.
+/// [`CheckpointError::Io`], [`CheckpointError::Output`]; the file under `path` is then still the old one.
 pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(), CheckpointError> {
-    let fail = |action| {
-        move |source| CheckpointError::Io {
-            path: path.to_owned(),
-            action,
-            source,
-        }
-    };
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     let entries = learner.model.params.entries();
     for (prefix, list) in [("adam.m/", &learner.adam.m), ("adam.v/", &learner.adam.v)] {
@@ -186,18 +181,23 @@ pub fn save(path: &Path, learner: &Learner, provenance: &Provenance) -> Result<(
         .map_err(|error| malformed(error.to_string()))?;
     let metadata = HashMap::from([(PROVENANCE.to_owned(), text)]);
     let data = safetensors::serialize(views, Some(metadata)).map_err(|error| malformed(error.to_string()))?;
-    let partial = path.with_extension("partial");
-    let mut file = File::create(&partial).map_err(fail("cannot create the checkpoint"))?;
-    let written = file
-        .write_all(&data)
-        .map_err(fail("cannot write the checkpoint"))
-        .and_then(|()| file.sync_all().map_err(fail("cannot flush the checkpoint")));
-    if written.is_err() {
-        // Half of one would take room on a disk that has none.
-        let _ = std::fs::remove_file(&partial);
+    files::put(path, &data, &is_ours).map_err(not_written(path, "cannot write the checkpoint"))
+}
+
+/// Whether a file is a checkpoint of this program, or a batch that it kept, by the first bytes.
+pub(crate) fn is_ours(head: &[u8]) -> bool {
+    // The header's metadata come first, behind its length.
+    let own = format!("\"{PROVENANCE}\":");
+    head.windows(own.len()).any(|window| window == own.as_bytes())
+}
+
+/// What became of `action` on `path`.
+fn not_written(path: &Path, action: &'static str) -> impl FnOnce(OutputError) -> CheckpointError {
+    let path = path.to_owned();
+    move |error| match error {
+        OutputError::Io { source, .. } => CheckpointError::Io { path, action, source },
+        other => CheckpointError::Output(other),
     }
-    written?;
-    std::fs::rename(&partial, path).map_err(fail("cannot put the checkpoint in place"))
 }
 
 /// Loads a learner onto `device`.
@@ -257,7 +257,7 @@ pub fn provenance(path: &Path) -> Result<Provenance, CheckpointError> {
 }
 
 fn read(path: &Path) -> Result<(Vec<u8>, Provenance), CheckpointError> {
-    let data = std::fs::read(path).map_err(|source| CheckpointError::Read {
+    let data = files::read(path).map_err(|source| CheckpointError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -370,9 +370,10 @@ pub fn save_batch(path: &Path, batch: &Batch) -> Result<(), CheckpointError> {
     if let Some((shape, mask)) = &rewarded {
         views.push(("rewarded", view(Dtype::F32, shape.clone(), mask.as_slice())?));
     }
-    let data = safetensors::serialize(views, None)
+    let metadata = HashMap::from([(PROVENANCE.to_owned(), "a batch".to_owned())]);
+    let data = safetensors::serialize(views, Some(metadata))
         .map_err(|error| fail(std::io::Error::other(error.to_string())))?;
-    std::fs::write(path, data).map_err(fail)
+    files::put(path, &data, &is_ours).map_err(not_written(path, "cannot write the batch"))
 }
 
 /// The numbers of a tensor, in row-major order.

@@ -1,10 +1,12 @@
 //! Exports a bundle: ONNX graphs, LibTorch's own outputs on random inputs, a manifest; proved before it gets its name.
 
 mod graphs;
+mod older;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use files::{NewFolder, OutputError};
 use robot::Config;
 use safetensors::tensor::{Dtype, TensorView};
 use world_model::manifest::{MANIFEST_VERSION, MANIFEST_VERSION_OF_PIXELS};
@@ -34,6 +36,9 @@ pub enum ExportError {
         /// The folder.
         path: PathBuf,
     },
+    /// The bundle could not be put where it was to be.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The export does not reproduce LibTorch, or does not fit the robot.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -77,7 +82,7 @@ pub enum ExportError {
 }
 
 /// Writes a bundle to `out`, replacing an older bundle there only once the new one has been loaded and has passed its
-/// parity check. Returns the largest error against LibTorch. Of an agent with several tasks, the bundle is for the one of
+/// parity check, and only if the folder holds nothing but the files that the older bundle was exported with. Returns the largest error against LibTorch. Of an agent with several tasks, the bundle is for the one of
 /// `config`'s robot, or for that of its tasks which is named.
 ///
 /// # Errors
@@ -99,19 +104,13 @@ pub fn export(
             robot: config.name.clone(),
         });
     }
-    if out.exists() && !out.join(world_model::bundle::MANIFEST).exists() {
-        return Err(ExportError::Occupied { path: out.to_owned() });
-    }
-    let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let partial = out.with_file_name(format!(".{name}.partial"));
+    let older = older::files(out)?;
+    let folder = NewFolder::begin_over(out)?;
+    let partial = folder.path();
     let io = |path: &Path, action| {
         let path = path.to_owned();
         move |source| ExportError::Io { path, action, source }
     };
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).map_err(io(&partial, "cannot clear the unfinished export"))?;
-    }
-    std::fs::create_dir_all(&partial).map_err(io(&partial, "cannot make the folder"))?;
 
     let model = &model.for_robot(task.robot.joint_names.len() as i64);
     let pixels = model.sizes.observation.pixels();
@@ -146,20 +145,9 @@ pub fn export(
     })?;
     std::fs::write(&path, text + "\n").map_err(io(&path, "cannot write"))?;
 
-    let bundle = Bundle::load(&partial)?;
+    let bundle = Bundle::load(partial)?;
     bundle.check_robot(config)?;
-    if out.exists() {
-        let old = out.with_file_name(format!(".{name}.old"));
-        if old.exists() {
-            // Left by an export that was killed between its last two steps.
-            std::fs::remove_dir_all(&old).map_err(io(&old, "cannot remove the older bundle"))?;
-        }
-        std::fs::rename(out, &old).map_err(io(out, "cannot move the older bundle aside"))?;
-        std::fs::rename(&partial, out).map_err(io(out, "cannot put the bundle in place"))?;
-        std::fs::remove_dir_all(&old).map_err(io(&old, "cannot remove the older bundle"))?;
-    } else {
-        std::fs::rename(&partial, out).map_err(io(out, "cannot put the bundle in place"))?;
-    }
+    folder.finish_over(&older)?;
     Ok(bundle.parity_error())
 }
 

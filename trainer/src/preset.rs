@@ -231,7 +231,7 @@ impl Preset {
     /// # Errors
     /// [`PresetError`], with file, line and column or field.
     pub fn load(path: &Path) -> Result<Self, PresetError> {
-        let text = std::fs::read_to_string(path).map_err(|source| PresetError::Read {
+        let text = files::read_to_string(path).map_err(|source| PresetError::Read {
             path: path.to_owned(),
             source,
         })?;

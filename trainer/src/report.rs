@@ -21,6 +21,9 @@ pub enum ReportError {
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The report's own file.
+    #[error(transparent)]
+    Output(#[from] files::OutputError),
 }
 
 /// Points of a curve at most: a page is 900 pixels wide.
@@ -72,17 +75,19 @@ const PICTURES: [(&str, &str, &str); 3] = [
 /// Beside the pictures: the update whose model drew them, which may be before the last.
 pub const DRAWN_AT: &str = "pictures-update.txt";
 
-/// Writes `report.html` into the folder of a run and returns its path.
+/// Writes `report.html` into the folder of a run and returns its path. A report that this program wrote before is replaced.
 ///
 /// # Errors
-/// [`ReportError`], naming the file that is missing or damaged.
+/// [`ReportError`], naming the file that is missing, damaged or in the way.
 pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
     let refuse = |path: &Path, problem: String| ReportError::Run {
         path: path.to_owned(),
         problem,
     };
     let losses = run.join("losses.csv");
-    let text = std::fs::read_to_string(&losses).map_err(|error| refuse(&losses, error.to_string()))?;
+    let text = files::read(&losses)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
+        .map_err(|error| refuse(&losses, error.to_string()))?;
     let table = table(&text).ok_or_else(|| refuse(&losses, "holds no losses".to_owned()))?;
     let provenance = crate::checkpoint::provenance(&run.join("checkpoint.safetensors"))?;
     let at = provenance
@@ -91,8 +96,9 @@ pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
         .map(|task| format!("{} on {}", task.robot.name, task.robot.task));
     let title = format!("Training of {}", at.collect::<Vec<_>>().join(" and "));
     let mut page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><style>{STYLE}</style><h1>{0}</h1>",
-        escape(&title)
+        "<!doctype html><!-- {1} --><html lang=en><meta charset=utf-8><title>{0}</title><style>{STYLE}</style><h1>{0}</h1>",
+        escape(&title),
+        String::from_utf8_lossy(files::MARK)
     );
     facts(&mut page, &provenance);
     for (name, meaning) in CURVES {
@@ -103,13 +109,13 @@ pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
             curve(&mut page, name, meaning, &table.updates, &values);
         }
     }
-    let drawn_at = std::fs::read_to_string(run.join(DRAWN_AT))
+    let drawn_at = files::read_to_string(&run.join(DRAWN_AT))
         .ok()
         .and_then(|text| text.trim().parse::<u64>().ok())
         .map_or(String::new(), |update| format!(" After update {update}."));
     for (file, kind, caption) in PICTURES {
         let path = run.join(file);
-        if let Ok(bytes) = std::fs::read(&path) {
+        if let Ok(bytes) = files::read(&path) {
             let data = base64::engine::general_purpose::STANDARD.encode(bytes);
             let _ = write!(
                 page,
@@ -118,8 +124,14 @@ pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
         }
     }
     let path = run.join("report.html");
-    std::fs::write(&path, page).map_err(|error| refuse(&path, error.to_string()))?;
+    files::put(&path, page.as_bytes(), &is_report)?;
     Ok(path)
+}
+
+/// Whether a file is a report of this program. Those of the first versions are not marked, but begin so.
+fn is_report(head: &[u8]) -> bool {
+    files::is_marked(head)
+        || head.starts_with(b"<!doctype html><html lang=en><meta charset=utf-8><title>Training of ")
 }
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}\

@@ -123,6 +123,7 @@ impl OpenLoop {
                 encoder.write_frame(&frame)?;
             }
         }
+        let bytes = files::gif_comment(bytes);
         Ok(Picture { bytes, width, height })
     }
 }
@@ -199,5 +200,6 @@ fn png(picture: &RgbImage) -> image::ImageResult<Picture> {
         height,
         image::ExtendedColorType::Rgb8,
     )?;
+    let bytes = files::png(bytes);
     Ok(Picture { bytes, width, height })
 }

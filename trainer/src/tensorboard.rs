@@ -93,7 +93,7 @@ impl EventWriter {
             now.subsec_nanos()
         );
         let mut writer = Self {
-            out: BufWriter::new(File::create(dir.join(name))?),
+            out: BufWriter::new(File::create_new(dir.join(name))?),
         };
         writer.write(&Event {
             file_version: Some("brain.Event:2".to_owned()),

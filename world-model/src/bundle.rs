@@ -1,6 +1,7 @@
 //! A bundle: a folder with a manifest, graphs and parity vectors, checked before anything trusts it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,6 +102,13 @@ impl Bundle {
         })?;
         let mut files = BTreeMap::new();
         for (name, expected) in &manifest.files {
+            // A plain name: nothing outside of the folder is opened, whatever a manifest says.
+            if Path::new(name).file_name() != Some(OsStr::new(name)) {
+                return Err(BundleError::Outside {
+                    path: manifest_path,
+                    file: name.clone(),
+                });
+            }
             let path = dir.join(name);
             let bytes = read(&path)?;
             let found = sha256(&bytes);
@@ -382,7 +390,7 @@ fn image_embedding(manifest: &Manifest) -> Option<usize> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
-    std::fs::read(path).map_err(|source| BundleError::Read {
+    files::read(path).map_err(|source| BundleError::Read {
         path: path.to_owned(),
         source,
     })

@@ -45,6 +45,14 @@ pub enum BundleError {
         /// The file.
         file: &'static str,
     },
+    /// The manifest names a file that does not lie in the bundle's folder.
+    #[error("{path}: field `files` names `{file}`, which is no file of this folder; export the bundle again")]
+    Outside {
+        /// The manifest.
+        path: PathBuf,
+        /// The name.
+        file: String,
+    },
     /// A file is not the one that was exported.
     #[error(
         "{path}: its SHA-256 is {found}, the manifest says {expected}; the file was damaged or replaced: copy or export the bundle again"

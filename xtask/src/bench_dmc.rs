@@ -110,7 +110,7 @@ fn search_path(dir: &Path, task: &str) -> PathBuf {
 
 fn searched(dir: &Path, task: &str) -> anyhow::Result<Vec<Searched>> {
     let path = search_path(dir, task);
-    match fs::read_to_string(&path) {
+    match files::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text)
             .with_context(|| format!("{}: damaged; remove it to search again", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -159,9 +159,8 @@ fn search(root: &Path, dir: &Path, arguments: &BenchDmc) -> anyhow::Result<()> {
             seconds: begun.elapsed().as_secs_f64(),
         });
         let path = search_path(dir, &arguments.task);
-        let partial = path.with_extension("partial");
-        fs::write(&partial, serde_json::to_string_pretty(&found)?)?;
-        fs::rename(&partial, &path)?;
+        // What is there now was read as episodes before.
+        files::replace(&path, serde_json::to_string_pretty(&found)?.as_bytes())?;
     }
     Ok(())
 }
@@ -307,11 +306,12 @@ fn report(
     }
     print!("{text}");
     let stem = dir.join(format!("{task}-{}", arguments.preset));
-    fs::write(stem.with_extension("md"), &text)?;
+    let marked = format!("<!-- {} -->\n{text}", String::from_utf8_lossy(files::MARK));
+    files::put(&stem.with_extension("md"), marked.as_bytes(), &files::is_marked)?;
     if runs.is_empty() {
         return Ok(());
     }
-    fs::write(stem.with_extension("csv"), csv)?;
+    curve::put_csv(&stem.with_extension("csv"), &csv)?;
     let names: Vec<String> = runs.iter().map(|(seed, _)| format!("seed {seed}")).collect();
     let lines: Vec<curve::Line> = runs
         .iter()

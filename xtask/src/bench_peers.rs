@@ -99,6 +99,7 @@ impl Drop for Peers {
 
 /// Measures.
 pub(crate) fn run(arguments: &BenchPeers) -> anyhow::Result<()> {
+    crate::numbers::check(&arguments.out)?;
     let root = crate::root();
     let python = crate::python::environment_in(&root.join(".venv-peers"), &PACKAGES)?;
     crate::run(
@@ -222,11 +223,7 @@ fn print(
         "failed": failed,
         "peaks": peaks,
     });
-    if let Some(dir) = arguments.out.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("{}: cannot make", dir.display()))?;
-    }
-    std::fs::write(&arguments.out, serde_json::to_vec_pretty(&out)?)
-        .with_context(|| format!("{}: cannot write", arguments.out.display()))?;
+    crate::numbers::write(&arguments.out, out)?;
     println!("\nnumbers: {}", arguments.out.display());
     Ok(())
 }

@@ -58,7 +58,7 @@ struct Scored {
 pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
     let numbers = arguments.out.with_extension("json");
     if arguments.redraw {
-        let text = std::fs::read_to_string(&numbers)
+        let text = files::read_to_string(&numbers)
             .with_context(|| format!("{}: run `cargo xtask bench-quality` first", numbers.display()))?;
         return draw(&serde_json::from_str(&text)?, arguments);
     }
@@ -130,11 +130,7 @@ pub(crate) fn run(arguments: &BenchQuality) -> anyhow::Result<()> {
         "pytorch_iteration_ms": iteration_ms,
         "rows": rows,
     });
-    if let Some(dir) = arguments.out.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("{}: cannot make", dir.display()))?;
-    }
-    std::fs::write(&numbers, serde_json::to_vec_pretty(&out)?)
-        .with_context(|| format!("{}: cannot write", numbers.display()))?;
+    crate::numbers::write(&numbers, out.clone())?;
     println!("\n{}", numbers.display());
     draw(&out, arguments)
 }
@@ -177,7 +173,7 @@ fn draw(report: &Value, arguments: &BenchQuality) -> anyhow::Result<()> {
 
 /// Milliseconds of one iteration of the fastest PyTorch planner.
 fn pytorch_iteration_ms(path: &Path, threads: usize, bundle: &Path) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(path)
+    let text = files::read_to_string(path)
         .with_context(|| format!("{}: run `cargo xtask bench-peers` first", path.display()))?;
     let report: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     let same = report["threads"] == threads && report["bundle"] == json!(bundle) && report["budget"] == PAPER;

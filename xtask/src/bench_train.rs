@@ -33,6 +33,7 @@ const PRECISIONS: [&str; 2] = ["f32", "bf16"];
 
 /// Measures.
 pub(crate) fn run(arguments: &BenchTrain) -> anyhow::Result<()> {
+    crate::numbers::check(&arguments.out)?;
     let root = crate::root();
     crate::libtorch::ensure(&root)?;
     let python = crate::python::environment_in(&root.join(".venv-peers"), &PACKAGES)?;
@@ -67,10 +68,8 @@ pub(crate) fn run(arguments: &BenchTrain) -> anyhow::Result<()> {
     }
     sizes.insert("action".to_owned(), profile["action"].clone());
     sizes.insert("updates".to_owned(), json!(arguments.updates));
-    if let Some(dir) = arguments.out.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("{}: cannot make", dir.display()))?;
-    }
-    let sizes_path = arguments.out.with_extension("sizes.json");
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let sizes_path = folder.path().join("sizes.json");
     std::fs::write(&sizes_path, serde_json::to_vec_pretty(&sizes)?)
         .with_context(|| format!("{}: cannot write", sizes_path.display()))?;
     let mut command = Command::new(python);
@@ -126,8 +125,7 @@ pub(crate) fn run(arguments: &BenchTrain) -> anyhow::Result<()> {
         );
     }
     let out = json!({"preset": sizes, "threads": threads, "update_ms": times, "profiles": profiles});
-    std::fs::write(&arguments.out, serde_json::to_vec_pretty(&out)?)
-        .with_context(|| format!("{}: cannot write", arguments.out.display()))?;
+    crate::numbers::write(&arguments.out, out)?;
     println!("\nnumbers: {}", arguments.out.display());
     Ok(())
 }

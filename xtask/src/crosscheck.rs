@@ -85,35 +85,38 @@ pub(crate) fn lerobot() -> anyhow::Result<()> {
     crate::libtorch::ensure(&root)?;
     crate::rig::ensure(&root)?;
     let python = crate::python::environment_in(&root.join(".venv-lerobot"), &LEROBOT)?;
-    let out = root.join("out/crosscheck-lerobot");
-    if out.exists() {
-        std::fs::remove_dir_all(&out)?;
-    }
+    crate::build(&root)?;
+    crate::scratch::within(&root, "crosscheck-lerobot", |out| {
+        there_and_back(&root, &python, out)
+    })
+}
+
+/// The checks, in `out`.
+fn there_and_back(root: &Path, python: &Path, out: &Path) -> anyhow::Result<()> {
     let path = |name: &str| out.join(name).display().to_string();
     let script = root.join("datasets/tests/check_lerobot.py");
     let check = |arguments: &[&str]| {
         crate::run(
-            Command::new(&python)
+            Command::new(python)
                 .arg(&script)
                 .args(arguments)
                 // What LeRobot fetches from its hub it must not need for a folder on this disk.
                 .env("HF_HUB_OFFLINE", "1")
-                .current_dir(&root),
+                .current_dir(root),
         )
     };
-    crate::build(&root)?;
     let armillary = |arguments: &[&str]| {
         crate::run(
             Command::new(root.join("target/release/armillary"))
                 .args(arguments)
-                .current_dir(&root),
+                .current_dir(root),
         )
     };
     let train = |arguments: &[&str]| {
         crate::run(
             Command::new(root.join("target/release/armillary-train"))
                 .args(arguments)
-                .current_dir(&root),
+                .current_dir(root),
         )
     };
     let (runs, set, back, again) = (path("runs"), path("set"), path("back"), path("again"));
@@ -161,7 +164,7 @@ pub(crate) fn lerobot() -> anyhow::Result<()> {
             path(&format!("{kind}-bundle")),
         );
         check(&[kind, &theirs])?;
-        import(&root, &python, &theirs, &logs)?;
+        import(root, python, out, &theirs, &logs)?;
         check(&["imported", &theirs, &logs])?;
         train(&[
             "train",
@@ -188,7 +191,7 @@ pub(crate) fn lerobot() -> anyhow::Result<()> {
 }
 
 /// Imports with the `ffmpeg` that the Python environment has, where the machine has none.
-fn import(root: &Path, python: &Path, from: &str, to: &str) -> anyhow::Result<()> {
+fn import(root: &Path, python: &Path, out: &Path, from: &str, to: &str) -> anyhow::Result<()> {
     let found = Command::new(python)
         .args([
             "-c",
@@ -196,7 +199,7 @@ fn import(root: &Path, python: &Path, from: &str, to: &str) -> anyhow::Result<()
         ])
         .output()?;
     let ffmpeg = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
-    let links = root.join("out/crosscheck-lerobot/bin");
+    let links = out.join("bin");
     std::fs::create_dir_all(&links)?;
     let link = links.join("ffmpeg");
     if !link.exists() {

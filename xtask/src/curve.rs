@@ -64,10 +64,25 @@ pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Resul
             );
         }
     }
-    fs::write(stem.with_extension("csv"), csv)
-        .with_context(|| format!("{}.csv: cannot write", stem.display()))?;
-    let png = stem.with_extension("png");
-    draw(&png, title, runs).with_context(|| format!("{}: cannot draw", png.display()))
+    let ours = put_csv(&stem.with_extension("csv"), &csv)?;
+    put_png(&stem.with_extension("png"), ours, |png| draw(png, title, runs))
+}
+
+/// Writes a table, in place of one with the same columns. Whether there was one.
+pub(crate) fn put_csv(path: &Path, csv: &str) -> anyhow::Result<bool> {
+    let columns = csv.lines().next().unwrap_or_default();
+    let was_there = path.exists();
+    files::put(path, csv.as_bytes(), &|head| head.starts_with(columns.as_bytes()))?;
+    Ok(was_there)
+}
+
+/// Draws a picture, in place of one that was drawn before: which is marked, or `ours` for another reason.
+fn put_png(path: &Path, ours: bool, draw: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    files::put_with(path, &|head| ours || files::is_marked(head), |png| {
+        draw(png).with_context(|| format!("{}: cannot draw", path.display()))?;
+        fs::write(png, files::png(fs::read(png)?))
+            .with_context(|| format!("{}: cannot write", path.display()))
+    })
 }
 
 /// A name as a field of a CSV file (RFC 4180).
@@ -93,8 +108,18 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64, f64)>,
 }
 
-/// Draws returns as lines over `axis`, and `levels` across.
+/// Draws returns as lines over `axis`, and `levels` across, in place of a picture that was drawn so before.
 pub(crate) fn draw_lines(
+    png: &Path,
+    title: &str,
+    axis: &str,
+    lines: &[Line],
+    levels: &[(&str, f64)],
+) -> anyhow::Result<()> {
+    put_png(png, false, |png| lines_to(png, title, axis, lines, levels))
+}
+
+fn lines_to(
     png: &Path,
     title: &str,
     axis: &str,

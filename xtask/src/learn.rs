@@ -7,11 +7,13 @@ mod commands;
 mod plan;
 mod progress;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
+use files::NewFolder;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::arm::Arm;
@@ -116,9 +118,10 @@ pub(crate) fn seeds(root: &Path, learn: &Learn) -> anyhow::Result<Vec<u64>> {
     };
     let name = name.to_string_lossy();
     let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    let entries = fs::read_dir(parent).with_context(|| format!("{}: cannot read", parent.display()))?;
-    let mut seeds: Vec<u64> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix(stem)?.parse().ok())
+    let folders = files::list(parent).with_context(|| format!("{}: cannot read", parent.display()))?;
+    let mut seeds: Vec<u64> = folders
+        .iter()
+        .filter_map(|folder| folder.file_name()?.to_str()?.strip_prefix(stem)?.parse().ok())
         .collect();
     seeds.sort_unstable();
     Ok(seeds)
@@ -168,7 +171,7 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
 /// What is to be the same for a run to go on: the learning preset at `path`, the robots, the training preset.
 fn inputs(path: &Path, plan: &Plan, arms: &[Arm]) -> anyhow::Result<Vec<String>> {
     let read = |file: &Path| {
-        fs::read_to_string(file).with_context(|| {
+        files::read_to_string(file).with_context(|| {
             format!(
                 "{}: names {}, which cannot be read",
                 path.display(),
@@ -293,40 +296,99 @@ fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &P
         out.join("learning-curve.png").display()
     );
     if let Some(publish) = &arguments.publish {
-        if publish.exists() && !publish.join("manifest.ron").exists() {
-            bail!(
-                "{}: exists and is not a bundle; name another --publish",
-                publish.display()
-            );
-        }
-        fs::create_dir_all(publish)?;
-        for entry in fs::read_dir(arm.bundle())? {
-            let entry = entry?;
-            fs::copy(entry.path(), publish.join(entry.file_name()))?;
-        }
-        for file in ["learning-curve.png", "learning-curve.csv"] {
-            fs::copy(out.join(file), publish.join(file))?;
-        }
+        put_bundle(&arm.bundle(), out, publish)?;
         println!("bundle published in {}", publish.display());
     }
     println!("{}", serde_json::to_string(score)?);
     Ok(())
 }
 
+/// What is put beside a published bundle.
+const CURVES: [&str; 2] = ["learning-curve.png", "learning-curve.csv"];
+
+/// Puts a bundle and the curves in `out` into the folder `publish`, in place of a bundle that was put there before: of a folder
+/// that holds anything else, nothing is touched.
+fn put_bundle(bundle: &Path, out: &Path, publish: &Path) -> anyhow::Result<()> {
+    /// What matters here of a manifest.
+    #[derive(serde::Deserialize)]
+    struct Manifest {
+        files: BTreeMap<String, String>,
+    }
+    let mut older: BTreeSet<String> = CURVES.map(str::to_owned).into();
+    if fs::symlink_metadata(publish).is_ok() {
+        let manifest = files::read_to_string(&publish.join("manifest.ron"))
+            .ok()
+            .and_then(|text| ron::from_str::<Manifest>(&text).ok())
+            .with_context(|| {
+                format!(
+                    "{}: exists and is not a bundle; name another --publish",
+                    publish.display()
+                )
+            })?;
+        older.insert("manifest.ron".to_owned());
+        older.extend(manifest.files.into_keys());
+    }
+    let folder = NewFolder::begin_over(publish)?;
+    let copy = |from: &Path| {
+        let to = folder.path().join(from.file_name().unwrap_or_default());
+        fs::copy(from, &to).with_context(|| format!("{}: cannot copy {}", to.display(), from.display()))
+    };
+    for path in files::list(bundle).with_context(|| format!("{}: cannot list", bundle.display()))? {
+        copy(&path)?;
+    }
+    for file in CURVES {
+        copy(&out.join(file))?;
+    }
+    Ok(folder.finish_over(&older)?)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
-    use super::{Device, Learn, seeds};
+    use super::{Device, Learn, put_bundle, seeds};
+
+    #[test]
+    fn a_bundle_is_published_over_a_bundle_and_over_nothing_else() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let [bundle, out, publish] = ["bundle", "out", "publish"].map(|name| dir.path().join(name));
+        for (path, text) in [
+            (
+                bundle.join("manifest.ron"),
+                "(period_s: 0.05, files: {\"reward.onnx\": \"00\"})",
+            ),
+            (bundle.join("reward.onnx"), "graph"),
+            (out.join("learning-curve.png"), "picture"),
+            (out.join("learning-curve.csv"), "table"),
+        ] {
+            fs::create_dir_all(path.parent().expect("a folder")).expect("makes the folder");
+            fs::write(path, text).expect("writes");
+        }
+        for _ in 0..2 {
+            put_bundle(&bundle, &out, &publish).expect("publishes");
+            assert_eq!(files::list(&publish).expect("lists").len(), 4);
+        }
+        let notes = publish.join("README.md");
+        fs::write(&notes, "three years of work").expect("writes");
+        let refused = put_bundle(&bundle, &out, &publish).expect_err("holds something else");
+        assert!(refused.to_string().contains("README.md"), "{refused}");
+        assert_eq!(fs::read(&notes).expect("is there"), b"three years of work");
+        assert!(publish.join("manifest.ron").exists());
+        let thesis = dir.path().join("thesis");
+        fs::create_dir(&thesis).expect("makes the folder");
+        let refused = put_bundle(&bundle, &out, &thesis).expect_err("is no bundle");
+        assert!(refused.to_string().contains("not a bundle"), "{refused}");
+    }
 
     #[test]
     fn runs_are_found_by_their_seed() {
-        let root = std::env::temp_dir().join(format!("armillary-seeds-{}", std::process::id()));
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
         for name in ["11", "2", "rnn-3", "x"] {
-            std::fs::create_dir_all(root.join(format!("out/learn-p-dmc-t-{name}"))).unwrap();
+            fs::create_dir_all(root.join(format!("out/learn-p-dmc-t-{name}"))).unwrap();
         }
-        let found = seeds(&root, &Learn::of_rig("p", "dmc:t", 0, None, Device::Cpu));
-        std::fs::remove_dir_all(&root).unwrap();
+        let found = seeds(root, &Learn::of_rig("p", "dmc:t", 0, None, Device::Cpu));
         assert_eq!(found.unwrap(), [2, 11]);
         assert!(
             seeds(

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use files::NewFolder;
 
 /// The version `tch` is built for.
 const VERSION: &str = "2.11.0";
@@ -96,13 +97,19 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
             "LibTorch is fetched for Linux on x86-64 only; install LibTorch {VERSION} and set LIBTORCH to it"
         );
     }
-    println!("fetching LibTorch {VERSION} for the trainer (about 550 MB to download, 500 MB kept)");
-    let partial = root.join(".libtorch.partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("{}: cannot clear", partial.display()))?;
+    if fs::symlink_metadata(&dir).is_ok() {
+        bail!(
+            "{}: is there, and is not LibTorch {VERSION}; move it away to have that fetched, or set LIBTORCH to the one to use",
+            dir.display()
+        );
     }
-    let wheels = partial.join("wheels");
-    fs::create_dir_all(&wheels).with_context(|| format!("{}: cannot make the folder", wheels.display()))?;
+    println!("fetching LibTorch {VERSION} for the trainer (about 550 MB to download, 500 MB kept)");
+    let folder = NewFolder::begin(&dir)?;
+    let partial = folder.path();
+    let wheels = tempfile::Builder::new()
+        .prefix(".wheels-")
+        .tempdir_in(root)
+        .with_context(|| format!("{}: cannot make a folder in it", root.display()))?;
     let mut pip = Command::new(crate::python::find()?);
     pip.args([
         "-m",
@@ -114,35 +121,30 @@ pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
         "cp",
     ]);
     pip.args(["--python-version", "3.12", "--quiet", "--dest"])
-        .arg(&wheels);
+        .arg(wheels.path());
     for platform in PLATFORMS {
         pip.args(["--platform", platform]);
     }
     pip.args(PACKAGES.map(|(name, version, ..)| format!("{name}=={version}")));
     crate::run(&mut pip)?;
 
-    for entry in fs::read_dir(&wheels)? {
-        let path = entry?.path();
+    for path in files::list(wheels.path())? {
         let name = path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .replace('_', "-");
-        let Some((_, _, folder, libraries)) = PACKAGES.iter().find(|(package, ..)| name.starts_with(package))
+        let Some((_, _, inside, libraries)) = PACKAGES.iter().find(|(package, ..)| name.starts_with(package))
         else {
             continue;
         };
         println!("unpacking {name}");
-        unpack(&path, &partial, folder, libraries)?;
+        unpack(&path, partial, inside, libraries)?;
     }
-    fs::remove_dir_all(&wheels)?;
     // The wheel's own libtorch.so pulls in CUDA; everything we need is in the CPU library.
     std::os::unix::fs::symlink("libtorch_cpu.so", partial.join("lib/libtorch.so"))?;
     fs::write(partial.join("build-version"), format!("{VERSION}\n"))?;
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::rename(&partial, &dir).with_context(|| format!("{}: cannot put in place", dir.display()))?;
+    folder.finish()?;
     println!("LibTorch is in {}", dir.display());
     Ok(())
 }
@@ -171,7 +173,7 @@ fn unpack(wheel: &Path, into: &Path, folder: &str, libraries: &[&str]) -> anyhow
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        io::copy(&mut entry, &mut File::create(&target)?)
+        io::copy(&mut entry, &mut File::create_new(&target)?)
             .with_context(|| format!("{}: cannot write", target.display()))?;
     }
     Ok(())

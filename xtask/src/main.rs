@@ -10,8 +10,10 @@ mod curves;
 mod deny;
 mod learn;
 mod libtorch;
+mod numbers;
 mod python;
 mod rig;
+mod scratch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

@@ -41,17 +41,29 @@ pub(crate) fn environment_of(dir: &Path, packages: &[&str], require: &str) -> an
     if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
+    // Packages are put into an environment that was made here, never into somebody's own.
+    if std::fs::symlink_metadata(dir).is_ok() && !stamp.exists() {
+        bail!(
+            "{}: is there, and was not made by this command; move it away",
+            dir.display()
+        );
+    }
     println!(
         "making a Python environment in {} with {}",
         dir.display(),
         packages.join(", ")
     );
     crate::run(Command::new(find()?).args(["-m", "venv"]).arg(dir))?;
+    let note = |text: &str| {
+        std::fs::write(&stamp, text).with_context(|| format!("{}: cannot write", stamp.display()))
+    };
+    // Whose it is, should the next step fail.
+    note("unfinished")?;
     crate::run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet"])
             .args(packages),
     )?;
-    std::fs::write(&stamp, wanted).with_context(|| format!("{}: cannot write", stamp.display()))?;
+    note(&wanted)?;
     Ok(python)
 }

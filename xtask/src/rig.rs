@@ -74,7 +74,7 @@ fn beside(root: &Path, out: &Path, task: &str) -> anyhow::Result<()> {
     )
 }
 
-/// Tests the package, then lets the Control Suite go through firmware, wire, log and search.
+/// Tests the package, then drives environments with it.
 pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
     ensure(root)?;
     crate::run(
@@ -92,18 +92,23 @@ pub(crate) fn test(root: &Path) -> anyhow::Result<()> {
                 .current_dir(root),
         )
     };
-    let out = root.join("out/test-rig");
-    if out.exists() {
-        fs::remove_dir_all(&out)?;
-    }
+    crate::scratch::within(root, "test-rig", |out| go_through(root, out, &armillary))
+}
+
+/// Lets the Control Suite go through firmware, wire, log and search, in `out`.
+fn go_through(
+    root: &Path,
+    out: &Path,
+    armillary: &dyn Fn(&[&str]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let logs = out.display().to_string();
     let rig = "dmc:cartpole-balance";
     armillary(&[
         "record", "--rig", rig, "--policy", "random", "--ticks", "20", "--out", &logs,
     ])?;
     armillary(&["replay", &out.join("episode-000000.mcap").display().to_string()])?;
-    beside(root, &out, "cartpole-balance")?;
-    own(root, &out.join("own"), &armillary)?;
+    beside(root, out, "cartpole-balance")?;
+    own(root, &out.join("own"), armillary)?;
     // The robot file that recording left is as good as the name.
     let robot = out.join("robot.ron").display().to_string();
     armillary(&[

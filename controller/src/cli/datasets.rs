@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use calibration::JointMapping;
+use datasets::lerobot::{Exported, ExportedLog};
 use datasets::{Imported, LastReward, Source, lerobot, npz};
 use episode::EpisodeInfo;
+use files::NewFolder;
 use indicatif::{ProgressBar, ProgressStyle};
 use robot::Config;
 use robot::config::made::{Actuator, Made};
@@ -154,12 +156,12 @@ fn import_lerobot(arguments: &Import) -> anyhow::Result<Imported> {
             made(from, comment, dataset.info(), dataset.actuators())?
         }
     };
-    let unfinished = Unfinished::begin(&arguments.out)?;
+    let folder = NewFolder::begin(&arguments.out)?;
     bar.set_message("");
     bar.set_style(ProgressStyle::with_template("{spinner} {pos} frames")?);
-    let imported = dataset.import(&unfinished.path, &source, &mut |rows| bar.inc(rows))?;
-    write_robot(&unfinished.path, &source)?;
-    unfinished.finish()?;
+    let imported = dataset.import(folder.path(), &source, &mut |rows| bar.inc(rows))?;
+    write_robot(folder.path(), &source)?;
+    folder.finish()?;
     bar.finish_and_clear();
     Ok(imported)
 }
@@ -201,57 +203,16 @@ fn import_npz(arguments: &Import) -> anyhow::Result<Imported> {
         strict: arguments.strict,
         last_reward: last_reward(arguments),
     };
-    let unfinished = Unfinished::begin(&arguments.out)?;
+    let folder = NewFolder::begin(&arguments.out)?;
     let bar = ProgressBar::new(files.len() as u64)
         .with_style(ProgressStyle::with_template("{spinner} {pos}/{len} episodes")?);
-    let imported = npz::import(
-        from,
-        &files,
-        &unfinished.path,
-        &source,
-        options,
-        &mut |done, _| {
-            bar.set_position(done as u64);
-        },
-    )?;
-    write_robot(&unfinished.path, &source)?;
-    unfinished.finish()?;
+    let imported = npz::import(from, &files, folder.path(), &source, options, &mut |done, _| {
+        bar.set_position(done as u64);
+    })?;
+    write_robot(folder.path(), &source)?;
+    folder.finish()?;
     bar.finish_and_clear();
     Ok(imported)
-}
-
-/// A folder that gets its name when it is whole: half a data set trains as well as a whole one, and nobody notices.
-struct Unfinished {
-    path: PathBuf,
-    name: PathBuf,
-}
-
-impl Unfinished {
-    fn begin(name: &Path) -> anyhow::Result<Self> {
-        if name.exists() {
-            bail!("{}: exists; name another folder", name.display());
-        }
-        let Some(last) = name.file_name() else {
-            bail!("{}: names no folder; give one that is to be made", name.display());
-        };
-        let mut last = last.to_owned();
-        last.push(".partial");
-        // `file_name` has seen past a slash at the end.
-        let path = name.with_file_name(last);
-        if path.exists() {
-            std::fs::remove_dir_all(&path)
-                .with_context(|| format!("{}: cannot remove what an attempt left", path.display()))?;
-        }
-        Ok(Self {
-            path,
-            name: name.to_owned(),
-        })
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        std::fs::rename(&self.path, &self.name)
-            .with_context(|| format!("{}: cannot rename {}", self.name.display(), self.path.display()))
-    }
 }
 
 /// Description and robot file of data that has none of ours.
@@ -290,19 +251,54 @@ fn write_robot(out: &Path, source: &Source) -> anyhow::Result<()> {
 /// Exports.
 pub(crate) fn export(arguments: &Export) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} logs")?);
-    let unfinished = Unfinished::begin(&arguments.out)?;
-    let exported = lerobot::export(&arguments.runs, &unfinished.path, &mut |done, all| {
+    let Exported {
+        episodes,
+        frames,
+        logs,
+        left_out,
+    } = lerobot::export(&arguments.runs, &arguments.out, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })?;
-    unfinished.finish()?;
     bar.finish_and_clear();
+    for log in &logs {
+        println!("{}", summary(log));
+    }
+    for log in &left_out {
+        println!(
+            "{}: left out, since another attempt at this episode is better",
+            log.display()
+        );
+    }
     println!(
-        "{} episodes, {} frames of {} logs in {}",
-        exported.episodes,
-        exported.frames,
-        exported.logs,
+        "{episodes} episodes, {frames} frames of {} logs in {}",
+        logs.len(),
         arguments.out.display()
     );
+    let broken = logs.iter().filter(|log| log.problem.is_some()).count();
+    if broken > 0 {
+        log::warn!(
+            "{broken} of {} logs were cut off or damaged (named above): what of them can be read is in the data set, and their \
+             episodes are not marked as over (`next.done`)",
+            logs.len()
+        );
+    }
     Ok(())
+}
+
+/// A line about what became of a log.
+fn summary(log: &ExportedLog) -> String {
+    let mut line = format!(
+        "{}: {} ticks, {} frames in {} episode(s)",
+        log.path.display(),
+        log.ticks,
+        log.frames,
+        log.episodes
+    );
+    match &log.problem {
+        Some(problem) => line.push_str(&format!("; cut off or damaged: {problem}")),
+        None if !log.ended => line.push_str("; its end is not that of the episode, so `next.done` is false"),
+        None => {}
+    }
+    line
 }

@@ -1,6 +1,6 @@
 //! `armillary demo`: a simulated arm behind a real serial port, driven in real time by the shipped model.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -194,8 +194,7 @@ fn pictures(
     }
     let stem = out.join("seen-believed-imagined");
     let gif = picture::write_gif(&stem.with_extension("gif"), &panels, session.config.period_s)?;
-    let (strip, png) = (picture::strip(&panels, STRIP_EVERY)?, stem.with_extension("png"));
-    std::fs::write(&png, &strip).with_context(|| format!("{}: cannot write the strip", png.display()))?;
+    let strip = picture::write_strip(&stem.with_extension("png"), &panels, STRIP_EVERY)?;
     Ok(Some((gif, strip)))
 }
 
@@ -235,16 +234,26 @@ fn start_bridge(robot: &Path, port: &Path, frames: &Path) -> anyhow::Result<Brid
 
 /// `out`, or `out-2` and so on: a demo never overwrites another's logs.
 fn fresh_folder(out: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(above) = out.parent() {
+        std::fs::create_dir_all(above)
+            .with_context(|| format!("{}: cannot make the folder", above.display()))?;
+    }
     let mut folder = out.to_owned();
     let mut attempt = 1;
-    while folder.exists() {
+    // Made, not looked for: two demos that begin at the same time get a folder each.
+    loop {
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                return made
+                    .map(|()| folder.clone())
+                    .with_context(|| format!("{}: cannot make the folder", folder.display()));
+            }
+        }
         attempt += 1;
         folder = out.with_file_name(format!(
             "{}-{attempt}",
             out.file_name().unwrap_or_default().to_string_lossy()
         ));
     }
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-    Ok(folder)
 }

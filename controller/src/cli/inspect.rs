@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use controller::picture;
+use episode::Episode;
 use robot::Frame;
 use world_model::kernel::{INSTRUCTIONS, Instructions};
 use world_model::{Bundle, Manifest};
@@ -152,10 +153,12 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
             );
         }
     }
+    // What is said of a log that is not whole holds whether or not there is something to draw.
+    let damage = damage(&log);
     let panels = picture::panels(path, &log, bundle)?;
     if panels.is_empty() {
         return Ok(format!(
-            "\n{}: nothing to draw: the bundle has no decoder, or the log no frame\n",
+            "\n{damage}{}: nothing to draw: the bundle has no decoder, or the log no frame\n",
             path.display()
         ));
     }
@@ -179,15 +182,31 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
         Some(error(&now.seen, &then.seen))
     }));
     let text = format!(
-        "\n{}: {} frames; error in grey levels of 255: {believed:.2} having seen the frame, {imagined:.2} imagined {ahead} periods \
+        "\n{damage}{}: {} frames; error in grey levels of 255: {believed:.2} having seen the frame, {imagined:.2} imagined {ahead} periods \
          ahead (the frame of then instead: {still:.2})\n{} and {}: seen, believed, imagined\n",
         path.display(),
         panels.len(),
         png.display(),
         gif.display()
     );
-    std::fs::write(&png, picture::strip(&panels, STRIP_EVERY)?)
-        .with_context(|| format!("{}: cannot write", png.display()))?;
+    picture::write_strip(&png, &panels, STRIP_EVERY)?;
     picture::write_gif(&gif, &panels, bundle.manifest().period_s)?;
     Ok(text)
+}
+
+/// What of a log that was cut off or damaged is lost; empty for a whole one.
+fn damage(log: &Episode) -> String {
+    let Some(problem) = &log.problem else {
+        return String::new();
+    };
+    let after = log.ticks.len() - log.intact;
+    let behind = match after {
+        0 => String::new(),
+        _ => format!(", and {after} behind the damage, which are left out here"),
+    };
+    format!(
+        "{}: cut off or damaged: {problem}; {} ticks can be read up to there{behind}\n",
+        log.path.display(),
+        log.intact
+    )
 }

@@ -194,6 +194,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
         episodes.robot.rig.is_some().then_some(PipelineName::NextTick),
         &PlannerOptions::default(),
     )?;
+    report::check(&report_path(arguments))?;
     let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
     println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
@@ -205,6 +206,10 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     }
 }
 
+fn report_path(arguments: &Run) -> PathBuf {
+    arguments.episodes.out.join("report.html")
+}
+
 fn report(arguments: &Run, session: &Session, logs: &[PathBuf]) -> anyhow::Result<()> {
     let logs: Vec<_> = logs
         .iter()
@@ -214,7 +219,7 @@ fn report(arguments: &Run, session: &Session, logs: &[PathBuf]) -> anyhow::Resul
     if logs.is_empty() {
         return Ok(());
     }
-    let path = arguments.episodes.out.join("report.html");
+    let path = report_path(arguments);
     let facts = [
         ("robot".to_owned(), session.config.name.clone()),
         ("policy".to_owned(), format!("{:?}", arguments.policy)),

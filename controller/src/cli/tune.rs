@@ -287,16 +287,8 @@ fn write(arguments: &Tune, session: &Session, report: &Report) -> anyhow::Result
     let path = &arguments.robot;
     let edited = edit::with_planner(path, &session.config.text, &report.chosen.budget)?;
     if arguments.write {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
-        let failed = || format!("{}: cannot write the robot file", path.display());
-        // All of it or nothing: a robot file cut short drives no robot.
-        let file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-        std::fs::write(file.path(), edited).with_context(failed)?;
-        if let Ok(before) = std::fs::metadata(path) {
-            std::fs::set_permissions(file.path(), before.permissions()).with_context(failed)?;
-        }
-        file.persist(path).with_context(failed)?;
+        // The user asks for it; all of it or nothing, since a robot file cut short drives no robot.
+        files::replace(path, edited.as_bytes()).context("cannot write the robot file")?;
         eprintln!("{}: `planner` is now the chosen one", path.display());
     } else if !arguments.json {
         println!("\n--write puts it into {}", path.display());

@@ -68,7 +68,7 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, DatasetError> {
 
 fn is_lfs_pointer(path: &Path) -> bool {
     let mut start = [0; LFS.len()];
-    File::open(path)
+    files::open(path)
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start))
         .is_ok_and(|()| start == LFS)
 }
@@ -79,7 +79,7 @@ pub(super) fn create(path: &Path, schema: &Arc<Schema>) -> Result<ArrowWriter<Fi
         std::fs::create_dir_all(parent)
             .map_err(|error| DatasetError::io(parent, "cannot make the folder", error))?;
     }
-    let file = File::create(path).map_err(|error| DatasetError::io(path, "cannot write", error))?;
+    let file = File::create_new(path).map_err(|error| DatasetError::io(path, "cannot write", error))?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use episode::{Episode, TickRecord, list_episodes, read_episode};
+use episode::{Episode, Reason, TickRecord, list_episodes, read_episode};
+use files::NewFolder;
 use parquet::arrow::ArrowWriter;
 use robot::Frame;
 use serde_json::{Map, Value};
 
 use self::rows::{DataRows, Place, data_schema};
 use self::tables::{write_episodes, write_tasks};
+use super::checksums;
 use super::columns;
 use super::layout::{self, Own};
 use super::stats::Stats;
@@ -30,41 +32,90 @@ pub struct Exported {
     pub episodes: usize,
     /// Frames in them.
     pub frames: u64,
-    /// Logs that were read.
-    pub logs: usize,
+    /// The logs that were read, in order.
+    pub logs: Vec<ExportedLog>,
+    /// Logs that were left out, since another attempt at the same episode is better.
+    pub left_out: Vec<PathBuf>,
 }
 
-/// Writes the logs below `runs` as a LeRobotDataset into `out`, which must not exist. An episode of it is an unbroken stretch of
-/// a log: what training would use. `done` hears of each log.
+/// What became of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedLog {
+    /// The log.
+    pub path: PathBuf,
+    /// Its ticks that can be read.
+    pub ticks: usize,
+    /// Episodes of the data set that its unbroken stretches made.
+    pub episodes: usize,
+    /// Frames in them.
+    pub frames: usize,
+    /// Whether the last of these episodes reaches the end of the episode that was recorded: `next.done` is true there, and nowhere
+    /// else.
+    pub ended: bool,
+    /// What is wrong with a log that was cut off or damaged.
+    pub problem: Option<String>,
+}
+
+/// Writes the logs below `runs` as a LeRobotDataset into `out`, which must not exist and appears when it is whole. An episode of it
+/// is an unbroken stretch of a log: what training would use. `done` hears of each log.
 ///
 /// # Errors
-/// [`DatasetError`]; what was written until then is left for a look.
+/// [`DatasetError`]; there is then no `out`.
 pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Result<Exported, DatasetError> {
-    let logs = list_episodes(runs)?.logs;
-    if out.exists() {
-        let problem = std::io::ErrorKind::AlreadyExists.into();
-        return Err(DatasetError::io(out, "exists; name another folder", problem));
-    }
+    let found = list_episodes(runs)?;
     let mut set = None;
-    for (index, path) in logs.iter().enumerate() {
+    let mut logs = Vec::new();
+    for (index, path) in found.logs.iter().enumerate() {
         let log = read_episode(path)?;
-        let set = match &mut set {
-            Some(set) => set,
-            empty => empty.insert(Set::begin(out, &log)?),
+        let (_, set) = match &mut set {
+            Some(begun) => begun,
+            empty => {
+                let folder = NewFolder::begin(out)?;
+                let set = Set::begin(folder.path(), &log)?;
+                empty.insert((folder, set))
+            }
         };
         set.check(&log)?;
-        for stretch in log.stretches() {
-            set.add(&log, stretch)?;
+        let stretches = log.stretches();
+        let end = end_of_episode(&log);
+        logs.push(ExportedLog {
+            path: path.clone(),
+            ticks: log.ticks.len(),
+            episodes: stretches.len(),
+            frames: stretches.iter().map(ExactSizeIterator::len).sum(),
+            ended: stretches.last().is_some_and(|last| Some(last.end) == end),
+            problem: log.problem.clone(),
+        });
+        for stretch in stretches {
+            set.add(&log, stretch, end)?;
         }
-        done(index + 1, logs.len());
+        done(index + 1, found.logs.len());
     }
-    let Some(set) = set.filter(|set| !set.lengths.is_empty()) else {
+    let Some((folder, set)) = set.filter(|(_, set)| !set.lengths.is_empty()) else {
         return Err(DatasetError::Empty {
             path: runs.to_owned(),
             what: "no log here has two usable frames in a row",
         });
     };
-    set.finish(logs.len())
+    let (episodes, frames) = (set.lengths.len(), set.frames);
+    set.finish()?;
+    checksums::write(folder.path())?;
+    folder.finish()?;
+    Ok(Exported {
+        episodes,
+        frames,
+        logs,
+        left_out: found.left_out,
+    })
+}
+
+/// Where the recorded episode ended: the number of ticks of a whole log whose last tick is not one at which the arm was stopped, by
+/// the guard or by a person. A log that was cut off ends where nobody knows what came next.
+fn end_of_episode(log: &Episode) -> Option<usize> {
+    let last = log.ticks.last()?;
+    // Logs that were imported give no reason: theirs end where the data's episodes do.
+    let over = matches!(last.guard.reason, Reason::EpisodeEnd | Reason::Ok);
+    (log.complete && over).then_some(log.ticks.len())
 }
 
 /// Whether somebody gave a reward in the log.
@@ -154,7 +205,14 @@ impl Set {
         }
     }
 
-    fn add(&mut self, log: &Episode, stretch: std::ops::Range<usize>) -> Result<(), DatasetError> {
+    /// Adds a stretch of `log`, whose episode ended after `end` ticks, if it did.
+    fn add(
+        &mut self,
+        log: &Episode,
+        stretch: std::ops::Range<usize>,
+        end: Option<usize>,
+    ) -> Result<(), DatasetError> {
+        let ended = end == Some(stretch.end);
         if self.writer.bytes_written() > layout::FILE_BYTES {
             self.file += 1;
             let path = layout::data_path(&self.root, self.file);
@@ -188,7 +246,8 @@ impl Set {
                 timestamp_s: (tick.edge_ns - first_ns) as f64 * 1e-9,
                 // The last frame has none after it; LeRobot's own data has 0 there.
                 next_reward: next.map_or(0.0, |next| next.capture.reward.unwrap_or(f32::NAN)),
-                done: index + 2 >= ticks.len(),
+                // At the row of the last action, which led to the end, and at the last frame.
+                done: ended && index + 2 >= ticks.len(),
             };
             rows.push(&path, tick, frame, &place)?;
             self.note(tick, frame, &place);
@@ -258,7 +317,7 @@ impl Set {
         }
     }
 
-    fn finish(self, logs: usize) -> Result<Exported, DatasetError> {
+    fn finish(self) -> Result<(), DatasetError> {
         let root = &self.root;
         let last = layout::data_path(root, self.file);
         self.writer
@@ -284,11 +343,6 @@ impl Set {
         layout::write_json(&layout::own_path(root), &self.own)?;
         let robot = layout::robot_path(root);
         std::fs::write(&robot, &self.robot_text)
-            .map_err(|error| DatasetError::io(&robot, "cannot write", error))?;
-        Ok(Exported {
-            episodes: self.lengths.len(),
-            frames: self.frames,
-            logs,
-        })
+            .map_err(|error| DatasetError::io(&robot, "cannot write", error))
     }
 }

@@ -47,6 +47,7 @@ impl Dataset {
     /// [`DatasetError`], naming file, field and remedy; [`DatasetError::NothingLeft`] if no episode is sound;
     /// [`DatasetError::Disagrees`] if something disagrees and `options` are strict.
     pub fn open(root: &Path, options: Options) -> Result<Self, DatasetError> {
+        super::checksums::verify(root)?;
         let path = layout::info_path(root);
         let info = Info::read(root)?;
         let mut report = Report::default();

@@ -46,7 +46,7 @@ fn write_log(
         let mut joints = || -> JointVec { (0..2).map(|_| stream.range(-1.0, 1.0)).collect() };
         let mut tick = TickRecord {
             tick: number,
-            edge_ns: u64::from(number) * 100_000_000,
+            edge_ns: u64::from(number) * (f64::from(info.period_s) * 1e9).round() as u64,
             capture: CaptureRow {
                 fresh: true,
                 reward: Some(number as f32 / 7.0),
@@ -114,7 +114,7 @@ fn an_export_comes_back_bit_for_bit() {
     });
     let exported = lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
     assert_eq!(
-        (exported.episodes, exported.logs, exported.frames),
+        (exported.episodes, exported.logs.len(), exported.frames),
         (5, 3, 12 + 19 + 8)
     );
     import(&set, &back).unwrap();
@@ -221,7 +221,9 @@ fn data_of_others_trains_on_goals_within_their_range() {
     let log = write_log(&runs, 3, 10, &info(0), &|_| {});
     lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
     // Without our own notes it is as anybody's.
-    fs::remove_file(set.join("meta/armillary.json")).unwrap();
+    for notes in ["armillary.json", "checksums.json"] {
+        fs::remove_file(set.join("meta").join(notes)).unwrap();
+    }
     import(&set, &back).unwrap();
     let (theirs, ours) = (training(&back), read_episode(&log).unwrap());
     let goals: Vec<f32> = ours
@@ -280,7 +282,8 @@ fn an_attempt_that_was_recorded_again_is_exported_once() {
     fs::write(runs.join("episode-000003.mcap"), &bytes[..bytes.len() / 2]).unwrap();
     fs::remove_file(log).unwrap();
     let exported = lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
-    assert_eq!((exported.logs, exported.frames), (1, 12));
+    assert_eq!((exported.logs.len(), exported.frames), (1, 12));
+    assert_eq!(exported.left_out, [runs.join("episode-000003.mcap")]);
 }
 
 #[test]
@@ -309,6 +312,7 @@ fn what_is_wrong_with_a_data_set_is_said() {
     write_log(&runs, 0, 5, &info(0), &|_| {});
     let set = dir.path().join("set");
     lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+    fs::remove_file(set.join("meta/checksums.json")).unwrap();
     let info = fs::read_to_string(set.join("meta/info.json")).unwrap();
     let edited = |from: &str, to: &str| {
         assert!(info.contains(from), "{from}");

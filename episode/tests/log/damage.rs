@@ -64,8 +64,57 @@ fn a_flipped_bit_is_noticed_or_harmless() {
                     );
                     assert_eq!(episode.complete, episode.problem.is_none());
                 }
-                Err(EpisodeError::NotALog { .. } | EpisodeError::Version { .. }) => {}
+                // Another control period, or other joints, than the rows have.
+                Err(
+                    EpisodeError::NotALog { .. }
+                    | EpisodeError::Version { .. }
+                    | EpisodeError::Inconsistent { .. },
+                ) => {}
                 Err(error) => panic!("byte {position}: {error}"),
+            }
+        }
+    }
+}
+
+/// The place of a record of `opcode` in a log: where its length stands, and where its contents do.
+fn record(bytes: &[u8], opcode: u8) -> (usize, usize) {
+    let mut at = 8;
+    loop {
+        let length = u64::from_le_bytes(bytes[at + 1..at + 9].try_into().unwrap());
+        if bytes[at] == opcode {
+            return (at + 1, at + 9);
+        }
+        at += 9 + length as usize;
+    }
+}
+
+#[test]
+fn a_header_that_promises_gigabytes_is_not_believed() {
+    let (bytes, _) = log(3);
+    let (chunk, inside) = record(&bytes, mcap::records::op::CHUNK);
+    let (attachment, data) = record(&bytes, mcap::records::op::ATTACHMENT);
+    let (metadata, _) = record(&bytes, mcap::records::op::METADATA);
+    // After two times: name, media type, length of the data.
+    let name = u32::from_le_bytes(bytes[data + 16..data + 20].try_into().unwrap()) as usize;
+    let media = data + 20 + name;
+    let media_length = u32::from_le_bytes(bytes[media..media + 4].try_into().unwrap()) as usize;
+    for (what, place) in [
+        ("record of a chunk", chunk),
+        ("record of an attachment", attachment),
+        ("record of metadata", metadata),
+        ("chunk when it is unpacked", inside + 16),
+        ("data of an attachment", media + 4 + media_length),
+    ] {
+        for length in [4 << 30, 1 << 40, u64::MAX] {
+            let mut promising = bytes.clone();
+            promising[place..place + 8].copy_from_slice(&u64::to_le_bytes(length));
+            match read(&promising) {
+                Ok(episode) => {
+                    check_unaltered(&episode);
+                    assert!(!episode.complete, "{what} of {length} bytes went unnoticed");
+                }
+                Err(EpisodeError::NotALog { .. }) => {}
+                Err(error) => panic!("{what} of {length} bytes: {error}"),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The run log through its public interface: what goes in comes out, whatever happened to the file in between.
 
+mod absurd;
 mod damage;
 mod format;
 mod pictures;

@@ -1,15 +1,20 @@
 //! What goes in comes out, to the last bit.
 
-use episode::{EpisodeWriter, PlanSource, Reason, TickRecord, decision_stream, read_episode};
+use episode::{EpisodeInfo, EpisodeWriter, PlanSource, Reason, TickRecord, decision_stream, read_episode};
 use robot::{Frame, JointVec, MAX_JOINTS};
 
 use crate::sample::{ATTACHMENTS, PERIOD_NS, frame, info, tick};
 
 /// Writes the ticks to a file, reads it, and checks that nothing changed.
 fn check(ticks: &[TickRecord], frames: &[Option<Frame>]) {
+    check_of(&info(), ticks, frames);
+}
+
+/// The same for another robot.
+fn check_of(info: &EpisodeInfo, ticks: &[TickRecord], frames: &[Option<Frame>]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run").join("episode.mcap");
-    let mut writer = EpisodeWriter::create(&path, &info(), &ATTACHMENTS).unwrap();
+    let mut writer = EpisodeWriter::create(&path, info, &ATTACHMENTS).unwrap();
     for (tick, frame) in ticks.iter().zip(frames) {
         writer.write_tick(tick, frame.as_ref(), tick.edge_ns).unwrap();
     }
@@ -22,7 +27,7 @@ fn check(ticks: &[TickRecord], frames: &[Option<Frame>]) {
     assert_eq!(episode.problem, None);
     assert!(episode.complete);
     assert_eq!(episode.path, path);
-    assert_eq!(episode.info, info());
+    assert_eq!(episode.info, *info);
     let attachments: Vec<_> = episode
         .attachments
         .iter()
@@ -110,10 +115,11 @@ fn floats_at_the_edges_keep_their_bits() {
         .chain(spread)
         .collect();
     let ticks: Vec<_> = (0u32..)
-        .zip(floats.chunks(8))
+        .zip(floats.chunks(MAX_JOINTS))
         .map(|(number, floats)| {
-            let joints = JointVec::from_slice(floats).unwrap();
-            let mut tick = tick(number);
+            let mut joints = JointVec::from_slice(floats).unwrap();
+            joints.resize(MAX_JOINTS, 0.0).unwrap();
+            let mut tick = tick_of(number, MAX_JOINTS);
             tick.capture.reward = Some(floats[0]);
             tick.filter.kl_nats = floats[floats.len() - 1];
             tick.plan.action = joints.clone();
@@ -123,12 +129,13 @@ fn floats_at_the_edges_keep_their_bits() {
             tick
         })
         .collect();
-    check(&ticks, &vec![None; ticks.len()]);
+    let info = info_of(MAX_JOINTS);
+    check_of(&info, &ticks, &vec![None; ticks.len()]);
 
     // `{:?}` above tells -0 from 0 and is injective on finite numbers; here the bits themselves, for good measure.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bits.mcap");
-    let mut writer = EpisodeWriter::create(&path, &info(), &[]).unwrap();
+    let mut writer = EpisodeWriter::create(&path, &info, &[]).unwrap();
     ticks
         .iter()
         .for_each(|tick| writer.write_tick(tick, None, 0).unwrap());
@@ -144,18 +151,49 @@ fn floats_at_the_edges_keep_their_bits() {
     }
 }
 
+/// A robot of so many joints.
+fn info_of(joints: usize) -> EpisodeInfo {
+    EpisodeInfo {
+        joint_names: (0..joints).map(|joint| format!("joint {joint}")).collect(),
+        ..info()
+    }
+}
+
+/// A tick of such a robot.
+fn tick_of(number: u32, joints: usize) -> TickRecord {
+    let mut tick = tick(number);
+    for vector in [
+        &mut tick.capture.arm_set_point_rad,
+        &mut tick.capture.position_rad,
+        &mut tick.capture.velocity_rad_s,
+        &mut tick.plan.action,
+        &mut tick.guard.action,
+        &mut tick.guard.set_point_rad,
+        &mut tick.actuate.action,
+        &mut tick.actuate.set_point_rad,
+    ] {
+        vector.resize(joints, 0.25).unwrap();
+    }
+    tick
+}
+
 #[test]
-fn joint_vectors_of_any_length() {
-    let ticks: Vec<_> = (0..=MAX_JOINTS as u32)
-        .map(|number| {
-            let mut tick = tick(number);
-            tick.capture.position_rad = robot::joint::zeros(number as usize);
-            tick.capture.velocity_rad_s = robot::joint::zeros(MAX_JOINTS - number as usize);
-            tick.plan.action.clear();
-            tick
-        })
-        .collect();
-    check(&ticks, &vec![None; ticks.len()]);
+fn robots_of_any_number_of_joints() {
+    for joints in 1..=MAX_JOINTS {
+        let mut silent = tick_of(1, joints);
+        // What was not measured or not decided is empty.
+        for vector in [
+            &mut silent.capture.position_rad,
+            &mut silent.capture.velocity_rad_s,
+            &mut silent.capture.arm_set_point_rad,
+            &mut silent.plan.action,
+            &mut silent.guard.action,
+            &mut silent.guard.set_point_rad,
+        ] {
+            vector.clear();
+        }
+        check_of(&info_of(joints), &[tick_of(0, joints), silent], &[None, None]);
+    }
 }
 
 #[test]

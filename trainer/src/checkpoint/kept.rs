@@ -1,9 +1,10 @@
 //! The checkpoint before the last, which is known to be good.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{CheckpointError, Provenance, provenance};
+use files::OutputError;
+
+use super::{CheckpointError, Provenance, is_ours, not_written, provenance};
 
 /// Where [`keep`] puts a checkpoint.
 pub fn before(path: &Path) -> PathBuf {
@@ -14,27 +15,20 @@ pub fn before(path: &Path) -> PathBuf {
 /// a new one has not.
 ///
 /// # Errors
-/// [`CheckpointError::Io`]; the file under `path` is where it was.
+/// [`CheckpointError::Io`], [`CheckpointError::Output`]; the file under `path` is where it was.
 pub fn keep(path: &Path) -> Result<(), CheckpointError> {
     let name = before(path);
-    let partial = name.with_extension("partial");
-    // Not every file system has links. A copy that is cut short must not be taken for a checkpoint.
-    let copied = || {
-        std::fs::copy(path, &partial)?;
-        File::open(&partial)?.sync_all()
-    };
-    let kept = match std::fs::remove_file(&partial) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::hard_link(path, &partial).or_else(|_| copied()),
-    };
-    let kept = kept.and_then(|()| std::fs::rename(&partial, &name));
-    // Still there if that failed, or if both are links to one file already.
-    let _ = std::fs::remove_file(&partial);
-    kept.map_err(|source| CheckpointError::Io {
-        path: name,
-        action: "cannot keep the checkpoint before the next",
-        source,
+    files::put_with(&name, &is_ours, |copy| {
+        // Not every file system has links.
+        std::fs::hard_link(path, copy)
+            .or_else(|_| std::fs::copy(path, copy).map(|_| ()))
+            .map_err(|source| OutputError::Io {
+                path: name.clone(),
+                doing: "cannot write",
+                source,
+            })
     })
+    .map_err(not_written(&name, "cannot keep the checkpoint before the next"))
 }
 
 /// Puts the checkpoint before the one under `path` in its place, once that one has turned out not to be one to go on from.
@@ -54,6 +48,8 @@ pub fn step_back(path: &Path) -> Result<Option<Provenance>, CheckpointError> {
             path.display()
         ))
     })?;
+    // What lies there was a checkpoint, whether or not it can still be read.
+    files::check(path, &is_ours).map_err(CheckpointError::Output)?;
     std::fs::rename(&before, path).map_err(|source| CheckpointError::Io {
         path: path.to_owned(),
         action: "cannot put the checkpoint before it in its place",

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+/// What the file begins with: its first column's name.
+const HEAD: &[u8] = b"update,";
+
 /// `losses.csv`, a row an update, in full precision. Rows past the checkpoint that a run resumes from are dropped.
 pub(super) struct Losses {
     path: PathBuf,
@@ -17,8 +20,9 @@ pub(super) struct Losses {
 impl Losses {
     pub(super) fn open(path: &Path, update: u64) -> anyhow::Result<Self> {
         let name = || format!("{}: cannot write the losses", path.display());
+        files::check(path, &is_ours).context("cannot write the losses")?;
         if path.exists() {
-            let text = std::fs::read_to_string(path).with_context(name)?;
+            let text = read(path)?;
             // A row that a kill cut off has no end of line, and may read as another number.
             let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
             let kept: String = whole
@@ -30,16 +34,15 @@ impl Losses {
                 .flat_map(|line| [line, "\n"])
                 .collect();
             // Never half of it: it is all that there is.
-            let partial = path.with_extension("partial");
-            std::fs::write(&partial, if update == 0 { String::new() } else { kept }).with_context(name)?;
-            std::fs::rename(&partial, path).with_context(name)?;
+            let kept = if update == 0 { String::new() } else { kept };
+            files::put(path, kept.as_bytes(), &is_ours).context("cannot write the losses")?;
         }
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .open(path)
             .with_context(name)?;
-        let text = std::fs::read_to_string(path).with_context(name)?;
+        let text = read(path)?;
         Ok(Self {
             path: path.to_owned(),
             out: std::io::BufWriter::new(file),
@@ -49,9 +52,7 @@ impl Losses {
 
     /// The losses there are, oldest first.
     pub(super) fn all(&self) -> anyhow::Result<Vec<f64>> {
-        let text = std::fs::read_to_string(&self.path)
-            .with_context(|| format!("{}: cannot read", self.path.display()))?;
-        Ok(text
+        Ok(read(&self.path)?
             .lines()
             .filter_map(|line| line.split(',').nth(1)?.parse().ok())
             .collect())
@@ -86,4 +87,15 @@ impl Losses {
             .flush()
             .with_context(|| format!("{}: cannot write the losses", self.path.display()))
     }
+}
+
+/// Whether a file is one of losses, by its beginning.
+fn is_ours(head: &[u8]) -> bool {
+    // Its first line may have been cut off.
+    head.starts_with(HEAD) || HEAD.starts_with(head)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let context = || format!("{}: cannot read", path.display());
+    String::from_utf8(files::read(path).with_context(context)?).with_context(context)
 }

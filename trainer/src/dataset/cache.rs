@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use files::OutputError;
 use robot::FRAME_BYTES;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,6 +23,12 @@ const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
 const VERSION: u32 = 5;
+
+/// What the file of frames begins with. A file of its name that does not is somebody else's.
+const MAGIC: &[u8; 16] = b"armillary frames";
+
+/// Likewise of the index.
+const INDEX_MAGIC: &[u8] = b"armillary index ";
 
 /// Logs after which the index is written while it is being built, so that little is lost if that is cut short; or a quarter of
 /// those there are, so that writing it does not become all that is done.
@@ -88,7 +94,7 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache in `dir`, or makes one.
+    /// Opens the cache in `dir`, or makes one. Files of its names that this program did not make are refused.
     pub(super) fn open(dir: &Path) -> Result<Self, DatasetError> {
         let path = dir.join("frames.cache");
         let fail = |action| {
@@ -108,21 +114,36 @@ impl Cache {
             Err(TryLockError::WouldBlock) => return Err(DatasetError::CacheInUse { path }),
             Err(TryLockError::Error(source)) => return Err(fail("cannot lock")(source)),
         }
-        let there = frames.metadata().map_err(fail("cannot look at"))?.len();
-        let index: Option<Index> = std::fs::read(path.with_extension("index"))
-            .ok()
-            .and_then(|bytes| postcard::from_bytes(sound(&bytes)?).ok())
+        let there = frames.metadata().map_err(fail("cannot look at"))?;
+        let (is_file, there) = (there.is_file(), there.len());
+        let index_path = path.with_extension("index");
+        let index = files::read(&index_path).ok();
+        let sound = index.as_deref().and_then(sound);
+        let begins_so = |bytes: &[u8]| bytes.starts_with(INDEX_MAGIC);
+        // Before version 5 neither file had a beginning of its own; a checksum that holds tells an index of then, and its frames.
+        let earlier = sound.is_some_and(|bytes| !begins_so(bytes));
+        let mut magic = [0; MAGIC.len()];
+        let ours = frames.read_exact_at(&mut magic, 0).is_ok() && magic == *MAGIC;
+        if !(is_file && (there == 0 || ours || earlier)) {
+            return Err(OutputError::Foreign { path }.into());
+        }
+        files::check(&index_path, &|head| begins_so(head) || earlier)?;
+        let index: Option<Index> = sound
+            .and_then(|bytes| bytes.strip_prefix(INDEX_MAGIC))
+            .and_then(|bytes| postcard::from_bytes(bytes).ok())
             .filter(|index: &Index| index.version == VERSION && index.length <= there);
+        let empty = MAGIC.len() as u64;
         let (mut length, mut entries) =
-            index.map_or_else(Default::default, |index| (index.length, index.entries));
+            index.map_or_else(|| (empty, BTreeMap::new()), |index| (index.length, index.entries));
         entries.retain(|log, _| log.exists());
         let used: u64 = entries.values().map(Entry::compressed_bytes).sum();
-        if used < length / 2 {
+        if used < length.saturating_sub(empty) / 2 {
             // Most of it is of logs that are gone: what is left is read again. An index must not outlive what it points into.
-            let _ = std::fs::remove_file(path.with_extension("index"));
-            length = 0;
+            let _ = std::fs::remove_file(&index_path);
+            length = empty;
             entries.clear();
         }
+        frames.write_all_at(MAGIC, 0).map_err(fail("cannot write to"))?;
         // What was added after the index was last written belongs to nobody.
         frames.set_len(length).map_err(fail("cannot shorten"))?;
         Ok(Self {
@@ -220,18 +241,19 @@ impl Cache {
             self.frames.sync_data()?;
             let size = postcard::ser_flavors::Size::default();
             let size = postcard::serialize_with_flavor(&index, size).map_err(std::io::Error::other)?;
-            let mut bytes = vec![0; size];
-            postcard::to_slice(&index, &mut bytes).map_err(std::io::Error::other)?;
+            let mut bytes = INDEX_MAGIC.to_vec();
+            bytes.resize(INDEX_MAGIC.len() + size, 0);
+            postcard::to_slice(&index, &mut bytes[INDEX_MAGIC.len()..]).map_err(std::io::Error::other)?;
             let checksum = Sha256::digest(&bytes);
             bytes.extend_from_slice(&checksum);
-            let path = self.path.with_extension("index");
-            let partial = self.path.with_extension("index.partial");
-            let mut file = File::create(&partial)?;
-            file.write_all(&bytes)?;
-            file.sync_data()?;
-            std::fs::rename(&partial, &path)
+            Ok(bytes)
         };
-        write().map_err(|source| self.failed("cannot write the index of", source))
+        let bytes = write().map_err(|source| self.failed("cannot write the index of", source))?;
+        // That it is ours was found out when the cache was opened.
+        files::replace(&self.path.with_extension("index"), &bytes).map_err(|error| match error {
+            OutputError::Io { source, .. } => self.failed("cannot write the index of", source),
+            other => other.into(),
+        })
     }
 
     /// What is known of a log that was taken in, by its [`key`].

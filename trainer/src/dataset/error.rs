@@ -89,6 +89,9 @@ pub enum DatasetError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file of the cache's name that this program did not make.
+    #[error(transparent)]
+    Output(#[from] files::OutputError),
     /// Two trainers in one folder.
     #[error("{path}: another program is training into this folder; wait for it, or name another --out")]
     CacheInUse {

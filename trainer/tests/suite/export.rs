@@ -98,6 +98,24 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
     let refused = export(&learner.model, &provenance, &config, true, None, &occupied);
     assert!(matches!(refused, Err(ExportError::Occupied { .. })));
     assert!(occupied.join("chapter-1.txt").exists());
+
+    // Nor is a bundle replaced that somebody has put something of his own into, or changed.
+    let bundle = dir.path().join("bundle");
+    for (name, contents) in [("notes.txt", "precious"), ("reward.onnx", "a graph of my own")] {
+        let path = bundle.join(name);
+        let before = std::fs::read(&path).ok();
+        std::fs::write(&path, contents).expect("writes");
+        let refused = export(&learner.model, &provenance, &config, true, None, &bundle);
+        assert!(matches!(&refused, Err(ExportError::Output(_))), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(&path).expect("is there"), contents);
+        match before {
+            Some(bytes) => std::fs::write(&path, bytes).expect("puts it back"),
+            None => std::fs::remove_file(&path).expect("removes"),
+        }
+    }
+    export(&learner.model, &provenance, &config, true, None, &bundle).expect("exports");
+    // Nothing unfinished is left beside them.
+    assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod audit;
 mod data;
 mod export;
+mod keep;
 mod observe;
 mod resume;
 mod run;

@@ -1,6 +1,5 @@
 //! The robots that are learned on, and where their things are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -71,7 +70,7 @@ impl Arm {
         if self.is_rig() {
             return Ok(self.robot.clone());
         }
-        fs::read_to_string(&self.robot).with_context(|| format!("{}: cannot read", self.robot))
+        files::read_to_string(Path::new(&self.robot)).with_context(|| format!("{}: cannot read", self.robot))
     }
 
     /// Where its bundle is.

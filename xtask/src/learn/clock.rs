@@ -32,9 +32,8 @@ impl Clock {
         let note = move || {
             while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
                 // A disk that is full is told of by those whose work it keeps from being saved.
-                let partial = path.with_extension("partial");
-                let _ = fs::write(&partial, (before + begun.elapsed().as_secs_f64()).to_string())
-                    .and_then(|()| fs::rename(&partial, &path));
+                let seconds = (before + begun.elapsed().as_secs_f64()).to_string();
+                let _ = files::put(&path, seconds.as_bytes(), &|head| number(head).is_some());
             }
         };
         // Without a thread nothing is noted before the step is over.
@@ -64,16 +63,24 @@ impl Drop for Clock {
 
 /// Seconds that the run in `out` had taken when a clock noted them last; 0 if none did.
 pub(super) fn noted(out: &Path) -> f64 {
-    fs::read_to_string(path(out))
+    files::read(&path(out))
         .ok()
-        .and_then(|text| text.trim().parse::<f64>().ok())
+        .and_then(|bytes| number(&bytes))
         .filter(|seconds| seconds.is_finite())
         .unwrap_or(0.0)
 }
 
+/// The number that a file of ours holds, and nothing else.
+fn number(bytes: &[u8]) -> Option<f64> {
+    std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+}
+
 /// Forgets them: the run is another.
 pub(super) fn forget(out: &Path) {
-    let _ = fs::remove_file(path(out));
+    let path = path(out);
+    if files::read(&path).is_ok_and(|bytes| number(&bytes).is_some()) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 fn path(out: &Path) -> PathBuf {

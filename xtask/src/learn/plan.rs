@@ -1,6 +1,5 @@
 //! What a learning loop does, in what portions: PlaNet's Algorithm 1 as a list of the commands a user would type.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -60,7 +59,7 @@ pub(super) enum Step {
 impl Plan {
     /// The preset at `path`, for the robot that `arguments` name.
     pub(super) fn load(path: &Path, arguments: &Learn) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = files::read_to_string(path)
             .with_context(|| format!("{}: no such learning preset", path.display()))?;
         let mut plan: Self = ron::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}:{}: {}", path.display(), error.span.start, error.code))?;
@@ -164,7 +163,7 @@ impl Plan {
 /// Writes the training preset with other values into `out`.
 pub(super) fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow::Result<PathBuf> {
     let mut text =
-        fs::read_to_string(preset).with_context(|| format!("{}: cannot read", preset.display()))?;
+        files::read_to_string(preset).with_context(|| format!("{}: cannot read", preset.display()))?;
     for set in sets {
         let (field, value) = set
             .split_once('=')
@@ -174,7 +173,11 @@ pub(super) fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow:
             .with_context(|| format!("--set {set}: {} has no place for it", preset.display()))?;
     }
     let edited = out.join("train.ron");
-    fs::write(&edited, text).with_context(|| format!("{}: cannot write", edited.display()))?;
+    // The folder of a run that was begun is ours; in another one only what is there already may be the same.
+    let begun = super::notes(out).exists();
+    files::put(&edited, text.as_bytes(), &|head| {
+        begun || text.as_bytes().starts_with(head)
+    })?;
     Ok(edited)
 }
 

@@ -1,6 +1,5 @@
 //! How far a learning run has come, and what it gave so far.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -38,7 +37,7 @@ pub(crate) struct Learned {
 impl Progress {
     /// What was noted at `notes`; `None` if nothing was.
     pub(crate) fn read(notes: &Path) -> anyhow::Result<Option<Self>> {
-        match fs::read_to_string(notes) {
+        match files::read_to_string(notes) {
             Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
                 format!(
                     "{}: damaged; remove it to do all of its run's steps again, beside the logs that are there",
@@ -52,10 +51,11 @@ impl Progress {
 
     /// Notes it at `notes`.
     pub(super) fn write(&self, notes: &Path) -> anyhow::Result<()> {
-        let partial = notes.with_extension("partial");
-        fs::write(&partial, serde_json::to_string_pretty(self)?)
-            .and_then(|()| fs::rename(&partial, notes))
-            .with_context(|| format!("{}: cannot write", notes.display()))
+        // What is there now was read as notes when the run began.
+        Ok(files::replace(
+            notes,
+            serde_json::to_string_pretty(self)?.as_bytes(),
+        )?)
     }
 
     /// Goes on under `inputs`, unless what was done was done under others.

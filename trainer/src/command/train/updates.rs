@@ -24,6 +24,9 @@ const EVENTS_EVERY: u64 = 10;
 /// Updates between two sets of pictures.
 const PICTURES_EVERY: u64 = 1000;
 
+/// Files of the pictures of a set.
+const PICTURES: [&str; 3] = ["open-loop.png", "open-loop.gif", "traversal.png"];
+
 /// A run under way.
 pub(super) struct Updates<'a> {
     arguments: &'a Train,
@@ -34,6 +37,9 @@ pub(super) struct Updates<'a> {
     events: EventWriter,
     /// Whether the last checkpoint has been trained on, and with a usual loss.
     proven: bool,
+    /// Whether the run goes on from a checkpoint: what has the names of its pictures is then its own. Those of the first versions
+    /// are not marked.
+    resumed: bool,
 }
 
 impl<'a> Updates<'a> {
@@ -44,6 +50,14 @@ impl<'a> Updates<'a> {
         dataset: Dataset,
         checkpoint: PathBuf,
     ) -> anyhow::Result<Self> {
+        // Before hours of training.
+        let resumed = checkpoint.exists();
+        for name in PICTURES {
+            files::check(&arguments.out.join(name), &|head| {
+                resumed || files::is_marked(head)
+            })?;
+        }
+        files::check(&arguments.out.join(DRAWN_AT), &is_number)?;
         let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
         // What is usual is known from before.
         for loss in losses.all()? {
@@ -59,6 +73,7 @@ impl<'a> Updates<'a> {
             losses,
             events,
             proven: false,
+            resumed,
         })
     }
 
@@ -182,26 +197,28 @@ impl<'a> Updates<'a> {
             return Ok(());
         }
         let open_loop = OpenLoop::of(&learner.model, batch);
-        let write = |file: &str, bytes: &[u8]| {
-            let path = out.join(file);
-            std::fs::write(&path, bytes).with_context(|| format!("{}: cannot write", path.display()))
-        };
-        for (tag, file, picture) in [
-            ("open_loop", "open-loop.png", open_loop.strip(6)?),
-            ("open_loop_video", "open-loop.gif", open_loop.video(6)?),
-            (
-                "traversal",
-                "traversal.png",
-                strip::traversal(&learner.model, batch, 8)?,
-            ),
-        ] {
+        let pictures = [
+            ("open_loop", open_loop.strip(6)?),
+            ("open_loop_video", open_loop.video(6)?),
+            ("traversal", strip::traversal(&learner.model, batch, 8)?),
+        ];
+        for ((tag, picture), file) in pictures.into_iter().zip(PICTURES) {
             self.events
                 .picture(learner.update, tag, &picture.bytes, picture.width, picture.height)
                 .with_context(cannot)?;
-            write(file, &picture.bytes)?;
+            files::put(&out.join(file), &picture.bytes, &|head| {
+                self.resumed || files::is_marked(head)
+            })?;
         }
-        write(DRAWN_AT, learner.update.to_string().as_bytes())
+        let update = learner.update.to_string();
+        files::put(&out.join(DRAWN_AT), update.as_bytes(), &is_number)?;
+        Ok(())
     }
+}
+
+/// Whether a file holds the number of an update.
+fn is_number(head: &[u8]) -> bool {
+    head.trim_ascii().iter().all(u8::is_ascii_digit)
 }
 
 fn no_events(folder: &Path) -> String {

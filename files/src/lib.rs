@@ -1,0 +1,26 @@
+//! Files and folders that a user names: how they are opened, listed and made, so that nothing of the user's is lost.
+//!
+//! - [`open`] opens regular files only. A FIFO would make the program wait for a writer, and opening a device can do something.
+//! - [`list`] passes over hidden entries, whose names begin with a dot.
+//! - [`NewFolder`] is an output folder that gets its name when it is whole.
+//! - [`put`] and [`replace`] write a file in one step. [`put`] replaces only a file that this program made.
+//!
+//! # What is removed or replaced
+//! Only what this program made. Everything that is being made lies in a scratch folder beside its destination. The folder is
+//! created exclusively under a name that cannot be guessed, and a marker inside says whose it is. A scratch folder that a killed
+//! program left is removed by the next program that works in the same place, if it is marked and nobody holds its lock.
+
+mod error;
+mod folder;
+mod input;
+mod listing;
+mod mark;
+mod output;
+mod scratch;
+
+pub use error::OutputError;
+pub use folder::NewFolder;
+pub use input::{TEXT_BYTES_MAX, open, read, read_to_string};
+pub use listing::{is_hidden, list};
+pub use mark::{MARK, gif_comment, is_marked, png};
+pub use output::{check, put, put_with, replace};
