@@ -32,7 +32,12 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn refuse(&self, field: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> ConfigError {
+    fn refuse(
+        &self,
+        field: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> ConfigError {
         ConfigError::Field {
             path: self.path.to_owned(),
             field: field.into(),

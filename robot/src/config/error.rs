@@ -14,7 +14,9 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The path leads to something that is not a file: a folder, a pipe, a device or a socket.
-    #[error("{path}: is {found}, not a robot file; give the path of a text file, such as configs/sim-planar.ron")]
+    #[error(
+        "{path}: is {found}, not a robot file; give the path of a text file, such as configs/sim-planar.ron"
+    )]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -22,7 +24,9 @@ pub enum ConfigError {
         found: &'static str,
     },
     /// The file is far larger than any robot file.
-    #[error("{path}: is larger than {max_bytes} bytes, which no robot file is; give the path of a robot file")]
+    #[error(
+        "{path}: is larger than {max_bytes} bytes, which no robot file is; give the path of a robot file"
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,

@@ -86,7 +86,10 @@ fn text(bytes: Vec<u8>) -> Result<String, String> {
         return Err(format!("line {line} holds a NUL byte, which no text holds"));
     }
     if text.contains('\r') && !text.contains('\n') {
-        return Err("ends its lines with carriage returns, so that the first comment covers the whole file".to_owned());
+        return Err(
+            "ends its lines with carriage returns, so that the first comment covers the whole file"
+                .to_owned(),
+        );
     }
     Ok(text)
 }

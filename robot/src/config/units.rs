@@ -42,7 +42,9 @@ pub(super) fn check_joint(joint: &RawJoint) -> Result<(), Doubt> {
     if low.abs().max(high.abs()) > POSITION_MAX_RAD {
         return Err(Doubt {
             field: "position_rad",
-            problem: format!("({low:?}, {high:?}) goes beyond two turns (12.57 rad), as limits in degrees do"),
+            problem: format!(
+                "({low:?}, {high:?}) goes beyond two turns (12.57 rad), as limits in degrees do"
+            ),
             remedy: format!(
                 "write radians, which ({}, {}) are if these are degrees; for a joint that turns so far write \
                  `radians_checked: true` beside it",
@@ -57,7 +59,9 @@ pub(super) fn check_joint(joint: &RawJoint) -> Result<(), Doubt> {
         }
         Err(Doubt {
             field,
-            problem: format!("{value:?} {unit} is more than {max}, beyond what a servo does, as a limit in degrees is"),
+            problem: format!(
+                "{value:?} {unit} is more than {max}, beyond what a servo does, as a limit in degrees is"
+            ),
             remedy: format!(
                 "write radians, which {} are if these are degrees; for a joint that is so fast write \
                  `radians_checked: true` beside it",
@@ -80,8 +84,14 @@ pub(super) fn check_joint(joint: &RawJoint) -> Result<(), Doubt> {
     if joint.home_rad.abs() > POSITION_MAX_RAD {
         return Err(Doubt {
             field: "home_rad",
-            problem: format!("{:?} is beyond two turns (12.57 rad), as a pose in degrees is", joint.home_rad),
-            remedy: format!("write radians, which {} are if these are degrees", radians(joint.home_rad)),
+            problem: format!(
+                "{:?} is beyond two turns (12.57 rad), as a pose in degrees is",
+                joint.home_rad
+            ),
+            remedy: format!(
+                "write radians, which {} are if these are degrees",
+                radians(joint.home_rad)
+            ),
         });
     }
     Ok(())
