@@ -57,12 +57,6 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let mut plant = session.world()?.plant(&session.config)?;
     // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.
     plant.reset(0)?;
-    let bridge = SimulatorBridge::new(plant, options)?;
-    println!(
-        "serial port {}, frame socket {}",
-        bridge.serial_path().display(),
-        bridge.frame_path().display()
-    );
     // So that its link and its socket are removed; a second signal ends the program at once.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP]
@@ -73,6 +67,12 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .context("cannot catch the signals that end the program")?;
     }
+    let bridge = SimulatorBridge::new(plant, options)?;
+    println!(
+        "serial port {}, frame socket {}",
+        bridge.serial_path().display(),
+        bridge.frame_path().display()
+    );
     bridge.serve(stop)?;
     Ok(())
 }
