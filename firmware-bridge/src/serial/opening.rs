@@ -12,6 +12,7 @@ use nix::sys::termios::{ControlFlags, SetArg, tcgetattr, tcsetattr};
 use serialport::{ErrorKind, TTYPort};
 
 use crate::bus::LinkError;
+use crate::frames::kind_of;
 
 /// Refuses what is no serial port without opening it: a pipe may wait, and a terminal of ours would be lost to its user.
 pub(super) fn check(port: &str) -> Result<(), LinkError> {
@@ -37,17 +38,7 @@ fn not_a_port(metadata: &Metadata) -> Option<&'static str> {
     if kind.is_char_device() {
         return not_a_port_of_an_arm(metadata.rdev());
     }
-    Some(if kind.is_file() {
-        "a file"
-    } else if kind.is_dir() {
-        "a folder"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device for storage"
-    })
+    Some(kind_of(kind))
 }
 
 /// Terminals that a person sits at. To open one as an arm would take its keys away from them.

@@ -1,6 +1,6 @@
 //! The text of a robot file, or a sentence about what is there in its place.
 
-use std::fs::{File, FileType, Metadata};
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -50,17 +50,18 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// What is there, if it is not a plain file.
 fn not_a_file(metadata: &Metadata) -> Option<&'static str> {
-    let kinds: [(fn(&FileType) -> bool, &str); 5] = [
-        (FileType::is_dir, "a folder"),
-        (FileType::is_fifo, "a pipe"),
-        (FileType::is_char_device, "a device"),
-        (FileType::is_block_device, "a device"),
-        (FileType::is_socket, "a socket"),
-    ];
     let kind = metadata.file_type();
-    kinds
-        .into_iter()
-        .find_map(|(is, found)| is(&kind).then_some(found))
+    if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
+    }
 }
 
 /// The text that `bytes` are, or what they are in place of UTF-8.
