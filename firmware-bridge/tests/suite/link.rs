@@ -572,17 +572,22 @@ impl ByteStream for Pressed {
 #[test]
 fn telemetry_from_before_an_emergency_stop_confirms_nothing() {
     let mut told = line();
-    told.write(&frame(&HostToArm::EStop)).unwrap();
-    told.write(&frame(&HostToArm::Ping { host_time_us: 1 })).unwrap();
+    // Read in one go, so that the telemetry comes after the answer to the ping.
+    let asked = [
+        frame(&HostToArm::EStop),
+        frame(&HostToArm::Ping { host_time_us: 1 }),
+    ];
+    told.write(&asked.concat()).unwrap();
     let mut stale = vec![0; 4096];
     let count = told.read(&mut stale).unwrap();
     stale.truncate(count);
     let mut decoder = Decoder::<ArmToHost>::default();
     let heard: Vec<_> = stale.iter().filter_map(|byte| decoder.push(*byte)).collect();
     assert!(
-        heard
-            .iter()
-            .any(|message| matches!(message, ArmToHost::Telemetry(telemetry) if telemetry.state == FirmwareState::EStopped)),
+        matches!(
+            &heard[heard.len() - 2..],
+            [ArmToHost::Pong { .. }, ArmToHost::Telemetry(telemetry)] if telemetry.state == FirmwareState::EStopped
+        ),
         "{heard:?}"
     );
     let mut link = HostLink::new(Recorded { stale, now_us: 0 }, JOINTS, ANSWER_US);
