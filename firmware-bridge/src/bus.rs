@@ -14,7 +14,8 @@ pub trait JointBus: Send {
     ///
     /// # Errors
     /// [`LinkError::NoHandshake`], [`LinkError::VersionMismatch`], [`LinkError::JointCountMismatch`], or a port error.
-    /// [`LinkError::EStopped`] or [`LinkError::EStopUnconfirmed`] where a person asked for the emergency stop meanwhile.
+    /// [`LinkError::EStopped`] or [`LinkError::EStopUnconfirmed`] where a person asked for the emergency stop meanwhile,
+    /// [`LinkError::Interrupted`] where a person asked for the end.
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError>;
 
     /// Sends a set point (radians, one a joint) to be reached in `move_time_us` and ignored `valid_for_us` from now.
@@ -196,6 +197,12 @@ pub enum LinkError {
         port: String,
         /// How long it took.
         waited_ms: u64,
+    },
+    /// A person asked for the end while the arm was awaited.
+    #[error("{port}: interrupted while the arm was awaited; nothing was driven")]
+    Interrupted {
+        /// The port.
+        port: String,
     },
     /// A person asked for the emergency stop while the arm was awaited; the arm has confirmed it.
     #[error(

@@ -59,6 +59,8 @@ pub struct HostLink<S> {
     boot_us: u64,
     /// Set when a person asks for the emergency stop.
     e_stop_asked: Option<Arc<AtomicBool>>,
+    /// Set when a person asks for the end.
+    stop_asked: Option<Arc<AtomicBool>>,
     decoder: Decoder<ArmToHost>,
     session: bool,
     /// Device clock minus host clock, at least.
@@ -86,6 +88,7 @@ impl<S: ByteStream> HostLink<S> {
             handshake_timeout_us,
             boot_us: 0,
             e_stop_asked: None,
+            stop_asked: None,
             decoder: Decoder::default(),
             session: false,
             clock_offset_us: 0,
@@ -112,6 +115,13 @@ impl<S: ByteStream> HostLink<S> {
     #[must_use]
     pub fn with_e_stop_asked(mut self, asked: Arc<AtomicBool>) -> Self {
         self.e_stop_asked = Some(asked);
+        self
+    }
+
+    /// Makes a handshake that waits give up as soon as `asked` is set.
+    #[must_use]
+    pub fn with_stop_asked(mut self, asked: Arc<AtomicBool>) -> Self {
+        self.stop_asked = Some(asked);
         self
     }
 

@@ -79,7 +79,8 @@ impl LiveArm {
             handshake_timeout: Duration::from_secs(2),
         })?
         .with_boot(Duration::from_secs_f32(session.config.boot_s))
-        .with_e_stop_asked(Arc::clone(&signals.e_stop));
+        .with_e_stop_asked(Arc::clone(&signals.e_stop))
+        .with_stop_asked(Arc::clone(&signals.stop));
         for signal in [SIGINT, SIGTERM] {
             // A second one ends the program; the firmware's watchdog then stops the arm.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))

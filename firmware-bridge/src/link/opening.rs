@@ -1,7 +1,8 @@
 //! What takes longer than a tick: a handshake with a board that may have to boot first, and an emergency stop that is sent until
 //! the arm confirms it.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ByteStream, HostLink, signed};
 use crate::bus::{DeviceInfo, LinkError};
@@ -73,7 +74,7 @@ impl<S: ByteStream> HostLink<S> {
         loop {
             let now_us = self.stream.now_us();
             let waited_us = now_us.saturating_sub(start_us);
-            if self.is_e_stop_asked() {
+            if is_set(self.e_stop_asked.as_ref()) {
                 let left_us = wait_us.saturating_sub(waited_us).max(self.handshake_timeout_us);
                 self.e_stop_until_confirmed(left_us)?;
                 return Err(LinkError::EStopped {
@@ -114,6 +115,11 @@ impl<S: ByteStream> HostLink<S> {
                     waited_ms: waited_us / 1_000,
                     received_bytes: self.received_bytes - bytes_before,
                     bad_frames: self.decoder.bad_frames().wrapping_sub(bad_before),
+                });
+            }
+            if is_set(self.stop_asked.as_ref()) {
+                return Err(LinkError::Interrupted {
+                    port: self.port_name(),
                 });
             }
             if !told && waited_us >= SILENCE_US {
@@ -178,10 +184,8 @@ impl<S: ByteStream> HostLink<S> {
             self.stream.wait((timeout_us - waited_us).min(LOOK_US))?;
         }
     }
+}
 
-    fn is_e_stop_asked(&self) -> bool {
-        self.e_stop_asked
-            .as_ref()
-            .is_some_and(|asked| asked.load(Ordering::SeqCst))
-    }
+fn is_set(asked: Option<&Arc<AtomicBool>>) -> bool {
+    asked.is_some_and(|asked| asked.load(Ordering::SeqCst))
 }

@@ -429,6 +429,23 @@ fn a_board_that_boots_is_awaited_and_one_that_does_not_is_not_delayed() {
 }
 
 #[test]
+fn a_board_that_boots_is_found_over_a_bad_line() {
+    for seed in 0..40 {
+        let rates = FaultRates {
+            deaf_us: seed * 100_000,
+            bit_flip: 0.002,
+            drop: 0.3,
+            ..FaultRates::default()
+        };
+        let mut link = HostLink::new(FaultInjector::new(line(), rates, seed), JOINTS, ANSWER_US)
+            .with_boot_us(BOOT_MAX_US);
+        link.handshake()
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(link.stream().now_us() >= seed * 100_000);
+    }
+}
+
+#[test]
 fn a_board_that_boots_for_too_long_is_given_up_with_advice() {
     let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US).with_boot_us(BOOT_MAX_US);
     let error = link.handshake().unwrap_err();
@@ -533,6 +550,25 @@ fn a_handshake_that_waits_hears_the_emergency_stop() {
         .with_e_stop_asked(asked);
     let error = link.handshake().unwrap_err();
     assert!(matches!(error, LinkError::EStopUnconfirmed { .. }), "{error}");
+}
+
+/// Only a wait is given up: an arm that answers at once is stopped by its first tick.
+#[test]
+fn a_handshake_that_waits_is_given_up_when_the_end_is_asked_for() {
+    let asked = Arc::new(AtomicBool::new(false));
+    let stream = Pressed {
+        inner: booting(4_900_000),
+        asked: Arc::clone(&asked),
+        at_us: 700_000,
+    };
+    let mut link = HostLink::new(stream, JOINTS, ANSWER_US)
+        .with_boot_us(BOOT_MAX_US)
+        .with_stop_asked(Arc::clone(&asked));
+    let error = link.handshake().unwrap_err();
+    assert!(matches!(error, LinkError::Interrupted { .. }), "{error}");
+    assert!(link.stream().now_us() < 800_000, "{}", link.stream().now_us());
+    let mut link = HostLink::new(line(), JOINTS, ANSWER_US).with_stop_asked(asked);
+    link.handshake().unwrap();
 }
 
 /// A stream in whose time a key is pressed.
