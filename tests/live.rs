@@ -188,6 +188,8 @@ enum Mishap {
     Interrupt,
     /// A person presses the emergency stop of the program that drives the arm.
     EStopKey,
+    /// The same, while the arm, which has answered, does not say yet where it is.
+    EStopKeyAtTheStart,
     /// The same, once nothing is driven any more.
     EStopKeyAtTheEnd,
     /// Arm and camera vanish together.
@@ -231,7 +233,11 @@ impl JointBus for Mishappen {
     }
 
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.link.handshake()
+        let info = self.link.handshake()?;
+        if self.mishap == Mishap::EStopKeyAtTheStart {
+            self.signals.e_stop.store(true, Ordering::SeqCst);
+        }
+        Ok(info)
     }
 
     fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
@@ -243,7 +249,7 @@ impl JointBus for Mishappen {
                 Mishap::Silence => {}
                 Mishap::Interrupt => self.signals.stop.store(true, Ordering::SeqCst),
                 Mishap::EStopKey => self.signals.e_stop.store(true, Ordering::SeqCst),
-                Mishap::EStopKeyAtTheEnd => {}
+                Mishap::EStopKeyAtTheStart | Mishap::EStopKeyAtTheEnd => {}
                 Mishap::Unplugged => self.bridge = None,
             }
         }
@@ -272,7 +278,11 @@ impl JointBus for Mishappen {
 
     fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
         let heard = self.link.poll()?;
-        let silent = self.mishap == Mishap::Silence && self.commands >= 5;
+        let silent = match self.mishap {
+            Mishap::Silence => self.commands >= 5,
+            Mishap::EStopKeyAtTheStart => !self.told.load(Ordering::SeqCst),
+            _ => false,
+        };
         Ok(heard.filter(|_| !silent))
     }
 }
@@ -331,6 +341,22 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         let replayed = controller::replay::replay(&path, None, Computed::default()).expect("replays");
         assert_eq!(replayed as usize, log.ticks.len(), "{mishap:?}");
     }
+}
+
+/// Nothing is heard of the arm before the emergency stop was sent: an episode that did not listen for the key could not begin.
+#[test]
+fn the_emergency_stop_is_heard_while_an_episode_begins() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(PolicyChoice::Random, Pipeline::NextTick);
+    let bridge = bridge(&session, dir.path());
+    let (link, camera) = connect(&session, dir.path());
+    let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheStart, bridge);
+    let signals = bus.signals.clone();
+    let log = drive(&session, dir.path(), &mut bus, camera, 100, &signals).expect("it begins and ends");
+    assert_eq!(bus.state(), FirmwareState::EStopped);
+    let last = log.ticks.last().expect("a tick");
+    assert_eq!((last.tick, last.guard.reason), (0, Reason::EStop));
+    assert!(!last.actuate.sent);
 }
 
 #[test]

@@ -157,7 +157,7 @@ pub fn run<B: JointBus>(
         camera.reset(labels.info.episode_seed, &mut frame)
     })?;
     bus.handshake()?;
-    let first = first_telemetry(bus, &clock)?;
+    let first = first_telemetry(bus, &clock, signals)?;
     check_pose(&first, config.joint_count())?;
     controller.reset(&first.set_point_rad, labels.info.planner_seed);
     controller.set_joints(JointState {
@@ -315,9 +315,16 @@ fn check_pose(telemetry: &Telemetry, joints: usize) -> Result<(), EpisodeRunErro
     })
 }
 
-fn first_telemetry(bus: &mut dyn JointBus, clock: &SystemClock) -> Result<Telemetry, LinkError> {
+fn first_telemetry(
+    bus: &mut dyn JointBus,
+    clock: &SystemClock,
+    signals: &Signals,
+) -> Result<Telemetry, LinkError> {
     let give_up_ns = clock.now_ns() + FIRST_TELEMETRY_NS;
+    let mut sent = false;
     loop {
+        // The first tick sends it again, and ends the episode.
+        sent = sent || e_stop_if_asked(bus, signals);
         // Where an arm in motion will come to rest, nobody knows yet; after a handshake it is none of ours.
         if let Some(telemetry) = bus.poll()?
             && !matches!(telemetry.state, FirmwareState::Active | FirmwareState::Stopping)

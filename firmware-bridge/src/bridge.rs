@@ -9,12 +9,12 @@
 //! be opened again at the same path.
 
 mod client;
+mod error;
+mod names;
 mod pty;
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +31,9 @@ use crate::frames::{
 };
 use crate::wire::seq_after;
 use client::Client;
+pub use error::BridgeError;
+use error::io_error;
+use names::FrameListener;
 use pty::Pty;
 
 /// Longest sleep, so that a stop request is seen soon.
@@ -61,50 +64,12 @@ pub struct BridgeOptions {
     pub arm: ArmOptions,
     /// When the world moves.
     pub mode: BridgeMode,
-    /// Symbolic link that will point at the pty; replaced if it is a link already.
+    /// Symbolic link that will point at the pty. Only a link that a bridge left behind is replaced.
     pub serial_path: PathBuf,
-    /// Where the frame socket will listen; replaced if nobody listens there.
+    /// Where the frame socket will listen. Only a socket that nobody listens at is replaced.
     pub frame_path: PathBuf,
     /// End when the process that started this one does.
     pub watch_parent: bool,
-}
-
-/// Why a bridge did not start or had to end.
-#[derive(Debug, thiserror::Error)]
-pub enum BridgeError {
-    /// The plant and the limits disagree.
-    #[error(
-        "the plant has {plant} joints, the firmware limits list {limits}; use the robot file of this plant"
-    )]
-    JointCount {
-        /// Joints of the plant.
-        plant: usize,
-        /// Joints in the limits.
-        limits: usize,
-    },
-    /// Something else has the path.
-    #[error("{}: exists and is not ours to replace; remove it or choose another path", path.display())]
-    PathTaken {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Another bridge listens at the path.
-    #[error("{}: another bridge listens here; stop it or choose another path", path.display())]
-    InUse {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The plant failed: the bridge ends, and with it the arm's end of the line.
-    #[error(transparent)]
-    Plant(#[from] PlantError),
-    /// Anything else the operating system reports.
-    #[error("{doing}: {source}")]
-    Io {
-        /// What was attempted.
-        doing: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
 }
 
 /// Why a bridge ended well.
@@ -125,8 +90,7 @@ pub struct SimulatorBridge<P> {
     mode: BridgeMode,
     joints: u8,
     pty: Pty,
-    listener: UnixListener,
-    frame_path: PathBuf,
+    socket: FrameListener,
     parent: Option<Pid>,
     client: Option<Client>,
     /// A `Step` whose command has not come out of the pty yet, and until when to wait.
@@ -150,7 +114,7 @@ impl<P: Plant> SimulatorBridge<P> {
                 limits,
             });
         }
-        let listener = listen(&options.frame_path)?;
+        let socket = FrameListener::bind(&options.frame_path)?;
         let pty = Pty::new(&options.serial_path)?;
         log::info!(
             "serial port {} ({}), frames {}",
@@ -163,8 +127,7 @@ impl<P: Plant> SimulatorBridge<P> {
             mode: options.mode,
             joints: limits as u8,
             pty,
-            listener,
-            frame_path: options.frame_path,
+            socket,
             parent: options.watch_parent.then(getppid),
             client: None,
             awaited: None,
@@ -181,7 +144,7 @@ impl<P: Plant> SimulatorBridge<P> {
 
     /// The path to connect to for frames.
     pub fn frame_path(&self) -> &Path {
-        &self.frame_path
+        self.socket.path()
     }
 
     /// Serves until `stop` is set, a client quits, or the parent process ends.
@@ -243,7 +206,7 @@ impl<P: Plant> SimulatorBridge<P> {
                 let _ = fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN | writing));
             }
             None => {
-                let _ = fds.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+                let _ = fds.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
             }
         }
         match ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None) {
@@ -280,7 +243,7 @@ impl<P: Plant> SimulatorBridge<P> {
 
     fn accept(&mut self) -> Result<(), BridgeError> {
         loop {
-            match self.listener.accept() {
+            match self.socket.accept() {
                 Ok((stream, _)) => self.welcome(stream),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error)
@@ -428,44 +391,5 @@ impl<P: Plant> SimulatorBridge<P> {
             FrameCause::Stream => client.stream(&Reply::Frame(header), &self.frame),
         }
         Ok(())
-    }
-}
-
-impl<P> Drop for SimulatorBridge<P> {
-    fn drop(&mut self) {
-        // Gone already is as good as removed.
-        let _ = std::fs::remove_file(&self.frame_path);
-    }
-}
-
-/// Listens at `path`, replacing a socket that nobody listens at any more.
-fn listen(path: &Path) -> Result<UnixListener, BridgeError> {
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if !meta.file_type().is_socket() => {
-            return Err(BridgeError::PathTaken {
-                path: path.to_owned(),
-            });
-        }
-        Ok(_) if UnixStream::connect(path).is_ok() => {
-            return Err(BridgeError::InUse {
-                path: path.to_owned(),
-            });
-        }
-        Ok(_) => std::fs::remove_file(path)
-            .map_err(|source| io_error(&format!("removing the stale socket {}", path.display()), source))?,
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)
-        .map_err(|source| io_error(&format!("listening at {}", path.display()), source))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(|source| io_error("making the frame socket non-blocking", source))?;
-    Ok(listener)
-}
-
-fn io_error(doing: &str, source: io::Error) -> BridgeError {
-    BridgeError::Io {
-        doing: doing.to_owned(),
-        source,
     }
 }

@@ -1,6 +1,6 @@
 //! How the controller talks to joints, whatever carries the bytes.
 
-use crate::wire::Telemetry;
+use crate::wire::{FirmwareState, Telemetry};
 
 /// An arm's joints behind a bounded, non-blocking interface: one call a control period to send, one to read.
 ///
@@ -14,6 +14,8 @@ pub trait JointBus: Send {
     ///
     /// # Errors
     /// [`LinkError::NoHandshake`], [`LinkError::VersionMismatch`], [`LinkError::JointCountMismatch`], or a port error.
+    /// [`LinkError::EStopped`] or [`LinkError::EStopUnconfirmed`] where a person asked for the emergency stop meanwhile,
+    /// [`LinkError::Interrupted`] where a person asked for the end.
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError>;
 
     /// Sends a set point (radians, one a joint) to be reached in `move_time_us` and ignored `valid_for_us` from now.
@@ -99,6 +101,28 @@ pub enum LinkError {
         /// The port.
         port: String,
     },
+    /// What is at the path is no serial port.
+    #[error(
+        "{port}: is not a serial port but {found}; /dev/serial/by-id lists the ports of USB devices, and `armillary sim` makes \
+         the port of a simulated arm"
+    )]
+    NotAPort {
+        /// The path.
+        port: String,
+        /// What is there.
+        found: &'static str,
+    },
+    /// The port exists and cannot be opened.
+    #[error(
+        "{port}: cannot be opened as a serial port: {source}; check that this is the arm's port (/dev/serial/by-id lists those \
+         of USB devices)"
+    )]
+    CannotOpen {
+        /// The port.
+        port: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The port closed while in use: unplugged, or the program behind it ended.
     #[error("{port}: closed by the other side; check the cable and the arm's power, then start again")]
     Closed {
@@ -174,6 +198,32 @@ pub enum LinkError {
         /// How long it took.
         waited_ms: u64,
     },
+    /// A person asked for the end while the arm was awaited.
+    #[error("{port}: interrupted while the arm was awaited; nothing was driven")]
+    Interrupted {
+        /// The port.
+        port: String,
+    },
+    /// A person asked for the emergency stop while the arm was awaited; the arm has confirmed it.
+    #[error(
+        "{port}: emergency stop before the arm was driven: torque is off and stays off until `armillary clear-e-stop`"
+    )]
+    EStopped {
+        /// The port.
+        port: String,
+    },
+    /// The emergency stop was sent, and the arm did not confirm it.
+    #[error(
+        "{port}: the emergency stop was sent for {waited_ms} ms and is NOT confirmed{}; cut the arm's power", reported(*state)
+    )]
+    EStopUnconfirmed {
+        /// The port.
+        port: String,
+        /// How long it was tried.
+        waited_ms: u64,
+        /// The state that the arm reported last, after it had read the emergency stop.
+        state: Option<FirmwareState>,
+    },
     /// Anything else the operating system reports.
     #[error("{port}: {source}; check the cable and the arm's power, then start again")]
     Io {
@@ -186,8 +236,15 @@ pub enum LinkError {
 
 fn no_handshake_remedy(received_bytes: u64) -> &'static str {
     if received_bytes == 0 {
-        "check the arm's power and that this is its port"
+        "check the arm's power and that this is its port; a board that resets when its port is opened may boot for longer than \
+         `link.boot_s` in the robot file: write more seconds there, or keep the reset away (a capacitor of 10 uF from RESET to \
+         ground, or no DTR wire)"
     } else {
-        "something else speaks here: check the port and the baud rate"
+        "something else speaks here: check the port and the baud rate; a board that resets when its port is opened and prints \
+         while it boots may need more seconds of `link.boot_s` in the robot file"
     }
+}
+
+fn reported(state: Option<FirmwareState>) -> String {
+    state.map_or_else(String::new, |state| format!(" (the arm reports {state:?})"))
 }

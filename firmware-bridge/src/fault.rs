@@ -1,4 +1,5 @@
-//! Faults on purpose: a stream that loses, repeats, delays and damages what passes through it, the same way every time.
+//! Faults on purpose: a stream that loses, repeats, delays and damages what passes through it, or is deaf at first, the same way
+//! every time.
 
 use std::collections::VecDeque;
 
@@ -22,6 +23,8 @@ pub struct FaultRates {
     pub delay: f32,
     /// How long a delayed frame waits, in microseconds.
     pub delay_us: u64,
+    /// Nothing passes in either direction for so long after the stream was opened, in microseconds: the board boots.
+    pub deaf_us: u64,
 }
 
 /// A [`ByteStream`] with faults drawn from a seed.
@@ -31,6 +34,7 @@ pub struct FaultInjector<S> {
     rates: FaultRates,
     random: Stream,
     delayed: VecDeque<(u64, Vec<u8>)>,
+    opened_us: u64,
     injected: u64,
 }
 
@@ -38,6 +42,7 @@ impl<S: ByteStream> FaultInjector<S> {
     /// Puts faults between the caller and `inner`.
     pub fn new(inner: S, rates: FaultRates, seed: u64) -> Self {
         Self {
+            opened_us: inner.now_us(),
             inner,
             rates,
             random: Stream::new(seed, 0xFA17),
@@ -64,6 +69,10 @@ impl<S: ByteStream> FaultInjector<S> {
     /// Faults so far, so that a test can tell that it tested something.
     pub fn injected(&self) -> u64 {
         self.injected
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.inner.now_us().saturating_sub(self.opened_us) < self.rates.deaf_us
     }
 
     fn strikes(&mut self, probability: f32) -> bool {
@@ -108,6 +117,10 @@ impl<S: ByteStream> ByteStream for FaultInjector<S> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         self.release()?;
+        if self.is_deaf() {
+            self.injected += 1;
+            return Ok(());
+        }
         if self.strikes(self.rates.drop) {
             return Ok(());
         }
@@ -132,6 +145,9 @@ impl<S: ByteStream> ByteStream for FaultInjector<S> {
     fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
         self.release()?;
         let count = self.inner.read(into)?;
+        if self.is_deaf() {
+            return Ok(0);
+        }
         self.damage(&mut into[..count]);
         Ok(count)
     }

@@ -17,10 +17,13 @@
 //! `Step`, which advances the world by one control period once the firmware has received the command it names. In real
 //! time they come by themselves as well. One request may be open at a time.
 
+mod path;
 mod protocol;
 mod reader;
 mod socket;
 
+pub use path::PathTooLong;
+pub(crate) use path::{check_length, kind_of};
 pub use protocol::{
     FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, NO_REWARD_BITS, Refusal, Reply,
     Request, Welcome,

@@ -1,17 +1,19 @@
 //! The host's half of the protocol over any stream of bytes.
 
+mod opening;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::bus::{DeviceInfo, JointBus, LinkError};
 use crate::wire::{
-    ArmToHost, Command, Decoder, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, PROTOCOL_VERSION, Telemetry,
+    ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, Telemetry,
     encode, seq_after,
 };
 
 /// Commands that may be on their way at once. A pty queues hundreds before it pushes back, and an arm that wakes up
 /// must not work through them.
 pub const IN_FLIGHT_MAX: usize = 2;
-
-/// Time between Hellos while nobody answers.
-const HELLO_AGAIN_US: u64 = 100_000;
 
 /// Telemetry this much later than the best so far, and so many times in a row, is no delay: the device's clock jumped.
 const CLOCK_JUMP_US: i64 = 50_000;
@@ -53,6 +55,12 @@ pub struct HostLink<S> {
     stream: S,
     joints: usize,
     handshake_timeout_us: u64,
+    /// What the first handshake may take beyond that; 0 once the arm has answered.
+    boot_us: u64,
+    /// Set when a person asks for the emergency stop.
+    e_stop_asked: Option<Arc<AtomicBool>>,
+    /// Set when a person asks for the end.
+    stop_asked: Option<Arc<AtomicBool>>,
     decoder: Decoder<ArmToHost>,
     session: bool,
     /// Device clock minus host clock, at least.
@@ -65,6 +73,8 @@ pub struct HostLink<S> {
     in_flight: heapless::Vec<(u32, u64), IN_FLIGHT_MAX>,
     hello_ack: Option<HelloAck>,
     pong_echo_us: Option<u64>,
+    /// The state that telemetry has told of since that pong.
+    state_since_pong: Option<FirmwareState>,
     fresh: Option<Telemetry>,
     received_bytes: u64,
 }
@@ -76,6 +86,9 @@ impl<S: ByteStream> HostLink<S> {
             stream,
             joints,
             handshake_timeout_us,
+            boot_us: 0,
+            e_stop_asked: None,
+            stop_asked: None,
             decoder: Decoder::default(),
             session: false,
             clock_offset_us: 0,
@@ -85,9 +98,31 @@ impl<S: ByteStream> HostLink<S> {
             in_flight: heapless::Vec::new(),
             hello_ack: None,
             pong_echo_us: None,
+            state_since_pong: None,
             fresh: None,
             received_bytes: 0,
         }
+    }
+
+    /// Lets the first handshake take `boot_us` longer: a board that resets when its port is opened boots before it answers.
+    #[must_use]
+    pub fn with_boot_us(mut self, boot_us: u64) -> Self {
+        self.boot_us = boot_us;
+        self
+    }
+
+    /// Makes a handshake that waits send the emergency stop as soon as `asked` is set.
+    #[must_use]
+    pub fn with_e_stop_asked(mut self, asked: Arc<AtomicBool>) -> Self {
+        self.e_stop_asked = Some(asked);
+        self
+    }
+
+    /// Makes a handshake that waits give up as soon as `asked` is set.
+    #[must_use]
+    pub fn with_stop_asked(mut self, asked: Arc<AtomicBool>) -> Self {
+        self.stop_asked = Some(asked);
+        self
     }
 
     /// The stream underneath.
@@ -192,8 +227,14 @@ impl<S: ByteStream> HostLink<S> {
             ArmToHost::HelloAck(ack) => self.hello_ack = Some(ack),
             ArmToHost::Pong {
                 host_time_echo_us, ..
-            } => self.pong_echo_us = Some(host_time_echo_us),
+            } => {
+                if self.pong_echo_us.is_none() {
+                    self.state_since_pong = None;
+                }
+                self.pong_echo_us = Some(host_time_echo_us);
+            }
             ArmToHost::Telemetry(telemetry) => {
+                self.state_since_pong = Some(telemetry.state);
                 // Every sample is late by its own transmission, so the largest offset is the best. The leak of a
                 // microsecond a sample lets the estimate follow clocks that drift apart (50 ppm at 50 Hz).
                 let sample = signed(telemetry.device_time_us) - signed(now_us);
@@ -234,69 +275,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
     }
 
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.session = false;
-        // What an earlier session left in the buffers says nothing about this one.
-        self.drain()?;
-        let start = self.stream.now_us();
-        let bytes_before = self.received_bytes;
-        let bad_before = self.decoder.bad_frames();
-        let mut hello_at = None;
-        let (ack, echo, now) = loop {
-            let now = self.stream.now_us();
-            if hello_at.is_none_or(|at| now.saturating_sub(at) >= HELLO_AGAIN_US) {
-                self.hello_ack = None;
-                self.send(&HostToArm::Hello {
-                    protocol_version: PROTOCOL_VERSION,
-                    host_time_us: now,
-                })?;
-                hello_at = Some(now);
-                self.fresh = None;
-            }
-            self.drain()?;
-            let now = self.stream.now_us();
-            match (self.hello_ack.take(), hello_at) {
-                (Some(ack), Some(at)) if ack.host_time_echo_us == at => break (ack, at, now),
-                _ => {}
-            }
-            let waited = now.saturating_sub(start);
-            if waited >= self.handshake_timeout_us {
-                return Err(LinkError::NoHandshake {
-                    port: self.port_name(),
-                    waited_ms: waited / 1_000,
-                    received_bytes: self.received_bytes - bytes_before,
-                    bad_frames: self.decoder.bad_frames().wrapping_sub(bad_before),
-                });
-            }
-            self.stream
-                .wait((self.handshake_timeout_us - waited).min(HELLO_AGAIN_US))?;
-        };
-        if ack.protocol_version != PROTOCOL_VERSION {
-            return Err(LinkError::VersionMismatch {
-                port: self.port_name(),
-                ours: PROTOCOL_VERSION,
-                theirs: ack.protocol_version,
-            });
-        }
-        if usize::from(ack.joints) != self.joints {
-            return Err(LinkError::JointCountMismatch {
-                port: self.port_name(),
-                expected: self.joints,
-                reported: usize::from(ack.joints),
-            });
-        }
-        let round_trip_us = now.saturating_sub(echo);
-        self.clock_offset_us = signed(ack.device_time_us) - signed(echo + round_trip_us / 2);
-        self.next_seq = 1;
-        self.in_flight.clear();
-        (self.behind, self.behind_best_us) = (0, i64::MIN);
-        self.session = true;
-        Ok(DeviceInfo {
-            protocol_version: ack.protocol_version,
-            joints: usize::from(ack.joints),
-            firmware_version: ack.firmware_version,
-            round_trip_us,
-            clock_offset_us: self.clock_offset_us,
-        })
+        self.open_session()
     }
 
     fn send_set_point(

@@ -1,9 +1,11 @@
 //! The arm on a serial port (or pty): 8N1, opened for us alone, every call bounded.
 
+mod opening;
+
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use serialport::{ErrorKind, SerialPort, TTYPort};
+use serialport::{SerialPort, TTYPort};
 
 use crate::bus::LinkError;
 use crate::link::{ByteStream, HostLink};
@@ -31,10 +33,16 @@ impl SerialLink {
     /// Opens the port. Says nothing yet: [`crate::JointBus::handshake`] does.
     ///
     /// # Errors
-    /// [`LinkError::PortMissing`], [`LinkError::Permission`], [`LinkError::Busy`], or [`LinkError::Io`].
+    /// See [`SerialStream::open`].
     pub fn open(options: &SerialOptions) -> Result<Self, LinkError> {
         let stream = SerialStream::open(&options.port, options.baud)?;
         Ok(Self::new(stream, options.joints, us(options.handshake_timeout)))
+    }
+
+    /// Lets the first handshake take `boot` longer; see [`HostLink::with_boot_us`].
+    #[must_use]
+    pub fn with_boot(self, boot: Duration) -> Self {
+        self.with_boot_us(us(boot))
     }
 }
 
@@ -47,25 +55,34 @@ pub struct SerialStream {
 }
 
 impl SerialStream {
-    /// Opens `port` at `baud`, 8 data bits, no parity, 1 stop bit, exclusively.
+    /// Opens `port` at `baud`, 8 data bits, no parity, 1 stop bit, exclusively. Never waits.
+    ///
+    /// Linux raises DTR at every opening, which resets many boards; that cannot be prevented from here. It is asked to leave DTR
+    /// raised when the port is closed, so that the next opening raises nothing and resets nothing.
     ///
     /// # Errors
-    /// [`LinkError::PortMissing`], [`LinkError::Permission`], [`LinkError::Busy`], or [`LinkError::Io`].
+    /// [`LinkError::PortMissing`], [`LinkError::NotAPort`], [`LinkError::Permission`], [`LinkError::Busy`],
+    /// [`LinkError::CannotOpen`] or [`LinkError::Io`].
     pub fn open(port: &str, baud: u32) -> Result<Self, LinkError> {
         let name = port.to_owned();
+        opening::check(port)?;
         let port = serialport::new(port, baud)
             .data_bits(serialport::DataBits::Eight)
             .parity(serialport::Parity::None)
             .stop_bits(serialport::StopBits::One)
             .flow_control(serialport::FlowControl::None)
             .timeout(WRITE_TIMEOUT)
+            .preserve_dtr_on_open()
             .open_native()
-            .map_err(|error| open_error(&name, &error))?;
+            .map_err(|error| opening::error(&name, &error))?;
         // The library makes its descriptors blocking: a write that the port has no room for would then wait without bound.
         nonblocking(&port).map_err(|errno| LinkError::Io {
             port: name.clone(),
             source: errno.into(),
         })?;
+        if let Err(errno) = opening::keep_dtr_at_close(&port) {
+            log::warn!("{name}: {errno}; a board that resets on DTR may reset each time its port is opened");
+        }
         Ok(Self {
             name,
             port,
@@ -190,22 +207,4 @@ fn quiet(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
-}
-
-fn open_error(name: &str, error: &serialport::Error) -> LinkError {
-    let port = name.to_owned();
-    match error.kind() {
-        ErrorKind::Io(io::ErrorKind::NotFound) => LinkError::PortMissing { port },
-        ErrorKind::Io(io::ErrorKind::PermissionDenied) => LinkError::Permission { port },
-        // What serialport makes of EBUSY and of a refused lock.
-        ErrorKind::NoDevice => LinkError::Busy { port },
-        ErrorKind::Io(kind) => LinkError::Io {
-            port,
-            source: io::Error::new(kind, error.description.clone()),
-        },
-        ErrorKind::InvalidInput | ErrorKind::Unknown => LinkError::Io {
-            port,
-            source: io::Error::other(error.description.clone()),
-        },
-    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use firmware_bridge::{FirmwareState, JointBus, SerialLink, SerialOptions, Telemetry};
+use firmware_bridge::{FirmwareState, JointBus, LinkError, SerialLink, SerialOptions, Telemetry};
 use robot::Config;
 
 /// Longest wait for the arm's answer.
@@ -23,27 +23,38 @@ pub(crate) struct EStop {
 }
 
 impl EStop {
-    fn open(&self) -> anyhow::Result<SerialLink> {
-        let config = Config::load(&self.robot)?;
-        Ok(SerialLink::open(&SerialOptions {
+    /// The arm, and how long its board may take to boot.
+    fn open(&self) -> anyhow::Result<(SerialLink, Duration)> {
+        // Units are believed: an arm that would not be driven by this file must be stopped all the same.
+        let config = Config::parse(&self.robot, robot::config::read(&self.robot)?)?;
+        let boot = Duration::from_secs_f32(config.boot_s);
+        let link = SerialLink::open(&SerialOptions {
             port: self.port.display().to_string(),
             baud: config.baud,
             joints: config.joint_count(),
             handshake_timeout: ANSWER,
-        })?)
+        })?
+        .with_boot(boot);
+        Ok((link, boot))
     }
 }
 
 /// Stops. Says nothing of the kind unless the arm confirms it.
 pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
     let confirmed = || -> anyhow::Result<()> {
-        let mut link = arguments.open()?;
-        link.send_e_stop()?;
-        let state = answer(&mut link)?.state;
-        if state != FirmwareState::EStopped {
-            bail!("{}: the arm is {state:?}", arguments.port.display());
+        let (mut link, boot) = arguments.open()?;
+        match link.e_stop_until_confirmed(us(ANSWER)) {
+            Err(LinkError::EStopUnconfirmed { .. }) if !boot.is_zero() => {
+                log::warn!(
+                    "{}: emergency stop NOT confirmed yet: cut the arm's power if it moves; a board that resets when its port is \
+                     opened boots first, so it is sent for {:.1} s more",
+                    arguments.port.display(),
+                    boot.as_secs_f32()
+                );
+                Ok(link.e_stop_until_confirmed(us(boot))?)
+            }
+            result => Ok(result?),
         }
-        Ok(())
     };
     confirmed().context(
         "emergency stop NOT confirmed: cut the arm's power (where `armillary run` drives it, press Ctrl-\\ there)",
@@ -64,7 +75,9 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
     if typed.trim() != "yes" {
         bail!("not cleared; the emergency stop stays latched");
     }
-    let mut link = arguments.open()?;
+    let (mut link, _) = arguments.open()?;
+    // The first waits for a board that boots, which would not hear what it is told; the second unlatches.
+    link.handshake()?;
     link.send_clear_e_stop()?;
     link.handshake()?;
     let telemetry = answer(&mut link)?;
@@ -80,9 +93,13 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
 
 /// Telemetry from after everything sent so far was read.
 fn answer(link: &mut SerialLink) -> anyhow::Result<Telemetry> {
-    let timeout_us = ANSWER.as_micros() as u64;
+    let timeout_us = us(ANSWER);
     link.sync(timeout_us)?;
     // What came before the answer to the ping is old.
     let _ = link.poll()?;
     Ok(link.telemetry_since(0, timeout_us)?)
+}
+
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -71,13 +71,16 @@ impl LiveArm {
         let (controller, encoder) = session.live_controller()?;
         let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
         is_this_robots(&camera.welcome(), frames, session)?;
+        let signals = Signals::default();
         let bus = SerialLink::open(&SerialOptions {
             port: port.display().to_string(),
             baud: session.config.baud,
             joints: session.config.joint_count(),
             handshake_timeout: Duration::from_secs(2),
-        })?;
-        let signals = Signals::default();
+        })?
+        .with_boot(Duration::from_secs_f32(session.config.boot_s))
+        .with_e_stop_asked(Arc::clone(&signals.e_stop))
+        .with_stop_asked(Arc::clone(&signals.stop));
         for signal in [SIGINT, SIGTERM] {
             // A second one ends the program; the firmware's watchdog then stops the arm.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))

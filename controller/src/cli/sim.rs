@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use anyhow::Context;
 use clap::ValueEnum;
 use controller::session::PolicyChoice;
-
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::RobotChoice;
 
@@ -16,10 +18,10 @@ use super::RobotChoice;
 pub(crate) struct Sim {
     #[command(flatten)]
     robot: RobotChoice,
-    /// Where the serial port is to appear.
+    /// Where the serial port is to appear: a link, which is removed at the end.
     #[arg(long)]
     serial: PathBuf,
-    /// Where the frame socket is to appear.
+    /// Where the frame socket is to appear; removed at the end.
     #[arg(long)]
     frames: PathBuf,
     /// Whether the world waits.
@@ -55,12 +57,31 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let mut plant = session.world()?.plant(&session.config)?;
     // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.
     plant.reset(0)?;
+    // So that its link and its socket are removed; a second signal ends the program at once.
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|signal| !is_ignored(*signal))
+    {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .context("cannot catch the signals that end the program")?;
+    }
     let bridge = SimulatorBridge::new(plant, options)?;
     println!(
         "serial port {}, frame socket {}",
         bridge.serial_path().display(),
         bridge.frame_path().display()
     );
-    bridge.serve(Arc::new(AtomicBool::new(false)))?;
+    bridge.serve(stop)?;
     Ok(())
+}
+
+/// Whether whoever started this program had it ignore `signal`: `nohup` does, and a script that starts a program beside itself.
+fn is_ignored(signal: i32) -> bool {
+    // Where the system has no such file, nothing is taken to be ignored.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

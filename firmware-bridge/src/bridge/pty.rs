@@ -1,6 +1,5 @@
-//! The pty that stands for a serial port, and the link that gives it a lasting name.
+//! The pty that stands for a serial port.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
 
+use super::names::LinkName;
 use super::{BridgeError, io_error};
 
 /// The master end. The bridge keeps no slave open, so that it notices when the host closes its own.
@@ -17,7 +17,7 @@ use super::{BridgeError, io_error};
 pub(super) struct Pty {
     master: OwnedFd,
     device: PathBuf,
-    link: PathBuf,
+    name: LinkName,
     /// A host has the slave open.
     open: bool,
     /// Rest of a frame that the host has not taken yet.
@@ -27,20 +27,13 @@ pub(super) struct Pty {
 impl Pty {
     /// Makes a raw pty and points `link` at it.
     pub(super) fn new(link: &Path) -> Result<Self, BridgeError> {
-        match std::fs::symlink_metadata(link) {
-            Ok(meta) if !meta.is_symlink() => {
-                return Err(BridgeError::PathTaken {
-                    path: link.to_owned(),
-                });
-            }
-            Ok(_) | Err(_) => {}
-        }
+        LinkName::clear(link)?;
         let (master, device) = make_pty().map_err(|errno| io_error("making a pty", errno.into()))?;
-        point(link, &device)?;
+        let name = LinkName::make(link, &device)?;
         Ok(Self {
             master,
             device,
-            link: link.to_owned(),
+            name,
             open: false,
             pending: Vec::new(),
         })
@@ -53,7 +46,7 @@ impl Pty {
 
     /// The lasting name.
     pub(super) fn link(&self) -> &Path {
-        &self.link
+        self.name.path()
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -92,7 +85,7 @@ impl Pty {
                 .map_err(|errno| io_error("flushing the pty", errno.into())),
             Err(Errno::EBUSY) => {
                 let (master, device) = make_pty().map_err(|errno| io_error("making a pty", errno.into()))?;
-                point(&self.link, &device)?;
+                self.name.point(&device)?;
                 self.master = master;
                 self.device = device;
                 Ok(())
@@ -135,15 +128,6 @@ impl Pty {
     }
 }
 
-impl Drop for Pty {
-    fn drop(&mut self) {
-        // Only if it is still ours: another bridge may have taken the name.
-        if std::fs::read_link(&self.link).is_ok_and(|target| target == self.device) {
-            let _ = std::fs::remove_file(&self.link);
-        }
-    }
-}
-
 /// A raw, non-blocking pty: its master, and the path of its slave.
 fn make_pty() -> Result<(OwnedFd, PathBuf), Errno> {
     let pair = nix::pty::openpty(None, None)?;
@@ -154,16 +138,4 @@ fn make_pty() -> Result<(OwnedFd, PathBuf), Errno> {
     fcntl(&pair.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     let device = nix::unistd::ttyname(&pair.slave)?;
     Ok((pair.master, device))
-}
-
-/// Points `link` at `device` in one step, so that there is no moment without it.
-fn point(link: &Path, device: &Path) -> Result<(), BridgeError> {
-    let mut beside = link.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let made = match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => std::os::unix::fs::symlink(device, &beside).and_then(|()| std::fs::rename(&beside, link)),
-    };
-    made.map_err(|source| io_error(&format!("making the link {}", link.display()), source))
 }

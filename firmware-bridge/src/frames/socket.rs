@@ -2,15 +2,20 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Frame;
 
 use super::protocol::{FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome};
-use super::{FrameSource, FrameStamp, MessageReader, ReadError, monotonic_ns, write_header};
+use super::{
+    FrameSource, FrameStamp, MessageReader, PathTooLong, ReadError, check_length, kind_of, monotonic_ns,
+    write_header,
+};
 
 /// Why no frames come. Every message names the socket and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +25,20 @@ pub enum FrameError {
     Missing {
         /// The socket.
         path: PathBuf,
+    },
+    /// The path is too long for any socket.
+    #[error(transparent)]
+    TooLong(#[from] PathTooLong),
+    /// What is at the path is no frame socket.
+    #[error(
+        "{}: is not a frame socket but {found}; give the path that `armillary sim --frames` or the camera's server was given",
+        path.display()
+    )]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
     },
     /// Nobody listens at this path.
     #[error("{}: nobody listens; the bridge that made this socket has ended, start it again", path.display())]
@@ -113,15 +132,8 @@ impl FrameSocket {
     /// # Errors
     /// [`FrameError`].
     pub fn connect(path: &Path, timeout: Duration) -> Result<Self, FrameError> {
-        let stream = UnixStream::connect(path).map_err(|source| {
-            let path = path.to_owned();
-            match source.kind() {
-                io::ErrorKind::NotFound => FrameError::Missing { path },
-                io::ErrorKind::ConnectionRefused => FrameError::NobodyListens { path },
-                io::ErrorKind::PermissionDenied => FrameError::Permission { path },
-                _ => FrameError::Io { path, source },
-            }
-        })?;
+        check_length(path)?;
+        let stream = UnixStream::connect(path).map_err(|source| connect_error(path, source))?;
         stream.set_nonblocking(true).map_err(|source| FrameError::Io {
             path: path.to_owned(),
             source,
@@ -317,7 +329,7 @@ impl FrameSocket {
         let timeout =
             PollTimeout::try_from(timeout.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.stream.as_fd(), flags)], timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(FrameError::Io {
                 path: self.path.clone(),
                 source: errno.into(),
@@ -329,6 +341,26 @@ impl FrameSocket {
         FrameError::Closed {
             path: self.path.clone(),
         }
+    }
+}
+
+/// Why nothing can be connected to at `path`. The system says of a file what it says of a socket that nobody listens at.
+fn connect_error(path: &Path, source: io::Error) -> FrameError {
+    let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
+    let path = path.to_owned();
+    match (source.kind(), kind) {
+        (io::ErrorKind::NotFound, _) => FrameError::Missing { path },
+        (io::ErrorKind::PermissionDenied, _) => FrameError::Permission { path },
+        (_, Ok(kind)) if !kind.is_socket() => FrameError::NotASocket {
+            path,
+            found: kind_of(kind),
+        },
+        (io::ErrorKind::ConnectionRefused, _) => FrameError::NobodyListens { path },
+        _ if source.raw_os_error() == Some(Errno::EPROTOTYPE as i32) => FrameError::NotASocket {
+            path,
+            found: "a socket of another kind",
+        },
+        _ => FrameError::Io { path, source },
     }
 }
 

@@ -1,8 +1,8 @@
 //! The bridge over a real pty and a real socket.
 
 use std::io::Read;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -376,4 +376,200 @@ fn a_bridge_that_does_not_answer_is_given_up() {
         "{error}"
     );
     drop(listener);
+}
+
+fn bridge(folder: &tempfile::TempDir) -> Result<SimulatorBridge<TestPlant>, BridgeError> {
+    SimulatorBridge::new(TestPlant::default(), options(folder, BridgeMode::Lockstep))
+}
+
+/// Everything in a folder: names, kinds and what they hold.
+fn contents(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let kind = path.symlink_metadata().unwrap().file_type();
+            let held = if kind.is_symlink() {
+                format!("-> {}", std::fs::read_link(&path).unwrap().display())
+            } else if kind.is_file() {
+                std::fs::read_to_string(&path).unwrap()
+            } else {
+                format!("{kind:?}")
+            };
+            (path, held)
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whatever a user keeps at either name, or beside it, is there afterwards as it was before.
+#[test]
+fn nothing_of_the_users_is_replaced_or_removed() {
+    type Make = fn(&Path);
+    let kinds: [(&str, Make); 7] = [
+        ("a file", |path| std::fs::write(path, "precious").unwrap()),
+        ("a folder", |path| std::fs::create_dir(path).unwrap()),
+        ("a pipe", |path| {
+            nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }),
+        ("a link to a port", |path| {
+            std::os::unix::fs::symlink("/dev/ttyUSB0", path).unwrap();
+        }),
+        ("a link to a terminal that is gone", |path| {
+            std::os::unix::fs::symlink("/dev/pts/987654", path).unwrap();
+        }),
+        ("a link to nowhere", |path| {
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
+        }),
+        ("a socket for datagrams", |path| {
+            // It stays in use for as long as this program runs.
+            std::mem::forget(UnixDatagram::bind(path).unwrap());
+        }),
+    ];
+    for name in ["arm", "frames"] {
+        for (kind, make) in kinds {
+            let folder = tempfile::tempdir().unwrap();
+            make(&folder.path().join(name));
+            let before = contents(folder.path());
+            let error = bridge(&folder).unwrap_err();
+            assert!(
+                matches!(error, BridgeError::PathTaken { .. }),
+                "{name}, {kind}: {error}"
+            );
+            let path = folder.path().join(name).display().to_string();
+            assert!(error.to_string().starts_with(&path), "{error}");
+            assert_eq!(contents(folder.path()), before, "{name}, {kind}");
+        }
+    }
+    // Beside the names.
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["arm.new", "frames.new", ".armillary"] {
+        std::fs::write(folder.path().join(name), "precious").unwrap();
+    }
+    let before = contents(folder.path());
+    drop(bridge(&folder).unwrap());
+    assert_eq!(contents(folder.path()), before);
+}
+
+#[test]
+fn what_took_the_place_of_a_name_is_not_removed_with_the_bridge() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = bridge(&folder).unwrap();
+    for name in ["arm", "frames"] {
+        let path = folder.path().join(name);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+    }
+    let before = contents(folder.path());
+    drop(running);
+    assert_eq!(contents(folder.path()), before);
+}
+
+#[test]
+fn a_link_that_a_killed_bridge_left_is_taken_over_and_one_in_use_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = bridge(&folder).unwrap();
+    let link = folder.path().join("arm");
+    let target = std::fs::read_link(&link).unwrap();
+    let other = BridgeOptions {
+        frame_path: folder.path().join("frames-2"),
+        ..options(&folder, BridgeMode::Lockstep)
+    };
+    let error = SimulatorBridge::new(TestPlant::default(), other).unwrap_err();
+    assert!(matches!(error, BridgeError::InUse { .. }), "{error}");
+    assert_eq!(std::fs::read_link(&link).unwrap(), target);
+    assert!(
+        !folder.path().join("frames-2").exists(),
+        "its socket goes with it"
+    );
+    drop(running);
+    assert!(contents(folder.path()).is_empty());
+    // As a bridge makes it, to a pty that is gone.
+    let number = target.file_name().unwrap().to_str().unwrap();
+    let left = target.to_str().unwrap().replace(number, "987654");
+    std::os::unix::fs::symlink(&left, &link).unwrap();
+    drop(bridge(&folder).unwrap());
+    assert!(contents(folder.path()).is_empty());
+}
+
+#[test]
+fn paths_that_no_socket_can_have_are_refused_with_their_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = 107 - folder.path().as_os_str().len() - 1;
+    let fits = BridgeOptions {
+        frame_path: folder.path().join("f".repeat(room)),
+        ..options(&folder, BridgeMode::Lockstep)
+    };
+    let running = SimulatorBridge::new(TestPlant::default(), fits.clone()).unwrap();
+    let connected = FrameSocket::connect(&fits.frame_path, Duration::from_millis(1));
+    assert!(
+        matches!(connected, Err(FrameError::Timeout { .. })),
+        "it is reached"
+    );
+    drop(running);
+    for bytes in [108, 114, 300] {
+        let path = folder.path().join("f".repeat(room + bytes - 107));
+        let long = BridgeOptions {
+            frame_path: path.clone(),
+            ..options(&folder, BridgeMode::Lockstep)
+        };
+        let bound = SimulatorBridge::new(TestPlant::default(), long)
+            .unwrap_err()
+            .to_string();
+        let connected = FrameSocket::connect(&path, PATIENCE).unwrap_err().to_string();
+        for message in [bound, connected] {
+            let words = format!("{}: {bytes} bytes are too many", path.display());
+            assert!(message.starts_with(&words), "{message}");
+            assert!(message.contains("give a shorter path"), "{message}");
+        }
+        assert!(contents(folder.path()).is_empty());
+    }
+    let long = BridgeOptions {
+        serial_path: folder.path().join("s".repeat(300)),
+        ..options(&folder, BridgeMode::Lockstep)
+    };
+    let error = SimulatorBridge::new(TestPlant::default(), long).unwrap_err();
+    assert!(error.to_string().contains("give a shorter path"), "{error}");
+    let nowhere = BridgeOptions {
+        serial_path: folder.path().join("folder/arm"),
+        ..options(&folder, BridgeMode::Lockstep)
+    };
+    let error = SimulatorBridge::new(TestPlant::default(), nowhere).unwrap_err();
+    assert!(error.to_string().contains("make its folder first"), "{error}");
+    assert!(contents(folder.path()).is_empty());
+}
+
+#[test]
+fn what_is_no_frame_socket_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("file"), "precious").unwrap();
+    nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _datagrams = UnixDatagram::bind(path("datagrams")).unwrap();
+    for (path, kind) in [
+        (path("file"), "a file"),
+        (path("pipe"), "a pipe"),
+        (folder.path().to_owned(), "a folder"),
+        (PathBuf::from("/dev/null"), "a device"),
+        (path("datagrams"), "a socket of another kind"),
+    ] {
+        let error = FrameSocket::connect(&path, PATIENCE).unwrap_err();
+        assert!(
+            matches!(&error, FrameError::NotASocket { found, .. } if *found == kind),
+            "{error}"
+        );
+    }
+}
+
+/// An emergency stop in a world that waits for each step is confirmed, too.
+#[test]
+fn an_emergency_stop_is_confirmed_over_a_pty_in_both_modes() {
+    for mode in [BridgeMode::Lockstep, BridgeMode::RealTime] {
+        let served = Served::new(mode);
+        let mut link = served.link();
+        link.e_stop_until_confirmed(20_000_000).unwrap();
+        link.handshake().unwrap();
+        assert_eq!(until(&mut link, |_| true).state, FirmwareState::EStopped);
+    }
 }

@@ -1,9 +1,13 @@
 //! The host's half over a line in memory, with and without faults.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use firmware_bridge::fake::FakeBus;
 use firmware_bridge::fault::{FaultInjector, FaultRates};
 use firmware_bridge::link::{ByteStream, HostLink, IN_FLIGHT_MAX};
 use firmware_bridge::rig::LoopbackStream;
+use firmware_bridge::wire::{ArmToHost, Decoder, HostToArm, MAX_FRAME_BYTES, encode};
 use firmware_bridge::{FirmwareState, JointBus, LinkError, Lockstep, Loopback, RigError, StopReason};
 use robot::{Frame, Plant};
 
@@ -230,6 +234,7 @@ fn a_bad_line_never_breaks_a_limit() {
             truncate: 0.05,
             delay: 0.1,
             delay_us: 130_000,
+            ..FaultRates::default()
         };
         let faulty = FaultInjector::new(line(), FaultRates::default(), seed);
         let mut link = HostLink::new(faulty, JOINTS, 1_000_000);
@@ -378,4 +383,294 @@ fn a_device_clock_that_stood_still_does_not_keep_old_commands_valid() {
         }
         assert_eq!(rejected, 1, "pause {paused_us} us");
     }
+}
+
+/// A board that resets when its port is opened: nothing passes until it has booted.
+fn booting(boot_us: u64) -> FaultInjector<Line> {
+    let rates = FaultRates {
+        deaf_us: boot_us,
+        ..FaultRates::default()
+    };
+    FaultInjector::new(line(), rates, 0)
+}
+
+/// What an arm is given to answer, and to boot before that.
+const ANSWER_US: u64 = 2_000_000;
+const BOOT_MAX_US: u64 = 5_000_000;
+
+#[test]
+fn a_board_that_boots_is_awaited_and_one_that_does_not_is_not_delayed() {
+    for boot_us in [0, 50_000, 1_200_000, 2_500_000, 4_900_000, BOOT_MAX_US] {
+        let mut link = HostLink::new(booting(boot_us), JOINTS, ANSWER_US).with_boot_us(BOOT_MAX_US);
+        link.handshake().unwrap();
+        let waited_us = link.stream().now_us();
+        assert!(
+            (boot_us..=boot_us + 520_000).contains(&waited_us),
+            "boots for {boot_us} us, answered after {waited_us}"
+        );
+        assert_eq!(boot_us == 0, waited_us == 0, "{waited_us}");
+        // It has booted, so that it is not given that time again.
+        link.stream_mut().set_rates(FaultRates {
+            drop: 1.0,
+            ..FaultRates::default()
+        });
+        let error = link.handshake().unwrap_err();
+        assert!(
+            matches!(
+                error,
+                LinkError::NoHandshake {
+                    waited_ms: 2_000..=2_100,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_board_that_boots_is_found_over_a_bad_line() {
+    for seed in 0..40 {
+        let rates = FaultRates {
+            deaf_us: seed * 100_000,
+            bit_flip: 0.002,
+            drop: 0.3,
+            ..FaultRates::default()
+        };
+        let mut link = HostLink::new(FaultInjector::new(line(), rates, seed), JOINTS, ANSWER_US)
+            .with_boot_us(BOOT_MAX_US);
+        link.handshake()
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(link.stream().now_us() >= seed * 100_000);
+    }
+}
+
+#[test]
+fn a_board_that_boots_for_too_long_is_given_up_with_advice() {
+    let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US).with_boot_us(BOOT_MAX_US);
+    let error = link.handshake().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::NoHandshake {
+                waited_ms: 7_000..=7_100,
+                received_bytes: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    for part in [
+        "resets when its port is opened",
+        "link.boot_s",
+        "DTR",
+        "capacitor",
+    ] {
+        assert!(error.to_string().contains(part), "no `{part}` in: {error}");
+    }
+}
+
+/// A boot loader that hears bytes again and again may take them for a program.
+#[test]
+fn a_board_that_is_silent_is_left_in_peace() {
+    let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US).with_boot_us(BOOT_MAX_US);
+    link.handshake().unwrap_err();
+    let hellos = link.stream().injected();
+    assert!((10..=25).contains(&hellos), "{hellos} Hellos in 7 s");
+}
+
+#[test]
+fn an_emergency_stop_is_sent_until_a_board_that_boots_confirms_it() {
+    for boot_us in [0, 1_200_000, 4_900_000] {
+        let mut link = HostLink::new(booting(boot_us), JOINTS, ANSWER_US);
+        link.e_stop_until_confirmed(ANSWER_US + BOOT_MAX_US).unwrap();
+        let waited_us = link.stream().now_us();
+        assert!(
+            (boot_us..=boot_us + 120_000).contains(&waited_us),
+            "boots for {boot_us} us, confirmed after {waited_us}"
+        );
+        assert_eq!(link.stream().inner().arm().state(), FirmwareState::EStopped);
+    }
+    let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US);
+    let error = link.e_stop_until_confirmed(ANSWER_US).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LinkError::EStopUnconfirmed {
+                waited_ms: 2_000..=2_100,
+                state: None,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("cut the arm's power"), "{error}");
+}
+
+#[test]
+fn an_emergency_stop_gets_through_a_bad_line() {
+    let mut injected = 0;
+    for seed in 0..50 {
+        let rates = FaultRates {
+            bit_flip: 0.002,
+            drop: 0.5,
+            duplicate: 0.1,
+            truncate: 0.2,
+            ..FaultRates::default()
+        };
+        let mut link = HostLink::new(FaultInjector::new(line(), rates, seed), JOINTS, ANSWER_US);
+        link.e_stop_until_confirmed(ANSWER_US + BOOT_MAX_US).unwrap();
+        injected += link.stream().injected();
+        assert_eq!(link.stream().inner().arm().state(), FirmwareState::EStopped);
+    }
+    assert!(injected > 50, "{injected}");
+}
+
+/// A person presses the key while a handshake waits for the board.
+#[test]
+fn a_handshake_that_waits_hears_the_emergency_stop() {
+    for boot_us in [1_200_000, 4_900_000] {
+        let asked = Arc::new(AtomicBool::new(false));
+        let stream = Pressed {
+            inner: booting(boot_us),
+            asked: Arc::clone(&asked),
+            at_us: 700_000,
+        };
+        let mut link = HostLink::new(stream, JOINTS, ANSWER_US)
+            .with_boot_us(BOOT_MAX_US)
+            .with_e_stop_asked(asked);
+        let error = link.handshake().unwrap_err();
+        assert!(matches!(error, LinkError::EStopped { .. }), "{error}");
+        assert_eq!(link.stream().inner.inner().arm().state(), FirmwareState::EStopped);
+    }
+    // It is sent at once, whether or not anything answers.
+    let asked = Arc::new(AtomicBool::new(true));
+    let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US)
+        .with_boot_us(BOOT_MAX_US)
+        .with_e_stop_asked(asked);
+    let error = link.handshake().unwrap_err();
+    assert!(matches!(error, LinkError::EStopUnconfirmed { .. }), "{error}");
+}
+
+/// Only a wait is given up: an arm that answers at once is stopped by its first tick.
+#[test]
+fn a_handshake_that_waits_is_given_up_when_the_end_is_asked_for() {
+    let asked = Arc::new(AtomicBool::new(false));
+    let stream = Pressed {
+        inner: booting(4_900_000),
+        asked: Arc::clone(&asked),
+        at_us: 700_000,
+    };
+    let mut link = HostLink::new(stream, JOINTS, ANSWER_US)
+        .with_boot_us(BOOT_MAX_US)
+        .with_stop_asked(Arc::clone(&asked));
+    let error = link.handshake().unwrap_err();
+    assert!(matches!(error, LinkError::Interrupted { .. }), "{error}");
+    assert!(link.stream().now_us() < 800_000, "{}", link.stream().now_us());
+    let mut link = HostLink::new(line(), JOINTS, ANSWER_US).with_stop_asked(asked);
+    link.handshake().unwrap();
+}
+
+/// A stream in whose time a key is pressed.
+struct Pressed {
+    inner: FaultInjector<Line>,
+    asked: Arc<AtomicBool>,
+    at_us: u64,
+}
+
+impl ByteStream for Pressed {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn now_us(&self) -> u64 {
+        self.inner.now_us()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.inner.write(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        self.inner.read(into)
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        self.inner.wait(timeout_us)?;
+        if self.now_us() >= self.at_us {
+            self.asked.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+/// What an earlier program left on the line says that the arm is stopped; the arm that has reset since does not.
+#[test]
+fn telemetry_from_before_an_emergency_stop_confirms_nothing() {
+    let mut told = line();
+    // Read in one go, so that the telemetry comes after the answer to the ping.
+    let asked = [
+        frame(&HostToArm::EStop),
+        frame(&HostToArm::Ping { host_time_us: 1 }),
+    ];
+    told.write(&asked.concat()).unwrap();
+    let mut stale = vec![0; 4096];
+    let count = told.read(&mut stale).unwrap();
+    stale.truncate(count);
+    let mut decoder = Decoder::<ArmToHost>::default();
+    let heard: Vec<_> = stale.iter().filter_map(|byte| decoder.push(*byte)).collect();
+    assert!(
+        matches!(
+            &heard[heard.len() - 2..],
+            [ArmToHost::Pong { .. }, ArmToHost::Telemetry(telemetry)] if telemetry.state == FirmwareState::EStopped
+        ),
+        "{heard:?}"
+    );
+    let mut link = HostLink::new(Recorded { stale, now_us: 0 }, JOINTS, ANSWER_US);
+    let error = link.e_stop_until_confirmed(ANSWER_US).unwrap_err();
+    assert!(
+        matches!(error, LinkError::EStopUnconfirmed { state: None, .. }),
+        "{error}"
+    );
+}
+
+/// A line on which old bytes arrive late, and nobody listens.
+struct Recorded {
+    stale: Vec<u8>,
+    now_us: u64,
+}
+
+impl ByteStream for Recorded {
+    fn name(&self) -> &str {
+        "recorded"
+    }
+
+    fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    fn write(&mut self, _bytes: &[u8]) -> Result<(), LinkError> {
+        Ok(())
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        let count = if self.now_us < 300_000 {
+            0
+        } else {
+            self.stale.len().min(into.len())
+        };
+        into[..count].copy_from_slice(&self.stale[..count]);
+        self.stale.drain(..count);
+        Ok(count)
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        self.now_us += timeout_us;
+        Ok(())
+    }
+}
+
+fn frame(message: &HostToArm) -> Vec<u8> {
+    let mut buffer = [0; MAX_FRAME_BYTES];
+    encode(message, &mut buffer).unwrap().to_vec()
 }

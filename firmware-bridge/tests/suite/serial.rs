@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firmware_bridge::wire::{ArmToHost, Decoder, HelloAck, HostToArm, MAX_FRAME_BYTES, encode};
 use firmware_bridge::{JointBus, LinkError, SerialLink, SerialOptions};
-use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 /// A raw pty: its master, its slave held open, and the slave's path.
 fn pty() -> (File, OwnedFd, String) {
@@ -42,10 +42,61 @@ fn a_missing_port_is_named() {
 }
 
 #[test]
-fn a_file_is_not_a_port() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let error = open(file.path().to_str().unwrap()).unwrap_err();
-    assert!(matches!(error, LinkError::Io { .. }), "{error}");
+fn what_is_no_port_is_named_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("file"), "precious").unwrap();
+    // Nobody ever opens the other end.
+    nix::unistd::mkfifo(path("pipe").as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+    for (port, kind) in [
+        (path("file"), "a file"),
+        (path("link"), "a file"),
+        (path("pipe"), "a pipe"),
+        (path("socket"), "a socket"),
+        (path(""), "a folder"),
+        ("/dev/null".to_owned(), "a device of another kind"),
+        ("/dev/zero".to_owned(), "a device of another kind"),
+        ("/dev/ptmx".to_owned(), "the device that makes pseudo-terminals"),
+    ] {
+        let error = open(&port).unwrap_err();
+        assert!(
+            matches!(&error, LinkError::NotAPort { found, .. } if *found == kind),
+            "{port}: {error}"
+        );
+        let message = error.to_string();
+        let words = format!("{port}: is not a serial port but {kind}; ");
+        assert!(message.starts_with(&words), "{message}");
+    }
+    assert_eq!(std::fs::read_to_string(path("file")).unwrap(), "precious");
+    std::os::unix::fs::symlink(path("gone"), path("dangling")).unwrap();
+    for (port, wanted) in [
+        (path("dangling"), "no such port"),
+        (path("file") + "/arm", "cannot be opened"),
+        ("a".repeat(5000), "cannot be opened"),
+    ] {
+        let error = open(&port).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+}
+
+/// A board that resets on DTR resets when DTR rises. It rises at the next opening if it fell at the last close.
+#[test]
+fn dtr_is_left_raised_at_close() {
+    let (_master, slave, path) = pty();
+    let hangs_up = || {
+        tcgetattr(&slave)
+            .unwrap()
+            .control_flags
+            .contains(ControlFlags::HUPCL)
+    };
+    let mut termios = tcgetattr(&slave).unwrap();
+    termios.control_flags.insert(ControlFlags::HUPCL);
+    tcsetattr(&slave, SetArg::TCSANOW, &termios).unwrap();
+    assert!(hangs_up());
+    drop(open(&path).unwrap());
+    assert!(!hangs_up());
 }
 
 #[test]

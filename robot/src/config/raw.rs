@@ -33,6 +33,9 @@ pub struct RawConfig {
     /// The box the tip stays in, in the base frame.
     #[serde(default)]
     pub workspace_m: Option<RawBox>,
+    /// The lengths above are metres although they are larger than those of other arms: for a crane.
+    #[serde(default)]
+    pub metres_checked: bool,
     /// Camera.
     pub capture: RawCapture,
     /// Serial link and the firmware's watchdog.
@@ -62,6 +65,9 @@ pub struct RawJoint {
     pub acceleration_max_rad_s2: f32,
     /// Home position.
     pub home_rad: f32,
+    /// The numbers above are radians although they are larger than those of other arms: for a winch, or a fast motor.
+    #[serde(default)]
+    pub radians_checked: bool,
 }
 
 /// An axis-aligned box.
@@ -94,6 +100,15 @@ pub struct RawLink {
     pub watchdog_periods: f32,
     /// Seconds from that stop to torque off.
     pub torque_grace_s: f32,
+    /// Longest time from the opening of the port until the board answers, in seconds: many boards reset when their port is
+    /// opened, and boot first.
+    #[serde(default = "boot_s")]
+    pub boot_s: f32,
+}
+
+/// Longer than the boards that are in use take.
+fn boot_s() -> f32 {
+    5.0
 }
 
 /// Planner settings; the letters are those of the paper's Algorithm 2.

@@ -1,0 +1,191 @@
+//! What takes longer than a tick: a handshake with a board that may have to boot first, and an emergency stop that is sent until
+//! the arm confirms it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{ByteStream, HostLink, signed};
+use crate::bus::{DeviceInfo, LinkError};
+use crate::wire::{FirmwareState, HelloAck, HostToArm, PROTOCOL_VERSION};
+
+/// Shortest time between two Hellos, and between two emergency stops.
+const AGAIN_US: u64 = 100_000;
+
+/// Longest time between two Hellos.
+const HELLO_GAP_MAX_US: u64 = 500_000;
+
+/// Longest time between two looks at whether an emergency stop is asked for.
+const LOOK_US: u64 = 20_000;
+
+/// Silence after which a person is told what is waited for.
+const SILENCE_US: u64 = 1_000_000;
+
+/// Time between two Hellos after `waited_us` without a byte. It grows, because a boot loader that hears bytes again and again
+/// can take them for a program to load and stay.
+fn hello_gap_us(waited_us: u64) -> u64 {
+    (waited_us / 4).clamp(AGAIN_US, HELLO_GAP_MAX_US)
+}
+
+impl<S: ByteStream> HostLink<S> {
+    /// The handshake. The first one waits for the board to boot; a board that answers at once is not delayed.
+    pub(super) fn open_session(&mut self) -> Result<DeviceInfo, LinkError> {
+        self.session = false;
+        // What an earlier session left in the buffers says nothing about this one.
+        self.drain()?;
+        let (ack, sent_us, now_us) = self.hello()?;
+        if ack.protocol_version != PROTOCOL_VERSION {
+            return Err(LinkError::VersionMismatch {
+                port: self.port_name(),
+                ours: PROTOCOL_VERSION,
+                theirs: ack.protocol_version,
+            });
+        }
+        if usize::from(ack.joints) != self.joints {
+            return Err(LinkError::JointCountMismatch {
+                port: self.port_name(),
+                expected: self.joints,
+                reported: usize::from(ack.joints),
+            });
+        }
+        let round_trip_us = now_us.saturating_sub(sent_us);
+        self.clock_offset_us = signed(ack.device_time_us) - signed(sent_us + round_trip_us / 2);
+        self.next_seq = 1;
+        self.in_flight.clear();
+        (self.behind, self.behind_best_us) = (0, i64::MIN);
+        self.session = true;
+        Ok(DeviceInfo {
+            protocol_version: ack.protocol_version,
+            joints: usize::from(ack.joints),
+            firmware_version: ack.firmware_version,
+            round_trip_us,
+            clock_offset_us: self.clock_offset_us,
+        })
+    }
+
+    /// Says Hello until the arm answers. Returns the answer, and when the Hello was sent and the answer read.
+    fn hello(&mut self) -> Result<(HelloAck, u64, u64), LinkError> {
+        let wait_us = self.handshake_timeout_us.saturating_add(self.boot_us);
+        let start_us = self.stream.now_us();
+        let bytes_before = self.received_bytes;
+        let bad_before = self.decoder.bad_frames();
+        let mut told = self.boot_us == 0;
+        // When the last Hello was sent, and how much had arrived by then.
+        let mut last: Option<(u64, u64)> = None;
+        loop {
+            let now_us = self.stream.now_us();
+            let waited_us = now_us.saturating_sub(start_us);
+            if is_set(self.e_stop_asked.as_ref()) {
+                let left_us = wait_us.saturating_sub(waited_us).max(self.handshake_timeout_us);
+                self.e_stop_until_confirmed(left_us)?;
+                return Err(LinkError::EStopped {
+                    port: self.port_name(),
+                });
+            }
+            let due = last.is_none_or(|(at_us, bytes)| {
+                // Where something speaks, it is asked soon whether it is the arm.
+                let gap_us = if self.received_bytes > bytes {
+                    AGAIN_US
+                } else {
+                    hello_gap_us(waited_us)
+                };
+                now_us.saturating_sub(at_us) >= gap_us
+            });
+            if due {
+                self.hello_ack = None;
+                self.send(&HostToArm::Hello {
+                    protocol_version: PROTOCOL_VERSION,
+                    host_time_us: now_us,
+                })?;
+                last = Some((now_us, self.received_bytes));
+                self.fresh = None;
+            }
+            self.drain()?;
+            let now_us = self.stream.now_us();
+            match (self.hello_ack.take(), last) {
+                (Some(ack), Some((sent_us, _))) if ack.host_time_echo_us == sent_us => {
+                    self.boot_us = 0;
+                    return Ok((ack, sent_us, now_us));
+                }
+                _ => {}
+            }
+            let waited_us = now_us.saturating_sub(start_us);
+            if waited_us >= wait_us {
+                return Err(LinkError::NoHandshake {
+                    port: self.port_name(),
+                    waited_ms: waited_us / 1_000,
+                    received_bytes: self.received_bytes - bytes_before,
+                    bad_frames: self.decoder.bad_frames().wrapping_sub(bad_before),
+                });
+            }
+            if is_set(self.stop_asked.as_ref()) {
+                return Err(LinkError::Interrupted {
+                    port: self.port_name(),
+                });
+            }
+            if !told && waited_us >= SILENCE_US {
+                told = true;
+                log::info!(
+                    "{}: no answer yet; a board that resets when its port is opened boots first: waiting for {:.1} s more at most",
+                    self.stream.name(),
+                    (wait_us - waited_us) as f64 * 1e-6
+                );
+            }
+            self.stream.wait((wait_us - waited_us).min(LOOK_US))?;
+        }
+    }
+
+    /// Sends the emergency stop at once, and again ten times a second until telemetry from after it says that it is latched.
+    /// Needs no session. Not for use in the tick.
+    ///
+    /// # Errors
+    /// [`LinkError::EStopUnconfirmed`] after `timeout_us`, or a port error.
+    pub fn e_stop_until_confirmed(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        let start_us = self.stream.now_us();
+        let mut pings_us = Vec::new();
+        let mut state = None;
+        self.pong_echo_us = None;
+        loop {
+            let now_us = self.stream.now_us();
+            if pings_us
+                .last()
+                .is_none_or(|at_us| now_us.saturating_sub(*at_us) >= AGAIN_US)
+            {
+                // The answer to the ping tells that the arm has read what came before it.
+                let sent = self
+                    .send(&HostToArm::EStop)
+                    .and_then(|()| self.send(&HostToArm::Ping { host_time_us: now_us }));
+                match sent {
+                    // A board that boots reads nothing yet.
+                    Ok(()) | Err(LinkError::WriteTimeout { .. }) => pings_us.push(now_us),
+                    Err(error) => return Err(error),
+                }
+            }
+            self.drain()?;
+            if self
+                .pong_echo_us
+                .is_some_and(|echo_us| pings_us.contains(&echo_us))
+            {
+                state = self.state_since_pong;
+                if state == Some(FirmwareState::EStopped) {
+                    return Ok(());
+                }
+            } else {
+                // An answer to somebody else says nothing.
+                self.pong_echo_us = None;
+            }
+            let waited_us = self.stream.now_us().saturating_sub(start_us);
+            if waited_us >= timeout_us {
+                return Err(LinkError::EStopUnconfirmed {
+                    port: self.port_name(),
+                    waited_ms: waited_us / 1_000,
+                    state,
+                });
+            }
+            self.stream.wait((timeout_us - waited_us).min(LOOK_US))?;
+        }
+    }
+}
+
+fn is_set(asked: Option<&Arc<AtomicBool>>) -> bool {
+    asked.is_some_and(|asked| asked.load(Ordering::SeqCst))
+}
