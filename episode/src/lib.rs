@@ -11,7 +11,7 @@
 //! Foxglove, Lichtblick and Rerun show them as they are; rows are JSON objects with a JSON Schema.
 //!
 //! JSON numbers are the shortest decimals that read back as the same `f32`. NaN and the infinities are the strings
-//! `"nan"`, `"inf"` and `"-inf"`, hashes are hexadecimal strings. A reward that nobody gave is a field that is not there.
+//! `"nan"`, `"inf"` and `"-inf"`, hashes are hexadecimal strings. A reward that nobody gave is `null`.
 //!
 //! **Invariant**: everything that a clock decides is in `/record`. The channels of the [`decision_stream`] hold no
 //! time, so that two lockstep runs can be compared byte by byte.

@@ -62,8 +62,8 @@ pub(crate) mod float {
     }
 }
 
-/// `#[serde(with = "number::optional")]` for an `Option<f32>`; with `default` and `skip_serializing_if`, so that a number that
-/// nobody gave is a field that is not there. `null` is read, too.
+/// `#[serde(with = "number::optional")]` for an `Option<f32>`; a number that nobody gave is `null`. With `default`, a field that is
+/// not there is read as one, too.
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Exact, RawValue, Serialize, Serializer};
 

@@ -51,8 +51,8 @@ pub struct CaptureRow {
     /// Age of the frame at the edge, in nanoseconds. A wall fact: stored with the latencies in `/record`.
     #[serde(skip)]
     pub age_ns: u64,
-    /// Reward of the state that this frame shows; `None`, and no field in the log, where nobody gave one.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "number::optional")]
+    /// Reward of the state that this frame shows; `None`, and `null` in the log, where nobody gave one.
+    #[serde(default, with = "number::optional")]
     pub reward: Option<f32>,
     /// What the arm last said of itself.
     #[serde(default)]
