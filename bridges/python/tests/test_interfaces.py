@@ -141,6 +141,7 @@ def test_a_spec_of_ones_own(changed, words):
         ("py:odd:NanInTheThirdStep", ["tick 3: the reward of its step 3 is nan"]),
         ("py:odd:NanInTheThirdStep@2", ["tick 2: the reward of its step 3 is nan"]),
         ("py:odd:Raises", ["tick 1: RuntimeError: the gripper does not answer", "odd.py, line ", "in step"]),
+        ("py:odd:TalksTooMuch", [r"much \udcffmuch", "odd.py, line "]),
         ("py:odd:Exits", ["tick 1", "sys.exit(7)", "odd.py"]),
         ("py:odd:ExplainsGl", ["MUJOCO_GL was egl"]),
     ],
