@@ -140,7 +140,10 @@ fn broken(root: &Path, out: &Path) -> anyhow::Result<()> {
     let log = episode::read_episode(&out.join("episode-000000.mcap"))?;
     let ticks: Vec<u32> = log.ticks.iter().map(|row| row.tick).collect();
     if log.complete || ticks != [0, 1, 2] {
-        bail!("{}: should hold ticks 0 to 2 and not be whole, and holds {ticks:?}", out.display());
+        bail!(
+            "{}: should hold ticks 0 to 2 and not be whole, and holds {ticks:?}",
+            out.display()
+        );
     }
     Ok(())
 }
