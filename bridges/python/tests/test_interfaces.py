@@ -107,6 +107,8 @@ def test_a_time_limit_of_a_wrapper_is_no_end():
     plant = GymPlant("py:odd", gymnasium.wrappers.TimeLimit(Sound(), 7), repeat=1)
     assert plant.spec.episode_ticks == 7
     assert played(plant, 9) == 9.0 and not plant.ended
+    both = GymPlant("py:odd", gymnasium.wrappers.TimeLimit(gymnasium.wrappers.TimeLimit(Sound(), 5), 7), repeat=1)
+    assert played(both, 9) == 9.0 and not both.ended
     with pytest.raises(RigError, match="7 steps, fewer than the 8"):
         GymPlant("py:odd", gymnasium.wrappers.TimeLimit(Sound(), 7), repeat=8)
 
