@@ -33,7 +33,7 @@ fn any_range_and_period_makes_a_robot_file() {
         (0.0, 1e-40),
         (1.0, 1.0_f32.next_up()),
         (999_999.0, 1_000_000.0),
-        (-f32::MAX / 100.0, -1.0),
+        (-1e35, -1.0),
     ];
     for range in ranges {
         for period_s in [0.005, 0.05, 1.0] {

@@ -29,3 +29,15 @@ class Point(Plant):
         column = int(round(31 + 30 * self.place))
         picture[28:36, max(column - 3, 0) : column + 4] = 255
         return picture
+
+
+class Broken(Point):
+    """Its reward is no number in its third period."""
+
+    def reset(self, seed):
+        super().reset(seed)
+        self.periods = 0
+
+    def step(self, control):
+        self.periods += 1
+        return float("nan") if self.periods == 3 else super().step(control)

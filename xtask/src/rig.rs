@@ -109,6 +109,7 @@ fn go_through(
     armillary(&["replay", &out.join("episode-000000.mcap").display().to_string()])?;
     beside(root, out, "cartpole-balance")?;
     own(root, &out.join("own"), armillary)?;
+    broken(root, &out.join("broken"))?;
     // The robot file that recording left is as good as the name.
     let robot = out.join("robot.ron").display().to_string();
     armillary(&[
@@ -124,6 +125,32 @@ fn go_through(
         "--ticks",
         "5",
     ])
+}
+
+/// Records a plant whose reward is no number in its third period: the refusal names the period, and the log keeps those before it.
+fn broken(root: &Path, out: &Path) -> anyhow::Result<()> {
+    const RIG: &str = "py:own_plant:Broken";
+    let output = Command::new(root.join("target/release/armillary"))
+        .args(["record", "--rig", RIG, "--policy", "random", "--out"])
+        .arg(out)
+        .env("PYTHONPATH", root.join("tests/python"))
+        .current_dir(root)
+        .output()
+        .context("cannot start armillary record")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let words = [RIG, "tick 3: its reward is nan"];
+    if output.status.success() || !words.iter().all(|word| said.contains(word)) {
+        bail!("{RIG}: should be refused with {words:?}, and said: {said}");
+    }
+    let log = episode::read_episode(&out.join("episode-000000.mcap"))?;
+    let ticks: Vec<u32> = log.ticks.iter().map(|row| row.tick).collect();
+    if log.complete || ticks != [0, 1, 2] {
+        bail!(
+            "{}: should hold ticks 0 to 2 and not be whole, and holds {ticks:?}",
+            out.display()
+        );
+    }
+    Ok(())
 }
 
 /// Records a plant that is called otherwise than its rig, from a name and from the robot file that this left, then drives it in

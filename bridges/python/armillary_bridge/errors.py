@@ -7,6 +7,9 @@ import pathlib
 import sysconfig
 import traceback
 
+MESSAGE_MAX = 2000
+"""Characters of a foreign exception's text that are passed on: what comes after it must not be lost."""
+
 _PACKAGE = pathlib.Path(__file__).resolve().parent
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -24,7 +27,7 @@ def told(error: BaseException) -> str:
     else:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    return text + _place(frames) + _about_drawing(frames, text)
+    return text[:MESSAGE_MAX] + _place(frames) + _about_drawing(frames, text)
 
 
 def kind(value: object) -> str:
@@ -50,8 +53,9 @@ def _about_drawing(frames: traceback.StackSummary, text: str) -> str:
 
 def _place(frames: traceback.StackSummary) -> str:
     """The innermost line of the user's own code, or of a library where none of it was running."""
-    others = [frame for frame in frames if _PACKAGE not in pathlib.Path(frame.filename).parents]
-    users = [frame for frame in others if not frame.filename.startswith((*_LIBRARIES, "<"))]
+    files = [frame for frame in frames if not frame.filename.startswith("<")]
+    others = [frame for frame in files if _PACKAGE not in pathlib.Path(frame.filename).parents]
+    users = [frame for frame in others if not frame.filename.startswith(_LIBRARIES)]
     if not others:
         return ""
     frame = (users or others)[-1]

@@ -135,7 +135,7 @@ def _time_limit(environment: gymnasium.Env) -> int | None:
         if isinstance(layer, gymnasium.wrappers.TimeLimit)
     ]
     counted = [limit for limit in limits if isinstance(limit, (int, np.integer)) and limit >= 1]
-    return int(counted[0]) if counted else None
+    return int(min(counted)) if counted else None
 
 
 def _step_s(environment: gymnasium.Env) -> tuple[float, tuple[str, ...]]:

@@ -7,8 +7,8 @@ import numpy as np
 from armillary_bridge.errors import RigError, kind
 from armillary_bridge.plant import FRAME_SIDE
 
-SIDE_MIN = 8
-"""Shorter sides are those of a stack or of channels, not of a picture."""
+SIDE_MIN = 5
+"""Shorter sides are channels, not those of a picture."""
 UNIT_MAX = 1.001
 """Floats up to here are on a scale of 0 to 1: a rounding may pass 1."""
 BYTE_MIN = 10.0

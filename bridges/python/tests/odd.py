@@ -49,6 +49,11 @@ class Raises(Sound):
         raise RuntimeError("the gripper does not answer")
 
 
+class TalksTooMuch(Sound):
+    def step(self, action):
+        raise RuntimeError("much \udcff" * 1_000_000)
+
+
 class Exits(Sound):
     def step(self, action):
         sys.exit(7)

@@ -6,6 +6,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import tempfile
 
 
 class Refused(Exception):
@@ -16,11 +17,13 @@ class Pipe:
     def __init__(self, rig, **environment):
         here = str(pathlib.Path(__file__).parent)
         inherited = {name: value for name, value in os.environ.items() if name != "MUJOCO_GL"}
+        # A file takes any amount without being read meanwhile.
+        self.said = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "armillary_bridge", rig],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.said,
             env={**inherited, "PYTHONPATH": here, **environment},
         )
 
@@ -30,10 +33,11 @@ class Pipe:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+        self.said.close()
 
     def read(self, count):
         data = self.process.stdout.read(count)
-        assert len(data) == count, self.process.stderr.read().decode()
+        assert len(data) == count, self.printed()
         return data
 
     def greeting(self):
@@ -64,5 +68,9 @@ class Pipe:
     def quit(self):
         """Ends it; returns its exit status and what it printed."""
         self.process.stdin.write(b"Q")
-        said = self.process.communicate(timeout=20)[1].decode()
-        return self.process.returncode, said
+        self.process.communicate(timeout=20)
+        return self.process.returncode, self.printed()
+
+    def printed(self):
+        self.said.seek(0)
+        return self.said.read().decode()

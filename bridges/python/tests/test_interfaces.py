@@ -107,6 +107,8 @@ def test_a_time_limit_of_a_wrapper_is_no_end():
     plant = GymPlant("py:odd", gymnasium.wrappers.TimeLimit(Sound(), 7), repeat=1)
     assert plant.spec.episode_ticks == 7
     assert played(plant, 9) == 9.0 and not plant.ended
+    both = GymPlant("py:odd", gymnasium.wrappers.TimeLimit(gymnasium.wrappers.TimeLimit(Sound(), 5), 7), repeat=1)
+    assert played(both, 9) == 9.0 and not both.ended
     with pytest.raises(RigError, match="7 steps, fewer than the 8"):
         GymPlant("py:odd", gymnasium.wrappers.TimeLimit(Sound(), 7), repeat=8)
 
@@ -141,6 +143,7 @@ def test_a_spec_of_ones_own(changed, words):
         ("py:odd:NanInTheThirdStep", ["tick 3: the reward of its step 3 is nan"]),
         ("py:odd:NanInTheThirdStep@2", ["tick 2: the reward of its step 3 is nan"]),
         ("py:odd:Raises", ["tick 1: RuntimeError: the gripper does not answer", "odd.py, line ", "in step"]),
+        ("py:odd:TalksTooMuch", [r"much \udcffmuch", "odd.py, line "]),
         ("py:odd:Exits", ["tick 1", "sys.exit(7)", "odd.py"]),
         ("py:odd:ExplainsGl", ["MUJOCO_GL was egl"]),
     ],

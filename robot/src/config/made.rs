@@ -37,10 +37,10 @@ impl Made<'_> {
         for actuator in self.actuators {
             // Halves first: the sum of two large bounds is infinite.
             let home = 0.5 * actuator.low + 0.5 * actuator.high;
-            // From one end of its range to the other and back within a period: its range is its only limit. Where that is below
-            // what a robot file may say, the smallest of these does no less.
-            let speed = (4.0 * (actuator.high - actuator.low) / self.period_s).max(SPEED_MIN);
-            let change = (4.0 * speed / self.period_s).max(CHANGE_MIN);
+            // From one end of its range to the other and back within a period: its range is its only limit. Where that is
+            // beyond what a robot file may say, the nearest number that it may say takes its place.
+            let speed = (4.0 * (actuator.high - actuator.low) / self.period_s).clamp(SPEED_MIN, f32::MAX);
+            let change = (4.0 * speed / self.period_s).clamp(CHANGE_MIN, f32::MAX);
             let _ = writeln!(
                 joints,
                 "        (name: {:?}, position_rad: ({:?}, {:?}), velocity_max_rad_s: {speed:?}, \
