@@ -28,6 +28,7 @@ mod runs;
 mod scan;
 mod schema;
 mod training;
+mod variants;
 mod writer;
 
 pub use channel::Channel;

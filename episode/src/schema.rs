@@ -10,6 +10,8 @@ use foxglove::messages::{JointStates, RawImage};
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
+use crate::row::{ArmState, PlanSource, Reason};
+use crate::variants::one_of;
 
 /// What MCAP wants to know about a channel.
 pub(crate) struct ChannelSchema {
@@ -116,7 +118,7 @@ fn capture() -> Fields {
             "arm",
             field(
                 "string",
-                "state of the arm's firmware: unheard, idle, active, stopping, held, released or e_stopped",
+                &format!("state of the arm's firmware: {}", one_of::<ArmState>()),
             ),
         ),
         (
@@ -161,9 +163,8 @@ fn filter() -> Fields {
 }
 
 fn plan() -> Fields {
-    let source = "none, fresh, tail, hold, stop, torque_off, random, teleop or oracle";
     vec![
-        ("source", field("string", source)),
+        ("source", field("string", &one_of::<PlanSource>())),
         ("iterations", field("integer", "search iterations that ran")),
         (
             "best_return",
@@ -188,12 +189,10 @@ fn plan() -> Fields {
 }
 
 fn guard() -> Fields {
-    let reason = "ok, plan_late, no_fresh_frame, frame_gap, frozen_frame, surprise, non_finite, link_lost, camera_lost, \
-                  arm_stopped, log_failed, e_stop, episode_end or operator";
     let hits =
         "limits that intervened, as bits: 1 not finite, 2 velocity, 4 acceleration, 8 position, 16 workspace";
     vec![
-        ("reason", field("string", reason)),
+        ("reason", field("string", &one_of::<Reason>())),
         ("hits", field("integer", hits)),
         ("action", joints("the action decided, in [-1, 1] a joint")),
         (
