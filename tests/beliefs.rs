@@ -40,6 +40,39 @@ fn planning_from_the_beliefs_of_a_log_gives_its_plans_bit_for_bit() {
 }
 
 #[test]
+fn an_arm_that_says_no_number_of_where_it_holds_spoils_no_belief() {
+    let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = session(PolicyChoice::Planner { noise: 0.0 }, Pipeline::NextTick);
+    let path = record(&session, dir.path(), 21, 12);
+    let log = episode::read_episode(&path).expect("a whole log");
+    // The arm refused a command at tick 6, and said where it is led, or only nearly so.
+    let actions = |holds: &[f32]| {
+        let mut recollection = beliefs::Recollection::of(&path, &log, &bundle).expect("fits");
+        let mut actions = Vec::new();
+        for (row, frame) in log.ticks.iter().zip(&log.frames) {
+            let mut row = row.clone();
+            if row.tick == 6 {
+                row.capture.arm_refused = true;
+                row.capture.arm_set_point_rad = holds.iter().copied().collect();
+            }
+            recollection.see(&row, frame.as_ref(), &mut |period| {
+                assert!(period.belief.h.iter().all(|value| value.is_finite()));
+                actions.push(period.action);
+            });
+            let situation = recollection.carry_out(&row);
+            assert!(situation.from.position_rad.iter().all(|angle| angle.is_finite()));
+        }
+        actions
+    };
+    let sent = actions(&[]);
+    assert_eq!(actions(&[f32::NAN, 0.5]), sent);
+    assert_eq!(actions(&[0.5, f32::INFINITY]), sent);
+    let picked_up = actions(&[0.5, 0.5]);
+    assert!(picked_up[6].iter().all(|action| *action == 0.0) && picked_up != sent);
+}
+
+#[test]
 fn periods_that_the_loop_missed_are_periods_of_the_pictures_too() {
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
     let dir = tempfile::tempdir().expect("temporary folder");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use controller::live::{self, Rig, Signals};
 use controller::lockstep::{self, EpisodeRunError, Labels};
 use controller::session::{PolicyChoice, Session};
+use episode::{Episode, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{
     BridgeMode, BridgeOptions, FrameSocket, Loopback, SerialLink, SerialOptions, SimulatorBridge,
@@ -22,6 +23,7 @@ struct Motor {
     given: Arc<Mutex<Vec<f32>>>,
     steps: u32,
     fails_at: u32,
+    ends_at: u32,
 }
 
 impl Motor {
@@ -31,6 +33,7 @@ impl Motor {
             given: Arc::default(),
             steps: 0,
             fails_at,
+            ends_at: u32::MAX,
         }
     }
 }
@@ -42,6 +45,7 @@ impl Plant for Motor {
 
     fn reset(&mut self, _seed: u64) -> Result<(), PlantError> {
         self.control = joint::zeros(1);
+        self.steps = 0;
         Ok(())
     }
 
@@ -70,6 +74,10 @@ impl Plant for Motor {
     fn reward(&self) -> Option<f32> {
         Some(0.0)
     }
+
+    fn ended(&self) -> bool {
+        self.steps >= self.ends_at
+    }
 }
 
 fn session(pipeline: Pipeline) -> Session {
@@ -87,17 +95,17 @@ fn session(pipeline: Pipeline) -> Session {
     }
     .text()
     // A pause of the machine is not to make the firmware slow down.
-    .replace("watchdog_periods: 2.5", "watchdog_periods: 100.0");
+    .replace("watchdog_periods: 2.5", "watchdog_periods: 100.0")
+    // Nor to end the episode: what is asserted does not depend on when a picture comes.
+    .replace("gap_ticks: 5", "gap_ticks: 100000");
     let config = Config::parse(Path::new("motor.ron"), text).expect("a sound robot file");
     Session::of(config, None, PolicyChoice::Random, Some(pipeline)).expect("no model is needed")
 }
 
-#[test]
-fn a_control_is_given_as_it_was_decided_whenever_it_comes() {
+/// An episode of `motor` in real time, over a pty and a frame socket: its log.
+fn in_real_time(motor: Motor, ticks: u32) -> Episode {
     let dir = tempfile::tempdir().expect("temporary folder");
     let session = session(Pipeline::NextTick);
-    let motor = Motor::new(u32::MAX);
-    let given = Arc::clone(&motor.given);
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
@@ -132,31 +140,54 @@ fn a_control_is_given_as_it_was_decided_whenever_it_comes() {
             encoder,
         };
         let signals = Signals::default();
-        let ran = live::run(&session.config, &mut controller, rig, 0, 20, &labels, &signals);
+        let ran = live::run(&session.config, &mut controller, rig, 0, ticks, &labels, &signals);
         stop.store(true, Ordering::SeqCst);
         serving.join().expect("does not panic").expect("serves");
         ran.expect("the episode runs");
-        let log = episode::read_episode(&log).expect("the log is whole");
-        let decided: Vec<f32> = log
-            .ticks
-            .iter()
-            .filter(|row| row.actuate.sent)
-            .map(|row| row.actuate.set_point_rad[0])
-            .collect();
-        let mut given = given.lock().expect("whole").clone();
-        // What it rests at before the first command, and at the end what the firmware makes of slowing down.
-        given.retain(|control| *control != 0.0);
-        given.dedup();
-        given.truncate(given.len().saturating_sub(2));
-        assert!(given.len() > 3, "{given:?}");
-        // The machine decides which ones come in time; nothing mixes two.
-        for control in &given {
-            assert!(
-                decided.contains(control),
-                "{control} was never decided: {decided:?}"
-            );
-        }
-    });
+        episode::read_episode(&log).expect("the log is whole")
+    })
+}
+
+#[test]
+fn a_control_is_given_as_it_was_decided_whenever_it_comes() {
+    let motor = Motor::new(u32::MAX);
+    let given = Arc::clone(&motor.given);
+    let log = in_real_time(motor, 20);
+    let decided: Vec<f32> = log
+        .ticks
+        .iter()
+        .filter(|row| row.actuate.sent)
+        .map(|row| row.actuate.set_point_rad[0])
+        .collect();
+    let mut given = given.lock().expect("whole").clone();
+    // What it rests at before the first command, and at the end what the firmware makes of slowing down.
+    given.retain(|control| *control != 0.0);
+    given.dedup();
+    given.truncate(given.len().saturating_sub(2));
+    assert!(!given.is_empty(), "no control came at all");
+    // The machine decides which ones come in time; nothing mixes two.
+    for control in &given {
+        assert!(
+            decided.contains(control),
+            "{control} was never decided: {decided:?}"
+        );
+    }
+}
+
+#[test]
+fn an_environment_that_ends_its_episode_in_real_time_ends_its_log_there() {
+    let mut motor = Motor::new(u32::MAX);
+    motor.ends_at = 12;
+    let log = in_real_time(motor, 100_000);
+    assert!(log.complete);
+    let (last, before) = log.ticks.split_last().expect("a tick");
+    assert_eq!(last.guard.reason, Reason::EpisodeEnd);
+    assert!(!last.actuate.sent && last.capture.fresh);
+    // A picture's grey tells the step it was taken after.
+    let seen: Vec<u8> = log.frames.iter().flatten().map(|frame| frame.rgb()[0]).collect();
+    assert_eq!(seen.last(), Some(&12), "the end itself is seen");
+    assert!(seen[..seen.len() - 1].iter().all(|step| *step < 12), "{seen:?}");
+    assert!(before.iter().all(|row| row.guard.reason != Reason::EpisodeEnd));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use firmware_bridge::{
 use robot::config::Pipeline;
 use simulator::Simulator;
 
+use crate::patient_session;
 use crate::session;
 
 struct Bridge {
@@ -134,7 +135,11 @@ fn drive<B: JointBus>(
 #[test]
 fn an_episode_over_a_pty_is_logged_whole_and_replays() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let session = session(PolicyChoice::Planner { noise: 0.0 }, Pipeline::NextTick);
+    let session = patient_session(
+        dir.path(),
+        PolicyChoice::Planner { noise: 0.0 },
+        Pipeline::NextTick,
+    );
     let log = run(&session, dir.path(), 15, false);
     assert!(log.complete);
     assert_eq!(log.ticks.last().map(|row| row.tick), Some(15));
@@ -164,7 +169,7 @@ fn an_episode_over_a_pty_is_logged_whole_and_replays() {
 #[test]
 fn an_interrupt_stops_the_arm_and_keeps_the_log() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let session = session(PolicyChoice::Random, Pipeline::NextTick);
+    let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
     let log = run(&session, dir.path(), 50, true);
     assert!(log.complete);
     let last = log.ticks.last().expect("a tick");
@@ -298,7 +303,7 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         (Mishap::Unplugged, &[Reason::LinkLost, Reason::CameraLost]),
     ] {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let session = session(PolicyChoice::Random, Pipeline::NextTick);
+        let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
         let bridge = bridge(&session, dir.path());
         let (link, camera) = connect(&session, dir.path());
         let mut bus = Mishappen::new(link, mishap, bridge);
@@ -362,7 +367,7 @@ fn the_emergency_stop_is_heard_while_an_episode_begins() {
 #[test]
 fn the_emergency_stop_is_heard_outside_of_ticks_too() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let session = session(PolicyChoice::Random, Pipeline::NextTick);
+    let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
     let bridge = bridge(&session, dir.path());
     let (link, camera) = connect(&session, dir.path());
     let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheEnd, bridge);

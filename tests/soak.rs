@@ -1,3 +1,7 @@
+//! Two tests over a pty in real time, with a planner that stalls at random. The short one runs with all others and asserts what
+//! holds however busy the machine is: no tick allocates, the serial port included, and every period without a plan has its cause.
+//! The long one also asserts what only an idle machine can keep.
+//!
 //! 100,000 ticks over a pty in real time, with a planner that stalls at random: no send is late, no tick allocates, no page
 //! comes from disk, and every period without a plan has its cause. Takes 17 minutes on two cores that do nothing else, and
 //! wants to run as a user who may raise priorities:
@@ -270,21 +274,38 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
 
 #[test]
 fn two_hundred_ticks() {
-    // On a machine that does other things at the same time, sends may be late; nothing else may be otherwise.
-    soak("0.05", 1, 200);
+    // On a machine that does other things at the same time, sends and pictures may be late, edges may pass, and pages may go to
+    // disk.
+    soak("0.05", 1, 200, Machine::Busy);
 }
 
 #[test]
 #[ignore = "takes 17 minutes, and the machine to itself"]
 fn a_hundred_thousand_ticks() {
-    let [late, stalled] = soak("0.01", 10, 10_000);
+    let [late, stalled] = soak("0.01", 10, 10_000, Machine::Idle);
     assert_eq!(late, stalled, "a send was late while the machine was not");
 }
 
+/// What else the machine does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Machine {
+    /// Nothing: it keeps up.
+    Idle,
+    /// Anything: it may not.
+    Busy,
+}
+
 /// Runs and tells; gives the number of late sends, and of those the machine caused.
-fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
+fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2] {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let session = relabelled(dir.path(), period_s);
+    let mut session = relabelled(dir.path(), period_s);
+    if machine == Machine::Busy {
+        // Neither pictures that come late nor a host that is silent for long may end the episode.
+        session.config.frame_gap_ticks = u32::MAX;
+        session.config.frame_max_age_s = 10.0;
+        session.config.watchdog_periods = 100.0;
+        session.config.torque_grace_s = 60.0;
+    }
     let late_ns = (session.config.period_s * 0.2 * 1e9) as u64;
     // What an episode of few ticks allocates, an episode of many does, too.
     let (_, few) = episode(&session, dir.path(), 1, 40);
@@ -340,6 +361,13 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
                         row.tick
                     );
                 }
+                // An arm that was not heard for several ticks: a machine that is busy may not have run its end of the line.
+                PlanSource::Stop if machine == Machine::Busy => assert!(
+                    matches!(row.guard.reason, Reason::LinkLost | Reason::ArmStopped),
+                    "tick {}: stopped because of {:?}",
+                    row.tick,
+                    row.guard.reason
+                ),
                 source => assert!(
                     row.guard.reason == Reason::EpisodeEnd,
                     "tick {}: {source:?}",
@@ -347,6 +375,11 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
                 ),
             }
         }
+        assert!(
+            log.ticks.len() > 20,
+            "too few ticks to tell anything: {}",
+            log.ticks.len()
+        );
         println!("episode {seed}: {} rows", log.ticks.len());
     }
     let mut baseline = baseline.end();
@@ -358,7 +391,7 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
     println!(
         "stalls injected {stalls}; plans {fresh} with {:.2} iterations each, periods without one {tails}, \
          of which {blind} had no fresh frame either",
-        f64::from(iterations) / f64::from(fresh)
+        f64::from(iterations) / f64::from(fresh.max(1))
     );
     println!(
         "sends more than a fifth of a period late: {late}, of which a sentinel saw its CPU stall: {stalled}"
@@ -374,6 +407,8 @@ fn soak(period_s: &str, episodes: u64, ticks: u32) -> [u32; 2] {
     percentiles("tick began late by", &mut lateness);
     percentiles("tick took (with planning)", &mut work);
     percentiles("baseline thread woke late by", &mut baseline);
-    assert_eq!(faults(), faults_before, "pages came from disk");
+    if machine == Machine::Idle {
+        assert_eq!(faults(), faults_before, "pages came from disk");
+    }
     [late, stalled]
 }

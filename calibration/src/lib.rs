@@ -1,11 +1,8 @@
-//! What turns a particular arm and camera into the numbers a model learned on: joint mapping and action scaling, and
-//! the camera's crop. Applied by the controller; hashed into every bundle, so that a model is never run on an arm it
-//! was not trained for.
+//! What turns a particular arm into the numbers a model learned on: joint mapping and action scaling. Applied by the controller;
+//! hashed into every bundle, so that a model is never run on an arm it was not trained for.
 
-mod crop;
 mod joints;
 
-pub use crop::{Crop, CropError};
 pub use joints::JointMapping;
 
 use sha2::{Digest, Sha256};

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use episode::{Episode, TickRecord};
 use robot::config::Pipeline;
-use robot::{Config, Frame, JointVec, SetPoint, SystemClock, joint};
+use robot::{Config, Frame, JointVec, SetPoint, SystemClock};
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::capture::Captured;
+use crate::course::Course;
 use crate::filter::BeliefFilter;
 use crate::replay::{ReplayError, recorded_config, start};
 use crate::session::pipeline_name;
@@ -39,10 +40,7 @@ pub struct Recollection {
     encoder: Encoder,
     held: Captured,
     clock: SystemClock,
-    sent: JointVec,
-    from: Option<SetPoint>,
-    start: JointVec,
-    expected: u32,
+    course: Course,
 }
 
 impl Recollection {
@@ -67,45 +65,33 @@ impl Recollection {
                 ..Captured::default()
             },
             clock: SystemClock::default(),
-            sent: joint::zeros(config.joint_count()),
-            from: None,
-            start,
-            expected: 0,
+            course: Course::from_rest(start),
             config,
         })
     }
 
     /// Goes on to `row`, through periods without one. `each` hears of every period, in order.
     pub fn see(&mut self, row: &TickRecord, frame: Option<&Frame>, each: &mut dyn FnMut(Period)) {
-        // As the controller does: periods without a tick end a move, and hold.
-        for _ in self.expected..row.tick {
-            self.filter.advance(&self.sent);
-            each(self.period());
-            let holds = self.from.as_ref().map_or(&self.start, |from| &from.position_rad);
-            self.sent = self.config.envelope.standing_action(holds);
-        }
-        self.expected = row.tick + 1;
-        // An arm that stopped by itself, or refused a command, is picked up where it holds.
-        let holds = &row.capture.arm_set_point_rad;
-        if row.tick > 0 && row.capture.arm_disobeyed() && holds.len() == self.sent.len() {
-            self.sent = self.config.envelope.standing_action(holds);
-            self.from = Some(SetPoint::at_rest(holds.clone()));
-        }
+        let (envelope, filter) = (&self.config.envelope, &mut self.filter);
+        self.course.skip_to(row.tick, envelope, |action| {
+            filter.advance(action);
+            each(period(action, filter));
+        });
+        let capture = &row.capture;
+        self.course.resume(
+            row.tick,
+            capture.arm_disobeyed(),
+            &capture.arm_set_point_rad,
+            envelope,
+        );
         let fresh = row.capture.fresh && frame.is_some();
         if let Some(frame) = frame.filter(|_| fresh) {
             self.held.frame.copy_from(frame);
             crate::encode::embed(Some(&mut self.encoder), &mut self.held, &self.clock);
         }
         (self.held.joints, self.held.arm) = (row.capture.joints(), row.capture.arm);
-        self.filter.update(&self.sent, &self.held, fresh);
-        each(self.period());
-    }
-
-    fn period(&self) -> Period {
-        Period {
-            action: self.sent.clone(),
-            belief: self.filter.belief().clone(),
-        }
+        self.filter.update(self.course.action(), &self.held, fresh);
+        each(period(self.course.action(), &self.filter));
     }
 
     /// The newest frame.
@@ -115,10 +101,7 @@ impl Recollection {
 
     /// Carries out what `row`, which it has seen, decided. What a planner was asked then.
     pub fn carry_out(&mut self, row: &TickRecord) -> Situation {
-        let begins = self
-            .from
-            .take()
-            .unwrap_or_else(|| SetPoint::at_rest(row.actuate.set_point_rad.clone()));
+        let begins = self.course.set_point().clone();
         let after = if row.actuate.sent {
             SetPoint {
                 position_rad: row.actuate.set_point_rad.clone(),
@@ -127,11 +110,11 @@ impl Recollection {
         } else {
             SetPoint::at_rest(row.actuate.set_point_rad.clone())
         };
-        self.sent.clone_from(&row.actuate.action);
-        self.from = Some(after.clone());
+        // What stood where nothing left is in the row, too.
+        self.course.send(&row.actuate.action, &after);
         if self.next_tick {
             Situation {
-                belief: self.filter.predict(&self.sent).clone(),
+                belief: self.filter.predict(self.course.action()).clone(),
                 from: after,
             }
         } else {
@@ -140,6 +123,13 @@ impl Recollection {
                 from: begins,
             }
         }
+    }
+}
+
+fn period(action: &JointVec, filter: &BeliefFilter) -> Period {
+    Period {
+        action: action.clone(),
+        belief: filter.belief().clone(),
     }
 }
 

@@ -1,18 +1,22 @@
 //! What a plan costs on this machine: time, share of the multiply-add peak, and where the rest goes.
 //!
-//! Every figure comes from the same run, so that their ratios hold on a machine that is shared.
+//! Every figure comes from the same run. The peak is measured in bursts before, between and after the plans, since the clock of a
+//! machine moves.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod peak;
+
+pub use peak::{Arithmetic, Peak, PeakMeter, Share, share};
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use robot::config::{Latents, Planner as Budget, RolloutBackend};
 use robot::{Envelope, SetPoint};
 use serde::Serialize;
-use world_model::kernel::{Instructions, Unsupported, peak_flops};
 use world_model::weights::LatentWeights;
 use world_model::{Belief, Bundle, BundleError, NoiseKey};
 
-use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, PlannerError, Proposals, Source, Team};
+use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, PlannerError, Proposals, Source};
 
 /// What is planned for: a network, an arm, a place to start.
 #[derive(Debug, Clone, Copy)]
@@ -23,19 +27,6 @@ pub struct Subject<'a> {
     pub bundle: Option<&'a Bundle>,
     /// The arm whose envelope clamps candidates.
     pub envelope: &'a Envelope,
-}
-
-/// The peak of one kind of multiply-adds on some threads at once.
-#[derive(Debug, Clone, Serialize)]
-pub struct Peak {
-    /// `f32` or `bf16`.
-    pub arithmetic: &'static str,
-    /// Instructions that reached it.
-    pub instructions: &'static str,
-    /// Threads that worked at once.
-    pub threads: usize,
-    /// Sum over threads.
-    pub gflops: f64,
 }
 
 /// What one plan cost.
@@ -63,39 +54,27 @@ pub struct Cost {
     pub gflop: f64,
     /// Matrix products a second of whole plan, at the median.
     pub gflops: f64,
-    /// Of the peak of the same arithmetic on as many threads, measured in the same run.
+    /// What its multiply-adds work with; `None` where no peak of this CPU is to be compared with.
+    pub arithmetic: Option<Arithmetic>,
+    /// Of the best burst of the same arithmetic on as many threads in the same run, in percent; `None` if there is none, or if
+    /// the measurement failed.
     pub percent_of_peak: Option<f64>,
+    /// Why there is no share, where the measurement failed.
+    pub failed: Option<String>,
 }
 
-/// Which arithmetic a kernel's speed is a share of.
-fn arithmetic(instructions: Instructions) -> &'static str {
-    match instructions {
-        Instructions::Bf16 => "bf16",
-        Instructions::Portable | Instructions::Avx2 | Instructions::Avx512 => "f32",
+impl Cost {
+    /// Takes the share of the peaks that the whole run has seen.
+    pub fn compare(&mut self, peaks: &[PeakMeter]) {
+        let peak = peaks
+            .iter()
+            .find(|peak| Some(peak.arithmetic()) == self.arithmetic && peak.threads() == self.threads);
+        (self.percent_of_peak, self.failed) = match peak.map(|peak| share(self.gflops, peak.bursts())) {
+            None => (None, None),
+            Some(Share::Percent(percent)) => (Some(percent), None),
+            Some(failed) => (None, Some(failed.to_string())),
+        };
     }
-}
-
-/// The peak on `threads` threads.
-///
-/// # Errors
-/// If the CPU lacks the instructions, or the system gives no thread.
-pub fn peak(instructions: Instructions, threads: usize) -> anyhow::Result<Peak> {
-    if !instructions.supported() {
-        return Err(Unsupported(instructions).into());
-    }
-    let mut team = Team::start(threads)?;
-    let total = Mutex::new(0.0);
-    team.run(&|_| {
-        // Supported, as was just asked.
-        let flops = peak_flops(instructions, Duration::from_millis(250)).unwrap_or(0.0);
-        *total.lock().unwrap_or_else(PoisonError::into_inner) += flops;
-    });
-    Ok(Peak {
-        arithmetic: arithmetic(instructions),
-        instructions: instructions.name(),
-        threads,
-        gflops: total.into_inner().unwrap_or_else(PoisonError::into_inner) / 1e9,
-    })
 }
 
 /// Candidates without imagining: the part of a plan that is not the model's.
@@ -144,7 +123,8 @@ pub fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Plans `rounds` times with one back end; says why if it cannot run here.
+/// Plans `rounds` times with one back end; says why if it cannot run here. The peak of its arithmetic, among `peaks`, is measured
+/// before and after every round, and a few times more while the plans seem faster than it.
 ///
 /// # Errors
 /// If the system gives no thread.
@@ -153,7 +133,7 @@ pub fn measure(
     backend: RolloutBackend,
     budget: &Budget,
     rounds: usize,
-    peaks: &[Peak],
+    peaks: &mut [PeakMeter],
 ) -> anyhow::Result<Result<Cost, String>> {
     let weights = subject.weights;
     let budget = &Budget {
@@ -177,9 +157,16 @@ pub fn measure(
     belief.h.fill_with(|| stream.range(-1.0, 1.0));
     belief.s.fill_with(|| stream.range(-1.0, 1.0));
     let home: SetPoint = subject.envelope.home();
+    let arithmetic = Arithmetic::of(name);
+    let mut peak = peaks
+        .iter_mut()
+        .find(|peak| Some(peak.arithmetic()) == arithmetic && peak.threads() == budget.threads);
     let mut times = Vec::with_capacity(rounds);
     // One more than counts: the first meets cold caches and parked threads.
     for tick in 0..=rounds as u32 {
+        if let Some(peak) = &mut peak {
+            peak.burst();
+        }
         let begun = Instant::now();
         let row = planner.plan(tick, &home, &belief, subject.envelope, Limit::None);
         let took = begun.elapsed().as_secs_f64() * 1e3;
@@ -191,6 +178,9 @@ pub fn measure(
         if tick > 0 {
             times.push(took);
         }
+    }
+    if let Some(peak) = &mut peak {
+        peak.burst();
     }
     let plan_ms = median(&mut times);
     let select_ms = search_ms(subject, budget, &mut Unimagined { draws: false }, rounds.min(5));
@@ -204,17 +194,9 @@ pub fn measure(
     let candidates: usize = (0..budget.iterations as u32).map(|i| cem.candidates(i)).sum();
     let gflop = 2e-9 * (candidates as f64 * (budget.horizon * step - shared) as f64 + shared as f64);
     let gflops = gflop / plan_ms * 1e3;
-    let arithmetic = match name {
-        "bf16" => "bf16",
-        // A share of this CPU's peak says nothing of a GPU.
-        "libtorch-cuda" => "none",
-        _ => "f32",
-    };
-    let of_peak = peaks
-        .iter()
-        .filter(|peak| peak.arithmetic == arithmetic && peak.threads == budget.threads)
-        .map(|peak| peak.gflops)
-        .fold(0.0, f64::max);
+    if let Some(peak) = &mut peak {
+        peak.burst_until_above(gflops);
+    }
     Ok(Ok(Cost {
         backend: name,
         threads: budget.threads,
@@ -232,7 +214,9 @@ pub fn measure(
         select_ms,
         gflop,
         gflops,
-        percent_of_peak: (of_peak > 0.0).then(|| 100.0 * gflops / of_peak),
+        arithmetic,
+        percent_of_peak: None,
+        failed: None,
     }))
 }
 

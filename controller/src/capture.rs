@@ -30,6 +30,8 @@ pub struct Captured {
     pub captured_ns: u64,
     /// Reward of the state it shows, where the source knows one.
     pub reward: Option<f32>,
+    /// Whether the world has ended the episode by itself, with this as the last that is to be seen of it.
+    pub ended: bool,
     /// Measured joints.
     pub joints: JointState,
     /// What the arm says of itself, new with every tick.
@@ -40,6 +42,25 @@ pub struct Captured {
     pub arm_set_point_rad: JointVec,
     /// Time encoding took.
     pub encode_ns: u64,
+}
+
+/// The thread that takes frames in has panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the thread that reads and encodes the camera's frames failed: what it said is above, and the arm was stopped; that is a fault of \
+     this program or of the bundle's encoder, start again, and report it with that message if it comes back"
+)]
+pub struct CapturePanicked;
+
+/// Tells the tick at once if the thread ends by a panic.
+struct Failing(Arc<Shared>);
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Frames in circulation: one offered, one at each end, one spare.
@@ -92,6 +113,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
                     ("realtime.capture_priority", realtime.capture_priority),
                     ("realtime.tick_cpu", &[]),
                 );
+                let _failing = Failing(Arc::clone(&its));
                 let mut error = None;
                 let mut slot = its.free.take().unwrap_or_default();
                 while !its.stop.load(Ordering::Relaxed) {
@@ -99,7 +121,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
                         Ok(Some(stamp)) => {
                             slot.frame_seq = stamp.seq;
                             slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
-                            slot.reward = stamp.reward;
+                            (slot.reward, slot.ended) = (stamp.reward, stamp.ended);
                             super::encode::embed(encoder.as_mut(), &mut slot, &clock);
                             let replaced = its.offered.put(slot);
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
@@ -118,29 +140,33 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         Ok(Self { shared, thread })
     }
 
-    /// Swaps the newest frame into `held`, if there is one newer than it. Never waits.
-    pub fn take_newest(&self, held: &mut Box<Captured>) -> bool {
-        let Some(newest) = self.shared.offered.take() else {
-            return false;
-        };
+    /// The newest frame, if there is one that was not taken yet. Never waits. It goes back by [`CaptureThread::use_newest`].
+    pub fn take_newest(&self) -> Option<Box<Captured>> {
+        self.shared.offered.take()
+    }
+
+    /// Puts `newest` in the place of `held`, which keeps what it knows of the arm. Never waits.
+    pub fn use_newest(&self, newest: Box<Captured>, held: &mut Box<Captured>) {
         let old = std::mem::replace(held, newest);
         held.joints.clone_from(&old.joints);
         // The arm speaks for itself, and has already been heard in this tick.
         (held.arm, held.arm_refused) = (old.arm, old.arm_refused);
         held.arm_set_point_rad.clone_from(&old.arm_set_point_rad);
         self.shared.free.put(old);
-        true
     }
 
-    /// Whether the camera is gone.
+    /// Whether the camera is gone, or the thread that reads it.
     pub fn failed(&self) -> bool {
         self.shared.failed.load(Ordering::SeqCst)
     }
 
     /// Ends the thread and gives the camera and the encoder back, with the error that ended it, if one did.
-    pub fn stop(self) -> Option<(S, Option<Encoder>, Option<FrameError>)> {
+    ///
+    /// # Errors
+    /// [`CapturePanicked`]: camera and encoder are lost with the thread.
+    pub fn stop(self) -> Result<(S, Option<Encoder>, Option<FrameError>), CapturePanicked> {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
-        self.thread.join().ok()
+        self.thread.join().map_err(|_| CapturePanicked)
     }
 }

@@ -5,6 +5,7 @@ pub mod actuate;
 pub mod beliefs;
 pub mod bench;
 pub mod capture;
+pub mod course;
 pub mod encode;
 pub mod eval;
 mod exchange;

@@ -32,6 +32,8 @@ struct LiveWorld<'a, S> {
     period_us: u32,
     /// How long the arm may take for the way to a set point.
     move_time_us: u32,
+    /// The frame this tick is to use, if a new one had come when it began.
+    newest: Option<Box<Captured>>,
     fault: Option<Reason>,
 }
 
@@ -53,7 +55,11 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
     }
 
     fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
-        let new = self.capture.take_newest(held);
+        let newest = self.newest.take();
+        let new = newest.is_some();
+        if let Some(newest) = newest {
+            self.capture.use_newest(newest, held);
+        }
         if self.capture.failed() {
             self.fault.get_or_insert(Reason::CameraLost);
         }
@@ -198,10 +204,9 @@ pub fn run<B: JointBus>(
     outcome.pictures = finished?.pictures;
     Outcome::tell_of_pictures(std::slice::from_ref(&outcome));
     stopped?;
-    match ended {
-        Some((camera, encoder, None)) => Ok((outcome, camera, encoder)),
-        Some((_, _, Some(error))) => Err(error.into()),
-        None => Err(std::io::Error::other("the capture thread panicked").into()),
+    match ended? {
+        (camera, encoder, None) => Ok((outcome, camera, encoder)),
+        (_, _, Some(error)) => Err(error.into()),
     }
 }
 
@@ -239,6 +244,7 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
             // of a period it would be given a mixture with the one before, which nobody decided.
             ActionMode::Absolute => 0,
         },
+        newest: None,
         fault: None,
     };
     let origin_ns = clock.now_ns() + period_ns;
@@ -263,7 +269,10 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
         if signals.stop.load(Ordering::SeqCst) {
             controller.demand_stop(Reason::Operator);
         }
-        let last = tick >= ticks;
+        // Whether the world has ended must be known before anything is sent.
+        world.newest = capture.take_newest();
+        let ended = world.newest.as_ref().is_some_and(|newest| newest.ended);
+        let last = tick >= ticks || ended;
         let timing = Timing {
             tick,
             edge_ns,

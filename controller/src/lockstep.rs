@@ -9,7 +9,7 @@ use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
 use crate::actuate::{World, arm_state};
-use crate::capture::Captured;
+use crate::capture::{CapturePanicked, Captured};
 use crate::encode::embed;
 use crate::plan::Limit;
 use crate::record::Recorder;
@@ -43,6 +43,9 @@ pub enum EpisodeRunError {
     /// The log.
     #[error(transparent)]
     Log(#[from] EpisodeError),
+    /// The thread that takes frames in.
+    #[error(transparent)]
+    Capture(#[from] CapturePanicked),
     /// A thread.
     #[error("cannot start a thread: {0}; close other programs and try again")]
     Thread(#[from] std::io::Error),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use calibration::{Crop, JointMapping};
+use calibration::JointMapping;
 use episode::{Attachment, EpisodeInfo};
 use firmware_bridge::Loopback;
 use firmware_bridge::arm::ArmOptions;
@@ -283,28 +283,14 @@ impl Session {
     }
 }
 
-/// A model runs only behind the joint mapping and the crop that its logs were recorded with.
+/// A model runs only behind the joint mapping that its logs were recorded with.
 fn check_calibration(dir: &Path, bundle: &Bundle, config: &Config) -> anyhow::Result<()> {
-    let manifest = bundle.manifest();
-    for (field, found, expected) in [
-        (
-            "joint_calibration_sha256",
-            &manifest.joint_calibration_sha256,
-            JointMapping::of(config).sha256(),
-        ),
-        (
-            "camera_calibration_sha256",
-            &manifest.camera_calibration_sha256,
-            Crop::FULL.sha256(),
-        ),
-    ] {
-        if *found != expected {
-            bail!(
-                "{}: field `{field}`: the model learned behind another calibration than this robot's; \
-                 use the robot file it was recorded with, or record and train anew",
-                dir.join("manifest.ron").display()
-            );
-        }
+    if bundle.manifest().joint_calibration_sha256 != JointMapping::of(config).sha256() {
+        bail!(
+            "{}: field `joint_calibration_sha256`: the model learned behind another calibration than this robot's; use the robot \
+             file it was recorded with, or record and train anew",
+            dir.join("manifest.ron").display()
+        );
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use robot::{Clock, Config, JointState, JointVec, SetPoint, joint};
 
 use crate::actuate::World;
 use crate::capture::Captured;
+use crate::course::Course;
 use crate::filter::BeliefFilter;
 use crate::guard::Guard;
 use crate::plan::{Limit, Policy};
@@ -39,13 +40,9 @@ pub struct Controller {
     policy: Policy,
     guard: Guard,
     held: Box<Captured>,
-    /// Where the arm was last told to be, and the action that took it there.
-    set_point: SetPoint,
-    sent: JointVec,
+    course: Course,
     /// Decided, not yet sent.
     decided: (JointVec, SetPoint),
-    /// The tick that comes next if none is skipped.
-    expected: u32,
     row: TickRecord,
 }
 
@@ -70,20 +67,16 @@ impl Controller {
                 embedding: vec![0.0; embedding],
                 ..Captured::default()
             }),
-            decided: (zero.clone(), home.clone()),
-            set_point: home,
-            sent: zero,
-            expected: 0,
+            course: Course::from_rest(home.position_rad.clone()),
+            decided: (zero, home),
             row: TickRecord::default(),
         }
     }
 
     /// A new episode that starts with the arm at rest at `start_rad`.
     pub fn reset(&mut self, start_rad: &JointVec, planner_seed: u64) {
-        self.set_point = SetPoint::at_rest(start_rad.clone());
-        self.sent = joint::zeros(start_rad.len());
-        self.decided = (self.sent.clone(), self.set_point.clone());
-        self.expected = 0;
+        self.course = Course::from_rest(start_rad.clone());
+        self.decided = (self.course.action().clone(), self.course.set_point().clone());
         self.guard.reset();
         self.policy.reset(planner_seed);
         if let Some(filter) = &mut self.filter {
@@ -133,7 +126,7 @@ impl Controller {
         self.skip_to(tick);
         world.listen(&mut self.held);
         self.resume(tick);
-        let caused_by = self.sent.clone();
+        let caused_by = self.course.action().clone();
 
         if self.pipeline == Pipeline::NextTick && !last {
             // A stop that was demanded from outside comes before the action decided earlier.
@@ -198,20 +191,17 @@ impl Controller {
         };
     }
 
-    /// Takes account of edges that passed while the machine stood still: the arm finished its move and held, an actuator
-    /// went on under its last control.
+    /// Takes account of edges that passed while the machine stood still.
     fn skip_to(&mut self, tick: u32) {
-        let skipped = tick.saturating_sub(self.expected);
-        self.expected = tick + 1;
-        for _ in 0..skipped {
-            if let Some(filter) = &mut self.filter {
-                filter.advance(&self.sent);
+        let (filter, policy) = (&mut self.filter, &mut self.policy);
+        let skipped = self.course.skip_to(tick, self.guard.envelope(), |action| {
+            if let Some(filter) = filter.as_mut() {
+                filter.advance(action);
             }
-            self.policy.skip();
-            self.sent = self.standing();
-        }
-        if skipped > 0 {
-            self.start_from(self.set_point.position_rad.clone());
+            policy.skip();
+        });
+        if skipped {
+            self.decide_again();
         }
     }
 
@@ -219,33 +209,37 @@ impl Controller {
     fn resume(&mut self, tick: u32) {
         let held = &self.held;
         let disobeyed = held.arm.is_stopped() || held.arm_refused;
-        if tick > 0 && disobeyed && sound(&held.arm_set_point_rad, self.sent.len()) {
-            let holds = held.arm_set_point_rad.clone();
-            self.sent = self.guard.envelope().standing_action(&holds);
-            self.start_from(holds);
+        let envelope = self.guard.envelope();
+        if self
+            .course
+            .resume(tick, disobeyed, &held.arm_set_point_rad, envelope)
+        {
+            self.decide_again();
         }
     }
 
-    /// At rest there; what was decided in motion is asked for from rest.
-    fn start_from(&mut self, position_rad: JointVec) {
-        self.set_point = SetPoint::at_rest(position_rad);
-        let again = self.guard.envelope().clamp(&self.set_point, &self.decided.0);
+    /// What was decided in motion is asked for from rest.
+    fn decide_again(&mut self) {
+        let again = self
+            .guard
+            .envelope()
+            .clamp(self.course.set_point(), &self.decided.0);
         self.decided = (again.action, again.set_point);
     }
 
     /// Proposes the first action not yet sent: with `next-tick`, from the belief one period ahead.
     fn plan(&mut self, timing: Timing<'_>) -> PlanRow {
         if self.guard.stopped().is_some() {
-            return crate::plan::hold(self.sent.len());
+            return crate::plan::hold(self.course.action().len());
         }
         let belief = match (&mut self.filter, self.pipeline) {
-            (Some(filter), Pipeline::NextTick) => Some(filter.predict(&self.sent)),
+            (Some(filter), Pipeline::NextTick) => Some(filter.predict(self.course.action())),
             (Some(filter), Pipeline::Immediate) => Some(filter.belief()),
             (None, _) => None,
         };
         self.policy.propose(
             timing.tick,
-            &self.set_point,
+            self.course.set_point(),
             belief,
             self.guard.envelope(),
             timing.limit,
@@ -255,9 +249,13 @@ impl Controller {
     fn guard(&mut self, caused_by: &[f32]) -> Option<Reason> {
         let moving = caused_by.iter().any(|value| value.abs() > 0.2);
         let row = &mut self.row;
-        let verdict = self
-            .guard
-            .decide(&row.capture, &row.filter, &mut row.plan, &self.set_point, moving);
+        let verdict = self.guard.decide(
+            &row.capture,
+            &row.filter,
+            &mut row.plan,
+            self.course.set_point(),
+            moving,
+        );
         row.guard = verdict.row;
         self.decided = (verdict.clamped.action, verdict.clamped.set_point);
         verdict.stop
@@ -269,39 +267,25 @@ impl Controller {
         let Ok(command_seq) = world.actuate(&set_point.position_rad) else {
             return self.withhold();
         };
-        self.set_point.clone_from(set_point);
-        self.sent.clone_from(action);
+        self.course.send(action, set_point);
         self.row.actuate = ActuateRow {
             command_seq,
-            action: self.sent.clone(),
-            set_point_rad: self.set_point.position_rad.clone(),
+            action: action.clone(),
+            set_point_rad: set_point.position_rad.clone(),
             sent: true,
         };
     }
 
-    /// The action of a period in which nothing new is sent.
-    fn standing(&self) -> JointVec {
-        self.guard
-            .envelope()
-            .standing_action(&self.set_point.position_rad)
-    }
-
     /// Sends nothing: the arm finishes the move it is in, and holds.
     fn withhold(&mut self) {
-        self.set_point = SetPoint::at_rest(self.set_point.position_rad.clone());
-        self.sent = self.standing();
+        self.course.withhold(self.guard.envelope());
         self.row.actuate = ActuateRow {
             command_seq: 0,
-            action: self.sent.clone(),
-            set_point_rad: self.set_point.position_rad.clone(),
+            action: self.course.action().clone(),
+            set_point_rad: self.course.set_point().position_rad.clone(),
             sent: false,
         };
     }
-}
-
-/// Whether a vector from outside has one finite number a joint.
-fn sound(rad: &[f32], joints: usize) -> bool {
-    rad.len() == joints && rad.iter().all(|angle| angle.is_finite())
 }
 
 struct Stopwatch<'a> {

@@ -30,6 +30,7 @@ mod sameness;
 mod scan;
 mod schema;
 mod training;
+mod variants;
 mod writer;
 
 pub use channel::Channel;

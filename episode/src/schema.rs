@@ -10,6 +10,8 @@ use foxglove::messages::{JointStates, RawImage};
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
+use crate::row::{ArmState, PlanSource, Reason};
+use crate::variants::one_of;
 
 /// What MCAP wants to know about a channel.
 pub(crate) struct ChannelSchema {
@@ -75,12 +77,8 @@ fn joints(description: &str) -> Value {
     json!({ "type": "array", "items": { "type": "number" }, "maxItems": robot::MAX_JOINTS, "description": description })
 }
 
-/// Fields that a message may lack.
-const OPTIONAL: [&str; 1] = ["reward"];
-
 fn object(description: &str, fields: Fields) -> Value {
-    let names = fields.iter().map(|(name, _)| *name);
-    let required: Vec<&str> = names.filter(|name| !OPTIONAL.contains(name)).collect();
+    let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     let properties: Map<String, Value> = fields
         .iter()
         .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
@@ -109,14 +107,14 @@ fn capture() -> Fields {
             "reward",
             field(
                 "number",
-                "reward of the state that the frame shows; not there if nobody gave one",
+                "reward of the state that the frame shows; null if nobody gave one",
             ),
         ),
         (
             "arm",
             field(
                 "string",
-                "state of the arm's firmware: unheard, idle, active, stopping, held, released or e_stopped",
+                &format!("state of the arm's firmware: {}", one_of::<ArmState>()),
             ),
         ),
         (
@@ -161,9 +159,8 @@ fn filter() -> Fields {
 }
 
 fn plan() -> Fields {
-    let source = "none, fresh, tail, hold, stop, torque_off, random, teleop or oracle";
     vec![
-        ("source", field("string", source)),
+        ("source", field("string", &one_of::<PlanSource>())),
         ("iterations", field("integer", "search iterations that ran")),
         (
             "best_return",
@@ -188,12 +185,10 @@ fn plan() -> Fields {
 }
 
 fn guard() -> Fields {
-    let reason = "ok, plan_late, no_fresh_frame, frame_gap, frozen_frame, surprise, non_finite, link_lost, camera_lost, \
-                  arm_stopped, log_failed, e_stop, episode_end or operator";
     let hits =
         "limits that intervened, as bits: 1 not finite, 2 velocity, 4 acceleration, 8 position, 16 workspace";
     vec![
-        ("reason", field("string", reason)),
+        ("reason", field("string", &one_of::<Reason>())),
         ("hits", field("integer", hits)),
         ("action", joints("the action decided, in [-1, 1] a joint")),
         (

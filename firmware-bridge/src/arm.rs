@@ -143,7 +143,8 @@ impl<P: Plant> SimulatedArm<P> {
         self.firmware.on_bytes(now_us, bytes);
     }
 
-    /// One firmware tick and one physics step.
+    /// One firmware tick and one physics step. A plant that has ended its episode stands still: its picture, joints and reward
+    /// stay those of the end until the next reset, so that whoever looks later sees the same.
     ///
     /// # Errors
     /// The plant's.
@@ -153,8 +154,10 @@ impl<P: Plant> SimulatedArm<P> {
         let drive = self
             .firmware
             .tick(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
-        self.plant
-            .step(&drive.set_point_rad, drive.torque_on, self.dt_s)?;
+        if !self.plant.ended() {
+            self.plant
+                .step(&drive.set_point_rad, drive.torque_on, self.dt_s)?;
+        }
         self.report();
         Ok(())
     }

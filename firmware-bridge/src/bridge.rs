@@ -384,6 +384,7 @@ impl<P: Plant> SimulatorBridge<P> {
             captured_monotonic_ns: monotonic_ns(),
             reward: FrameHeader::reward_field(self.arm.reward()),
             cause,
+            ended: self.arm.ended(),
         };
         self.arm.render(&mut self.frame)?;
         match cause {

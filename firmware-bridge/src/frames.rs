@@ -15,7 +15,8 @@
 //!
 //! On connecting, the bridge says `Welcome`. In lockstep, frames come as replies only: one to a `Reset`, one to a
 //! `Step`, which advances the world by one control period once the firmware has received the command it names. In real
-//! time they come by themselves as well. One request may be open at a time.
+//! time they come by themselves as well. One request may be open at a time. Where the world has ended the episode by itself, each
+//! frame until the next `Reset` says so.
 
 mod path;
 mod protocol;
@@ -44,6 +45,8 @@ pub struct FrameStamp {
     pub age_ns: u64,
     /// The task's reward when it was captured, from sources that know one.
     pub reward: Option<f32>,
+    /// Whether the world has ended the episode by itself, at this frame or before it.
+    pub ended: bool,
 }
 
 /// A camera, real or simulated, that never makes its caller wait.

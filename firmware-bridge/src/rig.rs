@@ -102,7 +102,7 @@ pub enum RigError {
 /// A command stays valid for this many periods: in lockstep no time passes on its way.
 const VALID_PERIODS: u32 = 2;
 
-fn observed(telemetry: Telemetry, reward: Option<f32>) -> Observation {
+fn observed(telemetry: Telemetry, reward: Option<f32>, ended: bool) -> Observation {
     Observation {
         reward,
         joints: JointState {
@@ -111,7 +111,7 @@ fn observed(telemetry: Telemetry, reward: Option<f32>) -> Observation {
         },
         set_point_rad: telemetry.set_point_rad,
         state: telemetry.state,
-        ended: false,
+        ended,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The robot file: what a person types ([`raw::RawConfig`]) and what it resolves to ([`Config`]).
 //!
-//! Everything a run depends on is in this one RON file and the command line; there are no environment variables.
+//! Everything a run depends on is in this one RON file and the command line; no environment variable
+//! changes what is decided. (`VIRTUAL_ENV` names the Python that a rig is started with, and `LIBTORCH` where the trainer is built
+//! against.)
 
 mod check;
 pub mod edit;

@@ -24,7 +24,7 @@ pub use encoder::Encoder;
 pub use error::BundleError;
 pub use filter::{Belief, Filter, Innovation};
 pub use kernel::KernelRollout;
-pub use manifest::{Dimensions, MANIFEST_VERSION, Manifest, Provenance};
+pub use manifest::{CAMERA_CALIBRATION, Dimensions, MANIFEST_VERSION, Manifest, Provenance};
 pub use noise::NoiseKey;
 pub use observation::{JointScale, Observation, Observer};
 pub use rollout::Rollout;

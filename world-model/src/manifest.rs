@@ -12,6 +12,9 @@ pub const MANIFEST_VERSION: u32 = 2;
 /// Version of bundles of models that see pixels alone, which programs of before can read.
 pub const MANIFEST_VERSION_OF_PIXELS: u32 = 1;
 
+/// What [`Manifest::camera_calibration_sha256`] has in every bundle: the hash of a constant.
+pub const CAMERA_CALIBRATION: &str = "c99c8b7f61143ca2f0b5d74cec365155267cc3bbc0e96fcb38e1f21528e52a99";
+
 /// A bundle's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +50,8 @@ pub struct Manifest {
     pub image: String,
     /// SHA-256 of the joint mapping the logs were recorded with.
     pub joint_calibration_sha256: String,
-    /// SHA-256 of the camera's crop and scaling the logs were recorded with.
+    /// Of no meaning, and not checked: it tells nothing of a camera. [`CAMERA_CALIBRATION`], which earlier programs ask for.
+    #[serde(default)]
     pub camera_calibration_sha256: String,
     /// How it was made.
     pub provenance: Provenance,

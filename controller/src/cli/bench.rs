@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Subcommand;
-use controller::bench::{Cost, Peak, Subject, measure, paper_budget, peak};
+use controller::bench::{Cost, Peak, PeakMeter, Subject, measure, paper_budget};
 use robot::Config;
 use robot::config::{Planner as Budget, RolloutBackend};
 use serde::Serialize;
@@ -98,10 +98,11 @@ fn plan(arguments: &Plan) -> anyhow::Result<()> {
         network,
         ..Report::default()
     };
+    let mut peaks = Vec::new();
     for &threads in &threads {
-        report.peaks.push(peak(Instructions::best_single(), threads)?);
+        peaks.push(PeakMeter::start(Instructions::best_single(), threads)?);
         if Instructions::Bf16.supported() {
-            report.peaks.push(peak(Instructions::Bf16, threads)?);
+            peaks.push(PeakMeter::start(Instructions::Bf16, threads)?);
         }
     }
     let subject = Subject {
@@ -122,7 +123,7 @@ fn plan(arguments: &Plan) -> anyhow::Result<()> {
                     ..budget.clone()
                 };
                 let name = format!("{backend:?}").to_lowercase();
-                match measure(subject, backend.into(), &budget, arguments.rounds, &report.peaks)? {
+                match measure(subject, backend.into(), &budget, arguments.rounds, &mut peaks)? {
                     Ok(cost) => report.plans.push(cost),
                     Err(reason) => {
                         report.not_here.insert(name, reason);
@@ -139,15 +140,27 @@ fn plan(arguments: &Plan) -> anyhow::Result<()> {
                 RolloutBackend::Simd,
                 &budget,
                 arguments.rounds,
-                &report.peaks,
+                &mut peaks,
             )?;
             report.plans.extend(cost.ok());
         }
+    }
+    report.peaks = peaks.iter().map(PeakMeter::peak).collect();
+    for cost in &mut report.plans {
+        cost.compare(&peaks);
     }
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report);
+    }
+    let failed = report.plans.iter().filter(|cost| cost.failed.is_some()).count();
+    if failed > 0 {
+        bail!(
+            "{failed} of {} plans have no share of the peak: they were faster than any burst of multiply-adds; let the machine do \
+             nothing else, and measure again",
+            report.plans.len()
+        );
     }
     Ok(())
 }
@@ -208,8 +221,14 @@ fn print(report: &Report) {
     );
     for peak in &report.peaks {
         println!(
-            "peak {:5} on {} thread(s): {:7.1} GFLOP/s ({})",
-            peak.arithmetic, peak.threads, peak.gflops, peak.instructions
+            "peak {:5} on {} thread(s): {:7.1} GFLOP/s, the best of {} bursts from {:.1} to {:.1} ({})",
+            peak.arithmetic.name(),
+            peak.threads,
+            peak.gflops,
+            peak.bursts,
+            peak.range_gflops[0],
+            peak.range_gflops[1],
+            peak.instructions
         );
     }
     println!(
@@ -238,9 +257,15 @@ fn print(report: &Report) {
             cost.rollout_ms,
             cost.select_ms,
             cost.gflops,
-            cost.percent_of_peak
-                .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
+            match (cost.percent_of_peak, &cost.failed) {
+                (Some(percent), _) => format!("{percent:.1} %"),
+                (None, Some(_)) => "failed".to_owned(),
+                (None, None) => "-".to_owned(),
+            },
         );
+        if let Some(failed) = &cost.failed {
+            println!("          {failed}");
+        }
     }
     for (name, reason) in &report.not_here {
         println!("{name}: {reason}");

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use episode::{
-    CaptureRow, Channel, EpisodeError, EpisodeInfo, EpisodeWriter, FORMAT_VERSION, MAX_ATTACHMENT_BYTES,
-    decision_stream, list_runs, read_episode,
+    ArmState, CaptureRow, Channel, EpisodeError, EpisodeInfo, EpisodeWriter, FORMAT_VERSION,
+    MAX_ATTACHMENT_BYTES, PlanSource, Reason, decision_stream, list_runs, read_episode,
 };
 use mcap::MessageStream;
 
@@ -57,7 +57,10 @@ fn check_against_schema(place: &str, value: &serde_json::Value, schema: &serde_j
             true
         }
         "array" => value.as_array().unwrap().iter().all(serde_json::Value::is_number),
-        "number" => value.is_number(),
+        // Viewers accept no list of types, so that only the description can say that a number may be null.
+        "number" => {
+            value.is_number() || (value.is_null() && schema["description"].as_str().unwrap().contains("null"))
+        }
         "integer" => value.is_u64(),
         "boolean" => value.is_boolean(),
         "string" => value.is_string(),
@@ -91,6 +94,46 @@ fn hashes_are_hexadecimal_and_names_snake_case() {
         r#""latency_ns":{"capture":1,"#,
     ] {
         assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+}
+
+/// A reason or a source that a log may hold, and its schema does not name, would be a surprise to whoever reads it by that.
+#[test]
+fn the_schema_names_every_value_that_a_field_may_have() {
+    let (bytes, _) = log(1);
+    let described = |topic: &str, field: &str| {
+        let message = MessageStream::new(&bytes)
+            .unwrap()
+            .map(Result::unwrap)
+            .find(|message| message.channel.topic == topic)
+            .unwrap();
+        let schema = message.channel.schema.as_ref().unwrap();
+        let schema: serde_json::Value = serde_json::from_slice(&schema.data).unwrap();
+        schema["properties"][field]["description"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    // What serde says of a value it does not know lists all that it does.
+    fn all<T: serde::de::DeserializeOwned>() -> Vec<String> {
+        let error = serde_json::from_str::<T>("\"no such value\"")
+            .err()
+            .unwrap()
+            .to_string();
+        let names: Vec<String> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+        assert!(names.len() > 5, "{error}");
+        names
+    }
+    for (topic, field, names) in [
+        ("/plan", "source", all::<PlanSource>()),
+        ("/guard", "reason", all::<Reason>()),
+        ("/capture/state", "arm", all::<ArmState>()),
+    ] {
+        let text = described(topic, field);
+        let words: Vec<&str> = text.split([' ', ',']).collect();
+        for name in names {
+            assert!(words.contains(&name.as_str()), "{name} is not in {topic}: {text}");
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Raised whenever a message of the frame socket changes.
+/// Raised whenever a message of the frame socket changes so that an earlier peer cannot read it. A field added at the end of
+/// [`FrameHeader`] is none: earlier clients pass over it, and what an earlier bridge does not send reads as `false`.
 pub const FRAME_PROTOCOL_VERSION: u16 = 1;
 
 /// The longest postcard header of any message.
@@ -62,6 +63,8 @@ pub struct FrameHeader {
     pub reward: f32,
     /// Why it was sent.
     pub cause: FrameCause,
+    /// Whether the world has ended the episode by itself, at this frame or before it. Since then it stands still.
+    pub ended: bool,
 }
 
 /// The bits of the NaN that stands for a reward that nobody gave. A peer that does not know it takes it for a reward that is no
@@ -138,6 +141,7 @@ mod tests {
             captured_monotonic_ns: u64::MAX,
             reward: f32::MAX,
             cause: FrameCause::Stream,
+            ended: true,
         });
         let mut out = Vec::new();
         write_header(&longest, &mut out);

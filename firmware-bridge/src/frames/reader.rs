@@ -24,6 +24,11 @@ pub(crate) enum ReadError {
 pub(crate) trait WithBody: DeserializeOwned {
     /// Bytes after the header.
     fn body_bytes(&self) -> usize;
+
+    /// Reads a header; `None` if it is none.
+    fn read_header(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
 }
 
 impl WithBody for Request {
@@ -38,6 +43,16 @@ impl WithBody for Reply {
             Self::Frame(_) => FRAME_BYTES,
             Self::Welcome(_) | Self::Refused(_) => 0,
         }
+    }
+
+    fn read_header(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok().or_else(|| {
+            // A bridge of an earlier release sends frames without their last field, `ended`.
+            let mut longer = [0; MAX_HEADER_BYTES + 1];
+            longer.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            let read = postcard::from_bytes(longer.get(..=bytes.len())?).ok()?;
+            matches!(read, Self::Frame(_)).then_some(read)
+        })
     }
 }
 
@@ -63,9 +78,8 @@ impl<M: WithBody> MessageReader<M> {
         loop {
             let header_end = LENGTH_BYTES + self.header_bytes()?;
             if self.header.is_none() && self.filled >= LENGTH_BYTES && self.filled == header_end {
-                let header = postcard::from_bytes(&self.buffer[LENGTH_BYTES..header_end])
-                    .map_err(|_| ReadError::Malformed)?;
-                self.header = Some(header);
+                let header = M::read_header(&self.buffer[LENGTH_BYTES..header_end]);
+                self.header = Some(header.ok_or(ReadError::Malformed)?);
             }
             let end = header_end + self.header.as_ref().map_or(0, M::body_bytes);
             if self.filled == end
@@ -133,6 +147,7 @@ mod tests {
                 captured_monotonic_ns: 2,
                 reward: 0.5,
                 cause: FrameCause::Step,
+                ended: false,
             })
         };
         let mut bytes = Vec::new();
@@ -149,6 +164,45 @@ mod tests {
                 assert_eq!(body, [seq as u8; FRAME_BYTES]);
             }
             assert!(reader.next(&mut stream).unwrap().is_none());
+        }
+    }
+
+    /// A frame of a bridge from before there was `ended`, and a client from then that reads one of ours.
+    #[test]
+    fn peers_of_an_earlier_release_are_understood_and_understand() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct EarlierHeader(u64, u64, u64, f32, FrameCause);
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        enum EarlierReply {
+            Welcome,
+            Frame(EarlierHeader),
+        }
+        let earlier = EarlierReply::Frame(EarlierHeader(7, 1, 2, 0.5, FrameCause::Stream));
+        let mut bytes = Vec::new();
+        write_header(&earlier, &mut bytes);
+        let ours = |ended| {
+            Reply::Frame(FrameHeader {
+                seq: 7,
+                device_time_us: 1,
+                captured_monotonic_ns: 2,
+                reward: 0.5,
+                cause: FrameCause::Stream,
+                ended,
+            })
+        };
+        assert_eq!(Reply::read_header(&bytes[2..]), Some(ours(false)));
+        // Half of a frame's header is none, however little is missing.
+        let header = &bytes[2..];
+        for length in 0..header.len() {
+            assert_eq!(Reply::read_header(&header[..length]), None, "{length} bytes");
+        }
+        for ended in [false, true] {
+            bytes.clear();
+            write_header(&ours(ended), &mut bytes);
+            assert_eq!(
+                postcard::from_bytes::<EarlierReply>(&bytes[2..]).as_ref(),
+                Ok(&earlier)
+            );
         }
     }
 

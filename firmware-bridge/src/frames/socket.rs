@@ -383,5 +383,6 @@ fn stamp(header: &FrameHeader) -> FrameStamp {
         seq: header.seq,
         age_ns: monotonic_ns().saturating_sub(header.captured_monotonic_ns),
         reward: header.reward(),
+        ended: header.ended,
     }
 }

@@ -129,10 +129,7 @@ impl<P: Plant> Loopback<P> {
         }
         let arm = self.link.stream_mut().arm_mut();
         arm.render(frame)?;
-        Ok(Observation {
-            ended: arm.ended(),
-            ..observed(telemetry, arm.reward())
-        })
+        Ok(observed(telemetry, arm.reward(), arm.ended()))
     }
 }
 

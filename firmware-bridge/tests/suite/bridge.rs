@@ -139,6 +139,56 @@ fn a_reward_that_nobody_gave_crosses_the_socket_as_none() {
 }
 
 #[test]
+fn the_end_of_an_episode_crosses_the_socket_in_lockstep_and_in_real_time() {
+    // Twelve steps of five a period: the third period ends it half way.
+    let mut plant = TestPlant::default();
+    plant.ends_after = Some(12);
+    let served = Served::with(BridgeMode::Lockstep, plant.clone());
+    let (mut over_pty, mut in_process) = (served.rig(), Loopback::new(plant.clone(), &arm_options()));
+    let (mut a, mut b) = (Frame::default(), Frame::default());
+    for seed in 0..2 {
+        let mut ends = Vec::new();
+        let mut observed = over_pty.reset(seed, &mut a).unwrap();
+        assert_eq!(observed, in_process.reset(seed, &mut b).unwrap());
+        for _ in 0..4 {
+            ends.push(observed.ended);
+            let set_point = observed.set_point_rad.clone();
+            observed = over_pty.step(&set_point, &mut a).unwrap();
+            assert_eq!(observed, in_process.step(&set_point, &mut b).unwrap());
+            assert_eq!(a, b);
+        }
+        assert_eq!(ends, [false, false, false, true], "a reset begins again");
+    }
+    drop((over_pty, served));
+
+    let served = Served::with(BridgeMode::RealTime, plant);
+    let mut frames = served.frames();
+    let mut frame = Frame::default();
+    let start = Instant::now();
+    frames.reset(1, &mut frame).unwrap();
+    let mut ending = None;
+    // The frame of the end may be replaced by a newer one; each after it says the same, and shows the same.
+    let mut after = 0;
+    while after < 3 {
+        assert!(start.elapsed() < PATIENCE, "never ended");
+        frames.wait_readable(Duration::from_millis(100)).unwrap();
+        let Some(stamp) = frames.poll(&mut frame).unwrap() else {
+            continue;
+        };
+        match &ending {
+            None if stamp.ended => ending = Some((frame.clone(), stamp.reward)),
+            None => {}
+            Some(ending) => {
+                assert_eq!((&frame, stamp.reward), (&ending.0, ending.1));
+                assert!(stamp.ended);
+                after += 1;
+            }
+        }
+    }
+    assert!(!frames.reset(2, &mut frame).unwrap().stamp.ended);
+}
+
+#[test]
 fn lockstep_over_a_pty_equals_the_loopback_to_the_last_bit() {
     let served = Served::new(BridgeMode::Lockstep);
     let mut over_pty = served.rig();

@@ -16,6 +16,9 @@ pub(crate) struct TestPlant {
     pub(crate) torque_on: bool,
     /// Whether nobody gives it rewards.
     pub(crate) without_reward: bool,
+    /// Physics steps after which an episode ends by itself, if it does.
+    pub(crate) ends_after: Option<u64>,
+    since_reset: u64,
     steps: u64,
 }
 
@@ -29,6 +32,8 @@ impl Default for TestPlant {
             joints,
             torque_on: false,
             without_reward: false,
+            ends_after: None,
+            since_reset: 0,
             steps: 0,
         }
     }
@@ -40,6 +45,7 @@ impl Plant for TestPlant {
     }
 
     fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+        self.since_reset = 0;
         let mut random = Stream::new(seed, 0);
         for rad in &mut self.joints.position_rad {
             *rad = random.range(-1.0, 1.0);
@@ -50,6 +56,7 @@ impl Plant for TestPlant {
 
     fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
         self.steps += 1;
+        self.since_reset += 1;
         self.torque_on = torque_on;
         for (index, asked) in set_point_rad.iter().enumerate() {
             let moved = if torque_on {
@@ -78,6 +85,10 @@ impl Plant for TestPlant {
 
     fn reward(&self) -> Option<f32> {
         (!self.without_reward).then(|| 1.0 / (1.0 + self.joints.position_rad[0].abs()))
+    }
+
+    fn ended(&self) -> bool {
+        self.ends_after.is_some_and(|steps| self.since_reset >= steps)
     }
 }
 
