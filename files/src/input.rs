@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a regular file of text in UTF-8, of at most [`TEXT_BYTES_MAX`] bytes.
+/// Reads a regular file of text in UTF-8, of at most [`TEXT_BYTES_MAX`] bytes, without its byte order mark.
 ///
 /// # Errors
 /// Those of [`open`], and [`ErrorKind::InvalidData`] for one that is longer, or is no text.
@@ -52,12 +52,11 @@ pub fn read_to_string(path: &Path) -> Result<String> {
         );
         return Err(Error::new(ErrorKind::InvalidData, problem));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let problem = format!(
-            "it is no text in UTF-8 (byte {} is the first that is not)",
-            error.utf8_error().valid_up_to()
-        );
-        Error::new(ErrorKind::InvalidData, problem)
+    crate::text(bytes).map_err(|problem| {
+        Error::new(
+            ErrorKind::InvalidData,
+            format!("it {problem}; save it as plain UTF-8 text"),
+        )
     })
 }
 

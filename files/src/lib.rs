@@ -17,6 +17,7 @@ mod listing;
 mod mark;
 mod output;
 mod scratch;
+mod text;
 
 pub use error::OutputError;
 pub use folder::NewFolder;
@@ -24,3 +25,4 @@ pub use input::{TEXT_BYTES_MAX, open, read, read_to_string};
 pub use listing::{is_hidden, list};
 pub use mark::{MARK, gif_comment, is_marked, png};
 pub use output::{check, put, put_with, replace};
+pub use text::text;

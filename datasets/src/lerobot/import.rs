@@ -198,7 +198,7 @@ fn own(root: &Path, info: &Info, names: &[String]) -> Result<Option<(Own, String
         ));
     }
     let robot = layout::robot_path(root);
-    let text = std::io::read_to_string(folder::open(&robot)?);
-    let text = text.map_err(|error| DatasetError::io(&robot, "cannot read", error))?;
+    let text =
+        files::read_to_string(&robot).map_err(|error| DatasetError::io(&robot, "cannot read", error))?;
     Ok(Some((own, text)))
 }
