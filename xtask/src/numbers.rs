@@ -16,7 +16,7 @@ pub(crate) fn write(path: &Path, mut numbers: Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether [`write`] would write to `path`: for a look before the measurement.
+/// Whether [`write()`] would write to `path`: for a look before the measurement.
 pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     Ok(files::check(path, &files::is_marked)?)
 }
