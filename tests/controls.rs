@@ -17,6 +17,8 @@ use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
 use robot::{Config, Frame, JointState, JointVec, Plant, PlantError, joint};
 
+use crate::patient::PatientLink;
+
 /// One actuator that keeps what it was given; after so many periods it fails.
 struct Motor {
     control: JointVec,
@@ -118,13 +120,14 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
     let its = Arc::clone(&stop);
     std::thread::scope(|scope| {
         let serving = scope.spawn(move || bridge.serve(its));
-        let mut bus = SerialLink::open(&SerialOptions {
+        let bus = SerialLink::open(&SerialOptions {
             port: dir.path().join("arm").display().to_string(),
             baud: session.config.baud,
             joints: 1,
             handshake_timeout: Duration::from_secs(5),
         })
         .expect("port opens");
+        let mut bus = PatientLink(bus);
         let camera =
             FrameSocket::connect(&dir.path().join("camera"), Duration::from_secs(5)).expect("camera");
         let (mut controller, encoder) = session.live_controller().expect("controller");

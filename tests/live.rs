@@ -19,8 +19,8 @@ use firmware_bridge::{
 use robot::config::Pipeline;
 use simulator::Simulator;
 
+use crate::patient::PatientLink;
 use crate::patient_session;
-use crate::session;
 
 struct Bridge {
     stop: Arc<AtomicBool>,
@@ -74,7 +74,8 @@ fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
 
 fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode::Episode {
     let _bridge = bridge(session, dir);
-    let (mut bus, camera) = connect(session, dir);
+    let (bus, camera) = connect(session, dir);
+    let mut bus = PatientLink(bus);
     let signals = Signals::default();
     signals.stop.store(interrupted, Ordering::SeqCst);
     let log = drive(session, dir, &mut bus, camera, ticks, &signals).expect("the episode runs");
@@ -84,7 +85,7 @@ fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode:
     } else {
         StopReason::HostStop
     };
-    assert_holds(&mut bus, reason);
+    assert_holds(&mut bus.0, reason);
     log
 }
 
@@ -203,7 +204,7 @@ enum Mishap {
 
 /// The real link, through which a mishap comes with the fifth command.
 struct Mishappen {
-    link: SerialLink,
+    link: PatientLink,
     mishap: Mishap,
     commands: u32,
     signals: Signals,
@@ -215,7 +216,7 @@ struct Mishappen {
 impl Mishappen {
     fn new(link: SerialLink, mishap: Mishap, bridge: Bridge) -> Self {
         Self {
-            link,
+            link: PatientLink(link),
             mishap,
             commands: 0,
             signals: Signals::default(),
@@ -225,10 +226,11 @@ impl Mishappen {
     }
 
     fn state(&mut self) -> FirmwareState {
-        self.link.sync(2_000_000).expect("the arm answers");
+        let link = &mut self.link.0;
+        link.sync(2_000_000).expect("the arm answers");
         // What came before the answer is old.
-        let _ = self.link.poll().expect("an open port");
-        self.link.telemetry_since(0, 2_000_000).expect("telemetry").state
+        let _ = link.poll().expect("an open port");
+        link.telemetry_since(0, 2_000_000).expect("telemetry").state
     }
 }
 
@@ -282,13 +284,16 @@ impl JointBus for Mishappen {
     }
 
     fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
-        let heard = self.link.poll()?;
         let silent = match self.mishap {
             Mishap::Silence => self.commands >= 5,
             Mishap::EStopKeyAtTheStart => !self.told.load(Ordering::SeqCst),
             _ => false,
         };
-        Ok(heard.filter(|_| !silent))
+        if silent {
+            self.link.0.poll()?;
+            return Ok(None);
+        }
+        self.link.poll()
     }
 }
 
@@ -336,7 +341,7 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
                 !last.actuate.sent,
                 "a stop comes before the action decided earlier"
             );
-            assert_holds(&mut bus.link, StopReason::HostStop);
+            assert_holds(&mut bus.link.0, StopReason::HostStop);
         }
         if mishap == Mishap::EStopKey {
             assert!(!last.actuate.sent);
@@ -352,7 +357,7 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
 #[test]
 fn the_emergency_stop_is_heard_while_an_episode_begins() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let session = session(PolicyChoice::Random, Pipeline::NextTick);
+    let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
     let bridge = bridge(&session, dir.path());
     let (link, camera) = connect(&session, dir.path());
     let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheStart, bridge);

@@ -13,6 +13,7 @@ mod envelope;
 mod executors;
 mod guard;
 mod live;
+mod patient;
 mod planning;
 mod report;
 mod rollouts;

@@ -123,6 +123,8 @@ pub fn import(
             Ok((mut recording, clipped)) => {
                 imported.report.rows_found += recording.steps.len() as u64;
                 recording.index = index as u64;
+                // A file holds a whole episode.
+                recording.ended = true;
                 recording.task.clone_from(&source.info.task);
                 if options.rows == Some(Rows::After)
                     && rewards_to_next(&mut recording.steps, options.last_reward)

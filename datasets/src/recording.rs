@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use episode::{
     ActuateRow, ArmState, Attachment, CaptureRow, EpisodeInfo, EpisodeWriter, GuardRow, PlanRow, PlanSource,
-    TickRecord,
+    Reason, TickRecord,
 };
 use robot::{Frame, JointVec};
 
@@ -38,6 +38,8 @@ pub struct Recording {
     pub index: u64,
     /// What the arm was to do.
     pub task: String,
+    /// Whether the episode was over at its last step, and not cut off there.
+    pub ended: bool,
     /// Its steps.
     pub steps: Vec<Step>,
 }
@@ -114,9 +116,12 @@ impl Imported {
         let attachments: [Attachment<'_>; 1] = [("robot.ron", "text/plain", source.robot_text.as_bytes())];
         let mut writer = EpisodeWriter::create(&path, &info, &attachments)?;
         let period_ns = (f64::from(info.period_s) * 1e9).round() as u64;
-        for step in &recording.steps {
+        for (index, step) in recording.steps.iter().enumerate() {
             let edge_ns = u64::from(step.tick) * period_ns;
-            let row = step.row(edge_ns);
+            let mut row = step.row(edge_ns);
+            if recording.ended && index + 1 == recording.steps.len() {
+                row.guard.reason = Reason::EpisodeEnd;
+            }
             writer.write_tick(&row, Some(&step.frame), edge_ns)?;
         }
         writer.finish()?;

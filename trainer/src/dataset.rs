@@ -191,7 +191,7 @@ impl Dataset {
                 dir.display()
             );
         } else if without > 0 {
-            log::warn!(
+            log::info!(
                 "{}: {without} of {used} frames have no reward: they teach pictures and motion, and are left out of the reward's loss",
                 dir.display()
             );

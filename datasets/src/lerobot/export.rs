@@ -109,12 +109,10 @@ pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Re
     })
 }
 
-/// Where the recorded episode ended: the number of ticks of a whole log whose last tick is not one at which the arm was stopped, by
-/// the guard or by a person. A log that was cut off ends where nobody knows what came next.
+/// Where the recorded episode ended: the number of ticks of a whole log whose last tick says that the episode was over. A log that
+/// was cut off, or whose arm was stopped by the guard or by a person, ends where nobody knows what came next.
 fn end_of_episode(log: &Episode) -> Option<usize> {
-    let last = log.ticks.last()?;
-    // Logs that were imported give no reason: theirs end where the data's episodes do.
-    let over = matches!(last.guard.reason, Reason::EpisodeEnd | Reason::Ok);
+    let over = log.ticks.last()?.guard.reason == Reason::EpisodeEnd;
     (log.complete && over).then_some(log.ticks.len())
 }
 

@@ -173,7 +173,9 @@ fn rewards_that_nobody_gave_come_back_as_none_and_without_any_there_is_no_column
         assert_eq!(training(&back), training(&runs), "{name}");
         if !column {
             // As anybody's, who gave no `next.reward`.
-            fs::remove_file(set.join("meta/armillary.json")).unwrap();
+            for ours in ["armillary.json", "checksums.json"] {
+                fs::remove_file(set.join("meta").join(ours)).unwrap();
+            }
             import(&set, &theirs).unwrap();
             let found = training(&theirs).remove(0);
             assert_eq!(found.rewards, [None; 12]);

@@ -73,12 +73,6 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<()> {
         .iter()
         .map(|dir| dir.display().to_string())
         .collect();
-    if dataset.without_reward() > 0 {
-        log::info!(
-            "{} frames have no reward and are left out of the reward's loss",
-            dataset.without_reward()
-        );
-    }
     log::info!(
         "{} logs, {} agent steps below {}",
         dataset.logs(),

@@ -19,6 +19,8 @@ pub(super) struct Draft {
     pub(super) frame: Option<Frame>,
     /// Width and height that its picture had, where they are not as the data set says.
     pub(super) other_size: Option<(u64, u64)>,
+    /// Whether the episode is over after it, where the data set says so.
+    pub(super) done: Option<bool>,
     /// Whether its velocity was measured.
     pub(super) measured_velocity: bool,
 }
@@ -30,6 +32,7 @@ pub(super) struct Table<'a> {
     state: Option<Vectors>,
     reward: Option<Vectors>,
     own: Option<Own>,
+    done: Option<Vec<Option<bool>>>,
     pictures: Option<LargeBinaryArray>,
 }
 
@@ -73,6 +76,10 @@ impl<'a> Table<'a> {
                 false => None,
             },
             own,
+            done: match rows.has(layout::NEXT_DONE) {
+                true => Some(rows.flags(layout::NEXT_DONE)?),
+                false => None,
+            },
             pictures: match set.camera.is_video {
                 true => None,
                 false => Some(rows.pictures(&set.camera.name)?),
@@ -118,6 +125,7 @@ impl<'a> Table<'a> {
         };
         Ok(Draft {
             measured_velocity: self.own.is_some(),
+            done: self.done.as_ref().and_then(|flags| flags[row]),
             other_size: decoded
                 .as_ref()
                 .map(|(_, size)| *size)

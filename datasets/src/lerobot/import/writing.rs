@@ -160,6 +160,12 @@ impl<'a> Writing<'a> {
             );
             self.imported.report.leave_out(&place, what);
         }
+        // Without a word of the data set, an episode whose last row is here is taken for a whole one.
+        let ended = steps.last().is_some_and(|(_, _, last)| {
+            last.frame.is_some()
+                && last.done.unwrap_or(true)
+                && episode.rows.last().map(|(_, tick)| *tick) == Some(last.step.tick)
+        });
         let mut by_task: Vec<(&str, Vec<Step>)> = Vec::new();
         for (task, step) in self.finished(steps) {
             let task = set.tasks.get(&task).map_or("", String::as_str);
@@ -169,8 +175,14 @@ impl<'a> Writing<'a> {
             }
         }
         let before = self.imported.logs.len();
+        let last = by_task
+            .iter()
+            .filter_map(|(_, steps)| steps.last())
+            .map(|step| step.tick)
+            .max();
         for (task, steps) in by_task {
-            self.write_task(episode.number, task, steps)?;
+            let ended = ended && steps.last().map(|step| step.tick) == last;
+            self.write_task(episode.number, task, steps, ended)?;
         }
         if self.imported.logs.len() > before {
             self.imported.episodes += 1;
@@ -203,7 +215,13 @@ impl<'a> Writing<'a> {
         steps
     }
 
-    fn write_task(&mut self, number: u64, task: &str, mut steps: Vec<Step>) -> Result<(), DatasetError> {
+    fn write_task(
+        &mut self,
+        number: u64,
+        task: &str,
+        mut steps: Vec<Step>,
+        ended: bool,
+    ) -> Result<(), DatasetError> {
         if !steps.windows(2).any(|pair| pair[0].tick + 1 == pair[1].tick) {
             return Ok(());
         }
@@ -225,6 +243,7 @@ impl<'a> Writing<'a> {
         let recording = Recording {
             index: number,
             task: task.to_owned(),
+            ended,
             steps,
         };
         let folder = self.folder(task);
