@@ -159,7 +159,7 @@ fn the_table_says_what_was_taken_and_what_was_not() {
                     root,
                     r#""dtype":"image""#,
                     r#""info":{"is_depth_map":true},"dtype":"image""#,
-                )
+                );
             },
             false,
             &["is a depth map"],
@@ -217,7 +217,7 @@ fn the_table_says_what_was_taken_and_what_was_not() {
             |set| {
                 set.rows
                     .iter_mut()
-                    .for_each(|row| row.action[1] = 0.5 + row.name * 1e-7)
+                    .for_each(|row| row.action[1] = 0.5 + row.name * 1e-7);
             },
             nothing,
             true,
