@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use robot::{JointVec, MAX_JOINTS};
+use robot::JointVec;
 
 use crate::error::EpisodeError;
 use crate::info::EpisodeInfo;
@@ -12,33 +12,6 @@ use crate::row::TickRecord;
 /// and whoever goes through the log again rolls a belief over each of them: the bound keeps that finite. It is more than an hour of
 /// standing still at 20 Hz, long after which every guard has stopped the arm.
 pub const SKIPPED_TICKS_MAX: u64 = 100_000;
-
-/// Control periods that a log may have, in seconds.
-pub(crate) const PERIOD_S: std::ops::RangeInclusive<f32> = 1e-4..=3600.0;
-
-/// What is wrong with a field of the description, if anything is.
-pub(crate) fn info(info: &EpisodeInfo) -> Result<(), (&'static str, String, String)> {
-    if !PERIOD_S.contains(&info.period_s) {
-        return Err((
-            "period_s",
-            info.period_s.to_string(),
-            format!(
-                "a control period is from {} s to {} s",
-                PERIOD_S.start(),
-                PERIOD_S.end()
-            ),
-        ));
-    }
-    let joints = info.joint_names.len();
-    if !(1..=MAX_JOINTS).contains(&joints) {
-        return Err((
-            "joint_names",
-            format!("{:?}", info.joint_names),
-            format!("{joints} joints; from 1 to {MAX_JOINTS} are possible"),
-        ));
-    }
-    Ok(())
-}
 
 /// Whether rows follow one another in number and time, and have one number a joint. The first `intact` of them hang together;
 /// behind those, damage may have cost any number.

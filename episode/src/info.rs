@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
+
+use robot::MAX_JOINTS;
 
 use crate::EpisodeError;
 
@@ -12,6 +15,9 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// Name of the metadata record that holds [`EpisodeInfo`].
 pub const INFO_RECORD: &str = "armillary.episode";
+
+/// Control periods that a log may have, in seconds.
+const PERIOD_S: RangeInclusive<f32> = 1e-4..=3600.0;
 
 /// Description of an episode, stored first in its log.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,11 +145,35 @@ impl EpisodeInfo {
             started_unix_ns: fields.number("started_unix_ns")?,
             software: fields.text("software")?,
         };
-        match crate::check::info(&info) {
+        match unsound(&info) {
             Ok(()) => Ok(info),
             Err((key, value, problem)) => Err(fields.refuse(key, &value, &problem)),
         }
     }
+}
+
+/// What is wrong with a field of the description, if anything is.
+fn unsound(info: &EpisodeInfo) -> Result<(), (&'static str, String, String)> {
+    if !PERIOD_S.contains(&info.period_s) {
+        return Err((
+            "period_s",
+            info.period_s.to_string(),
+            format!(
+                "a control period is from {} s to {} s",
+                PERIOD_S.start(),
+                PERIOD_S.end()
+            ),
+        ));
+    }
+    let joints = info.joint_names.len();
+    if !(1..=MAX_JOINTS).contains(&joints) {
+        return Err((
+            "joint_names",
+            format!("{:?}", info.joint_names),
+            format!("{joints} joints; from 1 to {MAX_JOINTS} are possible"),
+        ));
+    }
+    Ok(())
 }
 
 struct Fields<'a> {

@@ -263,7 +263,12 @@ fn only_regular_files_are_opened_and_nothing_is_waited_for() {
     assert_eq!(files::read_to_string(&text).unwrap(), "text");
     fs::write(&text, b"te\xff").unwrap();
     let error = files::read_to_string(&text).unwrap_err();
-    assert!(error.to_string().contains("UTF-8 (byte 2"), "{error}");
+    assert!(error.to_string().contains("0xFF"), "{error}");
+    fs::write(&text, b"\xff\xfet\0e\0").unwrap();
+    let error = files::read_to_string(&text).unwrap_err();
+    assert!(error.to_string().contains("UTF-16"), "{error}");
+    fs::write(&text, "\u{feff}text").unwrap();
+    assert_eq!(files::read_to_string(&text).unwrap(), "text");
     // Sparse: it takes no room on the disk, and is refused before it takes any in memory.
     fs::File::create(&text).unwrap().set_len(1 << 40).unwrap();
     assert_eq!(
