@@ -81,7 +81,7 @@ pub enum LastReward {
 }
 
 /// Moves rewards, each of the action taken at its step, to the pictures that the actions led to. Returns whether a reward other
-/// than 0 was left over at the end. Where the next picture is missing, its reward is nobody's.
+/// than 0 was left over at the end. Where the next picture is missing, its reward is dropped.
 pub(crate) fn rewards_to_next(steps: &mut [Step], last: LastReward) -> bool {
     let mut before: Option<(u32, Option<f32>)> = None;
     for step in &mut *steps {

@@ -9,7 +9,7 @@ pub struct Finding {
     pub place: String,
     /// What is said, with both values.
     pub what: String,
-    /// Whether what is at that place was left out. Otherwise it is only told of.
+    /// Whether what is at that place was left out. Otherwise it is only reported.
     pub left_out: bool,
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::layout;
+use super::{json, layout};
 use crate::DatasetError;
 
 /// The file, below the data set's folder.
@@ -46,9 +46,7 @@ pub fn verify(root: &Path) -> Result<bool, DatasetError> {
     }
     const REMEDY: &str =
         "fetch or export the data set again; if it was changed on purpose, remove meta/checksums.json";
-    let text = files::read_to_string(&path).map_err(|error| DatasetError::io(&path, "cannot read", error))?;
-    let Checksums { sha256: expected } = serde_json::from_str(&text)
-        .map_err(|error| DatasetError::field(&path, "sha256", error.to_string(), REMEDY))?;
+    let Checksums { sha256: expected } = json::typed(&path)?;
     let found = contents(root)?;
     for (name, expected) in &expected {
         let Some(file) = found.get(name) else {

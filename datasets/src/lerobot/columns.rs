@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, LargeBinaryArray, LargeStringArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, LargeBinaryArray, LargeListArray, LargeStringArray, RecordBatch};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
@@ -24,8 +24,14 @@ const ROWS: usize = 256;
 /// How a Git LFS pointer begins: a short text that stands for a file that was not fetched.
 const LFS: &[u8] = b"version https://git-lfs";
 
-/// Opens a file to read `columns` of it; `None` reads all. Columns that the file lacks are left out.
-pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader, DatasetError> {
+/// The rows of a file, in batches, with `columns` of it; `None` reads all. Columns that the file lacks are left out.
+///
+/// # Errors
+/// [`DatasetError`] if the file cannot be read, is cut off or is no Parquet; likewise of each batch.
+pub(super) fn batches<'a>(
+    path: &'a Path,
+    columns: Option<&[&str]>,
+) -> Result<impl Iterator<Item = Result<Rows<'a>, DatasetError>>, DatasetError> {
     let builder = builder(path)?;
     let mask = match columns {
         None => ProjectionMask::all(),
@@ -35,11 +41,18 @@ pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<ParquetRecor
             ProjectionMask::roots(builder.parquet_schema(), wanted)
         }
     };
-    builder
+    let reader = builder
         .with_projection(mask)
         .with_batch_size(ROWS)
         .build()
-        .map_err(|source| DatasetError::parquet(path, source))
+        .map_err(|source| DatasetError::parquet(path, source))?;
+    let mut next = 0;
+    Ok(reader.map(move |batch| {
+        let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
+        let first = next;
+        next += batch.num_rows() as u32;
+        Ok(Rows { path, batch, first })
+    }))
 }
 
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DatasetError> {
@@ -91,7 +104,9 @@ pub(super) fn create(path: &Path, schema: &Arc<Schema>) -> Result<ArrowWriter<Fi
 #[derive(Debug)]
 pub(super) struct Rows<'a> {
     pub(super) path: &'a Path,
-    pub(super) batch: RecordBatch,
+    batch: RecordBatch,
+    /// Place of the first row in the file.
+    pub(super) first: u32,
 }
 
 /// A column of vectors, read as numbers of 32 bits.
@@ -151,10 +166,19 @@ impl Rows<'_> {
             ..CastOptions::default()
         };
         cast_with_options(column, wanted, &options).map_err(|error| {
-            let problem = format!("holds {}, which is not {plainly}: {error}", column.data_type());
+            let (first, last) = (self.first, self.first as usize + self.len().saturating_sub(1));
+            let kind = column.data_type();
+            let problem =
+                format!("holds {kind}, which in a row from {first} to {last} is not {plainly}: {error}");
             let remedy = format!("store {plainly} in it, as LeRobot does");
             DatasetError::field(self.path, name, problem, remedy)
         })
+    }
+
+    /// The column as lists of `item`.
+    fn lists(&self, name: &str, item: &DataType, plainly: &str) -> Result<LargeListArray, DatasetError> {
+        let wanted = DataType::LargeList(Arc::new(Field::new("item", item.clone(), true)));
+        Ok(self.cast(name, &wanted, plainly)?.as_list::<i64>().clone())
     }
 
     fn refuse(&self, name: &str, plainly: &str) -> DatasetError {
@@ -175,6 +199,14 @@ impl Rows<'_> {
     pub(super) fn integers(&self, name: &str) -> Result<Vec<Option<i64>>, DatasetError> {
         const PLAINLY: &str = "a whole number";
         let kind = self.column(name)?.data_type().clone();
+        if list_item(&kind).is_some_and(DataType::is_integer) {
+            let lists = self.lists(name, &DataType::Int64, PLAINLY)?;
+            let first = |list: ArrayRef| {
+                let values = list.as_primitive::<Int64Type>();
+                (values.len() == 1 && values.is_valid(0)).then(|| values.value(0))
+            };
+            return Ok(lists.iter().map(|list| list.and_then(first)).collect());
+        }
         if !plain(&kind).is_numeric() {
             return Err(self.refuse(name, PLAINLY));
         }
@@ -184,6 +216,7 @@ impl Rows<'_> {
                 // Whole numbers beyond 2^53 have no exact form here.
                 Some(value) if value.fract() == 0.0 && value.abs() < 9.0e15 => Ok(Some(*value as i64)),
                 Some(value) => {
+                    let row = self.first as usize + row;
                     let problem = format!("row {row} holds {value}, which is not {PLAINLY}");
                     let remedy = format!("store {PLAINLY} in it, as LeRobot does");
                     Err(DatasetError::field(self.path, name, problem, remedy))
@@ -200,10 +233,13 @@ impl Rows<'_> {
     pub(super) fn numbers(&self, name: &str) -> Result<Vec<Option<f64>>, DatasetError> {
         const PLAINLY: &str = "a number";
         let kind = self.column(name)?.data_type();
-        if list_item(kind).is_some() {
-            let vectors = self.vectors(name)?;
-            let first = |row| vectors.finite(row, 1).ok().map(|values| f64::from(values[0]));
-            return Ok((0..self.len()).map(first).collect());
+        if list_item(kind).is_some_and(DataType::is_numeric) {
+            let lists = self.lists(name, &DataType::Float64, PLAINLY)?;
+            let first = |list: ArrayRef| {
+                let values = list.as_primitive::<Float64Type>();
+                (values.len() == 1 && values.is_valid(0)).then(|| values.value(0))
+            };
+            return Ok(lists.iter().map(|list| list.and_then(first)).collect());
         }
         if !plain(kind).is_numeric() {
             return Err(self.refuse(name, PLAINLY));
@@ -235,9 +271,7 @@ impl Rows<'_> {
             None => Ok(self.texts(name)?.into_iter().map(|text| vec![text]).collect()),
             Some(item) if !is_text(plain(item)) && *item != DataType::Null => Err(self.refuse(name, PLAINLY)),
             Some(_) => {
-                let wanted = DataType::LargeList(Arc::new(Field::new("item", DataType::LargeUtf8, true)));
-                let cast = self.cast(name, &wanted, PLAINLY)?;
-                let lists = cast.as_list::<i64>();
+                let lists = self.lists(name, &DataType::LargeUtf8, PLAINLY)?;
                 let texts = |list: ArrayRef| -> Vec<String> {
                     let texts: &LargeStringArray = list.as_string();
                     texts.iter().flatten().map(str::to_owned).collect()
@@ -258,9 +292,7 @@ impl Rows<'_> {
         }
         match list_item(column.data_type()) {
             Some(DataType::Boolean) => {
-                let wanted = DataType::LargeList(Arc::new(Field::new("item", DataType::Boolean, true)));
-                let cast = self.cast(name, &wanted, "a flag")?;
-                let lists = cast.as_list::<i64>();
+                let lists = self.lists(name, &DataType::Boolean, "a flag")?;
                 let first = |list: ArrayRef| {
                     let flags = list.as_boolean();
                     (flags.len() == 1 && flags.is_valid(0)).then(|| flags.value(0))
@@ -284,9 +316,7 @@ impl Rows<'_> {
                 )
             }
             Some(item) if plain(item).is_numeric() => {
-                let wanted = DataType::LargeList(Arc::new(Field::new("item", DataType::Float32, true)));
-                let cast = self.cast(name, &wanted, PLAINLY)?;
-                let lists = cast.as_list::<i64>();
+                let lists = self.lists(name, &DataType::Float32, PLAINLY)?;
                 let ranges = lists.value_offsets().windows(2).enumerate();
                 let ranges = ranges
                     .map(|(row, ends)| lists.is_valid(row).then_some(ends[0] as usize..ends[1] as usize))

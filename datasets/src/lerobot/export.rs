@@ -67,15 +67,6 @@ pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Re
     let mut logs = Vec::new();
     for (index, path) in found.logs.iter().enumerate() {
         let log = read_episode(path)?;
-        let (_, set) = match &mut set {
-            Some(begun) => begun,
-            empty => {
-                let folder = NewFolder::begin(out)?;
-                let set = Set::begin(folder.path(), &log)?;
-                empty.insert((folder, set))
-            }
-        };
-        set.check(&log)?;
         let stretches = log.stretches();
         let end = end_of_episode(&log);
         logs.push(ExportedLog {
@@ -86,8 +77,20 @@ pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Re
             ended: stretches.last().is_some_and(|last| Some(last.end) == end),
             problem: log.problem.clone(),
         });
-        for stretch in stretches {
-            set.add(&log, stretch, end)?;
+        // A log without a usable step says nothing of the others, such as whether there are rewards.
+        if !stretches.is_empty() {
+            let (_, set) = match &mut set {
+                Some(begun) => begun,
+                empty => {
+                    let folder = NewFolder::begin(out)?;
+                    let set = Set::begin(folder.path(), &log)?;
+                    empty.insert((folder, set))
+                }
+            };
+            set.check(&log)?;
+            for stretch in stretches {
+                set.add(&log, stretch, end)?;
+            }
         }
         done(index + 1, found.logs.len());
     }
@@ -148,7 +151,7 @@ impl Set {
             root: root.to_owned(),
             own: Own::of(&first.info),
             robot_text: robot.map(|(_, text)| text.clone()).unwrap_or_default(),
-            writer: columns::create(&layout::data_path(root, 0), &schema)?,
+            writer: columns::create(&layout::numbered_data_path(root, 0), &schema)?,
             schema,
             file: 0,
             tasks: Vec::new(),
@@ -174,8 +177,8 @@ impl Set {
             return Err(DatasetError::Mixed {
                 path: log.path.clone(),
                 field: "reward",
-                found: "given".to_owned(),
-                expected: "given to nobody".to_owned(),
+                found: "present".to_owned(),
+                expected: "missing".to_owned(),
             });
         }
         let fields = [
@@ -213,14 +216,14 @@ impl Set {
         let ended = end == Some(stretch.end);
         if self.writer.bytes_written() > layout::FILE_BYTES {
             self.file += 1;
-            let path = layout::data_path(&self.root, self.file);
+            let path = layout::numbered_data_path(&self.root, self.file);
             let next = columns::create(&path, &self.schema)?;
             let full = std::mem::replace(&mut self.writer, next);
             full.close().map_err(|source| {
-                DatasetError::parquet(&layout::data_path(&self.root, self.file - 1), source)
+                DatasetError::parquet(&layout::numbered_data_path(&self.root, self.file - 1), source)
             })?;
         }
-        let path = layout::data_path(&self.root, self.file);
+        let path = layout::numbered_data_path(&self.root, self.file);
         let task = match self.tasks.iter().position(|task| *task == log.info.task) {
             Some(task) => task,
             None => {
@@ -317,7 +320,7 @@ impl Set {
 
     fn finish(self) -> Result<(), DatasetError> {
         let root = &self.root;
-        let last = layout::data_path(root, self.file);
+        let last = layout::numbered_data_path(root, self.file);
         self.writer
             .close()
             .map_err(|source| DatasetError::parquet(&last, source))?;

@@ -8,6 +8,7 @@ mod cameras;
 mod drafts;
 mod episodes;
 mod found;
+mod goals;
 mod joints;
 mod meta;
 mod order;
@@ -76,10 +77,9 @@ impl Dataset {
             table: &table,
         };
         let mut surveyed = survey(&said, &mut report)?;
-        totals::absent(root, &table, &surveyed.episodes, &mut report);
-        let actuators = joints::ranged(&path, names, &surveyed.ranges, own.is_some(), &mut report)?;
+        totals::absent(root, &table, &surveyed.here, &mut report);
         report.reward = totals::reward(&info, own.is_some(), &surveyed.columns, &mut report);
-        report.positions = totals::positions(&info, actuators.len(), own.is_some());
+        report.positions = totals::positions(&info, names.len(), own.is_some());
         let places = match camera.is_video {
             true => {
                 let (rates, trust) = ((camera.video_fps, info.fps), options.trust());
@@ -87,6 +87,8 @@ impl Dataset {
             }
             false => BTreeMap::new(),
         };
+        let ranges = goals::ranges(&files, names.len(), &surveyed.episodes)?;
+        let actuators = joints::ranged(&path, names, &ranges, own.is_some(), &mut report)?;
         let (own, robot_text) = own.unzip();
         let found = Found {
             root: root.to_owned(),
@@ -160,12 +162,9 @@ impl Dataset {
     ) -> Result<Imported, DatasetError> {
         let mut writing = Writing::begin(&self.found, out, source);
         for (file, path) in self.found.files.iter().enumerate() {
-            let mut next = 0;
-            for batch in columns::open(path, None)? {
-                let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
-                let rows = columns::Rows { path, batch };
-                writing.take(file, next, &rows)?;
-                next += rows.len() as u32;
+            for rows in columns::batches(path, None)? {
+                let rows = rows?;
+                writing.take(file, &rows)?;
                 done(rows.len() as u64);
             }
         }

@@ -83,10 +83,14 @@ pub(super) fn video_name(
     ] {
         name = name.replace(field, &value);
     }
-    if !name.contains(['{', '}']) {
+    let plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    let problem = if name.contains(['{', '}']) {
+        format!("is {template:?}, which has a field in braces that is not known")
+    } else if !Path::new(&name).components().all(plain) {
+        format!("is {template:?}, which leads out of the data set to {name:?}")
+    } else {
         return Ok(name);
-    }
-    let problem = format!("is {template:?}, which has a field in braces that is not known");
+    };
     let remedy = format!("write {VIDEO_PATH:?} and name the files so");
     Err(DatasetError::field(
         &info_path(root),
@@ -96,12 +100,14 @@ pub(super) fn video_name(
     ))
 }
 
-pub(super) fn data_path(root: &Path, file: usize) -> PathBuf {
-    root.join(format!(
-        "data/chunk-{:03}/file-{:03}.parquet",
-        file / CHUNK_FILES,
-        file % CHUNK_FILES
-    ))
+/// A data file by its chunk and its number in it.
+pub(super) fn data_path(root: &Path, chunk: i64, file: i64) -> PathBuf {
+    root.join(format!("data/chunk-{chunk:03}/file-{file:03}.parquet"))
+}
+
+/// A data file of an export by its number among all.
+pub(super) fn numbered_data_path(root: &Path, file: usize) -> PathBuf {
+    data_path(root, (file / CHUNK_FILES) as i64, (file % CHUNK_FILES) as i64)
 }
 
 /// `meta/armillary.json`: what the logs said of themselves.

@@ -16,7 +16,7 @@ use crate::{DatasetError, folder, picture};
 const IMAGES: [&str; 2] = ["image", "observation"];
 
 /// The largest array that is read, in bytes: a small archive can claim, and even unpack to, much more.
-const LARGEST: u64 = 4 << 30;
+const LARGEST: u64 = 1 << 30;
 
 /// The longest header of an array.
 const LONGEST_HEADER: usize = 64 << 10;
@@ -63,7 +63,7 @@ impl<'a> Archive<'a> {
             .read_to_end(&mut bytes)
             .map_err(|error| refuse(path, name, format!("cannot be unpacked: {error}")))?;
         if bytes.len() as u64 > LARGEST {
-            return Err(refuse(path, name, "has more than 4 GiB"));
+            return Err(refuse(path, name, "has more than 1 GiB"));
         }
         Ok(Some(bytes))
     }

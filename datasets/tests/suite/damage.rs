@@ -7,6 +7,7 @@ use std::path::Path;
 
 use datasets::{DatasetError, Imported, Source, lerobot};
 use episode::read_episode;
+use robot::config::made::Actuator;
 use robot::philox::Stream;
 
 use crate::round_trip::logs;
@@ -179,6 +180,13 @@ const DAMAGES: &[(&str, Damage)] = &[
         set.rows[at].action[1] = [f32::NAN, f32::INFINITY][below(random, 2)];
         Damaged::of([set.rows[at].episode])
     }),
+    ("fps changed", |set, random| {
+        set.fps *= [0.7, 0.95, 1.05, 1.3, 2.0, 10.0][below(random, 6)];
+        Damaged {
+            may_refuse: true,
+            ..Damaged::of(all())
+        }
+    }),
     ("totals changed", |set, random| {
         let more = [1, 100, 1_000_000_000][below(random, 3)];
         match below(random, 3) {
@@ -337,7 +345,7 @@ fn film<'a>(set: &'a mut Set, random: &mut Stream) -> (&'a mut Film, Damaged) {
     )
 }
 
-fn import(from: &Path, out: &Path, strict: bool) -> Result<Imported, DatasetError> {
+fn import(from: &Path, out: &Path, strict: bool) -> Result<(Imported, Vec<Actuator>), DatasetError> {
     let options = lerobot::Options {
         strict,
         ..lerobot::Options::default()
@@ -347,15 +355,17 @@ fn import(from: &Path, out: &Path, strict: bool) -> Result<Imported, DatasetErro
         info: dataset.info(),
         robot_text: String::new(),
     };
-    dataset.import(out, &source, &mut |_| {})
+    let imported = dataset.import(out, &source, &mut |_| {})?;
+    Ok((imported, dataset.actuators().to_vec()))
 }
 
 /// Compares the logs in `out` with the sound set. Returns how many rows of each episode are in them.
-fn hold(out: &Path, what: &str) -> BTreeMap<i64, usize> {
+fn hold(out: &Path, ranges: &[Actuator], what: &str) -> BTreeMap<i64, usize> {
     let mut taken: BTreeMap<i64, usize> = BTreeMap::new();
     for path in logs(out) {
         let log = read_episode(&path).unwrap();
         assert!(log.complete, "{what}");
+        assert_eq!(log.info.period_s, (1.0 / FPS) as f32, "{what}");
         for (at, tick) in log.ticks.iter().enumerate() {
             let row = tick.capture.position_rad[0];
             let (episode, frame) = ((row / 100.0).floor() as i64, (row % 100.0) as i64);
@@ -365,6 +375,14 @@ fn hold(out: &Path, what: &str) -> BTreeMap<i64, usize> {
                 goal(row),
                 "{what}: {episode} {frame}"
             );
+            for (joint, range) in ranges.iter().enumerate() {
+                let action = (goal(row)[joint] - range.low) / (range.high - range.low) * 2.0 - 1.0;
+                let off = (tick.actuate.action[joint] - action).abs();
+                assert!(
+                    off < 1e-5,
+                    "{what}: the action of {episode} {frame} is off by {off}"
+                );
+            }
             let seen = &log.frames[at].as_ref().unwrap().rgb()[..3];
             for (seen, shown) in seen.iter().zip(colour(row)) {
                 assert!(
@@ -379,6 +397,11 @@ fn hold(out: &Path, what: &str) -> BTreeMap<i64, usize> {
                 continue;
             };
             let led_here = before.capture.position_rad[0];
+            let speed = tick.capture.velocity_rad_s[0];
+            assert!(
+                (speed - FPS as f32).abs() < 1e-3,
+                "{what}: {episode} {frame} moves at {speed}"
+            );
             assert_eq!(
                 led_here,
                 name(episode, frame - 1),
@@ -407,7 +430,7 @@ fn trial(seed: u64, list: &[(&str, Damage)], of_videos: bool) -> &'static str {
     if let Some(after_writing) = &damaged.after_writing {
         after_writing(&root);
     }
-    let imported = match import(&root, &out, false) {
+    let (imported, ranges) = match import(&root, &out, false) {
         Ok(imported) => imported,
         Err(error) => {
             assert!(damaged.may_refuse, "{what}: {error}");
@@ -415,7 +438,7 @@ fn trial(seed: u64, list: &[(&str, Damage)], of_videos: bool) -> &'static str {
             return "refused";
         }
     };
-    let taken = hold(&out, &what);
+    let taken = hold(&out, &ranges, &what);
     let mut whole = true;
     for (episode, &length) in LENGTHS.iter().enumerate() {
         let episode = episode as i64;

@@ -59,6 +59,8 @@ pub(crate) struct Set {
     pub(crate) total_episodes: i64,
     pub(crate) total_frames: i64,
     pub(crate) total_tasks: i64,
+    /// What `meta/info.json` says.
+    pub(crate) fps: f64,
 }
 
 /// The name of a row.
@@ -121,6 +123,7 @@ impl Set {
             total_episodes: table.len() as i64,
             total_frames: rows.len() as i64,
             total_tasks: 2,
+            fps: FPS,
             videos: of_videos.then_some(films),
             rows,
             table,
@@ -138,7 +141,7 @@ impl Set {
         };
         let vector = json!({"dtype": "float32", "shape": [2], "names": ["pan", "lift"]});
         let info = json!({
-            "codebase_version": "v3.0", "robot_type": "so101_follower", "fps": FPS,
+            "codebase_version": "v3.0", "robot_type": "so101_follower", "fps": self.fps,
             "total_episodes": self.total_episodes, "total_frames": self.total_frames, "total_tasks": self.total_tasks,
             "features": {CAMERA: picture, "observation.state": vector, "action": vector,
                          "next.reward": {"dtype": "float32", "shape": [1], "names": null}},

@@ -293,3 +293,35 @@ fn a_video_that_ends_early_is_trusted_only_on_request() {
         "{text}"
     );
 }
+
+#[test]
+fn a_video_that_decodes_with_errors_is_left_out() {
+    if !has_ffmpeg() {
+        println!("not run: there is no ffmpeg here");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("a:b");
+    Set::sound(&[6, 5, 7, 4], true).write(&root);
+    // The middle of the pictures of the first video is overwritten; those of the second are sound.
+    let path = set::video_path(&root, 0);
+    let mut bytes = fs::read(&path).unwrap();
+    let media = bytes.windows(4).position(|kind| kind == b"mdat").unwrap() + 4;
+    let (from, to) = (
+        media + (bytes.len() - media) / 3,
+        media + 2 * (bytes.len() - media) / 3,
+    );
+    bytes[from..to].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let imported = import(&root, &dir.path().join("out"), lerobot::Options::default()).unwrap();
+    let text = imported.report.table(imported.episodes, imported.steps);
+    assert!(imported.steps <= 7 + 4 + 6, "{text}");
+    assert!(
+        text.contains("left out") && text.contains("file-000.mp4"),
+        "{text}"
+    );
+    // No episode at all is left of a video that is none.
+    fs::write(&path, vec![0x5a; 5000]).unwrap();
+    let imported = import(&root, &dir.path().join("again"), lerobot::Options::default()).unwrap();
+    assert_eq!(imported.steps, 7 + 4);
+}

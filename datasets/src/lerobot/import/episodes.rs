@@ -61,9 +61,8 @@ pub(super) fn read(root: &Path, camera: Option<(&str, &str)>) -> Result<Table, D
             wanted.extend(of.map(|what| format!("videos/{name}/{what}")));
         }
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-        for batch in columns::open(&path, Some(&wanted))? {
-            let batch = batch.map_err(|error| DatasetError::parquet(&path, error.into()))?;
-            let rows = Rows { path: &path, batch };
+        for rows in columns::batches(&path, Some(&wanted))? {
+            let rows = rows?;
             for (number, promised) in batch_of(root, &rows, camera)? {
                 if episodes.insert(number, promised).is_some() {
                     twice.insert(number);
@@ -80,7 +79,7 @@ fn batch_of(
     camera: Option<(&str, &str)>,
 ) -> Result<Vec<(u64, Promised)>, DatasetError> {
     let refuse = |column: &str, row: usize| {
-        let problem = format!("has no sound number in row {row}");
+        let problem = format!("has no sound number in row {}", rows.first as usize + row);
         DatasetError::field(rows.path, column, problem, "fetch the data set again")
     };
     let count = |column: &str| -> Result<Vec<u64>, DatasetError> {

@@ -48,7 +48,7 @@ pub(super) fn names(path: &Path, info: &Info, report: &mut Report) -> Result<Vec
     } else {
         let unsound = |(at, name): (usize, &String)| name.trim().is_empty() || names[..at].contains(name);
         let found = names.iter().enumerate().find(|(at, name)| unsound((*at, name)));
-        found.map(|(_, name)| said(format!("has {name:?} twice, or empty")))
+        found.map(|(_, name)| said(format!("holds the name {name:?} twice, or an empty name")))
     };
     if names.is_empty() || problem.is_some() {
         if let Some(problem) = problem {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::DatasetError;
-use crate::lerobot::columns::{self, Rows};
+use crate::lerobot::columns;
 use crate::lerobot::{json, layout};
 
 /// `meta/info.json`.
@@ -151,9 +151,8 @@ impl Feature {
 /// The names of the tasks by their numbers. The name is a column of its own, or pandas' index without a name.
 pub(super) fn tasks(path: &Path) -> Result<BTreeMap<i64, String>, DatasetError> {
     let mut tasks = BTreeMap::new();
-    for batch in columns::open(path, None)? {
-        let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
-        let rows = Rows { path, batch };
+    for rows in columns::batches(path, None)? {
+        let rows = rows?;
         let name = if rows.has("task") {
             "task"
         } else {

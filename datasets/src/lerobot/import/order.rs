@@ -1,9 +1,9 @@
 //! The rows of an episode in their order, and where they do not follow one another.
 //!
 //! A row says three times where it belongs: by its `frame_index`, its `timestamp` and its `index`. Two rows follow one another if
-//! all three say so, also where rows of another episode are stored between them: nothing else tells such a data set from one in
-//! which the keys of two rows were exchanged. What does not follow is separated by a gap, as a gap in a log of ours separates what came before from what
-//! came after. Rows that claim the same place are left out, since nothing tells which of them is right.
+//! all three say so. A gap in the log separates rows that do not follow one another. This also holds where rows of another episode
+//! are stored between them: nothing else tells such a data set from one in which the keys of two rows were exchanged. Rows that
+//! claim the same place are left out, since nothing tells which of them is right.
 
 use std::collections::BTreeMap;
 
@@ -42,15 +42,21 @@ pub(super) struct Ordered {
     pub(super) disagreements: Vec<Disagreement>,
     /// Whether the episode begins again within itself.
     pub(super) restarted: bool,
+    /// Why the times of its rows do not make the rate that the data set has, if they do not.
+    pub(super) drift: Option<String>,
     /// Frames that are stored, those that are left out because several rows claim them included.
     pub(super) frames: u64,
 }
 
 /// Missing rows that a gap shows at most. A damaged number must not make a log of billions of periods.
-const WIDEST_GAP: u32 = 1000;
+const WIDEST_GAP: u32 = 10;
 
 /// Part of a period by which the time from row to row may differ from it.
 const TIME_TOLERANCE: f64 = 0.5;
+
+/// Rows, or part of the rows, by which the times of a stretch may be off in all.
+const DRIFT_ROWS: f64 = 0.25;
+pub(super) const DRIFT_PART: f64 = 0.02;
 
 /// Puts the rows of an episode in order; they come as they are stored. There are `fps` rows a second.
 pub(super) fn order(stored: Vec<RowKey>, fps: f64) -> Ordered {
@@ -83,7 +89,39 @@ pub(super) fn order(stored: Vec<RowKey>, fps: f64) -> Ordered {
             before = Some(row);
         }
     }
+    ordered.drift = drift(&ordered.rows, fps);
     ordered
+}
+
+/// Periods and seconds in all stretches of `rows`.
+pub(super) fn spans(rows: &[(RowKey, u32)]) -> (f64, f64) {
+    rows.chunk_by(|before, row| before.1 + 1 == row.1)
+        .fold((0.0, 0.0), |(periods, seconds), stretch| {
+            let (first, last) = (&stretch[0].0, &stretch[stretch.len() - 1].0);
+            (
+                periods + (stretch.len() - 1) as f64,
+                seconds + last.time_s - first.time_s,
+            )
+        })
+}
+
+/// Whether the times of rows that follow one another make `fps` rows a second. Times that are a little off from row to row are a
+/// camera's; times that are off more and more tell that the rate is another one.
+fn drift(rows: &[(RowKey, u32)], fps: f64) -> Option<String> {
+    rows.chunk_by(|before, row| before.1 + 1 == row.1)
+        .find_map(|stretch| {
+            let (first, last) = (stretch.first()?.0, stretch.last()?.0);
+            let (periods, seconds) = ((stretch.len() - 1) as f64, last.time_s - first.time_s);
+            let off = (seconds * fps - periods).abs();
+            (off > DRIFT_ROWS.max(DRIFT_PART * periods)).then(|| {
+                format!(
+                    "frames {} to {} take {seconds:.3} s by timestamp, and {:.3} s by fps, which is {fps}",
+                    first.frame,
+                    last.frame,
+                    periods / fps
+                )
+            })
+        })
 }
 
 /// Why a row does not follow the one before, and how many rows are missing between them, at least one.
@@ -147,7 +185,11 @@ fn sorted(stored: Vec<RowKey>, ordered: &mut Ordered) -> Vec<Vec<RowKey>> {
             _ => stretches.push(vec![*row]),
         }
     }
-    if stretches.iter().all(|stretch| stretch[0].frame == 0) {
+    // A first row that is stored twice is no beginning.
+    if stretches
+        .iter()
+        .all(|stretch| stretch[0].frame == 0 && stretch.len() > 1)
+    {
         ordered.restarted = true;
         ordered.disagreements.push(Disagreement {
             place: format!("{} stretches", stretches.len()),
@@ -221,7 +263,7 @@ mod tests {
             ),
             (
                 vec![0, 1, i64::MAX],
-                vec![(0, 0), (1, 1), (i64::MAX, 1002)],
+                vec![(0, 0), (1, 1), (i64::MAX, 12)],
                 vec!["gap"],
             ),
             (vec![0, -1, 1], vec![(0, 0), (1, 1)], vec!["frame_index is -1"]),
@@ -233,6 +275,26 @@ mod tests {
             for (said, word) in said.iter().zip(words) {
                 assert!(said.contains(word), "{stored:?}: {said}");
             }
+        }
+    }
+
+    #[test]
+    fn times_that_make_another_rate_are_told() {
+        let of = |period_s: f64, jitter_s: f64| {
+            let mut rows = rows(&[0, 1, 2, 3, 4, 5, 6, 7]);
+            for row in &mut rows {
+                row.time_s = row.frame as f64 * period_s + if row.frame % 2 == 0 { jitter_s } else { 0.0 };
+            }
+            order(rows, 10.0).drift
+        };
+        assert_eq!(of(0.1, 0.0), None);
+        assert_eq!(of(0.1, 0.02), None);
+        assert_eq!(of(0.1002, 0.0), None);
+        for period_s in [0.07, 0.095, 0.105, 0.13] {
+            assert!(
+                of(period_s, 0.0).is_some_and(|told| told.contains("fps")),
+                "{period_s}"
+            );
         }
     }
 

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::episodes::{Promised, Table};
-use super::order::{Ordered, RowKey, order};
-use super::ranges::Range;
-use crate::lerobot::columns::{self, Rows};
+use super::order::{DRIFT_PART, Ordered, RowKey, order, spans};
+use crate::lerobot::columns;
 use crate::lerobot::layout;
 use crate::{DatasetError, Report};
 
@@ -27,8 +26,8 @@ pub(super) struct Planned {
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub(super) episodes: Vec<Planned>,
-    /// A range for each joint.
-    pub(super) ranges: Vec<Range>,
+    /// The episodes that have rows, whether they are taken or not.
+    pub(super) here: BTreeSet<u64>,
     /// The columns that some data file has.
     pub(super) columns: BTreeSet<String>,
 }
@@ -52,20 +51,46 @@ pub(super) struct Said<'a> {
     pub(super) table: &'a Table,
 }
 
+/// A row that is to be taken: its place in its file, the episode's place in the list, and its place in the episode.
+pub(super) type Wanted = (u32, u32, u32);
+
+/// For each file the rows of `episodes` in it, in order.
+pub(super) fn wanted(files: usize, episodes: &[Planned]) -> Vec<Vec<Wanted>> {
+    let mut wanted = vec![Vec::new(); files];
+    for (slot, episode) in episodes.iter().enumerate() {
+        for (at, (key, _)) in episode.rows.iter().enumerate() {
+            wanted[key.file as usize].push((key.row, slot as u32, at as u32));
+        }
+    }
+    for rows in &mut wanted {
+        rows.sort_unstable();
+    }
+    wanted
+}
+
+/// Those of `rows`, which are in order, that are from `first` up to `after`.
+pub(super) fn within(rows: &[Wanted], first: u32, after: u32) -> &[Wanted] {
+    let place = |end: u32| rows.partition_point(|(row, ..)| *row < end);
+    &rows[place(first)..place(after)]
+}
+
 /// Reads the keys and goals of all rows, puts the rows of each episode in order and compares them with the episodes table.
 ///
 /// # Errors
 /// [`DatasetError`] if a file cannot be read or lacks a column.
 pub(super) fn survey(said: &Said<'_>, report: &mut Report) -> Result<Survey, DatasetError> {
-    let mut ranges = vec![Range::default(); said.joints];
     let mut stored: BTreeMap<i64, Stored> = BTreeMap::new();
     let mut columns = BTreeSet::new();
     for (file, path) in said.files.iter().enumerate() {
         columns.extend(columns::names(path)?);
-        read_keys(said, file as u32, path, &mut stored, &mut ranges)?;
+        read_keys(said, file as u32, path, &mut stored)?;
     }
     report.rows_found = stored.values().map(|episode| episode.all).sum();
     report.episodes_found = stored.len() as u64;
+    let here = stored
+        .keys()
+        .filter_map(|number| u64::try_from(*number).ok())
+        .collect();
     let (promised, twice) = said.table;
     let mut episodes = Vec::new();
     for (number, episode) in stored {
@@ -100,6 +125,10 @@ pub(super) fn survey(said: &Said<'_>, report: &mut Report) -> Result<Survey, Dat
             report.leave_out(place, what);
             continue;
         }
+        if let Some(what) = &ordered.drift {
+            report.leave_out(place, what.clone());
+            continue;
+        }
         tell(&place, &ordered, report);
         if !ordered.rows.windows(2).any(|pair| pair[0].1 + 1 == pair[1].1) {
             report.leave_out(place, "no two of its rows follow one another");
@@ -111,9 +140,23 @@ pub(super) fn survey(said: &Said<'_>, report: &mut Report) -> Result<Survey, Dat
             restarted: ordered.restarted,
         });
     }
+    // In a few rows a wrong rate looks like jitter; in all of them together it does not.
+    let (periods, seconds) = episodes
+        .iter()
+        .map(|episode| spans(&episode.rows))
+        .fold((0.0, 0.0), |sum, span| (sum.0 + span.0, sum.1 + span.1));
+    if periods > 0.0 && (seconds * said.fps / periods - 1.0).abs() > DRIFT_PART {
+        let what = format!(
+            "fps is {}, and rows are {:.4} a second by their timestamps: all episodes are left out",
+            said.fps,
+            periods / seconds
+        );
+        report.leave_out("meta/info.json", what);
+        episodes.clear();
+    }
     Ok(Survey {
         episodes,
-        ranges,
+        here,
         columns,
     })
 }
@@ -195,9 +238,7 @@ fn compare(
         report.note(&place, what);
     }
     if let Some((chunk, file)) = known.data {
-        let named = said
-            .root
-            .join(format!("data/chunk-{chunk:03}/file-{file:03}.parquet"));
+        let named = layout::data_path(said.root, chunk, file);
         let elsewhere = files
             .iter()
             .map(|file| &said.files[*file as usize])
@@ -240,7 +281,6 @@ fn read_keys(
     file: u32,
     path: &Path,
     stored: &mut BTreeMap<i64, Stored>,
-    ranges: &mut [Range],
 ) -> Result<(), DatasetError> {
     let wanted = [
         layout::EPISODE,
@@ -250,10 +290,8 @@ fn read_keys(
         layout::TASK,
         layout::ACTION,
     ];
-    let mut row_in_file = 0;
-    for batch in columns::open(path, Some(&wanted))? {
-        let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
-        let rows = Rows { path, batch };
+    for rows in columns::batches(path, Some(&wanted))? {
+        let rows = rows?;
         let (numbers, frames) = (rows.integers(layout::EPISODE)?, rows.integers(layout::FRAME)?);
         let (times, tasks) = (rows.numbers(layout::TIME)?, rows.integers(layout::TASK)?);
         let indices = match rows.has(layout::INDEX) {
@@ -262,8 +300,7 @@ fn read_keys(
         };
         let goals = rows.vectors(layout::ACTION)?;
         for row in 0..rows.len() {
-            let at = row_in_file;
-            row_in_file += 1;
+            let at = rows.first + row as u32;
             // A row of no episode belongs to one that no table has.
             let number = numbers[row].unwrap_or(-1);
             let episode = stored.entry(number).or_default();
@@ -287,12 +324,7 @@ fn read_keys(
                 }),
             };
             match key {
-                Ok(key) => {
-                    for (range, goal) in ranges.iter_mut().zip(goal.into_iter().flatten()) {
-                        range.add(number, key.frame, *goal);
-                    }
-                    episode.rows.push(key);
-                }
+                Ok(key) => episode.rows.push(key),
                 Err(problem) => {
                     let name = short(said.root, path);
                     let first = || format!("row {at} of {name} (frame {}): {problem}", words(frames[row]));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::episodes::Table;
 use super::meta::Info;
-use super::survey::{Planned, short};
+use super::survey::short;
 use crate::Report;
 use crate::lerobot::layout;
 
@@ -37,22 +37,16 @@ pub(super) fn compare(info: &Info, table: &Table, tasks: usize, report: &mut Rep
     }
 }
 
-/// Tells of episodes that the table has and that have no rows.
-pub(super) fn absent(root: &Path, table: &Table, found: &[Planned], report: &mut Report) {
-    let here: BTreeSet<u64> = found.iter().map(|episode| episode.number).collect();
-    let told: Vec<String> = report.findings.iter().map(|found| found.place.clone()).collect();
-    for (number, promised) in &table.0 {
-        let place = format!("episode {number}");
-        if here.contains(number) || told.contains(&place) {
-            continue;
-        }
+/// Tells of episodes that the table has and that are not among those `here`.
+pub(super) fn absent(root: &Path, table: &Table, here: &BTreeSet<u64>, report: &mut Report) {
+    for (number, promised) in table.0.iter().filter(|(number, _)| !here.contains(number)) {
         let file = promised
             .data
-            .map(|(chunk, file)| root.join(format!("data/chunk-{chunk:03}/file-{file:03}.parquet")));
+            .map(|(chunk, file)| layout::data_path(root, chunk, file));
         let missing = file.filter(|file| !file.exists());
         let why = missing.map(|file| format!(", and {} is missing", short(root, &file)));
         report.leave_out(
-            place,
+            format!("episode {number}"),
             format!(
                 "{} rows are promised, none is here{}",
                 promised.length,

@@ -50,7 +50,13 @@ pub(super) fn pair(
     for (file, stretches) in files {
         let name = short(root, &file);
         let found = match file.is_file() {
-            true => video::pair(&video::times(&file)?, video_fps, fps, &stretches, trust),
+            true => match video::times(&file)? {
+                Ok(times) => video::pair(&times, video_fps, fps, &stretches, trust),
+                Err(problem) => {
+                    let broken = |stretch: &Stretch| (stretch.episode, problem.clone());
+                    stretches.iter().map(broken).collect()
+                }
+            },
             false => {
                 let missing = |stretch: &Stretch| (stretch.episode, "the video is not here".to_owned());
                 stretches.iter().map(missing).collect()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::drafts::{Draft, Table};
 use super::found::Found;
-use super::survey::short;
+use super::survey::{Wanted, short, wanted, within};
 use crate::DatasetError;
 use crate::lerobot::columns::Rows;
 use crate::lerobot::video::Pictures;
@@ -29,8 +29,8 @@ pub(super) struct Writing<'a> {
     set: &'a Found,
     out: &'a Path,
     source: &'a Source,
-    /// For each file its rows in order: the row, the episode's place in the list, and the row's place in the episode.
-    wanted: Vec<Vec<(u32, u32, u32)>>,
+    /// For each file its rows in order.
+    wanted: Vec<Vec<Wanted>>,
     open: BTreeMap<u32, Open>,
     waiting: usize,
     pictures: Pictures,
@@ -41,20 +41,11 @@ pub(super) struct Writing<'a> {
 
 impl<'a> Writing<'a> {
     pub(super) fn begin(set: &'a Found, out: &'a Path, source: &'a Source) -> Self {
-        let mut wanted = vec![Vec::new(); set.files.len()];
-        for (slot, episode) in set.episodes.iter().enumerate() {
-            for (at, (key, _)) in episode.rows.iter().enumerate() {
-                wanted[key.file as usize].push((key.row, slot as u32, at as u32));
-            }
-        }
-        for rows in &mut wanted {
-            rows.sort_unstable();
-        }
         Self {
             set,
             out,
             source,
-            wanted,
+            wanted: wanted(set.files.len(), &set.episodes),
             open: BTreeMap::new(),
             waiting: 0,
             pictures: Pictures::default(),
@@ -66,14 +57,12 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Takes the rows of a batch, the first of which is row `first` of its file.
-    pub(super) fn take(&mut self, file: usize, first: u32, rows: &Rows<'_>) -> Result<(), DatasetError> {
+    /// Takes the rows of a batch of a file.
+    pub(super) fn take(&mut self, file: usize, rows: &Rows<'_>) -> Result<(), DatasetError> {
         let table = Table::of(self.set, rows)?;
-        let after = first + rows.len() as u32;
-        let begin = self.wanted[file].partition_point(|(row, ..)| *row < first);
-        let end = self.wanted[file].partition_point(|(row, ..)| *row < after);
-        for at in begin..end {
-            let (row, slot, place) = self.wanted[file][at];
+        let first = rows.first;
+        let of_batch = within(&self.wanted[file], first, first + rows.len() as u32).to_vec();
+        for (row, slot, place) in of_batch {
             let episode = &self.set.episodes[slot as usize];
             let length = episode.rows.len();
             let read = table.draft(self.set, (row - first) as usize).map_err(|problem| {
@@ -91,8 +80,8 @@ impl<'a> Writing<'a> {
             {
                 self.waiting -= length;
                 self.write(slot as usize, whole.rows.into_iter().flatten().collect())?;
-            } else if self.waiting > MOST_WAITING {
-                let problem = format!("rows of {} episodes are thrown together", self.open.len());
+            } else if self.waiting > MOST_WAITING && self.open.len() > 1 {
+                let problem = format!("rows of {} episodes are mixed in this file", self.open.len());
                 return Err(DatasetError::field(
                     table.path(),
                     crate::lerobot::layout::EPISODE,
@@ -112,12 +101,6 @@ impl<'a> Writing<'a> {
                 said.0, said.1, size.0, size.1
             );
             self.imported.report.note(&self.set.camera.name, what);
-        }
-        for (file, complaint) in self.pictures.complaints() {
-            let name = short(&self.set.root, &file);
-            self.imported
-                .report
-                .note(name, format!("ffmpeg says: {complaint}"));
         }
         self.imported
     }
@@ -142,14 +125,24 @@ impl<'a> Writing<'a> {
         }
         if let Some(place) = set.places.get(&episode.number) {
             let times: Vec<f64> = steps.iter().map(|(_, row_s, _)| place.from_s + row_s).collect();
-            let pictures = self.pictures.at(&place.file, &times)?;
-            for ((_, row_s, draft), picture) in steps.iter_mut().zip(pictures) {
-                if picture.is_none() {
-                    let name = short(&set.root, &place.file);
-                    let at_s = place.from_s + *row_s;
-                    unusable.push(format!("{name} gave no picture at {at_s:.3} s"));
+            let name = short(&set.root, &place.file);
+            match self.pictures.at(&place.file, &times)? {
+                Ok(pictures) => {
+                    for ((_, row_s, draft), picture) in steps.iter_mut().zip(pictures) {
+                        if picture.is_none() {
+                            let at_s = place.from_s + *row_s;
+                            unusable.push(format!("{name} gave no picture at {at_s:.3} s"));
+                        }
+                        draft.frame = picture;
+                    }
                 }
-                draft.frame = picture;
+                Err(problem) => {
+                    let what = format!("{name}: {problem}");
+                    self.imported
+                        .report
+                        .leave_out(format!("episode {}", episode.number), what);
+                    return Ok(());
+                }
             }
         }
         let place = format!("episode {}", episode.number);
@@ -160,10 +153,10 @@ impl<'a> Writing<'a> {
             );
             self.imported.report.leave_out(&place, what);
         }
-        // Without a word of the data set, an episode whose last row is here is taken for a whole one.
+        // If the data set does not say that the episode was over, nobody knows it.
         let ended = steps.last().is_some_and(|(_, _, last)| {
             last.frame.is_some()
-                && last.done.unwrap_or(true)
+                && last.done == Some(true)
                 && episode.rows.last().map(|(_, tick)| *tick) == Some(last.step.tick)
         });
         let mut by_task: Vec<(&str, Vec<Step>)> = Vec::new();

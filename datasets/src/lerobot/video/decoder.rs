@@ -1,31 +1,45 @@
 //! Decoded frames with their presentation times.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use robot::{FRAME_SIDE, Frame};
 
-use super::{TOLERANCE_S, failed, ffmpeg, not_started};
+use super::complaints::Complaints;
+use super::{TOLERANCE_S, ffmpeg, input, not_started};
 use crate::DatasetError;
 
 /// Times that are told before their frames are read. The program holds a few frames at a time.
 const TIMES_AHEAD: usize = 4096;
 
-/// Characters of what the program complains of that are kept.
-const COMPLAINT: usize = 500;
+/// Frames that a codec may hold back, to show them in another order than it stores them.
+const REORDERED: u64 = 32;
+
+/// What the program tells of a frame before it writes it.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    time_s: f64,
+    /// Errors until then.
+    errors: u64,
+}
 
 /// A running decoder of one video.
 #[derive(Debug)]
 pub(in crate::lerobot) struct Decoder {
-    file: PathBuf,
     child: Child,
-    times: Receiver<f64>,
-    listener: Option<JoinHandle<String>>,
+    /// Taken away first at the end, so that the listener never waits for room.
+    told: Option<Receiver<Told>>,
+    listener: Option<JoinHandle<Complaints>>,
     /// The frame that was decoded last, until a later one is asked for.
     held: Option<(f64, Frame)>,
+    /// Frames decoded.
+    decoded: u64,
+    errors: u64,
+    /// The number of the frame before which the last error was told.
+    error_at: Option<u64>,
     ended: bool,
 }
 
@@ -33,22 +47,26 @@ impl Decoder {
     /// Starts to decode `file` at the first frame that is not before `from_s`.
     ///
     /// # Errors
-    /// [`DatasetError`] if the program is not there.
+    /// [`DatasetError`] if the program cannot be started.
     pub(in crate::lerobot) fn start(file: &Path, from_s: f64) -> Result<Self, DatasetError> {
         let filter = format!(
             "crop='min(iw,ih)':'min(iw,ih)',scale={FRAME_SIDE}:{FRAME_SIDE}:flags=area,showinfo=checksum=0"
         );
+        let from_s = format!("{:.6}", from_s.max(0.0));
         let mut child = ffmpeg()
+            // With one thread an error is told before the frames that it spoils.
             .args([
                 "-v",
                 "level+info",
+                "-threads",
+                "1",
                 "-seek_timestamp",
                 "1",
                 "-ss",
-                &format!("{:.6}", from_s.max(0.0)),
+                &from_s,
                 "-i",
             ])
-            .arg(file)
+            .arg(input(file))
             // As many frames as there are, whatever their times.
             .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", &filter])
             .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
@@ -57,32 +75,47 @@ impl Decoder {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| not_started(file, error))?;
-        let (told, times) = sync_channel(TIMES_AHEAD);
+        let (teller, told) = sync_channel(TIMES_AHEAD);
         let said = child.stderr.take();
         let listener = Builder::new()
             .name("video times".to_owned())
-            .spawn(move || listen(said, &told))
-            .map_err(|error| DatasetError::io(file, "cannot start a thread", error))?;
-        Ok(Self {
-            file: file.to_owned(),
+            .spawn(move || listen(said, &teller));
+        let mut decoder = Self {
             child,
-            times,
-            listener: Some(listener),
+            told: Some(told),
+            listener: None,
             held: None,
+            decoded: 0,
+            errors: 0,
+            error_at: None,
             ended: false,
-        })
+        };
+        // Without a listener the decoder is dropped here, which ends the program.
+        decoder.listener =
+            Some(listener.map_err(|error| DatasetError::io(file, "cannot start a thread", error))?);
+        Ok(decoder)
     }
 
     /// The time of the frame that is held, in seconds; `None` before the first.
-    pub(in crate::lerobot) fn next_s(&self) -> Option<f64> {
+    pub(in crate::lerobot) fn held_s(&self) -> Option<f64> {
         self.held.as_ref().map(|(time_s, _)| *time_s)
+    }
+
+    /// Frames decoded until now.
+    pub(in crate::lerobot) fn decoded(&self) -> u64 {
+        self.decoded
+    }
+
+    /// Whether an error was told that can have spoiled a frame from number `first` on, up to the last that was decoded.
+    pub(in crate::lerobot) fn spoiled(&self, first: u64) -> bool {
+        self.error_at.is_some_and(|at| at + REORDERED >= first)
     }
 
     /// The frame at `time_s`, or `None` if the video has none at that time. Times must not decrease from call to call.
     ///
     /// # Errors
-    /// [`DatasetError`] if decoding fails.
-    pub(in crate::lerobot) fn at(&mut self, time_s: f64) -> Result<Option<Frame>, DatasetError> {
+    /// Why decoding failed.
+    pub(in crate::lerobot) fn at(&mut self, time_s: f64) -> Result<Option<Frame>, String> {
         loop {
             match &self.held {
                 Some((held_s, frame)) if *held_s >= time_s - TOLERANCE_S => {
@@ -96,16 +129,20 @@ impl Decoder {
 
     /// Ends the program, and returns what it complained of.
     pub(in crate::lerobot) fn end(mut self) -> String {
+        self.stop();
+        let listener = self.listener.take().and_then(|listener| listener.join().ok());
+        listener.unwrap_or_default().text()
+    }
+
+    fn stop(&mut self) {
+        self.told = None;
+        // It may be in the middle of frames that nobody needs.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let listener = self.listener.take();
-        listener
-            .and_then(|listener| listener.join().ok())
-            .unwrap_or_default()
     }
 
     /// Decodes the next frame.
-    fn advance(&mut self) -> Result<(), DatasetError> {
+    fn advance(&mut self) -> Result<(), String> {
         let mut frame = Frame::default();
         let read = self
             .child
@@ -113,21 +150,22 @@ impl Decoder {
             .as_mut()
             .map(|pipe| pipe.read_exact(frame.rgb_mut()));
         if let Some(Ok(())) = read {
-            // A frame's time is told before the frame is written.
-            let time_s = self
-                .times
-                .recv()
-                .map_err(|_| failed(&self.file, "a frame has no presentation time"))?;
-            self.held = Some((time_s, frame));
+            // A frame is told of before it is written.
+            let told = self.told.as_ref().and_then(|told| told.recv().ok());
+            let told = told.ok_or("a frame has no presentation time")?;
+            if told.errors > self.errors {
+                (self.errors, self.error_at) = (told.errors, Some(self.decoded));
+            }
+            self.decoded += 1;
+            self.held = Some((told.time_s, frame));
             return Ok(());
         }
         self.ended = true;
-        let status = self.child.wait();
-        match status {
+        match self.child.wait() {
             Ok(status) if status.success() => Ok(()),
             _ => {
                 let said = self.listener.take().and_then(|listener| listener.join().ok());
-                Err(failed(&self.file, &said.unwrap_or_default()))
+                Err(said.unwrap_or_default().text())
             }
         }
     }
@@ -135,38 +173,42 @@ impl Decoder {
 
 impl Drop for Decoder {
     fn drop(&mut self) {
-        // It may be in the middle of frames that nobody needs.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
     }
 }
 
-/// Passes times on as the program tells them. Returns the last of what it complains of.
-fn listen(said: Option<ChildStderr>, told: &SyncSender<f64>) -> String {
+/// Passes on what the program tells of frames. Returns what it complained of.
+fn listen(said: Option<ChildStderr>, teller: &SyncSender<Told>) -> Complaints {
     let mut base_s = None;
-    let mut complaint = String::new();
-    let mut lines = said.into_iter().map(BufReader::new).flat_map(BufRead::lines);
-    while let Some(Ok(line)) = lines.next() {
-        if line.contains("showinfo") {
-            if let Some((_, base)) = line.split_once("config in time_base:") {
+    let mut complaints = Complaints::default();
+    let Some(said) = said else { return complaints };
+    let mut said = BufReader::new(said);
+    let mut line = Vec::new();
+    while said.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        // Titles of videos are in any encoding.
+        let text = String::from_utf8_lossy(&line);
+        if text.contains("showinfo") {
+            if let Some((_, base)) = text.split_once("config in time_base:") {
                 base_s = fraction(base.split(',').next().unwrap_or_default().trim());
-            } else if let Some(ticks) = ticks(&line)
+            } else if let Some(ticks) = ticks(&text)
                 && let Some(base_s) = base_s
             {
+                let told = Told {
+                    time_s: ticks as f64 * base_s,
+                    errors: complaints.count(),
+                };
                 // A receiver that is gone wants no more.
-                let _ = told.send(ticks as f64 * base_s);
+                let _ = teller.send(told);
             }
-        } else if ["[error]", "[fatal]", "[panic]"]
-            .iter()
-            .any(|level| line.contains(level))
-            && complaint.len() < COMPLAINT
-        {
-            complaint.push_str(line.trim());
-            complaint.push_str("; ");
+        } else {
+            complaints.hear(&text);
         }
+        line.clear();
     }
-    complaint.truncate(complaint.trim_end_matches("; ").len());
-    complaint
+    complaints
 }
 
 /// The time in units of the time base. What is also told in seconds has six digits only.

@@ -2,32 +2,41 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ChildStderr, Stdio};
+use std::thread::Builder;
 
-use super::{failed, ffmpeg, not_started};
+use super::complaints::Complaints;
+use super::decoder::fraction;
+use super::{ffmpeg, input, not_started};
 use crate::DatasetError;
 
-/// The presentation times of the first video stream of `file`, in seconds, in order.
+/// The presentation times of the first video stream of `file`, in seconds, in order; or why it has none.
 ///
 /// # Errors
-/// [`DatasetError`] if the file is no video, if a frame has no time, or if `ffmpeg` is missing.
-pub(in crate::lerobot) fn of(file: &Path) -> Result<Vec<f64>, DatasetError> {
+/// [`DatasetError`] if `ffmpeg` cannot be started.
+pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Vec<f64>, String>, DatasetError> {
     // Whether it is there, and a file, is said better here than by another program.
-    crate::folder::open(file)?;
+    if let Err(error) = files::open(file) {
+        return Ok(Err(format!("it cannot be read: {error}")));
+    }
     let mut child = ffmpeg()
-        .args(["-v", "error", "-i"])
-        .arg(file)
+        .args(["-v", "level+error", "-i"])
+        .arg(input(file))
         .args(["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| not_started(file, error))?;
+    let said = child.stderr.take();
+    // A damaged file has errors without end, which would fill the pipe.
+    let listener = Builder::new()
+        .name("video errors".to_owned())
+        .spawn(move || listen(said));
     let mut times = Vec::new();
     let mut problem = None;
     if let Some(output) = child.stdout.take() {
         let mut base_s = None;
-        // Standard error stays short at this level: a line or two fit into the pipe.
         for line in BufReader::new(output).lines() {
             match line
                 .map_err(|error| error.to_string())
@@ -43,23 +52,37 @@ pub(in crate::lerobot) fn of(file: &Path) -> Result<Vec<f64>, DatasetError> {
         }
     }
     let _ = child.kill();
-    let ended = child.wait_with_output();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    match (ended, problem) {
-        (_, Some(problem)) => Err(failed(file, &problem)),
-        (Ok(ended), None) if times.is_empty() => Err(failed(file, &said(&ended.stderr))),
-        (Err(error), None) => Err(DatasetError::io(file, "cannot wait for ffmpeg", error)),
-        (Ok(_), None) => {
+    let _ = child.wait();
+    let said = listener
+        .ok()
+        .and_then(|listener| listener.join().ok())
+        .unwrap_or_default();
+    Ok(match problem {
+        Some(problem) => Err(problem),
+        None if times.is_empty() => Err(format!("ffmpeg finds no frame in it: {}", said.text())),
+        None => {
             times.sort_by(f64::total_cmp);
             Ok(times)
         }
+    })
+}
+
+fn listen(said: Option<ChildStderr>) -> Complaints {
+    let mut complaints = Complaints::default();
+    let Some(said) = said else { return complaints };
+    let mut said = BufReader::new(said);
+    let mut line = Vec::new();
+    while said.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        complaints.hear(&String::from_utf8_lossy(&line));
+        line.clear();
     }
+    complaints
 }
 
 /// The presentation time in a line of `framecrc`: stream, decoding time, presentation time, duration, size and checksum.
 fn frame(line: &str, base_s: &mut Option<f64>) -> Result<Option<f64>, String> {
     if let Some(base) = line.strip_prefix("#tb 0:") {
-        *base_s = super::decoder::fraction(base.trim());
+        *base_s = fraction(base.trim());
     }
     if line.starts_with('#') {
         return Ok(None);
