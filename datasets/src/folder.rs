@@ -1,6 +1,7 @@
 //! Folders and files of a data set.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::DatasetError;
@@ -52,4 +53,15 @@ fn is_numbered(path: &Path, prefix: &str) -> bool {
 /// Opens a file to read it.
 pub(crate) fn open(path: &Path) -> Result<File, DatasetError> {
     files::open(path).map_err(|error| DatasetError::io(path, "cannot read", error))
+}
+
+/// How a Git LFS pointer begins: a short text that stands for a file that was not fetched.
+const LFS: &[u8] = b"version https://git-lfs";
+
+/// Whether a file is a Git LFS pointer.
+pub(crate) fn is_lfs_pointer(path: &Path) -> bool {
+    let mut start = [0; LFS.len()];
+    files::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == LFS)
 }

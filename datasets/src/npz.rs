@@ -170,7 +170,12 @@ pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), Dataset
     let action = archive.floats("action")?.ok_or_else(|| missing("action"))?;
     let width = width(path, &action.shape)?;
     let actions = action.values;
-    let rewards = archive.floats(REWARD)?.ok_or_else(|| missing(REWARD))?.values;
+    let rewards = archive.floats(REWARD)?.ok_or_else(|| missing(REWARD))?;
+    if !matches!(rewards.shape[..], [_] | [_, 1]) {
+        let problem = format!("has the shape {:?}, not [T]", rewards.shape);
+        return Err(refuse(path, REWARD, problem));
+    }
+    let rewards = rewards.values;
     let length = frames.len();
     let firsts = archive.flags("is_first")?;
     let mut lengths = vec![("action", actions.len() / width), (REWARD, rewards.len())];

@@ -31,6 +31,10 @@ pub(crate) fn to_png(path: &Path, frame: &Frame) -> Result<Vec<u8>, DatasetError
 /// model's size already is taken as it is. Also returns width and height as they were. The error says what is wrong with the
 /// picture.
 pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<(Frame, (u64, u64)), String> {
+    // A decoder fills the rest of a picture that is cut off with grey.
+    if bytes.starts_with(&[0xff, 0xd8]) && !without_zeros(bytes).ends_with(&[0xff, 0xd9]) {
+        return Err("the picture is a JPEG that is cut off".to_owned());
+    }
     let mut reader = ImageReader::new(std::io::Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
@@ -54,6 +58,15 @@ pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<(Frame, (u64, u64)), St
     }
     let size = (u64::from(picture.width()), u64::from(picture.height()));
     Ok((square(&picture), size))
+}
+
+/// `bytes` without zeros at the end, which some recorders pad pictures with.
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    &bytes[..end]
 }
 
 /// The middle square of `picture`, at the model's size.

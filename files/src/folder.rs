@@ -24,6 +24,9 @@ impl NewFolder {
     /// # Errors
     /// [`OutputError::Exists`] if there is something of that name, [`OutputError::NoName`], [`OutputError::Io`].
     pub fn begin(name: &Path) -> Result<Self, OutputError> {
+        // With a slash at its end the name of a file or of a link that leads nowhere would look free.
+        let name: PathBuf = name.components().collect();
+        let name = name.as_path();
         if std::fs::symlink_metadata(name).is_ok() {
             return Err(OutputError::Exists {
                 path: name.to_owned(),
@@ -45,7 +48,7 @@ impl NewFolder {
         };
         let beside = parent(name);
         std::fs::create_dir_all(beside).map_err(OutputError::io(beside, "cannot make the folder"))?;
-        let scratch = Scratch::beside(beside)
+        let scratch = Scratch::beside(beside, None)
             .map_err(OutputError::io(beside, "cannot make a folder to work in here"))?;
         let inside = scratch.path().join(last);
         std::fs::create_dir(&inside).map_err(OutputError::io(&inside, "cannot make the folder"))?;

@@ -7,8 +7,9 @@
 //!
 //! # What is removed or replaced
 //! Only what this program made. Everything that is being made lies in a scratch folder beside its destination. The folder is
-//! created exclusively under a name that cannot be guessed, and a marker inside says whose it is. A scratch folder that a killed
-//! program left is removed by the next program that works in the same place, if it is marked and nobody holds its lock.
+//! created exclusively under a name that cannot be guessed, and a marker inside names it and what is made in it. Of what a killed
+//! program left, the next program that works in the same place removes the one file that the marker names, if nobody holds the
+//! marker's lock. A half-made folder is only told of.
 
 mod error;
 mod folder;

@@ -85,8 +85,8 @@ fn write<E: From<OutputError>>(path: &Path, make: impl FnOnce(&Path) -> Result<(
         .into());
     };
     let beside = parent(&target);
-    let scratch =
-        Scratch::beside(beside).map_err(OutputError::io(beside, "cannot make a folder to work in here"))?;
+    let scratch = Scratch::beside(beside, Some(last))
+        .map_err(OutputError::io(beside, "cannot make a folder to work in here"))?;
     let made = scratch.path().join(last);
     make(&made)?;
     settle(&made, &target).map_err(OutputError::io(path, "cannot write"))?;

@@ -1,7 +1,9 @@
 //! Folders in which outputs are made.
 
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -12,7 +14,7 @@ const PREFIX: &str = ".armillary-partial-";
 /// The file in a scratch folder that says whose it is. Its maker holds a lock on it.
 const MARKER: &str = ".made-by-armillary";
 
-/// What the marker says.
+/// What a marker says first. The name of its own folder follows, and the name of the file that is made in it, or nothing.
 const OWNER: &[u8] =
     b"This folder is a work place of armillary. It may be removed when no armillary program is running.\n";
 
@@ -25,9 +27,10 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in `parent`, and removes those that killed programs left there.
-    pub(crate) fn beside(parent: &Path) -> std::io::Result<Self> {
-        sweep(parent);
+    /// Makes one in `parent` for a file of the name `file`, or for a folder if there is none. Files that killed programs left
+    /// there half-made are removed, and half-made folders are told of.
+    pub(crate) fn beside(parent: &Path, file: Option<&OsStr>) -> std::io::Result<Self> {
+        sweep(parent, file.is_none());
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
             .rand_bytes(8)
@@ -36,10 +39,10 @@ impl Scratch {
             .write(true)
             .create_new(true)
             .open(folder.path().join(MARKER))?;
-        // Locked before it says anything: a folder is swept only if its marker is written and free. Without locks on this file
-        // system, nothing is ever swept.
+        // Locked before it says anything: a folder is left over only if its marker is written and free.
         let _ = marker.try_lock();
-        marker.write_all(OWNER)?;
+        let name = folder.path().file_name().unwrap_or_default();
+        marker.write_all(&says(name, file.unwrap_or_default()))?;
         Ok(Self {
             folder,
             _marker: marker,
@@ -50,7 +53,7 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// Leaves the folder there, without its marker: nobody sweeps it. Where it is.
+    /// Leaves the folder there, without its marker: it is nobody's left-over. Returns where it is.
     pub(crate) fn keep(self) -> PathBuf {
         let path = self.folder.keep();
         let _ = std::fs::remove_file(path.join(MARKER));
@@ -66,30 +69,51 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Removes scratch folders in `parent` whose makers are gone. What cannot be removed is left: it is in nobody's way.
-fn sweep(parent: &Path) {
+/// What the marker of the folder `name` says, in which `file` is made.
+fn says(name: &OsStr, file: &OsStr) -> Vec<u8> {
+    [OWNER, name.as_bytes(), b"\n", file.as_bytes(), b"\n"].concat()
+}
+
+/// Looks for scratch folders in `parent` whose makers are gone. Of a file that was being made, that file and the marker are removed,
+/// and the folder if nothing else is in it. A folder that was being made is told of if `tell`: somebody may have put something
+/// into it.
+fn sweep(parent: &Path, tell: bool) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
+        let (name, folder) = (entry.file_name(), entry.path());
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder && name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && is_left_over(&entry.path())
-        {
-            let _ = std::fs::remove_dir_all(entry.path());
+        if !is_folder || !name.as_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let Some((_marker, file)) = left_over(&folder, &name) else {
+            continue;
+        };
+        if !file.is_empty() {
+            let _ = std::fs::remove_file(folder.join(OsStr::from_bytes(&file)));
+            let _ = std::fs::remove_file(folder.join(MARKER));
+            let _ = std::fs::remove_dir(&folder);
+        } else if tell {
+            log::warn!(
+                "{}: a program that was interrupted left this folder; remove it if nothing in it is needed",
+                folder.display()
+            );
         }
     }
 }
 
-/// Whether a folder has our marker in it, and nobody holds the marker's lock.
-fn is_left_over(folder: &Path) -> bool {
-    let Ok(marker) = crate::open(&folder.join(MARKER)) else {
-        return false;
-    };
+/// The marker of a folder, locked, and the name of the file that was made in it. `None` if the folder is not a scratch folder of this
+/// name, or if its maker still runs.
+fn left_over(folder: &Path, name: &OsStr) -> Option<(File, Vec<u8>)> {
+    let marker = crate::open(&folder.join(MARKER)).ok()?;
     let mut said = Vec::new();
-    let read = (&marker).take(1024).read_to_end(&mut said);
-    if read.is_err() || said != OWNER {
-        return false;
-    }
+    (&marker).take(2048).read_to_end(&mut said).ok()?;
+    // A copy of a scratch folder has another name than its marker says.
+    let file = said
+        .strip_prefix(says(name, OsStr::new("")).strip_suffix(b"\n")?)?
+        .strip_suffix(b"\n")?
+        .to_vec();
+    let is_name = !file.contains(&b'/') && file != b"." && file != b"..";
     match marker.try_lock() {
-        Ok(()) => true,
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+        Ok(()) if is_name => Some((marker, file)),
+        Ok(()) | Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
     }
 }

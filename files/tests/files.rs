@@ -105,7 +105,7 @@ fn a_name_that_is_taken_is_refused_at_the_beginning_and_at_the_end() {
             panic!("finished over {}", name.display())
         };
         assert_eq!(fs::read(kept.join("whole")).unwrap(), b"whole");
-        // Nobody sweeps what was kept.
+        // What was kept stays.
         drop(NewFolder::begin(&dir.path().join("another")).unwrap());
         assert!(kept.join("whole").exists());
         fs::remove_dir_all(kept.parent().unwrap()).unwrap();
@@ -117,31 +117,50 @@ fn a_name_that_is_taken_is_refused_at_the_beginning_and_at_the_end() {
     }
 }
 
-#[test]
-fn what_a_killed_program_left_is_swept_and_what_a_running_one_works_in_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let running = NewFolder::begin(&dir.path().join("first")).unwrap();
-    fs::write(running.path().join("half"), "half").unwrap();
-    // A copy of its scratch folder has the marker, and nobody's lock: that is what a kill leaves.
-    let scratch = running.path().parent().unwrap();
-    let left = dir.path().join(".armillary-partial-leftover");
-    fs::create_dir(&left).unwrap();
-    for entry in fs::read_dir(scratch).unwrap() {
-        let entry = entry.unwrap();
-        if entry.path().is_file() {
+/// A folder as a killed program leaves it: with the marker that `work` has while it is made, under the name that the marker says,
+/// and without anybody's lock.
+fn left_over(beside: &Path, work: impl FnOnce(&Path)) -> PathBuf {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut made = None;
+    let name = elsewhere.path().join("output");
+    let work = |file: &Path| -> Result<(), OutputError> {
+        work(file);
+        let scratch = file.parent().unwrap();
+        let left = beside.join(scratch.file_name().unwrap());
+        fs::create_dir(&left).unwrap();
+        for entry in fs::read_dir(scratch).unwrap() {
+            let entry = entry.unwrap();
             fs::copy(entry.path(), left.join(entry.file_name())).unwrap();
         }
-    }
-    fs::write(left.join("half"), "half").unwrap();
+        made = Some(left);
+        Ok(())
+    };
+    files::put_with(&name, &|_| true, work).unwrap();
+    made.unwrap()
+}
+
+#[test]
+fn of_what_a_killed_program_left_only_the_file_that_it_made_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let half = |file: &Path| fs::write(file, "half").unwrap();
+    let [left, with_notes, renamed] = [(); 3].map(|()| left_over(dir.path(), half));
+    fs::write(with_notes.join("notes.txt"), "mine").unwrap();
+    let copy = dir.path().join(".armillary-partial-backup00");
+    fs::rename(renamed, &copy).unwrap();
     // Somebody else's, by whatever name: one without a marker, one with another.
     let unmarked = dir.path().join(".armillary-partial-unmarked");
     fs::create_dir(&unmarked).unwrap();
     let others = dir.path().join(".armillary-partial-others00");
     fs::create_dir(&others).unwrap();
     fs::write(others.join(".made-by-armillary"), "my own notes").unwrap();
-    drop(NewFolder::begin(&dir.path().join("second")).unwrap());
+    // One that works has the lock.
+    let running = NewFolder::begin(&dir.path().join("first")).unwrap();
+    fs::write(running.path().join("half"), "half").unwrap();
+    files::put(&dir.path().join("file"), b"whole", &|_| true).unwrap();
     assert!(!left.exists());
-    assert!(running.path().join("half").exists() && unmarked.exists() && others.exists());
+    assert!(with_notes.join("notes.txt").exists() && !with_notes.join("output").exists());
+    assert!(copy.join("output").exists() && unmarked.exists() && others.exists());
+    assert!(running.path().join("half").exists());
     running.finish().unwrap();
 }
 
@@ -184,7 +203,7 @@ fn a_file_is_replaced_only_if_it_is_known() {
     users_own(dir.path());
     let others = everything(dir.path());
     let path = dir.path().join("a.csv");
-    let page = |text: &str| format!("<!-- made by armillary --> {text}").into_bytes();
+    let page = |text: &str| [b"<!-- ", files::MARK, b" --> ", text.as_bytes()].concat();
     files::put(&path, &page("first"), &ours).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     files::put(&path, &page("second"), &ours).unwrap();

@@ -82,7 +82,9 @@ fn contents(root: &Path) -> Result<BTreeMap<String, PathBuf>, DatasetError> {
             } else {
                 format!("{below}/{last}")
             };
-            if path.is_dir() {
+            // A link to a folder could lead in a circle; an export has none.
+            let is_folder = std::fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir());
+            if is_folder {
                 folders.push((name, path));
             } else if name != FILE {
                 found.insert(name, path);

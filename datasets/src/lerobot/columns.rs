@@ -1,6 +1,7 @@
 //! Columns of Parquet files, by name, as the numbers and texts that they hold, whichever types they are stored in.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::DatasetError;
@@ -20,9 +22,6 @@ use crate::folder;
 
 /// Rows read at a time. Pictures take most of their memory.
 const ROWS: usize = 256;
-
-/// How a Git LFS pointer begins: a short text that stands for a file that was not fetched.
-const LFS: &[u8] = b"version https://git-lfs";
 
 /// The rows of a file, in batches, with `columns` of it; `None` reads all. Columns that the file lacks are left out.
 ///
@@ -47,8 +46,10 @@ pub(super) fn batches<'a>(
         .build()
         .map_err(|source| DatasetError::parquet(path, source))?;
     let mut next = 0;
-    Ok(reader.map(move |batch| {
-        let batch = batch.map_err(|error| DatasetError::parquet(path, error.into()))?;
+    let mut reader = reader;
+    let next_batch = move || guarded(path, || reader.next().transpose().map_err(Into::into)).transpose();
+    Ok(std::iter::from_fn(next_batch).map(move |batch| {
+        let batch = batch?;
         let first = next;
         next += batch.num_rows() as u32;
         Ok(Rows { path, batch, first })
@@ -56,17 +57,38 @@ pub(super) fn batches<'a>(
 }
 
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DatasetError> {
-    ParquetRecordBatchReaderBuilder::try_new(folder::open(path)?).map_err(|source| {
-        match is_lfs_pointer(path) {
-            true => DatasetError::field(
-                path,
-                "whole file",
-                "is a Git LFS pointer and no Parquet: its contents were not fetched, or the copy was cut off",
-                "fetch it with `git lfs pull`, or with the `hf` program",
-            ),
-            false => DatasetError::parquet(path, source),
-        }
-    })
+    let file = folder::open(path)?;
+    guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file))
+}
+
+/// What the Parquet library makes of a file. It panics on some damaged files, which is the file's fault here.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DatasetError> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(read));
+    std::panic::set_hook(hook);
+    match result {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(_)) if folder::is_lfs_pointer(path) => Err(DatasetError::field(
+            path,
+            "whole file",
+            "is a Git LFS pointer and no Parquet: its contents were not fetched, or the copy was cut off",
+            "fetch it with `git lfs pull`, or with the `hf` program",
+        )),
+        Ok(Err(error)) if error.to_string().contains("Disabled feature") => Err(DatasetError::field(
+            path,
+            "compression",
+            "is a method that this program does not read",
+            "write the file with zstd, snappy, gzip or lz4",
+        )),
+        Ok(Err(source)) => Err(DatasetError::parquet(path, source)),
+        Err(_) => Err(DatasetError::field(
+            path,
+            "whole file",
+            "is damaged: its description of itself cannot be",
+            "fetch it again",
+        )),
+    }
 }
 
 /// The names of the columns of a file.
@@ -77,13 +99,6 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, DatasetError> {
         .iter()
         .map(|field| field.name().clone())
         .collect())
-}
-
-fn is_lfs_pointer(path: &Path) -> bool {
-    let mut start = [0; LFS.len()];
-    files::open(path)
-        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start))
-        .is_ok_and(|()| start == LFS)
 }
 
 /// A writer of rows of `schema`, compressed.
@@ -299,6 +314,16 @@ impl Rows<'_> {
                 };
                 Ok(lists.iter().map(|list| list.and_then(first)).collect())
             }
+            _ if plain(column.data_type()).is_integer() => {
+                let values = self.integers(name)?;
+                match values.iter().flatten().find(|value| !matches!(value, 0 | 1)) {
+                    None => Ok(values
+                        .into_iter()
+                        .map(|value| value.map(|value| value == 1))
+                        .collect()),
+                    Some(_) => Err(self.refuse(name, "a flag (boolean)")),
+                }
+            }
             _ => Err(self.refuse(name, "a flag (boolean)")),
         }
     }
@@ -308,7 +333,7 @@ impl Rows<'_> {
         const PLAINLY: &str = "a vector of numbers";
         let column = self.column(name)?;
         let (values, ranges) = match list_item(column.data_type()) {
-            None if plain(column.data_type()).is_numeric() => {
+            None if plain(column.data_type()).is_numeric() || *column.data_type() == DataType::Boolean => {
                 let ranges = (0..self.len()).map(|row| column.is_valid(row).then_some(row..row + 1));
                 (
                     self.cast(name, &DataType::Float32, PLAINLY)?,

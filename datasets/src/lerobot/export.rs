@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use episode::{Episode, Reason, TickRecord, list_episodes, read_episode};
+use episode::{Episode, EpisodeError, Reason, TickRecord, list_episodes, read_episode};
 use files::NewFolder;
 use parquet::arrow::ArrowWriter;
 use robot::Frame;
@@ -66,7 +66,22 @@ pub fn export(runs: &Path, out: &Path, done: &mut dyn FnMut(usize, usize)) -> Re
     let mut set = None;
     let mut logs = Vec::new();
     for (index, path) in found.logs.iter().enumerate() {
-        let log = read_episode(path)?;
+        let log = match read_episode(path) {
+            Ok(log) => log,
+            // It was cut off before it had begun: there was no power, or no room on the disk.
+            Err(EpisodeError::NotALog { problem, .. }) => {
+                logs.push(ExportedLog {
+                    path: path.clone(),
+                    ticks: 0,
+                    episodes: 0,
+                    frames: 0,
+                    ended: false,
+                    problem: Some(problem),
+                });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let stretches = log.stretches();
         let end = end_of_episode(&log);
         logs.push(ExportedLog {

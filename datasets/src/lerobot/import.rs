@@ -83,7 +83,15 @@ impl Dataset {
         let places = match camera.is_video {
             true => {
                 let (rates, trust) = ((camera.video_fps, info.fps), options.trust());
-                videos::pair(root, rates, trust, &table, &mut surveyed.episodes, &mut report)?
+                videos::pair(
+                    root,
+                    rates,
+                    camera.size,
+                    trust,
+                    &table,
+                    &mut surveyed.episodes,
+                    &mut report,
+                )?
             }
             false => BTreeMap::new(),
         };

@@ -47,8 +47,10 @@ fn input(file: &Path) -> OsString {
 }
 
 /// The pictures of one episode after another, from whichever videos they are in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pictures {
+    /// Whether a video of one channel is what was asked for.
+    grey: bool,
     open: Option<(PathBuf, Decoder)>,
 }
 
@@ -56,7 +58,12 @@ pub(super) struct Pictures {
 const READ_ON_S: f64 = 20.0;
 
 impl Pictures {
-    /// The pictures of `file` at `times_s`, which increase. `None` where the video has none at that time. Or why they cannot be
+    /// Pictures of colours, or of one channel if that was asked for.
+    pub(super) fn of(grey: bool) -> Self {
+        Self { grey, open: None }
+    }
+
+    /// The pictures of `file`, whose first frame is at `start_s`, at `times_s`, which increase. `None` where the video has none at that time. Or why they cannot be
     /// believed: the video cannot be decoded, or the program told of errors that can have spoiled one of them.
     ///
     /// # Errors
@@ -64,6 +71,7 @@ impl Pictures {
     pub(super) fn at(
         &mut self,
         file: &Path,
+        start_s: f64,
         times_s: &[f64],
     ) -> Result<Result<Vec<Option<robot::Frame>>, String>, DatasetError> {
         let Some(&first_s) = times_s.first() else {
@@ -77,7 +85,7 @@ impl Pictures {
         });
         let mut decoder = match goes_on {
             Some((_, decoder)) => decoder,
-            None => Decoder::start(file, first_s - TOLERANCE_S)?,
+            None => Decoder::start(file, start_s, first_s - TOLERANCE_S)?,
         };
         let first = decoder.decoded();
         let mut pictures = Vec::with_capacity(times_s.len());
@@ -86,6 +94,10 @@ impl Pictures {
                 Ok(picture) => pictures.push(picture),
                 Err(said) => return Ok(Err(format!("ffmpeg cannot decode it: {said}"))),
             }
+        }
+        if decoder.grey() && !self.grey {
+            let what = "it has one channel, and the camera is said to have colours";
+            return Ok(Err(what.to_owned()));
         }
         if decoder.spoiled(first) {
             // What is decoded from here on may be predicted from what was spoiled. The next start tells.

@@ -148,6 +148,9 @@ impl<'a> Archive<'a> {
             (TypeChar::Uint, 1) => array
                 .into_vec::<u8>()
                 .map(|values| values.into_iter().map(f32::from).collect()),
+            (TypeChar::Int, 8) => array
+                .into_vec::<i64>()
+                .map(|values| values.into_iter().map(|value| value as f32).collect()),
             (TypeChar::Float, 4) => array.into_vec::<f32>(),
             _ => return Err(self.refuse(name, format!("holds {kind}, not bool"))),
         };
@@ -163,8 +166,14 @@ impl<'a> Archive<'a> {
         let Some(bytes) = self.entry(name)? else {
             return Ok(None);
         };
-        let flags = self.array(name, &bytes)?.into_vec::<bool>();
-        flags
+        let array = self.array(name, &bytes)?;
+        if let npyz::DType::Plain(kind) = array.dtype()
+            && kind.type_char() != TypeChar::Bool
+        {
+            return Err(self.refuse(name, format!("holds {kind}, not bool")));
+        }
+        array
+            .into_vec::<bool>()
             .map(Some)
             .map_err(|error| self.refuse(name, error.to_string()))
     }

@@ -6,6 +6,7 @@ use arrow_array::{Array, LargeBinaryArray};
 use robot::{Frame, JointVec, joint};
 
 use super::found::Found;
+use super::meta::state_problem;
 use crate::lerobot::columns::{Rows, Vectors};
 use crate::lerobot::layout;
 use crate::recording::Step;
@@ -47,10 +48,7 @@ impl<'a> Table<'a> {
     pub(super) fn of(set: &Found, rows: &Rows<'a>) -> Result<Self, DatasetError> {
         let joints = set.actuators.len();
         // What is not one number a joint (a whole scene, say) is no joint position.
-        let of_joints = |name: &str| {
-            let feature = set.info.features.get(name);
-            feature.is_some_and(|feature| feature.shape == [joints as u64])
-        };
+        let of_joints = state_problem(&set.info, joints).is_none();
         let own = match set.own {
             None => None,
             Some(_) => Some(Own {
@@ -67,7 +65,7 @@ impl<'a> Table<'a> {
         Ok(Self {
             path: rows.path,
             action: rows.vectors(layout::ACTION)?,
-            state: match own.is_some() || of_joints(layout::STATE) {
+            state: match own.is_some() || of_joints {
                 true => Some(rows.vectors(layout::STATE)?),
                 false => None,
             },
@@ -111,7 +109,7 @@ impl<'a> Table<'a> {
         let (velocity_rad_s, action, sent) = match &self.own {
             Some(own) => (
                 vector(&own.velocity)?,
-                vector(&own.sent_action)?,
+                sent_action(vector(&own.sent_action)?)?,
                 own.sent[row].ok_or_else(|| format!("{} lacks a flag", layout::SENT))?,
             ),
             None => {
@@ -150,5 +148,13 @@ impl<'a> Table<'a> {
     /// The file that the rows are in.
     pub(super) fn path(&self) -> &'a Path {
         self.path
+    }
+}
+
+/// An action of an export of ours, which is in [-1, 1]; the error says what is wrong with it.
+fn sent_action(action: JointVec) -> Result<JointVec, String> {
+    match action.iter().find(|value| value.abs() > 1.0) {
+        Some(value) => Err(format!("{} is {value}, beyond [-1, 1]", layout::SENT_ACTION)),
+        None => Ok(action),
     }
 }

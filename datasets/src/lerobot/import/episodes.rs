@@ -26,6 +26,8 @@ pub(super) struct Promised {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
     pub(super) file: PathBuf,
+    /// The time of the video's first frame, once it was looked into.
+    pub(super) start_s: f64,
     pub(super) from_s: f64,
     pub(super) to_s: f64,
 }
@@ -148,6 +150,7 @@ fn places(
             None => None,
             Some(((chunk, file), (from_s, to_s))) => Some(Place {
                 file: root.join(layout::video_name(root, template, camera, chunk, file)?),
+                start_s: 0.0,
                 from_s,
                 to_s,
             }),

@@ -148,6 +148,27 @@ impl Feature {
     }
 }
 
+/// Why the state of a data set is not the position of each joint that actions are for; `None` if it is.
+pub(super) fn state_problem(info: &Info, joints: usize) -> Option<String> {
+    let Some(state) = info.features.get(layout::STATE) else {
+        return Some(format!("there is no {}", layout::STATE));
+    };
+    if state.shape != [joints as u64] {
+        let (name, shape) = (layout::STATE, &state.shape);
+        return Some(format!(
+            "{name} has the shape {shape:?}, not a number for each of {joints} joints"
+        ));
+    }
+    let action = info
+        .features
+        .get(layout::ACTION)
+        .map(Feature::element_names)
+        .unwrap_or_default();
+    let names = state.element_names();
+    let differ = !names.is_empty() && !action.is_empty() && names != action;
+    differ.then(|| format!("{} is of {names:?}, action is of {action:?}", layout::STATE))
+}
+
 /// The names of the tasks by their numbers. The name is a column of its own, or pandas' index without a name.
 pub(super) fn tasks(path: &Path) -> Result<BTreeMap<i64, String>, DatasetError> {
     let mut tasks = BTreeMap::new();

@@ -22,6 +22,16 @@ pub(super) struct RowKey {
     pub(super) task: i64,
     /// `index`: its place among all rows of the data set.
     pub(super) index: Option<i64>,
+    /// What stands for its goals: two rows with the same keys and the same goals are one row that is stored twice.
+    pub(super) goals: u64,
+}
+
+impl RowKey {
+    /// Whether this is the same row, stored in another place.
+    fn is_copy_of(&self, other: &Self) -> bool {
+        let keys = |row: &Self| (row.frame, row.time_s.to_bits(), row.task, row.index, row.goals);
+        keys(self) == keys(other)
+    }
 }
 
 /// Something about a stretch of rows that does not agree.
@@ -31,6 +41,8 @@ pub(super) struct Disagreement {
     pub(super) place: String,
     /// What is said, with all values.
     pub(super) what: String,
+    /// Whether rows are left out for it.
+    pub(super) left_out: bool,
 }
 
 /// Rows in order.
@@ -70,7 +82,11 @@ pub(super) fn order(stored: Vec<RowKey>, fps: f64) -> Ordered {
                     None => last + 1,
                     Some((what, missing)) => {
                         let place = format!("between frames {} and {}", before.frame, row.frame);
-                        ordered.disagreements.push(Disagreement { place, what });
+                        ordered.disagreements.push(Disagreement {
+                            place,
+                            what,
+                            left_out: false,
+                        });
                         last + 1 + missing
                     }
                 },
@@ -80,7 +96,11 @@ pub(super) fn order(stored: Vec<RowKey>, fps: f64) -> Ordered {
                     if row.frame > 0 {
                         let what = format!("its first frame is {}; those before are not here", row.frame);
                         let place = format!("before frame {}", row.frame);
-                        ordered.disagreements.push(Disagreement { place, what });
+                        ordered.disagreements.push(Disagreement {
+                            place,
+                            what,
+                            left_out: false,
+                        });
                     }
                     row.frame.clamp(0, WIDEST_GAP.into()) as u32
                 }
@@ -165,9 +185,28 @@ fn sorted(stored: Vec<RowKey>, ordered: &mut Ordered) -> Vec<Vec<RowKey>> {
             None => rows.push(row),
             Some(what) => {
                 let place = format!("row {} of its file", row.row);
-                ordered.disagreements.push(Disagreement { place, what });
+                ordered.disagreements.push(Disagreement {
+                    place,
+                    what,
+                    left_out: true,
+                });
             }
         }
+    }
+    let all = rows.len();
+    let mut seen: BTreeMap<i64, Vec<RowKey>> = BTreeMap::new();
+    rows.retain(|row| {
+        let others = seen.entry(row.frame).or_default();
+        let is_copy = row.index.is_some() && others.iter().any(|other| row.is_copy_of(other));
+        others.push(*row);
+        !is_copy
+    });
+    if rows.len() < all {
+        ordered.disagreements.push(Disagreement {
+            place: "all of it".to_owned(),
+            what: format!("{} rows are stored twice; each is taken once", all - rows.len()),
+            left_out: true,
+        });
     }
     let mut count: BTreeMap<i64, u32> = BTreeMap::new();
     for row in &rows {
@@ -194,6 +233,7 @@ fn sorted(stored: Vec<RowKey>, ordered: &mut Ordered) -> Vec<Vec<RowKey>> {
         ordered.disagreements.push(Disagreement {
             place: format!("{} stretches", stretches.len()),
             what: "frame_index begins again at 0 within the episode".to_owned(),
+            left_out: false,
         });
         return stretches;
     }
@@ -201,6 +241,7 @@ fn sorted(stored: Vec<RowKey>, ordered: &mut Ordered) -> Vec<Vec<RowKey>> {
     ordered.disagreements.push(Disagreement {
         place: format!("frame {frame}"),
         what: format!("{repeated} rows share their frame_index with another row; all of these are left out"),
+        left_out: true,
     });
     rows.retain(|row| count[&row.frame] == 1);
     rows.sort_by_key(|row| row.frame);
@@ -220,6 +261,7 @@ mod tests {
             time_s: frame as f64 * 0.1,
             task: 0,
             index: Some(100 + frame),
+            goals: row as u64,
         };
         frames.iter().enumerate().map(key).collect()
     }
@@ -276,6 +318,19 @@ mod tests {
                 assert!(said.contains(word), "{stored:?}: {said}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_that_is_stored_twice_is_taken_once() {
+        let mut stored = rows(&[0, 1, 2, 3]);
+        stored.extend(stored.clone());
+        let (found, said) = taken(stored.clone());
+        assert_eq!(found, [(0, 0), (1, 1), (2, 2), (3, 3)], "{said:?}");
+        assert!(said[0].contains("4 rows are stored twice"), "{said:?}");
+        // Two rows with the same keys and other goals: nothing tells which is right.
+        stored[5].goals = 77;
+        let (found, said) = taken(stored);
+        assert_eq!(found, [(0, 0), (2, 2), (3, 3)], "{said:?}");
     }
 
     #[test]

@@ -185,7 +185,11 @@ const TOLD: usize = 3;
 
 fn tell(place: &str, ordered: &Ordered, report: &mut Report) {
     for found in ordered.disagreements.iter().take(TOLD) {
-        report.leave_out(format!("{place}, {}", found.place), found.what.clone());
+        let place = format!("{place}, {}", found.place);
+        match found.left_out {
+            true => report.leave_out(place, found.what.clone()),
+            false => report.note(place, found.what.clone()),
+        }
     }
     if let Some(more) = ordered
         .disagreements
@@ -193,7 +197,7 @@ fn tell(place: &str, ordered: &Ordered, report: &mut Report) {
         .checked_sub(TOLD)
         .filter(|more| *more > 0)
     {
-        report.leave_out(place, format!("{more} more breaks of this kind"));
+        report.note(place, format!("{more} more of this kind"));
     }
 }
 
@@ -321,6 +325,7 @@ fn read_keys(
                     time_s,
                     task,
                     index: indices[row],
+                    goals: fingerprint(goal.as_deref().unwrap_or_default()),
                 }),
             };
             match key {
@@ -334,6 +339,13 @@ fn read_keys(
         }
     }
     Ok(())
+}
+
+/// A number that stands for these goals (FNV-1a of their bits).
+fn fingerprint(goals: &[f32]) -> u64 {
+    goals.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, goal| {
+        (hash ^ u64::from(goal.to_bits())).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 fn words(number: Option<i64>) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::episodes::Table;
-use super::meta::Info;
+use super::meta::{Info, state_problem};
 use super::survey::short;
 use crate::Report;
 use crate::lerobot::layout;
@@ -77,14 +77,8 @@ pub(super) fn reward(
 
 /// Where the positions of joints come from, in words.
 pub(super) fn positions(info: &Info, joints: usize, own: bool) -> String {
-    match info.features.get(layout::STATE) {
-        _ if own => layout::STATE.to_owned(),
-        Some(state) if state.shape == [joints as u64] => layout::STATE.to_owned(),
-        Some(state) => format!(
-            "the goals: {} has the shape {:?}, not a number for each of {joints} joints",
-            layout::STATE,
-            state.shape
-        ),
-        None => format!("the goals: there is no {}", layout::STATE),
+    match state_problem(info, joints) {
+        Some(problem) if !own => format!("the goals: {problem}"),
+        _ => layout::STATE.to_owned(),
     }
 }

@@ -15,6 +15,7 @@ use crate::{DatasetError, Report};
 pub(super) fn pair(
     root: &Path,
     (video_fps, fps): (Option<f64>, f64),
+    size: Option<(u64, u64)>,
     trust: Trust,
     table: &Table,
     episodes: &mut Vec<Planned>,
@@ -47,11 +48,24 @@ pub(super) fn pair(
                 .unwrap_or_default(),
         });
     }
+    let mut starts: BTreeMap<PathBuf, f64> = BTreeMap::new();
     for (file, stretches) in files {
         let name = short(root, &file);
         let found = match file.is_file() {
             true => match video::times(&file)? {
-                Ok(times) => video::pair(&times, video_fps, fps, &stretches, trust),
+                Ok(film) => {
+                    if let (Some(size), Some(said)) = (film.size, size)
+                        && size != said
+                    {
+                        let what = format!(
+                            "is {} x {}, meta/info.json says {} x {}",
+                            size.0, size.1, said.0, said.1
+                        );
+                        report.note(&name, what);
+                    }
+                    starts.insert(file.clone(), film.times_s.first().copied().unwrap_or(0.0));
+                    video::pair(&film.times_s, video_fps, fps, &stretches, trust)
+                }
                 Err(problem) => {
                     let broken = |stretch: &Stretch| (stretch.episode, problem.clone());
                     stretches.iter().map(broken).collect()
@@ -69,11 +83,12 @@ pub(super) fn pair(
     let mut places = BTreeMap::new();
     episodes.retain(|episode| match wrong.get(&episode.number) {
         None => {
-            if let Some(place) = table
+            if let Some(mut place) = table
                 .0
                 .get(&episode.number)
                 .and_then(|promised| promised.video.clone())
             {
+                place.start_s = starts.get(&place.file).copied().unwrap_or(0.0);
                 places.insert(episode.number, place);
             }
             true

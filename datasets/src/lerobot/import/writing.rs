@@ -48,7 +48,7 @@ impl<'a> Writing<'a> {
             wanted: wanted(set.files.len(), &set.episodes),
             open: BTreeMap::new(),
             waiting: 0,
-            pictures: Pictures::default(),
+            pictures: Pictures::of(set.camera.grey),
             other_sizes: None,
             imported: Imported {
                 report: set.report.clone(),
@@ -126,7 +126,7 @@ impl<'a> Writing<'a> {
         if let Some(place) = set.places.get(&episode.number) {
             let times: Vec<f64> = steps.iter().map(|(_, row_s, _)| place.from_s + row_s).collect();
             let name = short(&set.root, &place.file);
-            match self.pictures.at(&place.file, &times)? {
+            match self.pictures.at(&place.file, place.start_s, &times)? {
                 Ok(pictures) => {
                     for ((_, row_s, draft), picture) in steps.iter_mut().zip(pictures) {
                         if picture.is_none() {
@@ -152,6 +152,21 @@ impl<'a> Writing<'a> {
                 unusable.len()
             );
             self.imported.report.leave_out(&place, what);
+        }
+        if set.own.is_none()
+            && let Some(at) = steps
+                .iter()
+                .rev()
+                .skip(1)
+                .position(|(_, _, draft)| draft.done == Some(true))
+        {
+            // Nothing tells what the rows after the end are.
+            let frame = steps[steps.len() - 2 - at].2.step.tick;
+            let what = format!("next.done is true at frame {frame}, and rows follow it");
+            self.imported
+                .report
+                .leave_out(format!("episode {}", episode.number), what);
+            return Ok(());
         }
         // If the data set does not say that the episode was over, nobody knows it.
         let ended = steps.last().is_some_and(|(_, _, last)| {

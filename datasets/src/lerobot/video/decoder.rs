@@ -24,6 +24,8 @@ struct Told {
     time_s: f64,
     /// Errors until then.
     errors: u64,
+    /// Whether the video has one channel.
+    grey: bool,
 }
 
 /// A running decoder of one video.
@@ -38,34 +40,26 @@ pub(in crate::lerobot) struct Decoder {
     /// Frames decoded.
     decoded: u64,
     errors: u64,
+    grey: bool,
     /// The number of the frame before which the last error was told.
     error_at: Option<u64>,
     ended: bool,
 }
 
 impl Decoder {
-    /// Starts to decode `file` at the first frame that is not before `from_s`.
+    /// Starts to decode `file`, the first frame of which is at `start_s`, at the first frame that is not before `from_s`.
     ///
     /// # Errors
     /// [`DatasetError`] if the program cannot be started.
-    pub(in crate::lerobot) fn start(file: &Path, from_s: f64) -> Result<Self, DatasetError> {
+    pub(in crate::lerobot) fn start(file: &Path, start_s: f64, from_s: f64) -> Result<Self, DatasetError> {
         let filter = format!(
             "crop='min(iw,ih)':'min(iw,ih)',scale={FRAME_SIDE}:{FRAME_SIDE}:flags=area,showinfo=checksum=0"
         );
-        let from_s = format!("{:.6}", from_s.max(0.0));
+        // The program counts from the beginning of the file, which is not after its first frame.
+        let from_s = format!("{:.6}", (from_s - start_s.max(0.0)).max(0.0));
         let mut child = ffmpeg()
             // With one thread an error is told before the frames that it spoils.
-            .args([
-                "-v",
-                "level+info",
-                "-threads",
-                "1",
-                "-seek_timestamp",
-                "1",
-                "-ss",
-                &from_s,
-                "-i",
-            ])
+            .args(["-v", "level+info", "-threads", "1", "-ss", &from_s, "-i"])
             .arg(input(file))
             // As many frames as there are, whatever their times.
             .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", &filter])
@@ -87,6 +81,7 @@ impl Decoder {
             held: None,
             decoded: 0,
             errors: 0,
+            grey: false,
             error_at: None,
             ended: false,
         };
@@ -104,6 +99,11 @@ impl Decoder {
     /// Frames decoded until now.
     pub(in crate::lerobot) fn decoded(&self) -> u64 {
         self.decoded
+    }
+
+    /// Whether the video has one channel, by its first frame.
+    pub(in crate::lerobot) fn grey(&self) -> bool {
+        self.grey
     }
 
     /// Whether an error was told that can have spoiled a frame from number `first` on, up to the last that was decoded.
@@ -156,6 +156,7 @@ impl Decoder {
             if told.errors > self.errors {
                 (self.errors, self.error_at) = (told.errors, Some(self.decoded));
             }
+            self.grey = told.grey;
             self.decoded += 1;
             self.held = Some((told.time_s, frame));
             return Ok(());
@@ -183,6 +184,7 @@ impl Drop for Decoder {
 /// Passes on what the program tells of frames. Returns what it complained of.
 fn listen(said: Option<ChildStderr>, teller: &SyncSender<Told>) -> Complaints {
     let mut base_s = None;
+    let mut grey = false;
     let mut complaints = Complaints::default();
     let Some(said) = said else { return complaints };
     let mut said = BufReader::new(said);
@@ -199,11 +201,15 @@ fn listen(said: Option<ChildStderr>, teller: &SyncSender<Told>) -> Complaints {
                 let told = Told {
                     time_s: ticks as f64 * base_s,
                     errors: complaints.count(),
+                    grey,
                 };
                 // A receiver that is gone wants no more.
                 let _ = teller.send(told);
             }
         } else {
+            // The stream that is read comes first, then what is made of it, whose pixels are always RGB.
+            grey |= text.contains("Video:")
+                && (text.contains(", gray") || text.contains(", ya8") || text.contains(", ya16"));
             complaints.hear(&text);
         }
         line.clear();

@@ -10,14 +10,28 @@ use super::decoder::fraction;
 use super::{ffmpeg, input, not_started};
 use crate::DatasetError;
 
-/// The presentation times of the first video stream of `file`, in seconds, in order; or why it has none.
+/// What is known of a video without decoding it.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::lerobot) struct Film {
+    /// The presentation times of its frames, in seconds, in order.
+    pub(in crate::lerobot) times_s: Vec<f64>,
+    /// Its width and height, if they are told.
+    pub(in crate::lerobot) size: Option<(u64, u64)>,
+}
+
+/// Looks into the first video stream of `file`, or says why there is none.
 ///
 /// # Errors
 /// [`DatasetError`] if `ffmpeg` cannot be started.
-pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Vec<f64>, String>, DatasetError> {
+pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Film, String>, DatasetError> {
     // Whether it is there, and a file, is said better here than by another program.
     if let Err(error) = files::open(file) {
         return Ok(Err(format!("it cannot be read: {error}")));
+    }
+    if crate::folder::is_lfs_pointer(file) {
+        let what =
+            "it is a Git LFS pointer and no video: fetch it with `git lfs pull`, or with the `hf` program";
+        return Ok(Err(what.to_owned()));
     }
     let mut child = ffmpeg()
         .args(["-v", "level+error", "-i"])
@@ -33,17 +47,20 @@ pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Vec<f64>, String>, Da
     let listener = Builder::new()
         .name("video errors".to_owned())
         .spawn(move || listen(said));
-    let mut times = Vec::new();
+    let mut film = Film::default();
     let mut problem = None;
     if let Some(output) = child.stdout.take() {
         let mut base_s = None;
         for line in BufReader::new(output).lines() {
+            if let Ok(Some(size)) = line.as_ref().map(|line| dimensions(line)) {
+                film.size = Some(size);
+            }
             match line
                 .map_err(|error| error.to_string())
                 .and_then(|line| frame(&line, &mut base_s))
             {
                 Ok(None) => {}
-                Ok(Some(time_s)) => times.push(time_s),
+                Ok(Some(time_s)) => film.times_s.push(time_s),
                 Err(found) => {
                     problem = Some(found);
                     break;
@@ -59,12 +76,18 @@ pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Vec<f64>, String>, Da
         .unwrap_or_default();
     Ok(match problem {
         Some(problem) => Err(problem),
-        None if times.is_empty() => Err(format!("ffmpeg finds no frame in it: {}", said.text())),
+        None if film.times_s.is_empty() => Err(format!("ffmpeg finds no frame in it: {}", said.text())),
         None => {
-            times.sort_by(f64::total_cmp);
-            Ok(times)
+            film.times_s.sort_by(f64::total_cmp);
+            Ok(film)
         }
     })
+}
+
+/// Width and height in a line of `framecrc`'s head.
+fn dimensions(line: &str) -> Option<(u64, u64)> {
+    let (width, height) = line.strip_prefix("#dimensions 0:")?.trim().split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
 }
 
 fn listen(said: Option<ChildStderr>) -> Complaints {
