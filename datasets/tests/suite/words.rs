@@ -108,6 +108,28 @@ fn the_table_says_what_was_taken_and_what_was_not() {
             ],
         ),
         (
+            "a file that is there twice",
+            unchanged,
+            |root| {
+                fs::copy(set::data_path(root, 0), set::data_path(root, 1)).unwrap();
+            },
+            true,
+            &["11 taken, 22 found", "6 rows are stored twice"],
+        ),
+        (
+            "a state in another order",
+            unchanged,
+            |root| {
+                info(
+                    root,
+                    r#""observation.state":{"dtype":"float32","names":["pan","lift"]"#,
+                    r#""observation.state":{"dtype":"float32","names":["lift","pan"]"#,
+                );
+            },
+            true,
+            &["joint positions", "the goals: observation.state is of", "lift"],
+        ),
+        (
             "names that repeat",
             unchanged,
             |root| info(root, r#""names":["pan","lift"]"#, r#""names":["pan","pan"]"#),
@@ -324,4 +346,31 @@ fn a_video_that_decodes_with_errors_is_left_out() {
     fs::write(&path, vec![0x5a; 5000]).unwrap();
     let imported = import(&root, &dir.path().join("again"), lerobot::Options::default()).unwrap();
     assert_eq!(imported.steps, 7 + 4);
+}
+
+#[test]
+fn a_video_may_begin_later_than_zero() {
+    if !has_ffmpeg() {
+        println!("not run: there is no ffmpeg here");
+        return;
+    }
+    for later_s in [0.2, 2.0, 30.0] {
+        let mut set = Set::sound(&[6, 5], true);
+        for (time_s, _) in set.videos.iter_mut().flatten().flatten() {
+            *time_s += later_s;
+        }
+        for row in &mut set.table {
+            (row.from_s, row.to_s) = (row.from_s + later_s, row.to_s + later_s);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("set");
+        set.write(&root);
+        let imported = import(&root, &dir.path().join("out"), lerobot::Options::default()).unwrap();
+        assert_eq!(
+            (imported.steps, imported.report.findings.len()),
+            (11, 0),
+            "{:?}",
+            imported.report
+        );
+    }
 }
