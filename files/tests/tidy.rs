@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What removes, replaces or truncates, in Rust, Python and shell; and names at which one program after another has grabbed.
+/// What removes, replaces or truncates, in Rust, Python and shell; and fixed names that programs used to remove.
 const WORDS: [&str; 27] = [
     "remove_dir",
     "remove_file",

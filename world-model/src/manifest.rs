@@ -50,7 +50,7 @@ pub struct Manifest {
     pub image: String,
     /// SHA-256 of the joint mapping the logs were recorded with.
     pub joint_calibration_sha256: String,
-    /// Of no meaning, and not checked: it tells nothing of a camera. [`CAMERA_CALIBRATION`], which earlier programs ask for.
+    /// Not used: it tells nothing of a camera. [`CAMERA_CALIBRATION`], which earlier programs ask for.
     #[serde(default)]
     pub camera_calibration_sha256: String,
     /// How it was made.

@@ -73,7 +73,7 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     let from = &arguments.dataset;
     if !from.is_dir() {
         bail!(
-            "{}: is no folder that is there; give the folder of a data set",
+            "{}: is not an existing folder; give the folder of a data set",
             from.display()
         );
     }
