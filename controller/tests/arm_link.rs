@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
@@ -48,16 +49,25 @@ struct Sim {
 }
 
 impl Sim {
-    /// Starts it, with SIGHUP ignored as `nohup` does, and waits until it can be opened.
+    /// Starts it, with SIGHUP ignored as `nohup` does, and waits until it can be opened. SIGINT is heard, even where these tests
+    /// run in the background of a script, which ignores it.
     fn start(dir: &Path) -> Self {
-        let mut child = Command::new("sh")
-            .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", PROGRAM])
+        let mut command = Command::new(PROGRAM);
+        command
             .args(["sim", "--serial", "arm", "--frames", "camera", "--robot"])
             .arg(robot())
             .current_dir(dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+            .stdout(Stdio::piped());
+        let signals = || {
+            // SAFETY: no handler of ours is installed, only what the system does by itself.
+            unsafe {
+                signal(Signal::SIGHUP, SigHandler::SigIgn)?;
+                signal(Signal::SIGINT, SigHandler::SigDfl)?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec only `signal` is called, which is async-signal-safe.
+        let mut child = unsafe { command.pre_exec(signals) }.spawn().expect("it starts");
         let mut line = String::new();
         let said = child.stdout.take().expect("its output");
         BufReader::new(said).read_line(&mut line).expect("a line");
