@@ -40,7 +40,7 @@ fn planning_from_the_beliefs_of_a_log_gives_its_plans_bit_for_bit() {
 }
 
 #[test]
-fn an_arm_that_says_no_number_of_where_it_holds_spoils_no_belief() {
+fn a_held_position_that_is_not_finite_is_ignored() {
     let bundle = Bundle::load(&bundle()).expect("the shipped bundle");
     let dir = tempfile::tempdir().expect("temporary folder");
     let session = session(PolicyChoice::Planner { noise: 0.0 }, Pipeline::NextTick);

@@ -1,5 +1,5 @@
-//! A link that waits for the arm: where a busy machine has not run the arm's end of the line for a while, that is no silence of the
-//! arm.
+//! A link that waits for the arm: where a busy machine has not run the arm's end of the line for a while, this is not counted as a
+//! silent arm.
 
 use std::time::{Duration, Instant};
 

@@ -110,7 +110,7 @@ impl Recollection {
         } else {
             SetPoint::at_rest(row.actuate.set_point_rad.clone())
         };
-        // What stood where nothing left is in the row, too.
+        // The row also holds the standing action when no command was sent.
         self.course.send(&row.actuate.action, &after);
         if self.next_tick {
             Situation {

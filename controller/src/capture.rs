@@ -47,7 +47,7 @@ pub struct Captured {
 /// The thread that takes frames in has panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the thread that reads and encodes the camera's frames failed: what it said is above, and the arm was stopped; that is a fault of \
+    "the thread that reads and encodes the camera's frames failed: its message is printed above, and the arm was stopped; that is a fault of \
      this program or of the bundle's encoder, start again, and report it with that message if it comes back"
 )]
 pub struct CapturePanicked;

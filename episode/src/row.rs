@@ -238,7 +238,7 @@ impl Reason {
             }
             Self::LinkLost => "the arm's port closed or fell silent; check the cable and the arm's power",
             Self::PlannerLost => {
-                "the planner failed: what it said is above; choose another `planner.backend`, or start again"
+                "the planner failed: its message is printed above; choose another `planner.backend`, or start again"
             }
             Self::CameraLost => "the camera's connection closed; start the camera again",
             Self::ArmStopped => {

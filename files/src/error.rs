@@ -37,6 +37,18 @@ pub enum OutputError {
         /// What is in it.
         name: String,
     },
+    /// A folder was replaced, and the older one could not be removed.
+    #[error(
+        "{folder}: is the new one; the older one is kept in {kept}, because of this: {problem}; take from there what you need, and remove it"
+    )]
+    OlderKept {
+        /// The folder.
+        folder: PathBuf,
+        /// Where the older one is.
+        kept: PathBuf,
+        /// Why it was not removed.
+        problem: String,
+    },
     /// The file system refused.
     #[error("{path}: {doing}: {source}; check the path, its permissions and the space on its disk")]
     Io {

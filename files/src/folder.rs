@@ -40,7 +40,7 @@ impl NewFolder {
     /// # Errors
     /// [`OutputError::NoName`], [`OutputError::Io`].
     pub fn begin_over(name: &Path) -> Result<Self, OutputError> {
-        // `file_name` sees past a slash at the end.
+        // `file_name` ignores a trailing slash.
         let Some(last) = name.file_name() else {
             return Err(OutputError::NoName {
                 path: name.to_owned(),
@@ -79,7 +79,8 @@ impl NewFolder {
     /// is removed after the new one has taken its place.
     ///
     /// # Errors
-    /// [`OutputError::Mixed`] if the older folder holds something else, [`OutputError::Kept`] if the name cannot be had.
+    /// [`OutputError::Mixed`] if the older folder holds something else, [`OutputError::Kept`] if the name cannot be had,
+    /// [`OutputError::OlderKept`] if something else was put into the older folder at the last moment: the new one has the name then.
     pub fn finish_over(self, ours: &BTreeSet<String>) -> Result<(), OutputError> {
         match std::fs::symlink_metadata(&self.name) {
             Err(error) if error.kind() == ErrorKind::NotFound => return self.finish(),
@@ -92,10 +93,26 @@ impl NewFolder {
             Ok(_) => {}
         }
         holds_only(&self.name, ours)?;
-        match exchange(&self.inside, &self.name, &self.scratch) {
-            // The older folder is now in the scratch folder, and goes with it.
+        self.take_place(ours)
+    }
+
+    /// Swaps the new folder and the older one, which held nothing but files of the names in `ours`, and removes the older one.
+    fn take_place(self, ours: &BTreeSet<String>) -> Result<(), OutputError> {
+        let older = match exchange(&self.inside, &self.name, &self.scratch) {
+            Ok(older) => older,
+            Err(source) => return Err(self.kept(source)),
+        };
+        // Somebody may have put something into it after it was looked at. Its new place is known to nobody.
+        match remove_known(&older, ours) {
             Ok(()) => Ok(()),
-            Err(source) => Err(self.kept(source)),
+            Err(problem) => {
+                let last = older.file_name().unwrap_or_default().to_owned();
+                Err(OutputError::OlderKept {
+                    folder: self.name,
+                    kept: self.scratch.keep().join(last),
+                    problem: problem.to_string(),
+                })
+            }
         }
     }
 
@@ -125,6 +142,22 @@ fn holds_only(folder: &Path, ours: &BTreeSet<String>) -> Result<(), OutputError>
     Ok(())
 }
 
+/// Removes a folder if it holds nothing but regular files of these names.
+fn remove_known(folder: &Path, ours: &BTreeSet<String>) -> Result<(), OutputError> {
+    holds_only(folder, ours)?;
+    for name in ours {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(OutputError::io(&path, "cannot remove")(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    // Fails if there is anything else in it by now.
+    std::fs::remove_dir(folder).map_err(OutputError::io(folder, "cannot remove"))
+}
+
 /// Renames without ever replacing anything.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -144,27 +177,66 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// Swaps two folders, so that at no time there is none under `to`; where the file system cannot, the one under `to` is moved into
-/// the scratch folder first.
-fn exchange(from: &Path, to: &Path, scratch: &Scratch) -> std::io::Result<()> {
+/// the scratch folder first. Returns where the folder is now that was under `to`.
+fn exchange(from: &Path, to: &Path, scratch: &Scratch) -> std::io::Result<PathBuf> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         use nix::errno::Errno;
         use nix::fcntl::RenameFlags;
         match linux(from, to, RenameFlags::RENAME_EXCHANGE) {
             Err(Errno::EINVAL | Errno::ENOSYS | Errno::ENOTSUP) => {}
-            done => return done.map_err(Into::into),
+            Ok(()) => return Ok(from.to_owned()),
+            Err(errno) => return Err(errno.into()),
         }
     }
     let aside = scratch.path().join(".older");
     std::fs::rename(to, &aside)?;
     rename_new(from, to).inspect_err(|_| {
-        // Back where it was; what went wrong is told by the first error.
+        // Moves it back. The first error says what went wrong.
         let _ = rename_new(&aside, to);
-    })
+    })?;
+    Ok(aside)
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn linux(from: &Path, to: &Path, flags: nix::fcntl::RenameFlags) -> Result<(), nix::errno::Errno> {
     use nix::fcntl::AT_FDCWD;
     nix::fcntl::renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::NewFolder;
+    use crate::OutputError;
+
+    #[test]
+    fn a_file_that_is_put_into_the_older_folder_after_it_was_looked_at_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("bundle");
+        let known: BTreeSet<String> = ["a".to_owned()].into();
+        fs::create_dir(&name).unwrap();
+        fs::write(name.join("a"), "older").unwrap();
+        fs::write(name.join("thesis.txt"), "three years of work").unwrap();
+        let folder = NewFolder::begin_over(&name).unwrap();
+        fs::write(folder.path().join("a"), "newer").unwrap();
+        // What `finish_over` does after it has looked.
+        let error = folder.take_place(&known).unwrap_err();
+        let OutputError::OlderKept { kept, .. } = &error else {
+            panic!("{error}")
+        };
+        let said = error.to_string();
+        assert!(
+            said.contains("thesis.txt") && said.contains(&kept.display().to_string()),
+            "{said}"
+        );
+        assert_eq!(fs::read(kept.join("thesis.txt")).unwrap(), b"three years of work");
+        assert_eq!(fs::read(kept.join("a")).unwrap(), b"older");
+        assert_eq!(fs::read(name.join("a")).unwrap(), b"newer");
+        // The next one leaves it there.
+        drop(NewFolder::begin(&dir.path().join("another")).unwrap());
+        assert!(kept.join("thesis.txt").exists());
+    }
 }

@@ -1,6 +1,6 @@
 //! Opening files that a user names.
 
-use std::fs::{File, FileType};
+use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
@@ -17,13 +17,13 @@ pub const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// says which it is.
 pub fn open(path: &Path) -> Result<File> {
     // Looked at first, since opening a device can do something, such as reset a board.
-    regular(std::fs::metadata(path)?.file_type())?;
+    regular(&std::fs::metadata(path)?)?;
     // It may have become another file since: a FIFO would wait for a writer without `O_NONBLOCK`.
     let file = File::options()
         .read(true)
         .custom_flags(O_NONBLOCK | O_NOCTTY)
         .open(path)?;
-    regular(file.metadata()?.file_type())?;
+    regular(&file.metadata()?)?;
     Ok(file)
 }
 
@@ -60,21 +60,31 @@ pub fn read_to_string(path: &Path) -> Result<String> {
     })
 }
 
-/// Refuses everything but a regular file.
-fn regular(kind: FileType) -> Result<()> {
-    let what = if kind.is_file() {
-        return Ok(());
+/// What there is in place of a regular file, in words; `None` if it is one.
+pub fn kind_of(metadata: &Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        None
+    } else if kind.is_symlink() {
+        Some("a link")
     } else if kind.is_dir() {
-        "a folder"
+        Some("a folder")
     } else if kind.is_fifo() {
-        "a FIFO (named pipe)"
+        Some("a pipe (FIFO)")
     } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_char_device() || kind.is_block_device() {
-        "a device"
+        Some("a socket")
     } else {
-        "something else"
-    };
-    let problem = format!("it is {what}, not a regular file");
-    Err(Error::new(ErrorKind::InvalidInput, problem))
+        Some("a device")
+    }
+}
+
+/// Refuses everything but a regular file.
+fn regular(metadata: &Metadata) -> Result<()> {
+    match kind_of(metadata) {
+        None => Ok(()),
+        Some(what) => Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("it is {what}, not a regular file"),
+        )),
+    }
 }

@@ -9,7 +9,7 @@
 //! Only what this program made. Everything that is being made lies in a scratch folder beside its destination. The folder is
 //! created exclusively under a name that cannot be guessed, and a marker inside names it and what is made in it. Of what a killed
 //! program left, the next program that works in the same place removes the one file that the marker names, if nobody holds the
-//! marker's lock. A half-made folder is only told of.
+//! marker's lock. A half-made folder stays, and a warning names it.
 
 mod error;
 mod folder;
@@ -22,7 +22,7 @@ mod text;
 
 pub use error::OutputError;
 pub use folder::NewFolder;
-pub use input::{TEXT_BYTES_MAX, open, read, read_to_string};
+pub use input::{TEXT_BYTES_MAX, kind_of, open, read, read_to_string};
 pub use listing::{is_hidden, list};
 pub use mark::{MARK, gif_comment, is_marked, png};
 pub use output::{check, put, put_with, replace};

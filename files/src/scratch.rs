@@ -28,7 +28,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Makes one in `parent` for a file of the name `file`, or for a folder if there is none. Files that killed programs left
-    /// there half-made are removed, and half-made folders are told of.
+    /// there half-made are removed. A warning names half-made folders.
     pub(crate) fn beside(parent: &Path, file: Option<&OsStr>) -> std::io::Result<Self> {
         sweep(parent, file.is_none());
         let folder = tempfile::Builder::new()
@@ -75,7 +75,7 @@ fn says(name: &OsStr, file: &OsStr) -> Vec<u8> {
 }
 
 /// Looks for scratch folders in `parent` whose makers are gone. Of a file that was being made, that file and the marker are removed,
-/// and the folder if nothing else is in it. A folder that was being made is told of if `tell`: somebody may have put something
+/// and the folder if nothing else is in it. A warning names a folder that was being made if `tell`: somebody may have put something
 /// into it.
 fn sweep(parent: &Path, tell: bool) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {

@@ -310,7 +310,7 @@ fn what_is_no_file_is_refused_unopened() {
         .and_then(|file| file.set_len(4 << 30))
         .expect("a sparse file");
     for (path, words) in [
-        (path("pipe"), "is a pipe, not a robot file"),
+        (path("pipe"), "is a pipe (FIFO), not a robot file"),
         (path("socket"), "is a socket, not a robot file"),
         (folder.path().to_owned(), "is a folder, not a robot file"),
         (PathBuf::from("/dev/zero"), "is a device, not a robot file"),

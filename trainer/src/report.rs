@@ -72,7 +72,7 @@ const PICTURES: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Beside the pictures: the update whose model drew them, which may be before the last.
+/// Beside the pictures: its first line is the update whose model drew them, which may be before the last.
 pub const DRAWN_AT: &str = "pictures-update.txt";
 
 /// Writes `report.html` into the folder of a run and returns its path. A report that this program wrote before is replaced.
@@ -111,7 +111,7 @@ pub fn write(run: &Path) -> Result<PathBuf, ReportError> {
     }
     let drawn_at = files::read_to_string(&run.join(DRAWN_AT))
         .ok()
-        .and_then(|text| text.trim().parse::<u64>().ok())
+        .and_then(|text| text.lines().next()?.parse::<u64>().ok())
         .map_or(String::new(), |update| format!(" After update {update}."));
     for (file, kind, caption) in PICTURES {
         let path = run.join(file);

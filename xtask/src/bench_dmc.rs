@@ -311,7 +311,7 @@ fn report(
     if runs.is_empty() {
         return Ok(());
     }
-    curve::put_csv(&stem.with_extension("csv"), &csv)?;
+    curve::put_csv(&stem.with_extension("csv"), &csv, false)?;
     let names: Vec<String> = runs.iter().map(|(seed, _)| format!("seed {seed}")).collect();
     let lines: Vec<curve::Line> = runs
         .iter()

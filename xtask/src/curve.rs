@@ -47,9 +47,13 @@ const COLOURS: [RGBColor; 4] = [
 ];
 const GREY: RGBColor = RGBColor(120, 120, 120);
 
-/// Writes `stem.png` and `stem.csv`.
-pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Result<()> {
-    let mut csv = "run,minutes,agent_steps,updates,return,interval_95\n".to_owned();
+/// The first line of the table.
+const COLUMNS: &str = "run,minutes,agent_steps,updates,return,interval_95";
+
+/// Writes `stem.png` and `stem.csv`, in place of those that this program wrote. `beside_ours` says that files of this program, which it
+/// has read, lie beside them: those of earlier versions, which have no mark, are replaced then.
+pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>], beside_ours: bool) -> anyhow::Result<()> {
+    let mut csv = format!("{COLUMNS}\n");
     for run in runs {
         for p in run.points {
             let _ = writeln!(
@@ -64,21 +68,41 @@ pub(crate) fn write(stem: &Path, title: &str, runs: &[Run<'_>]) -> anyhow::Resul
             );
         }
     }
-    let ours = put_csv(&stem.with_extension("csv"), &csv)?;
-    put_png(&stem.with_extension("png"), ours, |png| draw(png, title, runs))
+    put_csv(&stem.with_extension("csv"), &csv, beside_ours)?;
+    put_png(&stem.with_extension("png"), beside_ours, |png| {
+        draw(png, title, runs)
+    })
 }
 
-/// Writes a table, in place of one with the same columns. Whether there was one.
-pub(crate) fn put_csv(path: &Path, csv: &str) -> anyhow::Result<bool> {
-    let columns = csv.lines().next().unwrap_or_default();
-    let was_there = path.exists();
-    files::put(path, csv.as_bytes(), &|head| head.starts_with(columns.as_bytes()))?;
-    Ok(was_there)
+/// Whether a file is a curve or a table that [`write()`] wrote.
+pub(crate) fn is_curve(head: &[u8], beside_ours: bool) -> bool {
+    // The pixels of our PNGs follow the header at once.
+    let is_png = head.starts_with(b"\x89PNG\r\n\x1a\n") && head.get(37..41) == Some(b"IDAT");
+    let is_csv = head.split(|byte| *byte == b'\n').next() == Some(COLUMNS.as_bytes());
+    files::is_marked(head) || (beside_ours && (is_png || is_csv))
 }
 
-/// Draws a picture, in place of one that was drawn before: which is marked, or `ours` for another reason.
-fn put_png(path: &Path, ours: bool, draw: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    files::put_with(path, &|head| ours || files::is_marked(head), |png| {
+/// Writes a table, in place of one that was written before. Its last column is empty: its name is the mark by which this program knows
+/// the file.
+pub(crate) fn put_csv(path: &Path, csv: &str, beside_ours: bool) -> anyhow::Result<()> {
+    let mark = String::from_utf8_lossy(files::MARK);
+    let marked: String = csv
+        .lines()
+        .enumerate()
+        .flat_map(|(index, line)| [line, ",", if index == 0 { &mark } else { "" }, "\n"])
+        .collect();
+    Ok(files::put(path, marked.as_bytes(), &|head| {
+        is_curve(head, beside_ours)
+    })?)
+}
+
+/// Draws a picture, in place of one that was drawn before.
+fn put_png(
+    path: &Path,
+    beside_ours: bool,
+    draw: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    files::put_with(path, &|head| is_curve(head, beside_ours), |png| {
         draw(png).with_context(|| format!("{}: cannot draw", path.display()))?;
         fs::write(png, files::png(fs::read(png)?))
             .with_context(|| format!("{}: cannot write", path.display()))
@@ -317,7 +341,24 @@ fn panel(
 
 #[cfg(test)]
 mod tests {
-    use super::{quoted, range};
+    use super::{COLUMNS, put_csv, quoted, range};
+
+    #[test]
+    fn a_table_replaces_only_one_that_is_marked_or_lies_beside_files_of_ours() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("curve.csv");
+        let csv = format!("{COLUMNS}\nseed 1,1,2,3,4,5\n");
+        std::fs::write(&path, &csv).expect("writes");
+        assert!(put_csv(&path, &csv, false).is_err());
+        assert_eq!(std::fs::read_to_string(&path).expect("is there"), csv);
+        put_csv(&path, &csv, true).expect("lies beside files of ours");
+        put_csv(&path, &csv, false).expect("is marked");
+        let text = std::fs::read_to_string(&path).expect("is there");
+        let fields: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
+        assert_eq!(fields, [7, 7]);
+        std::fs::write(&path, format!("{COLUMNS},notes of mine\n")).expect("writes");
+        assert!(put_csv(&path, &csv, true).is_err());
+    }
 
     #[test]
     fn a_name_is_one_field() {

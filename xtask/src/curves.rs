@@ -52,5 +52,5 @@ pub(crate) fn run(arguments: &Curves) -> anyhow::Result<()> {
             score: learned.score.as_ref(),
         })
         .collect();
-    curve::write(&arguments.out, &arguments.title, &runs)
+    curve::write(&arguments.out, &arguments.title, &runs, false)
 }

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use files::NewFolder;
+use files::{NewFolder, OutputError};
 use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
 
 use self::arm::Arm;
 use self::clock::Clock;
@@ -191,8 +192,9 @@ fn inputs(path: &Path, plan: &Plan, arms: &[Arm]) -> anyhow::Result<Vec<String>>
 fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
     let (notes, steps) = (notes(doing.out), doing.plan.steps(doing.arms.len()));
     let done = progress.steps_done;
-    if !notes.exists() {
-        clock::forget(doing.out);
+    let begun = notes.exists();
+    clock::prepare(doing.out, begun)?;
+    if !begun {
         progress.write(&notes)?;
     }
     progress.seconds = progress.seconds.max(clock::noted(doing.out));
@@ -268,7 +270,8 @@ fn draw(doing: &Loop<'_>, progress: &Progress) -> anyhow::Result<()> {
         Some(rig) => format!("{}, {rig}", arguments.preset),
         None => arguments.preset.clone(),
     };
-    curve::write(&doing.out.join("learning-curve"), &title, &runs)
+    // The notes of the run lie beside it.
+    curve::write(&doing.out.join("learning-curve"), &title, &runs, true)
 }
 
 fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &Path) -> anyhow::Result<()> {
@@ -306,8 +309,14 @@ fn finish(arguments: &Learn, arm: &Arm, seconds: f64, learned: &Learned, out: &P
 /// What is put beside a published bundle.
 const CURVES: [&str; 2] = ["learning-curve.png", "learning-curve.csv"];
 
-/// Puts a bundle and the curves in `out` into the folder `publish`, in place of a bundle that was put there before: of a folder
-/// that holds anything else, nothing is touched.
+/// SHA-256 in hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    let bytes = Sha256::digest(bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts a bundle and the curves in `out` into the folder `publish`, in place of a bundle that was put there before and has the hashes
+/// that its manifest says. A folder that holds anything else is left as it is.
 fn put_bundle(bundle: &Path, out: &Path, publish: &Path) -> anyhow::Result<()> {
     /// What matters here of a manifest.
     #[derive(serde::Deserialize)]
@@ -326,7 +335,22 @@ fn put_bundle(bundle: &Path, out: &Path, publish: &Path) -> anyhow::Result<()> {
                 )
             })?;
         older.insert("manifest.ron".to_owned());
-        older.extend(manifest.files.into_keys());
+        for (name, expected) in manifest.files {
+            let path = publish.join(&name);
+            // A missing file cannot be lost.
+            if path.exists() && files::read(&path).map_or(true, |bytes| sha256(&bytes) != expected) {
+                return Err(OutputError::Mixed {
+                    folder: publish.to_owned(),
+                    name,
+                }
+                .into());
+            }
+            older.insert(name);
+        }
+        for name in CURVES {
+            // Beside a bundle of ours, those of earlier versions are taken without a mark.
+            files::check(&publish.join(name), &|head| curve::is_curve(head, true))?;
+        }
     }
     let folder = NewFolder::begin_over(publish)?;
     let copy = |from: &Path| {
@@ -347,20 +371,24 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Device, Learn, put_bundle, seeds};
+    use super::{Device, Learn, put_bundle, seeds, sha256};
 
     #[test]
     fn a_bundle_is_published_over_a_bundle_and_over_nothing_else() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let [bundle, out, publish] = ["bundle", "out", "publish"].map(|name| dir.path().join(name));
+        let marked = String::from_utf8_lossy(files::MARK).into_owned();
         for (path, text) in [
             (
                 bundle.join("manifest.ron"),
-                "(period_s: 0.05, files: {\"reward.onnx\": \"00\"})",
+                format!(
+                    "(period_s: 0.05, files: {{\"reward.onnx\": \"{}\"}})",
+                    sha256(b"graph")
+                ),
             ),
-            (bundle.join("reward.onnx"), "graph"),
-            (out.join("learning-curve.png"), "picture"),
-            (out.join("learning-curve.csv"), "table"),
+            (bundle.join("reward.onnx"), "graph".to_owned()),
+            (out.join("learning-curve.png"), marked.clone()),
+            (out.join("learning-curve.csv"), marked),
         ] {
             fs::create_dir_all(path.parent().expect("a folder")).expect("makes the folder");
             fs::write(path, text).expect("writes");
@@ -368,6 +396,15 @@ mod tests {
         for _ in 0..2 {
             put_bundle(&bundle, &out, &publish).expect("publishes");
             assert_eq!(files::list(&publish).expect("lists").len(), 4);
+        }
+        for name in ["reward.onnx", "learning-curve.csv"] {
+            let path = publish.join(name);
+            let whole = fs::read(&path).expect("is there");
+            fs::write(&path, "three years of work").expect("writes");
+            let refused = put_bundle(&bundle, &out, &publish).expect_err("holds another file of that name");
+            assert!(refused.to_string().contains(name), "{refused}");
+            assert_eq!(fs::read(&path).expect("is there"), b"three years of work");
+            fs::write(&path, whole).expect("writes");
         }
         let notes = publish.join("README.md");
         fs::write(&notes, "three years of work").expect("writes");

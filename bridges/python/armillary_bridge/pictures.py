@@ -19,8 +19,8 @@ REMEDY = "a picture is [height, width, 3] of uint8"
 class Pictures:
     """Turns what one environment draws into frames. The table of what is converted and what is refused is in the README.
 
-    What the first pictures say of their size, number type and scale is held for the rest: none of them flips from frame to
-    frame.
+    What the first pictures say of their size, number type and scale is held for the rest: they stay the same for all
+    frames.
     """
 
     def __init__(self) -> None:

@@ -123,4 +123,6 @@ def _text(error: BaseException, when: str = "") -> bytes:
     """What is sent about `error`; the whole of one that nobody foresaw is printed too."""
     if not isinstance(error, RigError):
         traceback.print_exception(error)
-    return (when + told(error)).encode(errors="backslashreplace")[:TEXT_MAX_BYTES]
+    text = (when + told(error)).encode(errors="backslashreplace")[:TEXT_MAX_BYTES]
+    # The cut may be within a character.
+    return text.decode(errors="ignore").encode()

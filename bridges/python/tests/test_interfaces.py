@@ -6,6 +6,7 @@ import pytest
 
 from armillary_bridge import Actuator, RigError, Spec, open_rig
 from armillary_bridge.gym import GymPlant
+from armillary_bridge.server import TEXT_MAX_BYTES, _text
 from odd import Sound, sound
 from pipe import Pipe, Refused
 
@@ -181,3 +182,10 @@ def test_the_pipe_belongs_to_the_protocol():
         assert [pipe.step(0.0) for _ in range(2)] == [(1.0, False)] * 2
         status, said = pipe.quit()
         assert status == 0 and said.count("printed") == said.count("written") == 2
+
+
+def test_a_text_that_is_cut_ends_with_a_whole_character():
+    for padding in range(4):
+        text = _text(RigError("x" * padding + "\N{GRINNING FACE}" * TEXT_MAX_BYTES))
+        assert TEXT_MAX_BYTES - 4 < len(text) <= TEXT_MAX_BYTES
+        assert set(text.decode()) <= {"x", "\N{GRINNING FACE}"}

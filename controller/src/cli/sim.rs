@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let mut plant = session.world()?.plant(&session.config)?;
     // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.
     plant.reset(0)?;
-    // So that its link and its socket are removed; a second signal ends the program at once.
+    // The loop ends on these signals and removes link and socket. A second signal ends the program at once.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP]
         .into_iter()

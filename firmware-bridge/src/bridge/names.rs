@@ -35,7 +35,7 @@ impl LinkName {
             return Ok(());
         };
         if !metadata.is_symlink() {
-            return Err(taken(path, kind_of(metadata.file_type()).to_owned()));
+            return Err(taken(path, kind_of(&metadata).to_owned()));
         }
         let target = std::fs::read_link(path).map_err(|source| not_made(path, "a link", source))?;
         if !target.as_os_str().as_bytes().starts_with(MARK.as_bytes()) {
@@ -190,7 +190,7 @@ impl Drop for FrameListener {
 /// Removes a socket that nobody listens at, and nothing else.
 fn clear_socket(path: &Path, metadata: &Metadata) -> Result<(), BridgeError> {
     if !metadata.file_type().is_socket() {
-        return Err(taken(path, kind_of(metadata.file_type()).to_owned()));
+        return Err(taken(path, kind_of(metadata).to_owned()));
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(BridgeError::InUse {

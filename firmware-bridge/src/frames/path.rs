@@ -1,8 +1,7 @@
 //! What a path must be for a socket to be there.
 
-use std::fs::FileType;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc::sockaddr_un;
@@ -39,19 +38,7 @@ pub(crate) fn check_length(path: &Path) -> Result<(), PathTooLong> {
     })
 }
 
-/// What stands at a path, in words.
-pub(crate) fn kind_of(kind: FileType) -> &'static str {
-    if kind.is_symlink() {
-        "a link"
-    } else if kind.is_dir() {
-        "a folder"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_char_device() || kind.is_block_device() {
-        "a device"
-    } else {
-        "a file"
-    }
+/// What there is at a path, in words.
+pub(crate) fn kind_of(metadata: &Metadata) -> &'static str {
+    files::kind_of(metadata).unwrap_or("a file")
 }

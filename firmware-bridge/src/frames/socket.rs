@@ -346,14 +346,14 @@ impl FrameSocket {
 
 /// Why nothing can be connected to at `path`. The system says of a file what it says of a socket that nobody listens at.
 fn connect_error(path: &Path, source: io::Error) -> FrameError {
-    let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
+    let there = std::fs::metadata(path);
     let path = path.to_owned();
-    match (source.kind(), kind) {
+    match (source.kind(), there) {
         (io::ErrorKind::NotFound, _) => FrameError::Missing { path },
         (io::ErrorKind::PermissionDenied, _) => FrameError::Permission { path },
-        (_, Ok(kind)) if !kind.is_socket() => FrameError::NotASocket {
+        (_, Ok(there)) if !there.file_type().is_socket() => FrameError::NotASocket {
             path,
-            found: kind_of(kind),
+            found: kind_of(&there),
         },
         (io::ErrorKind::ConnectionRefused, _) => FrameError::NobodyListens { path },
         _ if source.raw_os_error() == Some(Errno::EPROTOTYPE as i32) => FrameError::NotASocket {

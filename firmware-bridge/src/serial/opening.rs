@@ -38,7 +38,7 @@ fn not_a_port(metadata: &Metadata) -> Option<&'static str> {
     if kind.is_char_device() {
         return not_a_port_of_an_arm(metadata.rdev());
     }
-    Some(kind_of(kind))
+    Some(kind_of(metadata))
 }
 
 /// Terminals that a person sits at. To open one as an arm would take its keys away from them.

@@ -460,7 +460,7 @@ fn nothing_of_the_users_is_replaced_or_removed() {
     let kinds: [(&str, Make); 7] = [
         ("a file", |path| std::fs::write(path, "precious").unwrap()),
         ("a folder", |path| std::fs::create_dir(path).unwrap()),
-        ("a pipe", |path| {
+        ("a pipe (FIFO)", |path| {
             nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         }),
         ("a link to a port", |path| {
@@ -599,7 +599,7 @@ fn what_is_no_frame_socket_is_named() {
     let _datagrams = UnixDatagram::bind(path("datagrams")).unwrap();
     for (path, kind) in [
         (path("file"), "a file"),
-        (path("pipe"), "a pipe"),
+        (path("pipe"), "a pipe (FIFO)"),
         (folder.path().to_owned(), "a folder"),
         (PathBuf::from("/dev/null"), "a device"),
         (path("datagrams"), "a socket of another kind"),

@@ -62,7 +62,7 @@ fn what_is_no_port_is_named_and_not_waited_for() {
     for (port, kind) in [
         (path("file"), "a file"),
         (path("link"), "a file"),
-        (path("pipe"), "a pipe"),
+        (path("pipe"), "a pipe (FIFO)"),
         (path("socket"), "a socket"),
         (path(""), "a folder"),
         ("/dev/null".to_owned(), "a device of another kind"),

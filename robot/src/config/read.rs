@@ -1,8 +1,6 @@
 //! The text of a robot file, or a sentence about what is there in its place.
 
-use std::fs::Metadata;
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::ConfigError;
@@ -25,7 +23,7 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
         max_bytes: BYTES_MAX,
     };
     let metadata = std::fs::metadata(path).map_err(read_error)?;
-    if let Some(found) = not_a_file(&metadata) {
+    if let Some(found) = files::kind_of(&metadata) {
         return Err(ConfigError::NotAFile {
             path: path.to_owned(),
             found,
@@ -46,20 +44,4 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
         path: path.to_owned(),
         problem,
     })
-}
-
-/// What is there, if it is not a plain file.
-fn not_a_file(metadata: &Metadata) -> Option<&'static str> {
-    let kind = metadata.file_type();
-    if kind.is_file() {
-        None
-    } else if kind.is_dir() {
-        Some("a folder")
-    } else if kind.is_fifo() {
-        Some("a pipe")
-    } else if kind.is_socket() {
-        Some("a socket")
-    } else {
-        Some("a device")
-    }
 }

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-/// What the file begins with: its first column's name.
-const HEAD: &[u8] = b"update,";
+/// The first line of files that earlier versions wrote. They carry no mark, and are taken only beside a checkpoint.
+const EARLIER: &str = "update,loss,image,joints,reward_mse,kl,global_kl,overshooting_kl,open_loop_reward_mse,open_loop_image,\
+                       open_loop_joints,gradient_norm,learning_rate";
 
-/// `losses.csv`, a row an update, in full precision. Rows past the checkpoint that a run resumes from are dropped.
+/// `losses.csv`, a row an update, in full precision. Its last column is empty: its name is the mark by which this program knows the
+/// file. Rows past the checkpoint that a run resumes from are dropped.
 pub(super) struct Losses {
     path: PathBuf,
     out: std::io::BufWriter<std::fs::File>,
@@ -18,34 +20,38 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    pub(super) fn open(path: &Path, update: u64) -> anyhow::Result<Self> {
-        let name = || format!("{}: cannot write the losses", path.display());
+    /// Opens the losses of a run that is at `update`; `resumed` if it goes on from a checkpoint beside them.
+    pub(super) fn open(path: &Path, update: u64, resumed: bool) -> anyhow::Result<Self> {
+        let is_earlier = |head: &[u8]| head.split(|byte| *byte == b'\n').next() == Some(EARLIER.as_bytes());
+        let is_ours = |head: &[u8]| files::is_marked(head) || (resumed && is_earlier(head));
         files::check(path, &is_ours).context("cannot write the losses")?;
         if path.exists() {
             let text = read(path)?;
             // A row that a kill cut off has no end of line, and may read as another number.
             let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+            let (of_header, of_row) = if is_earlier(text.as_bytes()) {
+                (format!(",{}", mark()), ",")
+            } else {
+                (String::new(), "")
+            };
             let kept: String = whole
                 .lines()
                 .filter(|line| {
                     let number = line.split(',').next().and_then(|field| field.parse::<u64>().ok());
                     number.is_none_or(|number| number <= update)
                 })
-                .flat_map(|line| [line, "\n"])
+                .enumerate()
+                .flat_map(|(index, line)| [line, if index == 0 { &of_header } else { of_row }, "\n"])
                 .collect();
-            // Never half of it: it is all that there is.
+            // In one step: there is no other copy of it.
             let kept = if update == 0 { String::new() } else { kept };
             files::put(path, kept.as_bytes(), &is_ours).context("cannot write the losses")?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .with_context(name)?;
+        let out = append(path)?;
         let text = read(path)?;
         Ok(Self {
             path: path.to_owned(),
-            out: std::io::BufWriter::new(file),
+            out,
             columns: text.lines().next().map(str::to_owned),
         })
     }
@@ -61,11 +67,14 @@ impl Losses {
     pub(super) fn write(&mut self, report: &trainer::learner::Report) -> anyhow::Result<()> {
         let context = || format!("{}: cannot write the losses", self.path.display());
         let names: Vec<&str> = report.scalars.iter().map(|(name, _)| *name).collect();
-        let expected = || format!("update,{}", names.join(","));
+        let expected = || format!("update,{},{}", names.join(","), mark());
         match &self.columns {
             None => {
                 let columns = expected();
-                writeln!(self.out, "{columns}").with_context(context)?;
+                // In one step: half of this line would have no mark.
+                files::put(&self.path, format!("{columns}\n").as_bytes(), &files::is_marked)
+                    .with_context(context)?;
+                self.out = append(&self.path)?;
                 self.columns = Some(columns);
             }
             Some(columns) if *columns != expected() => bail!(
@@ -79,7 +88,7 @@ impl Losses {
             .iter()
             .map(|(_, value)| value.to_string())
             .collect();
-        writeln!(self.out, "{},{}", report.update, values.join(",")).with_context(context)
+        writeln!(self.out, "{},{},", report.update, values.join(",")).with_context(context)
     }
 
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
@@ -89,12 +98,17 @@ impl Losses {
     }
 }
 
-/// Whether a file is one of losses, by its beginning.
-fn is_ours(head: &[u8]) -> bool {
-    // Its first line may have been cut off.
-    head.starts_with(HEAD) || HEAD.starts_with(head)
+fn mark() -> String {
+    String::from_utf8_lossy(files::MARK).into_owned()
 }
 
+fn append(path: &Path) -> anyhow::Result<std::io::BufWriter<std::fs::File>> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("{}: cannot write the losses", path.display()))?;
+    Ok(std::io::BufWriter::new(file))
+}
+
+/// Reads the whole file. A long run's losses may be longer than `files::read_to_string` reads.
 fn read(path: &Path) -> anyhow::Result<String> {
     let context = || format!("{}: cannot read", path.display());
     String::from_utf8(files::read(path).with_context(context)?).with_context(context)

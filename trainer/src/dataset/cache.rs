@@ -102,6 +102,8 @@ impl Cache {
             move |source| DatasetError::Cache { path, action, source }
         };
         std::fs::create_dir_all(dir).map_err(fail("cannot make the folder"))?;
+        // Looked at before it is opened, since opening a device can do something. Whether a file is ours is seen below.
+        files::check(&path, &|_| true)?;
         let frames = File::options()
             .read(true)
             .write(true)

@@ -102,6 +102,6 @@ pub enum DatasetError {
     #[error("cannot decompress frames: {0}; free some memory")]
     Decompressor(std::io::Error),
     /// A loader's thread.
-    #[error("a thread that loads batches has ended; what it said is above")]
+    #[error("a thread that loads batches has ended; its message is printed above")]
     LoaderLost,
 }

@@ -23,7 +23,7 @@ pub(super) fn files(out: &Path) -> Result<BTreeSet<String>, ExportError> {
     let mut names = BTreeSet::from([MANIFEST.to_owned()]);
     for (name, expected) in manifest.files {
         let path = out.join(&name);
-        // A file that is gone is none that could be lost.
+        // A missing file cannot be lost.
         if path.exists() && files::read(&path).map_or(true, |bytes| sha256(&bytes) != expected) {
             return Err(OutputError::Mixed {
                 folder: out.to_owned(),

@@ -8,6 +8,11 @@ use super::logs;
 
 const OWN: &[u8] = b"three years of work, and no file of this program";
 
+/// What earlier versions wrote, without a mark.
+const EARLIER_LOSSES: &[u8] =
+    b"update,loss,image,joints,reward_mse,kl,global_kl,overshooting_kl,open_loop_reward_mse,\
+open_loop_image,open_loop_joints,gradient_norm,learning_rate\n1,5.5,0,0,0,0,0,0,0,0,0,0,0.001\n";
+
 fn trainer(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
     let mut command = Command::new("timeout");
     command.args(["--signal=KILL", "300", env!("CARGO_BIN_EXE_armillary-train")]);
@@ -40,18 +45,21 @@ fn a_training_run_replaces_only_files_of_its_own() {
         )
     };
     // Names that a run writes to: each is looked at before anything is trained.
-    for name in [
-        "checkpoint.safetensors",
-        "losses.csv",
-        "frames.cache",
-        "frames.index",
-        "open-loop.png",
-        "open-loop.gif",
-        "traversal.png",
-        "pictures-update.txt",
+    for (name, own) in [
+        ("checkpoint.safetensors", OWN),
+        ("losses.csv", OWN),
+        ("losses.csv", b"u"),
+        ("losses.csv", EARLIER_LOSSES),
+        ("frames.cache", OWN),
+        ("frames.index", OWN),
+        ("open-loop.png", OWN),
+        ("open-loop.gif", OWN),
+        ("traversal.png", OWN),
+        ("pictures-update.txt", OWN),
+        ("pictures-update.txt", b"12"),
     ] {
         let path = out.join(name);
-        fs::write(&path, OWN).expect("writes");
+        fs::write(&path, own).expect("writes");
         let output = train("3");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{name}: {said}");
@@ -59,7 +67,7 @@ fn a_training_run_replaces_only_files_of_its_own() {
             said.contains(name) && !said.contains("panicked"),
             "{name}: {said}"
         );
-        assert_eq!(fs::read(&path).expect("is there"), OWN, "{name}");
+        assert_eq!(fs::read(&path).expect("is there"), own, "{name}");
         assert!(
             !out.join("losses.csv").exists() || name == "losses.csv",
             "{name}: something was trained"
@@ -109,6 +117,67 @@ fn a_training_run_replaces_only_files_of_its_own() {
     assert_eq!(fs::read(&before).expect("is there"), OWN);
 }
 
+/// Beside a checkpoint, files that earlier versions left without a mark are taken, and get one. Others of their names are left alone.
+#[test]
+fn a_run_of_an_earlier_version_goes_on_and_files_of_others_beside_it_stay() {
+    let runs = logs(4, 20);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (preset, out) = (dir.path().join("preset.ron"), dir.path().join("out"));
+    fs::write(&preset, super::SMALL).expect("writes");
+    let train = |until: &str| {
+        trainer(
+            &["train", "--threads", "1", "--until", until],
+            &[("--runs", runs.path()), ("--preset", &preset), ("--out", &out)],
+        )
+    };
+    assert!(train("3").status.success());
+    let losses = out.join("losses.csv");
+    let marked = fs::read_to_string(&losses).expect("losses");
+    // As the earlier version left them.
+    let column = format!(",{}", String::from_utf8_lossy(files::MARK));
+    let earlier: String = marked
+        .lines()
+        .flat_map(|line| {
+            [
+                line.strip_suffix(&column).unwrap_or(line).trim_end_matches(','),
+                "\n",
+            ]
+        })
+        .collect();
+    assert!(marked.contains(&column) && !earlier.contains(&column));
+    for (name, own) in [
+        ("losses.csv", &b"update,loss\n1,my own losses\n"[..]),
+        ("open-loop.png", OWN),
+        ("traversal.png", OWN),
+        ("pictures-update.txt", OWN),
+    ] {
+        let path = out.join(name);
+        let was = fs::read(&path).ok();
+        fs::write(&path, own).expect("writes");
+        let output = train("6");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains(name), "{said}");
+        assert_eq!(fs::read(&path).expect("is there"), own, "{name}");
+        match was {
+            Some(was) => fs::write(&path, was).expect("writes"),
+            None => fs::remove_file(&path).expect("removes"),
+        }
+    }
+    fs::write(&losses, &earlier).expect("writes");
+    fs::write(out.join("pictures-update.txt"), "3").expect("writes");
+    let output = train("12");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let after = fs::read_to_string(&losses).expect("losses");
+    assert!(after.starts_with(&marked), "{after}");
+    assert_eq!(after.lines().count(), 13);
+    let drawn_at = fs::read_to_string(out.join("pictures-update.txt")).expect("is there");
+    assert!(
+        drawn_at.starts_with("12\n") && files::is_marked(drawn_at.as_bytes()),
+        "{drawn_at}"
+    );
+}
+
 #[test]
 fn pipes_and_devices_are_refused_and_not_waited_for() {
     let runs = logs(2, 20);
@@ -126,6 +195,20 @@ fn pipes_and_devices_are_refused_and_not_waited_for() {
             .expect("starts")
             .success()
     );
+    // Under the name of the cache of frames, too.
+    fs::create_dir(&out).expect("makes the folder");
+    let cache = out.join("frames.cache");
+    std::os::unix::fs::symlink("/dev/null", &cache).expect("makes a link");
+    let output = trainer(
+        &["train", "--threads", "1", "--until", "1"],
+        &[("--runs", runs.path()), ("--preset", &preset), ("--out", &out)],
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && said.contains("frames.cache") && said.contains("left as it is"),
+        "{said}"
+    );
+    fs::remove_file(&cache).expect("removes");
     for path in [pipe.as_path(), Path::new("/dev/zero")] {
         for (arguments, paths) in [
             (

@@ -229,7 +229,7 @@ fn a_kept_checkpoint_takes_no_place_that_it_cannot_fill() {
     assert!(trainer::checkpoint::step_back(&path).is_err());
     assert_eq!(std::fs::read(&path).expect("reads"), whole);
     std::fs::write(&kept, &whole).expect("writes");
-    // Somebody else's file is none that may be replaced.
+    // A file that this program did not make is not replaced.
     std::fs::write(&path, b"three years of work").expect("writes");
     assert!(trainer::checkpoint::step_back(&path).is_err());
     assert_eq!(std::fs::read(&path).expect("reads"), b"three years of work");

@@ -7,6 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 /// How much of a step's time a kill can cost.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -31,9 +33,9 @@ impl Clock {
         let (running, stopped) = sync_channel(0);
         let note = move || {
             while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                // A disk that is full is told of by those whose work it keeps from being saved.
-                let seconds = (before + begun.elapsed().as_secs_f64()).to_string();
-                let _ = files::put(&path, seconds.as_bytes(), &|head| number(head).is_some());
+                // Other steps report a full disk.
+                let seconds = before + begun.elapsed().as_secs_f64();
+                let _ = files::put(&path, text(seconds).as_bytes(), &files::is_marked);
             }
         };
         // Without a thread nothing is noted before the step is over.
@@ -65,22 +67,38 @@ impl Drop for Clock {
 pub(super) fn noted(out: &Path) -> f64 {
     files::read(&path(out))
         .ok()
-        .and_then(|bytes| number(&bytes))
-        .filter(|seconds| seconds.is_finite())
+        .filter(|bytes| files::is_marked(bytes))
+        .and_then(|bytes| number(bytes.split(|byte| *byte == b'\n').next()?))
         .unwrap_or(0.0)
 }
 
-/// The number that a file of ours holds, and nothing else.
-fn number(bytes: &[u8]) -> Option<f64> {
-    std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+/// What the file holds: the number, and the mark by which this program knows it.
+fn text(seconds: f64) -> String {
+    format!("{seconds}\n{}\n", String::from_utf8_lossy(files::MARK))
 }
 
-/// Forgets them: the run is another.
-pub(super) fn forget(out: &Path) {
+fn number(line: &[u8]) -> Option<f64> {
+    let seconds: f64 = std::str::from_utf8(line).ok()?.parse().ok()?;
+    seconds.is_finite().then_some(seconds)
+}
+
+/// Makes the file ready for a run in `out`, which goes on if it was `begun`. Earlier versions wrote the number alone: beside the notes
+/// of a run that was begun it is taken, and gets its mark. The seconds of another run are forgotten.
+///
+/// # Errors
+/// If the file is somebody else's.
+pub(super) fn prepare(out: &Path, begun: bool) -> anyhow::Result<()> {
     let path = path(out);
-    if files::read(&path).is_ok_and(|bytes| number(&bytes).is_some()) {
-        let _ = fs::remove_file(path);
+    files::check(&path, &|head| {
+        files::is_marked(head) || (begun && number(head).is_some())
+    })?;
+    let there = files::read(&path).unwrap_or_default();
+    if begun && let Some(seconds) = number(&there) {
+        files::replace(&path, text(seconds).as_bytes())?;
+    } else if !begun && files::is_marked(&there) {
+        fs::remove_file(&path).with_context(|| format!("{}: cannot remove", path.display()))?;
     }
+    Ok(())
 }
 
 fn path(out: &Path) -> PathBuf {
@@ -91,7 +109,7 @@ fn path(out: &Path) -> PathBuf {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Clock, forget, noted};
+    use super::{Clock, noted, path, prepare};
 
     #[test]
     fn a_step_that_was_cut_off_has_taken_its_time() {
@@ -112,7 +130,22 @@ mod tests {
         );
         let whole = clock.stop();
         assert!(noted(out) <= whole && whole <= 100.0 + begun.elapsed().as_secs_f64());
-        forget(out);
+        prepare(out, true).expect("is ours");
+        assert_eq!(noted(out), cut_off.max(noted(out)));
+        prepare(out, false).expect("is ours");
         assert_eq!(noted(out), 0.0);
+    }
+
+    #[test]
+    fn a_number_of_somebody_else_is_refused_and_one_of_an_earlier_version_is_taken() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let out = dir.path();
+        std::fs::write(path(out), "12.5").expect("writes");
+        assert!(prepare(out, false).is_err());
+        assert_eq!(std::fs::read(path(out)).expect("is there"), b"12.5");
+        prepare(out, true).expect("lies beside the notes of a run");
+        assert_eq!(noted(out), 12.5);
+        std::fs::write(path(out), "notes of mine").expect("writes");
+        assert!(prepare(out, true).is_err());
     }
 }

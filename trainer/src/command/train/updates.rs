@@ -37,8 +37,7 @@ pub(super) struct Updates<'a> {
     events: EventWriter,
     /// Whether the last checkpoint has been trained on, and with a usual loss.
     proven: bool,
-    /// Whether the run goes on from a checkpoint: what has the names of its pictures is then its own. Those of the first versions
-    /// are not marked.
+    /// Whether the run goes on from a checkpoint. Files that earlier versions left beside one are not marked, and are taken then.
     resumed: bool,
 }
 
@@ -53,12 +52,10 @@ impl<'a> Updates<'a> {
         // Before hours of training.
         let resumed = checkpoint.exists();
         for name in PICTURES {
-            files::check(&arguments.out.join(name), &|head| {
-                resumed || files::is_marked(head)
-            })?;
+            files::check(&arguments.out.join(name), &|head| is_picture(head, resumed))?;
         }
-        files::check(&arguments.out.join(DRAWN_AT), &is_number)?;
-        let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update)?;
+        files::check(&arguments.out.join(DRAWN_AT), &|head| is_number(head, resumed))?;
+        let losses = Losses::open(&arguments.out.join("losses.csv"), learner.update, resumed)?;
         // What is usual is known from before.
         for loss in losses.all()? {
             let _ = learner.watch.exploded(loss);
@@ -207,18 +204,29 @@ impl<'a> Updates<'a> {
                 .picture(learner.update, tag, &picture.bytes, picture.width, picture.height)
                 .with_context(cannot)?;
             files::put(&out.join(file), &picture.bytes, &|head| {
-                self.resumed || files::is_marked(head)
+                is_picture(head, self.resumed)
             })?;
         }
-        let update = learner.update.to_string();
-        files::put(&out.join(DRAWN_AT), update.as_bytes(), &is_number)?;
+        let text = format!("{}\n{}\n", learner.update, String::from_utf8_lossy(files::MARK));
+        files::put(&out.join(DRAWN_AT), text.as_bytes(), &|head| {
+            is_number(head, self.resumed)
+        })?;
         Ok(())
     }
 }
 
-/// Whether a file holds the number of an update.
-fn is_number(head: &[u8]) -> bool {
-    head.trim_ascii().iter().all(u8::is_ascii_digit)
+/// Whether this program drew a picture. Those of earlier versions have no mark: they are what its encoders write, and lie beside a
+/// checkpoint (`resumed`).
+fn is_picture(head: &[u8], resumed: bool) -> bool {
+    // The pixels of our PNGs follow the header at once.
+    let is_png = head.starts_with(b"\x89PNG\r\n\x1a\n") && head.get(37..41) == Some(b"IDAT");
+    files::is_marked(head) || (resumed && (is_png || head.starts_with(b"GIF89a")))
+}
+
+/// Whether a file is the note of the update that drew the pictures. Earlier versions wrote the number alone, beside a checkpoint
+/// (`resumed`).
+fn is_number(head: &[u8], resumed: bool) -> bool {
+    files::is_marked(head) || (resumed && head.iter().all(u8::is_ascii_digit))
 }
 
 fn no_events(folder: &Path) -> String {
