@@ -301,6 +301,16 @@ fn what_is_lost_of_a_log_is_said() {
     assert!(!whole.contains("cut off"), "{whole}");
 }
 
+/// Another robot's file in the place of its own.
+fn exchange_robot_file(log: &mut Episode) {
+    let text = fs::read(root().join("configs/sim-arm.ron")).expect("reads");
+    for (name, data) in &mut log.attachments {
+        if name == "robot.ron" {
+            data.clone_from(&text);
+        }
+    }
+}
+
 #[test]
 fn a_log_that_lies_is_refused_and_leads_nobody_on() {
     let place = Place::new("planner");
@@ -311,7 +321,7 @@ fn a_log_that_lies_is_refused_and_leads_nobody_on() {
     let planned = place.change("plans.mcap", |log| log.ticks[4].plan.iterations = u32::MAX);
     done(&["replay", &planned, "--bundle", bundle]);
     type Change = fn(&mut Episode);
-    let cases: [(&str, Change, &[&str]); 5] = [
+    let cases: [(&str, Change, &[&str]); 6] = [
         (
             "tick.mcap",
             |log| log.ticks[11].tick = 4_000_000_000,
@@ -336,14 +346,15 @@ fn a_log_that_lies_is_refused_and_leads_nobody_on() {
             &["tick 0", "set_point_rad"],
         ),
         (
+            "file.mcap",
+            exchange_robot_file,
+            &["`config_sha256`", "the robot file it keeps"],
+        ),
+        (
             "joints.mcap",
             |log| {
-                let text = fs::read(root().join("configs/sim-arm.ron")).expect("reads");
-                for (name, data) in &mut log.attachments {
-                    if name == "robot.ron" {
-                        data.clone_from(&text);
-                    }
-                }
+                exchange_robot_file(log);
+                log.info.config_sha256.clear();
             },
             &["`joint_names`", "the robot file it keeps"],
         ),

@@ -47,7 +47,10 @@ pub enum Rows {
 /// [`DatasetError::Empty`] if there are none.
 pub fn list(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = folder::sorted(dir)?;
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "npz"));
+    found.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+    });
     if found.is_empty() {
         return Err(DatasetError::Empty {
             path: dir.to_owned(),

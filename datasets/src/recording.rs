@@ -113,8 +113,13 @@ impl Imported {
             episode_seed: recording.index,
             ..source.info.clone()
         };
-        let attachments: [Attachment<'_>; 1] = [("robot.ron", "text/plain", source.robot_text.as_bytes())];
-        let mut writer = EpisodeWriter::create(&path, &info, &attachments)?;
+        let robot: Attachment<'_> = ("robot.ron", "text/plain", source.robot_text.as_bytes());
+        let attachments = if source.robot_text.is_empty() {
+            &[][..]
+        } else {
+            &[robot]
+        };
+        let mut writer = EpisodeWriter::create(&path, &info, attachments)?;
         let period_ns = (f64::from(info.period_s) * 1e9).round() as u64;
         for (index, step) in recording.steps.iter().enumerate() {
             let edge_ns = u64::from(step.tick) * period_ns;

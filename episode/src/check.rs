@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use robot::JointVec;
+use robot::{Frame, JointVec};
 
 use crate::error::EpisodeError;
 use crate::info::EpisodeInfo;
@@ -12,6 +12,9 @@ use crate::row::TickRecord;
 /// and whoever goes through the log again rolls a belief over each of them: the bound keeps that finite. It is more than an hour of
 /// standing still at 20 Hz, long after which every guard has stopped the arm.
 pub const SKIPPED_TICKS_MAX: u64 = 100_000;
+
+/// The largest action, with room for the roundings of whoever writes logs.
+const ACTION_MAX: f32 = 1.000_1;
 
 /// Whether rows follow one another in number and time, and have one number a joint. The first `intact` of them hang together;
 /// behind those, damage may have cost any number.
@@ -35,7 +38,9 @@ pub(crate) fn rows(
     let mut skipped: u64 = 0;
     let mut before: Option<&TickRecord> = None;
     for (index, row) in ticks.iter().enumerate() {
-        lengths(row, info.joint_names.len()).map_err(|problem| refuse(row.tick, problem))?;
+        lengths(row, info.joint_names.len())
+            .and_then(|()| actions(row))
+            .map_err(|problem| refuse(row.tick, problem))?;
         let steps = match before {
             None => row.tick,
             Some(before) => match row.tick.checked_sub(before.tick) {
@@ -80,6 +85,69 @@ pub(crate) fn rows(
         before = Some(row);
     }
     Ok(())
+}
+
+/// Whether each picture is the one that its row tells of.
+///
+/// # Errors
+/// [`EpisodeError::Inconsistent`], naming the first tick with another.
+pub(crate) fn pictures(
+    path: &Path,
+    ticks: &[TickRecord],
+    frames: &[Option<Frame>],
+) -> Result<(), EpisodeError> {
+    for (row, frame) in ticks.iter().zip(frames) {
+        let (said, Some(found)) = (row.capture.frame_hash, frame.as_ref().map(Frame::hash)) else {
+            continue;
+        };
+        if said != found {
+            return Err(EpisodeError::Inconsistent {
+                path: path.to_owned(),
+                tick: row.tick,
+                problem: format!(
+                    "field `/capture/state frame_hash` is {said:016x}, and the hash of the picture in `/capture` is {found:016x}: the \
+                     picture belongs to another row, or was changed"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the robot file in a log is the one that its description names.
+///
+/// # Errors
+/// [`EpisodeError::RobotFile`].
+pub(crate) fn robot_file(
+    path: &Path,
+    info: &EpisodeInfo,
+    attachments: &[(String, Vec<u8>)],
+) -> Result<(), EpisodeError> {
+    let Some((_, text)) = attachments.iter().find(|(name, _)| name == "robot.ron") else {
+        return Ok(());
+    };
+    let found = robot::text_sha256(text);
+    // Logs of data for which nobody made a robot file name none.
+    if info.config_sha256.is_empty() || info.config_sha256 == found {
+        return Ok(());
+    }
+    Err(EpisodeError::RobotFile {
+        path: path.to_owned(),
+        said: info.config_sha256.clone(),
+        found,
+    })
+}
+
+/// What is wrong with the action that a row says was sent, if anything is. Guards send no action outside of [-1, 1].
+fn actions(row: &TickRecord) -> Result<(), String> {
+    let action = &row.actuate.action;
+    let beyond = |value: &&f32| value.is_finite() && value.abs() > ACTION_MAX;
+    match action.iter().find(beyond).filter(|_| row.actuate.sent) {
+        Some(value) => Err(format!(
+            "field `/actuate action` has a {value}, and actions are from -1 to 1"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with the length of a row's vectors, if anything is.

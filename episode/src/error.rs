@@ -105,6 +105,19 @@ pub enum EpisodeError {
         /// What does not fit.
         problem: String,
     },
+    /// The robot file in the log is another than the log's description names.
+    #[error(
+        "{path}: field `config_sha256` of its description is {said}, and the robot file it keeps has the SHA-256 {found}: one of them \
+         was changed; leave this log out"
+    )]
+    RobotFile {
+        /// The file.
+        path: PathBuf,
+        /// What the description says.
+        said: String,
+        /// The SHA-256 of the robot file in it, in hexadecimal.
+        found: String,
+    },
     /// A directory holds no logs.
     #[error(
         "{dir}: no run logs (*.mcap) here or below; record some with `armillary record`, or name another directory"

@@ -41,7 +41,8 @@ pub struct Episode {
 /// # Errors
 /// [`EpisodeError::Read`] if the file cannot be read, [`EpisodeError::NotALog`] if it is something else or was cut off
 /// within its first few hundred bytes, [`EpisodeError::Version`] if it is in another format, [`EpisodeError::Inconsistent`] if its
-/// rows contradict each other or its description.
+/// rows contradict each other, its pictures or its description, [`EpisodeError::RobotFile`] if the robot file in it is not the one
+/// that it was recorded with.
 pub fn read_episode(path: &Path) -> Result<Episode, EpisodeError> {
     read_episode_from(open(path)?, path)
 }
@@ -105,7 +106,10 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
         }
     }
     let intact = damaged_at.unwrap_or(ticks.len());
-    crate::check::rows(path, &info, &ticks, intact).map_err(|error| error.about(problem.as_deref()))?;
+    crate::check::rows(path, &info, &ticks, intact)
+        .and_then(|()| crate::check::pictures(path, &ticks, &frames))
+        .map_err(|error| error.about(problem.as_deref()))?;
+    crate::check::robot_file(path, &info, &attachments)?;
     let before = intact.checked_sub(1).and_then(|last| ticks.get(last));
     let problem = problem.map(|problem| match (before, ticks.get(intact)) {
         (Some(before), Some(after)) => {

@@ -30,7 +30,11 @@ pub fn list_runs(dir: &Path) -> Result<Vec<PathBuf>, EpisodeError> {
                 if path.extension().is_none_or(|extension| extension != "partial") {
                     open.push(path);
                 }
-            } else if path.extension().is_some_and(|extension| extension == "mcap") && path.is_file() {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("mcap"))
+                && path.is_file()
+            {
                 runs.push(path);
             }
         }

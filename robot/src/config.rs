@@ -14,6 +14,8 @@ mod units;
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use crate::Envelope;
 use check::{Checker, Units};
 pub use error::ConfigError;
@@ -90,6 +92,14 @@ pub struct Config {
     pub text: String,
     /// SHA-256 of that text, in hexadecimal.
     pub sha256: String,
+}
+
+/// SHA-256 of a robot file's text, in hexadecimal: by it logs and exports name the file.
+pub fn text_sha256(text: &[u8]) -> String {
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 impl Config {

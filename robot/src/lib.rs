@@ -17,7 +17,7 @@ pub mod trig;
 
 pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
 pub use complaint::complaint;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, text_sha256};
 pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
 pub use frame::{FRAME_BYTES, FRAME_SIDE, Frame};
 pub use joint::{ActionMode, Joint, JointState, JointVec, MAX_JOINTS};

@@ -129,6 +129,7 @@ impl Dataset {
         // Frames that are trained on, and those of them that have no reward.
         let (mut used, mut without) = (0, 0);
         let mut measured = false;
+        let mut taken = 0;
         // Stretches too short for a chunk, and their frames.
         let mut short = (0, 0);
         for path in &paths {
@@ -136,6 +137,7 @@ impl Dataset {
             let Some(entry) = self.cache.entry(&key) else {
                 continue;
             };
+            taken += 1;
             if let Some(problem) = &entry.problem {
                 log::warn!("{}: {problem}", path.display());
             }
@@ -219,7 +221,7 @@ impl Dataset {
         };
         self.steps += steps;
         self.without_reward += without;
-        self.logs += paths.len();
+        self.logs += taken;
         Ok(Task {
             name,
             planned,

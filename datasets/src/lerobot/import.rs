@@ -207,5 +207,14 @@ fn own(root: &Path, info: &Info, names: &[String]) -> Result<Option<(Own, String
     let robot = layout::robot_path(root);
     let text =
         files::read_to_string(&robot).map_err(|error| DatasetError::io(&robot, "cannot read", error))?;
+    let found = robot::text_sha256(text.as_bytes());
+    // Logs of data for which nobody made a robot file name none.
+    if !text.is_empty() && !own.config_sha256.is_empty() && own.config_sha256 != found {
+        let problem = format!(
+            "is {}, meta/robot.ron has {found}: one of them was changed",
+            own.config_sha256
+        );
+        return Err(refuse("config_sha256", problem));
+    }
     Ok(Some((own, text)))
 }

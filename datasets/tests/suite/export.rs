@@ -62,6 +62,7 @@ fn write_log(path: &Path, change: &dyn Fn(&mut TickRecord)) {
         for byte in frame.rgb_mut() {
             *byte = stream.below(256) as u8;
         }
+        tick.capture.frame_hash = frame.hash();
         writer.write_tick(&tick, Some(&frame), tick.edge_ns).unwrap();
         writer.flush().unwrap();
     }

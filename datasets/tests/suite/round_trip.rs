@@ -23,7 +23,7 @@ pub(crate) fn info(index: u64) -> EpisodeInfo {
         period_s: 0.1,
         joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
         reward_source: "simulator".to_owned(),
-        config_sha256: "ab".repeat(32),
+        config_sha256: robot::text_sha256(ROBOT),
         joint_calibration_sha256: Some("cd".repeat(32)),
         software: "armillary".to_owned(),
         ..EpisodeInfo::default()
@@ -68,6 +68,7 @@ fn write_log(
         for byte in frame.rgb_mut() {
             *byte = stream.below(256) as u8;
         }
+        tick.capture.frame_hash = frame.hash();
         let frame = tick.capture.fresh.then_some(&frame);
         writer.write_tick(&tick, frame, tick.edge_ns).unwrap();
     }
@@ -185,6 +186,22 @@ fn rewards_that_nobody_gave_come_back_as_none_and_without_any_there_is_no_column
             assert!(refused.unwrap_err().to_string().contains("reward"));
         }
     }
+}
+
+#[test]
+fn the_robot_file_of_an_export_is_the_one_that_its_description_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let [runs, set, back] = ["runs", "set", "back"].map(|name| dir.path().join(name));
+    write_log(&runs, 0, 8, &info(0), &|_| {});
+    lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+    fs::write(set.join("meta/robot.ron"), "(name: \"another\")").unwrap();
+    let error = import(&set, &back).unwrap_err().to_string();
+    assert!(error.contains("meta/robot.ron: field `sha256`"), "{error}");
+    // Whoever takes the checksums away has another word for it.
+    fs::remove_file(set.join("meta/checksums.json")).unwrap();
+    let error = import(&set, &back).unwrap_err().to_string();
+    let named = ["meta/armillary.json", "`config_sha256`", "meta/robot.ron"];
+    assert!(named.iter().all(|word| error.contains(word)), "{error}");
 }
 
 #[test]

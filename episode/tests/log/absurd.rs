@@ -16,9 +16,9 @@ fn log(of_info: &dyn Fn(&mut EpisodeInfo), of_ticks: &dyn Fn(&mut Vec<TickRecord
     of_info(&mut info);
     of_ticks(&mut ticks);
     let mut writer = EpisodeWriter::from_writer(disk.clone(), Path::new("memory"), &info, &[], 1).unwrap();
-    for row in &ticks {
+    for (picture, row) in (0..).zip(&ticks) {
         writer
-            .write_tick(row, Some(&frame(row.tick % 7)), row.edge_ns)
+            .write_tick(row, Some(&frame(picture)), row.edge_ns)
             .unwrap();
     }
     writer.finish().unwrap();
@@ -35,7 +35,7 @@ fn rows_that_cannot_be_are_refused_by_tick_and_field() {
     type Change = fn(&mut Vec<TickRecord>);
     let most = SKIPPED_TICKS_MAX as u32;
     assert_eq!(most, 100_000);
-    let cases: [(&str, Change, &[&str]); 18] = [
+    let cases: [(&str, Change, &[&str]); 21] = [
         (
             "a tick of 4 billion",
             |ticks| at(&mut ticks[5], 4_000_000_000),
@@ -134,6 +134,24 @@ fn rows_that_cannot_be_are_refused_by_tick_and_field() {
             &["tick 0", "`/actuate action`", "0 numbers"],
         ),
         (
+            "an action that no guard sends",
+            |ticks| ticks[3].actuate.action[1] = -1.5,
+            &["tick 3", "`/actuate action`", "-1.5"],
+        ),
+        (
+            "a picture that is another",
+            |ticks| ticks[4].capture.frame_hash ^= 1,
+            &["tick 4", "`/capture/state frame_hash`", "`/capture`"],
+        ),
+        (
+            "rows whose pictures are exchanged",
+            |ticks| {
+                let second = ticks[2].capture.frame_hash;
+                ticks[2].capture.frame_hash = std::mem::replace(&mut ticks[1].capture.frame_hash, second);
+            },
+            &["tick 1", "`/capture/state frame_hash`"],
+        ),
+        (
             "a set point that was sent and is not there",
             |ticks| ticks[0].actuate.set_point_rad = JointVec::new(),
             &["tick 0", "`/actuate set_point_rad`"],
@@ -149,6 +167,34 @@ fn rows_that_cannot_be_are_refused_by_tick_and_field() {
         for word in words.iter().chain(&["memory: ", "field `", "leave this log out"]) {
             assert!(said.contains(word), "{what}: no {word:?} in {said}");
         }
+    }
+}
+
+#[test]
+fn another_robot_file_than_the_one_recorded_with_is_refused() {
+    let of = |info: EpisodeInfo, text: &[u8]| {
+        let disk = Disk::default();
+        let files = [("robot.ron", "text/plain", text)];
+        let writer = EpisodeWriter::from_writer(disk.clone(), Path::new("memory"), &info, &files, 1).unwrap();
+        writer.finish().unwrap();
+        read(&disk.bytes())
+    };
+    let unnamed = EpisodeInfo {
+        config_sha256: String::new(),
+        ..info()
+    };
+    assert!(of(info(), b"(name: \"arm\")").is_ok());
+    assert!(of(unnamed, b"(name: \"another\")").is_ok());
+    let error = of(info(), b"(name: \"another\")").unwrap_err();
+    assert!(matches!(error, EpisodeError::RobotFile { .. }), "{error}");
+    let said = error.to_string();
+    for word in [
+        "memory: ",
+        "`config_sha256`",
+        &info().config_sha256,
+        "leave this log out",
+    ] {
+        assert!(said.contains(word), "no {word:?} in {said}");
     }
 }
 
@@ -215,10 +261,14 @@ fn fifos_and_devices_are_refused_and_not_waited_for() {
         "._episode-000001.mcap",
         ".trash/episode-000002.mcap",
         "episode-000003.mcap",
+        "episode-000004.MCAP",
     ] {
         std::fs::write(dir.path().join(name), log(&|_| {}, &|_| {})).unwrap();
     }
     let found = list_episodes(dir.path()).unwrap();
-    assert_eq!(found.logs, [dir.path().join("episode-000003.mcap")]);
+    assert_eq!(
+        found.logs,
+        ["episode-000003.mcap", "episode-000004.MCAP"].map(|name| dir.path().join(name))
+    );
     assert!(found.left_out.is_empty());
 }

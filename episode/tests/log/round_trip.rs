@@ -124,6 +124,8 @@ fn floats_at_the_edges_keep_their_bits() {
             tick.filter.kl_nats = floats[floats.len() - 1];
             tick.plan.action = joints.clone();
             tick.actuate.action = joints.clone();
+            // What is sent is from -1 to 1.
+            tick.actuate.sent = false;
             tick.guard.set_point_rad = joints.clone();
             tick.capture.position_rad = joints;
             tick

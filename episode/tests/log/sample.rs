@@ -29,7 +29,7 @@ pub(crate) fn info() -> EpisodeInfo {
         period_s: 0.05,
         joint_names: vec!["shoulder".to_owned(), "elbow \"two\"".to_owned()],
         reward_source: "simulator".to_owned(),
-        config_sha256: "00ff".repeat(16),
+        config_sha256: robot::text_sha256(ATTACHMENTS[0].2),
         bundle_sha256: Some("ab".repeat(32)),
         software: "armillary 0.1.0".to_owned(),
         ..EpisodeInfo::default()
@@ -46,7 +46,7 @@ pub(crate) fn tick(number: u32) -> TickRecord {
         edge_ns: u64::from(number) * PERIOD_NS,
         capture: CaptureRow {
             frame_seq: wide(3),
-            frame_hash: u64::MAX - u64::from(number),
+            frame_hash: frame(number).hash(),
             fresh: true,
             age_ns: wide(5),
             reward: Some(number as f32 / 3.0),
@@ -97,7 +97,9 @@ pub(crate) fn tick(number: u32) -> TickRecord {
 /// A frame that compresses well and differs from tick to tick.
 pub(crate) fn frame(number: u32) -> Frame {
     let mut frame = Frame::default();
-    frame.rgb_mut()[number as usize * 100] = 200;
+    let rgb = frame.rgb_mut();
+    let at = number as usize * 100 % rgb.len();
+    rgb[at] = 200;
     frame
 }
 

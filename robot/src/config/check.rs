@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::raw::{self, Method};
 use super::units::{self, Doubt};
 use super::{Config, ConfigError, HORIZON_MAX, PLANNER_THREADS_MAX, Planner};
@@ -275,10 +273,7 @@ impl Checker<'_> {
         if let Some(simulator) = &raw.simulator {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
         }
-        let sha256 = Sha256::digest(text.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = super::text_sha256(text.as_bytes());
         Ok(Config {
             name: raw.name,
             period_s: raw.period_s,

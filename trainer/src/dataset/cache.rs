@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use episode::EpisodeError;
 use files::OutputError;
 use robot::FRAME_BYTES;
 use serde::{Deserialize, Serialize};
@@ -199,10 +200,18 @@ impl Cache {
             for (path, digested, share) in receiver {
                 let added = digested.and_then(|(entry, data)| self.add(path, entry, &data));
                 drop(share);
-                if let Err(error) = added {
-                    // What was read so far need not be read again.
-                    let _ = self.save();
-                    return Err(error);
+                match added {
+                    Ok(()) => {}
+                    // It was cut off before it had begun: there was no power, or no room on the disk.
+                    Err(DatasetError::Episode(EpisodeError::NotALog { problem, .. })) => {
+                        self.entries.remove(&key(path));
+                        log::warn!("{}: left out: not a run log: {problem}", path.display());
+                    }
+                    Err(error) => {
+                        // What was read so far need not be read again.
+                        let _ = self.save();
+                        return Err(error);
+                    }
                 }
                 taken += 1;
                 progress(known + taken, paths.len());
@@ -337,7 +346,7 @@ pub(super) fn key(path: &Path) -> PathBuf {
 
 /// Size and time of a file.
 fn stamp(path: &Path) -> Result<(u64, i64), DatasetError> {
-    let metadata = std::fs::metadata(path).map_err(|source| episode::EpisodeError::Read {
+    let metadata = std::fs::metadata(path).map_err(|source| EpisodeError::Read {
         path: path.to_owned(),
         source,
     })?;

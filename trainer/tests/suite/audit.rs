@@ -123,7 +123,7 @@ fn gaps_frozen_pictures_and_cut_logs_are_named_with_their_tick() {
         (
             &|log| {
                 for at in 11..30 {
-                    log.ticks[at].capture.frame_hash = log.ticks[10].capture.frame_hash;
+                    log.frames[at] = log.frames[10].clone();
                     log.ticks[at - 1].actuate.action[0] = 1.0;
                 }
             },

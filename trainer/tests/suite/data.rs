@@ -268,6 +268,19 @@ fn an_action_in_a_batch_caused_the_frame_beside_it() {
 }
 
 #[test]
+fn a_log_that_was_never_begun_does_not_keep_the_others_from_training() {
+    let dir = logs(4, 30);
+    let optimiser = small().optimiser;
+    let before = open(dir.path(), &optimiser)
+        .expect("opens")
+        .fingerprint()
+        .to_owned();
+    std::fs::write(dir.path().join("episode-000099.mcap"), b"").expect("writes");
+    let after = open(dir.path(), &optimiser).expect("opens");
+    assert_eq!((after.fingerprint(), after.logs()), (&before[..], 4));
+}
+
+#[test]
 fn runs_that_cannot_be_trained_on_are_named() {
     let optimiser = small().optimiser;
     let empty = tempfile::tempdir().expect("temporary folder");

@@ -99,6 +99,13 @@ fn rewritten(dir: &Path, edit: impl Fn(&mut Episode)) -> tempfile::TempDir {
     for path in episode::list_runs(dir).expect("logs") {
         let mut log = read_episode(&path).expect("whole");
         edit(&mut log);
+        // As whoever records does.
+        for (tick, frame) in log.ticks.iter_mut().zip(&log.frames) {
+            tick.capture.frame_hash = frame.as_ref().map_or(0, Frame::hash);
+        }
+        if let Some((_, robot)) = log.attachments.iter().find(|(name, _)| name == "robot.ron") {
+            log.info.config_sha256 = robot::text_sha256(robot);
+        }
         let path = out.path().join(path.file_name().expect("a name"));
         let attachments: Vec<_> = log
             .attachments
