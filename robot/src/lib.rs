@@ -7,6 +7,7 @@
 pub mod clock;
 mod complaint;
 pub mod config;
+pub mod device;
 pub mod envelope;
 pub mod frame;
 pub mod joint;

@@ -1,0 +1,124 @@
+//! The traits of what is outside: an arm's joints, a camera, and a task.
+//!
+//! There are two sides. A *plant* ([`Joints`], [`View`], [`Task`]) is what moves and is seen: a simulator, an environment in another
+//! process, a servo bus. The control loop does not reach it directly: between them are a firmware, which keeps the arm's limits, and a
+//! camera's thread. What the loop holds is a bus, a [`FrameSource`] and perhaps a [`Task`].
+
+mod picture;
+
+pub use picture::{Picture, PixelFormat};
+
+use crate::{Frame, JointState};
+
+/// Why a device could not do as asked. The text names the device and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct DeviceError(#[from] Box<dyn std::error::Error + Send + Sync>);
+
+impl DeviceError {
+    /// What went wrong, with its remedy.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Joints that go where they are told: what a firmware drives.
+pub trait Joints: Send {
+    /// How many joints there are.
+    fn joint_count(&self) -> usize;
+
+    /// Moves by `dt_s` seconds towards `set_point_rad`. Without torque the joints coast and come to rest.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError>;
+
+    /// Joints as their encoders reported them last.
+    fn joints(&self) -> JointState;
+}
+
+/// A camera that draws a picture when it is asked to: that of a simulator.
+pub trait View: Send {
+    /// Draws what the camera sees now.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError>;
+}
+
+/// What an arm is to do: how an episode begins, and how good each state is.
+pub trait Task: Send {
+    /// Starts a new episode: a start pose and a target drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn reset(&mut self, seed: u64) -> Result<(), DeviceError>;
+
+    /// Reward of the state that was shown last. `None` where nobody gives one, or the world has been reset and has not moved yet.
+    fn reward(&self) -> Option<f32>;
+
+    /// Whether the episode has ended by itself. What comes after the end has nothing to do with what is asked for.
+    fn ended(&self) -> bool {
+        false
+    }
+}
+
+/// An arm with a camera and a task, all three in one: a simulated one. Stepping is deterministic: the same seed, set points and step
+/// lengths give the same frames, joints and rewards to the last bit.
+pub trait Plant: Joints + View + Task {}
+
+impl<P: Joints + View + Task + ?Sized> Plant for P {}
+
+impl<T: Joints + ?Sized> Joints for Box<T> {
+    fn joint_count(&self) -> usize {
+        (**self).joint_count()
+    }
+
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
+        (**self).step(set_point_rad, torque_on, dt_s)
+    }
+
+    fn joints(&self) -> JointState {
+        (**self).joints()
+    }
+}
+
+impl<T: View + ?Sized> View for Box<T> {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
+        (**self).render(frame)
+    }
+}
+
+impl<T: Task + ?Sized> Task for Box<T> {
+    fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
+        (**self).reset(seed)
+    }
+
+    fn reward(&self) -> Option<f32> {
+        (**self).reward()
+    }
+
+    fn ended(&self) -> bool {
+        (**self).ended()
+    }
+}
+
+/// Number and age of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameStamp {
+    /// Increases with every picture of a source. Gaps are pictures that were dropped in favour of newer ones, or damaged.
+    pub seq: u64,
+    /// Nanoseconds from capture until the picture was handed over. Subtract it from any monotonic clock's present to get the
+    /// capture time on that clock.
+    pub age_ns: u64,
+}
+
+/// A camera, real or simulated, that never makes its caller wait.
+pub trait FrameSource: Send {
+    /// Drains what has arrived to the newest picture. If that is newer than the last one handed over, copies it into `into`. Never
+    /// blocks, and allocates nothing once pictures of one size come.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the camera is gone.
+    fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError>;
+}
