@@ -15,7 +15,8 @@ use firmware_bridge::{
 };
 use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
-use robot::{Config, Frame, JointState, JointVec, Plant, PlantError, joint};
+use robot::device::{DeviceError, Joints, Task, View};
+use robot::{Config, Frame, JointState, JointVec, joint};
 
 use crate::patient::PatientLink;
 
@@ -40,18 +41,12 @@ impl Motor {
     }
 }
 
-impl Plant for Motor {
+impl Joints for Motor {
     fn joint_count(&self) -> usize {
         1
     }
 
-    fn reset(&mut self, _seed: u64) -> Result<(), PlantError> {
-        self.control = joint::zeros(1);
-        self.steps = 0;
-        Ok(())
-    }
-
-    fn step(&mut self, set_point_rad: &[f32], _torque_on: bool, _dt_s: f32) -> Result<(), PlantError> {
+    fn step(&mut self, set_point_rad: &[f32], _torque_on: bool, _dt_s: f32) -> Result<(), DeviceError> {
         self.steps += 1;
         if self.steps == self.fails_at {
             return Err(Box::<dyn std::error::Error + Send + Sync>::from("it fell over").into());
@@ -67,9 +62,19 @@ impl Plant for Motor {
             velocity_rad_s: joint::zeros(1),
         }
     }
+}
 
-    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+impl View for Motor {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
         frame.rgb_mut().fill((self.steps % 200) as u8);
+        Ok(())
+    }
+}
+
+impl Task for Motor {
+    fn reset(&mut self, _seed: u64) -> Result<(), DeviceError> {
+        self.control = joint::zeros(1);
+        self.steps = 0;
         Ok(())
     }
 

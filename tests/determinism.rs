@@ -6,7 +6,8 @@ use controller::session::PolicyChoice;
 use episode::Reason;
 use firmware_bridge::Loopback;
 use robot::config::{Pipeline, RolloutBackend};
-use robot::{Frame, JointState, Plant, PlantError};
+use robot::device::{DeviceError, Joints, Task, View};
+use robot::{Frame, JointState};
 use simulator::Simulator;
 
 use crate::{bundle, record, session};
@@ -29,27 +30,31 @@ fn two_recordings_with_one_seed_have_the_same_decision_stream() {
 /// The simulator, which ends its episode after three periods.
 struct Short(Simulator, u32);
 
-impl Plant for Short {
+impl Joints for Short {
     fn joint_count(&self) -> usize {
         self.0.joint_count()
     }
 
-    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
-        self.1 = 0;
-        Plant::reset(&mut self.0, seed)
-    }
-
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
         self.1 += 1;
-        Plant::step(&mut self.0, set_point_rad, torque_on, dt_s)
+        Joints::step(&mut self.0, set_point_rad, torque_on, dt_s)
     }
 
     fn joints(&self) -> JointState {
         self.0.joints()
     }
+}
 
-    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
-        Plant::render(&mut self.0, frame)
+impl View for Short {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
+        View::render(&mut self.0, frame)
+    }
+}
+
+impl Task for Short {
+    fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
+        self.1 = 0;
+        Task::reset(&mut self.0, seed)
     }
 
     fn reward(&self) -> Option<f32> {

@@ -13,10 +13,11 @@ use controller::session::{PolicyChoice, Session};
 use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{
-    BridgeMode, BridgeOptions, DeviceInfo, Ended, FirmwareState, FrameSocket, JointBus, LinkError,
-    SerialLink, SerialOptions, SimulatorBridge, StopReason, Telemetry,
+    BridgeMode, BridgeOptions, Ended, FirmwareState, FrameSocket, SerialLink, SerialOptions, SimulatorBridge,
+    StopReason,
 };
 use robot::config::Pipeline;
+use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError};
 use simulator::Simulator;
 
 use crate::patient::PatientLink;
@@ -94,7 +95,7 @@ fn assert_holds(bus: &mut SerialLink, reason: StopReason) {
     loop {
         bus.sync(2_000_000).expect("the arm answers");
         // What came before the answer is old.
-        let _ = bus.poll().expect("an open port");
+        let _ = bus.poll_telemetry().expect("an open port");
         let told = bus.telemetry_since(0, 2_000_000).expect("telemetry");
         if told.state == FirmwareState::Held {
             assert_eq!(told.stop_reason, reason);
@@ -229,7 +230,7 @@ impl Mishappen {
         let link = &mut self.link.0;
         link.sync(2_000_000).expect("the arm answers");
         // What came before the answer is old.
-        let _ = link.poll().expect("an open port");
+        let _ = link.poll_telemetry().expect("an open port");
         link.telemetry_since(0, 2_000_000).expect("telemetry").state
     }
 }
@@ -283,7 +284,7 @@ impl JointBus for Mishappen {
         self.link.send_clear_e_stop()
     }
 
-    fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
+    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
         let silent = match self.mishap {
             Mishap::Silence => self.commands >= 5,
             Mishap::EStopKeyAtTheStart => !self.told.load(Ordering::SeqCst),

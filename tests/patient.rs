@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use firmware_bridge::{DeviceInfo, JointBus, LinkError, SerialLink, Telemetry};
+use firmware_bridge::SerialLink;
+use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError};
 
 /// Far longer than a machine lets a thread wait.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,7 +42,7 @@ impl JointBus for PatientLink {
         self.0.send_clear_e_stop()
     }
 
-    fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
+    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
         let begun = Instant::now();
         loop {
             let heard = self.0.poll()?;

@@ -1,7 +1,7 @@
 //! Stage 6, actuate: what the tick may ask of the outside world. Real and simulated arms are the same to it.
 
-use episode::{ArmState, Reason};
-use firmware_bridge::{FirmwareState, LinkError};
+use episode::Reason;
+use robot::device::LinkError;
 
 use crate::capture::Captured;
 
@@ -24,16 +24,4 @@ pub trait World {
 
     /// Why the arm can no longer be driven, if the connection to it or to the camera is gone.
     fn fault(&self) -> Option<Reason>;
-}
-
-/// A firmware's state as logs have it.
-pub(crate) fn arm_state(state: FirmwareState) -> ArmState {
-    match state {
-        FirmwareState::Idle => ArmState::Idle,
-        FirmwareState::Active => ArmState::Active,
-        FirmwareState::Stopping => ArmState::Stopping,
-        FirmwareState::Held => ArmState::Held,
-        FirmwareState::Released => ArmState::Released,
-        FirmwareState::EStopped => ArmState::EStopped,
-    }
 }

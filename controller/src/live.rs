@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use episode::{ArmState, EpisodeWriter, Pictures, Reason};
-use firmware_bridge::{FirmwareState, FrameSocket, FrameSource, JointBus, LinkError, Telemetry};
+use firmware_bridge::{FrameSocket, FrameSource};
+use robot::device::{ArmReport, JointBus, LinkError};
 use robot::{ActionMode, Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
-use crate::actuate::{World, arm_state};
+use crate::actuate::World;
 use crate::capture::{CaptureThread, Captured};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
@@ -18,8 +19,8 @@ use crate::record::Recorder;
 use crate::stall::Sentinel;
 use crate::tick::{Controller, Timing};
 
-/// Longest wait for the first telemetry of an episode.
-const FIRST_TELEMETRY_NS: u64 = 1_000_000_000;
+/// Longest wait for the first report of an episode.
+const FIRST_REPORT_NS: u64 = 1_000_000_000;
 
 /// A send later than this after its edge is a missed deadline: a fifth of the period.
 fn late_send_ns(period_ns: u64) -> u64 {
@@ -40,12 +41,11 @@ struct LiveWorld<'a, S> {
 impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
     fn listen(&mut self, held: &mut Captured) {
         match self.bus.poll() {
-            Ok(Some(telemetry)) => {
-                held.arm = arm_state(telemetry.state);
-                held.arm_refused = telemetry.received_seq != telemetry.last_command_seq;
-                held.arm_set_point_rad = telemetry.set_point_rad;
-                held.joints.position_rad = telemetry.position_rad;
-                held.joints.velocity_rad_s = telemetry.velocity_rad_s;
+            Ok(Some(report)) => {
+                (held.arm, held.arm_refused) = (report.state, report.refused);
+                held.arm_set_point_rad = report.set_point_rad;
+                held.joints.position_rad = report.position_rad;
+                held.joints.velocity_rad_s = report.velocity_rad_s;
             }
             Ok(None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
             Err(_) => {
@@ -163,7 +163,7 @@ pub fn run<B: JointBus>(
         camera.reset(labels.info.episode_seed, &mut frame)
     })?;
     bus.handshake()?;
-    let first = first_telemetry(bus, &clock, signals)?;
+    let first = first_report(bus, &clock, signals)?;
     check_pose(&first, config.joint_count())?;
     controller.reset(&first.set_point_rad, labels.info.planner_seed);
     controller.set_joints(JointState {
@@ -312,38 +312,38 @@ fn ticks_in_real_time<S: FrameSource + 'static>(
 }
 
 /// Refuses an arm that does not know where it is: every set point starts from there.
-fn check_pose(telemetry: &Telemetry, joints: usize) -> Result<(), EpisodeRunError> {
+fn check_pose(report: &ArmReport, joints: usize) -> Result<(), EpisodeRunError> {
     let sound = |rad: &JointVec| rad.len() == joints && rad.iter().all(|angle| angle.is_finite());
-    if sound(&telemetry.position_rad) && sound(&telemetry.set_point_rad) {
+    if sound(&report.position_rad) && sound(&report.set_point_rad) {
         return Ok(());
     }
     Err(EpisodeRunError::NoPose {
         joints,
-        position_rad: telemetry.position_rad.clone(),
-        set_point_rad: telemetry.set_point_rad.clone(),
+        position_rad: report.position_rad.clone(),
+        set_point_rad: report.set_point_rad.clone(),
     })
 }
 
-fn first_telemetry(
+fn first_report(
     bus: &mut dyn JointBus,
     clock: &SystemClock,
     signals: &Signals,
-) -> Result<Telemetry, LinkError> {
-    let give_up_ns = clock.now_ns() + FIRST_TELEMETRY_NS;
+) -> Result<ArmReport, LinkError> {
+    let give_up_ns = clock.now_ns() + FIRST_REPORT_NS;
     let mut sent = false;
     loop {
         // The first tick sends it again, and ends the episode.
         sent = sent || e_stop_if_asked(bus, signals);
         // Where an arm in motion will come to rest, nobody knows yet; after a handshake it is none of ours.
-        if let Some(telemetry) = bus.poll()?
-            && !matches!(telemetry.state, FirmwareState::Active | FirmwareState::Stopping)
+        if let Some(report) = bus.poll()?
+            && !matches!(report.state, ArmState::Active | ArmState::Stopping)
         {
-            return Ok(telemetry);
+            return Ok(report);
         }
         if clock.now_ns() > give_up_ns {
             return Err(LinkError::Silent {
                 port: bus.port().to_owned(),
-                waited_ms: FIRST_TELEMETRY_NS / 1_000_000,
+                waited_ms: FIRST_REPORT_NS / 1_000_000,
             });
         }
         std::thread::park_timeout(Duration::from_millis(1));

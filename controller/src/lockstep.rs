@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Pictures, Reason};
-use firmware_bridge::{LinkError, Lockstep, RigError};
+use firmware_bridge::{Lockstep, RigError};
+use robot::device::LinkError;
 use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
-use crate::actuate::{World, arm_state};
+use crate::actuate::World;
 use crate::capture::{CapturePanicked, Captured};
 use crate::encode::embed;
 use crate::plan::Limit;
@@ -191,7 +192,7 @@ pub fn run(
             captured_ns: edge_ns,
             reward: observation.reward,
             joints: observation.joints.clone(),
-            arm: arm_state(observation.state),
+            arm: observation.state,
             arm_set_point_rad: observation.set_point_rad.clone(),
             ..Captured::default()
         });

@@ -2,7 +2,8 @@
 
 use firmware_bridge::{ProcessError, ProcessPlant};
 use robot::config::{Latents, Method, Pipeline, Planner as Budget, RolloutBackend};
-use robot::{Config, Plant, PlantError, SetPoint};
+use robot::device::{DeviceError, Joints, Plant, Task};
+use robot::{Config, SetPoint};
 use simulator::Simulator;
 use world_model::NoiseKey;
 
@@ -51,7 +52,7 @@ impl TrueWorld {
         })
     }
 
-    fn reset(&mut self, seed: u64) -> Result<SetPoint, PlantError> {
+    fn reset(&mut self, seed: u64) -> Result<SetPoint, DeviceError> {
         let plant: &mut dyn Plant = match self {
             Self::Embedded(embedded) => &mut embedded.world,
             Self::Process(process) => &mut process.plant,
@@ -88,7 +89,7 @@ impl TrueWorld {
     }
 
     /// Moves by one period; returns its reward.
-    fn step(&mut self, from: &SetPoint, to: &SetPoint) -> Result<f32, PlantError> {
+    fn step(&mut self, from: &SetPoint, to: &SetPoint) -> Result<f32, DeviceError> {
         match self {
             Self::Embedded(embedded) => {
                 let Embedded { world, future } = embedded.as_mut();
@@ -97,7 +98,7 @@ impl TrueWorld {
             }
             Self::Process(process) => {
                 process.plant.step(&to.position_rad, true, process.period_s)?;
-                let refuse = || PlantError::new("the environment gives no reward, by which an oracle plans");
+                let refuse = || DeviceError::new("the environment gives no reward, by which an oracle plans");
                 process.plant.reward().ok_or_else(refuse)
             }
         }
@@ -114,7 +115,7 @@ pub fn run(
     budget: &Budget,
     seed: u64,
     ticks: u32,
-) -> Result<f32, PlantError> {
+) -> Result<f32, DeviceError> {
     let mut set_point = world.reset(seed)?;
     let mut cem = Cem::new(budget, config.joint_count());
     let mut total = 0.0;

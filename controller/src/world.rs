@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use firmware_bridge::ProcessPlant;
 use firmware_bridge::process::Spec;
 use robot::config::made::{Actuator, Made};
-use robot::{ActionMode, Config, Plant};
+use robot::device::{Joints, Plant};
+use robot::{ActionMode, Config};
 use simulator::{Simulator, Task};
 
 /// What stands in for an arm.

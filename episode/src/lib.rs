@@ -39,9 +39,10 @@ pub use error::EpisodeError;
 pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD, NO_REWARD};
 pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
 pub use returns::Returns;
+pub use robot::device::ArmState;
 pub use row::{
-    ActuateRow, ArmState, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow,
-    STAGES, TickRecord,
+    ActuateRow, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow, STAGES,
+    TickRecord,
 };
 pub use runs::{Episodes, first_attempt, list_episodes, list_runs};
 pub use sameness::Pictures;

@@ -5,6 +5,7 @@
 //! skipped here is written elsewhere (measured joints to `/capture/joints`, times to `/record`). A row
 //! deserialises from JSON only; to read a log use [`crate::read_episode`].
 
+use robot::device::ArmState;
 use robot::{JointState, JointVec};
 use serde::{Deserialize, Serialize};
 
@@ -71,27 +72,6 @@ pub struct CaptureRow {
     pub velocity_rad_s: JointVec,
 }
 
-/// The state of the arm's firmware, as its telemetry of this tick tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArmState {
-    /// No telemetry came since the tick before.
-    #[default]
-    Unheard,
-    /// Torque off, waiting for a first command.
-    Idle,
-    /// Following commands.
-    Active,
-    /// Slowing down by itself.
-    Stopping,
-    /// At rest, with torque.
-    Held,
-    /// Torque off after a stop.
-    Released,
-    /// Torque off, latched.
-    EStopped,
-}
-
 impl CaptureRow {
     /// The joints as they were measured.
     pub fn joints(&self) -> JointState {
@@ -104,13 +84,6 @@ impl CaptureRow {
     /// Whether the arm did something else than it was last told.
     pub fn arm_disobeyed(&self) -> bool {
         self.arm.is_stopped() || self.arm_refused
-    }
-}
-
-impl ArmState {
-    /// Whether the arm has said that it is not following commands.
-    pub fn is_stopped(self) -> bool {
-        !matches!(self, Self::Unheard | Self::Active)
     }
 }
 

@@ -10,7 +10,9 @@ use foxglove::messages::{JointStates, RawImage};
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
-use crate::row::{ArmState, PlanSource, Reason};
+use robot::device::ArmState;
+
+use crate::row::{PlanSource, Reason};
 use crate::variants::one_of;
 
 /// What MCAP wants to know about a channel.

@@ -3,7 +3,7 @@
 //! [`crate::Loopback`] and [`crate::SimulatorBridge`] both drive this, so that a command has the same effect to the
 //! last bit whether it came through memory or through a pty.
 
-use robot::{ActionMode, Config, Frame, Plant, PlantError};
+use robot::{ActionMode, Config, DeviceError, Frame, Plant};
 
 use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions};
 use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry};
@@ -131,7 +131,7 @@ impl<P: Plant> SimulatedArm<P> {
     ///
     /// # Errors
     /// The plant's; the firmware then knows nothing of a new episode.
-    pub fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+    pub fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
         self.plant.reset(seed)?;
         self.firmware
             .place(self.now_us(), &self.plant.joints().position_rad);
@@ -148,7 +148,7 @@ impl<P: Plant> SimulatedArm<P> {
     ///
     /// # Errors
     /// The plant's.
-    pub fn substep(&mut self) -> Result<(), PlantError> {
+    pub fn substep(&mut self) -> Result<(), DeviceError> {
         let joints = self.plant.joints();
         self.steps += 1;
         let drive = self
@@ -166,7 +166,7 @@ impl<P: Plant> SimulatedArm<P> {
     ///
     /// # Errors
     /// The plant's.
-    pub fn advance_period(&mut self) -> Result<(), PlantError> {
+    pub fn advance_period(&mut self) -> Result<(), DeviceError> {
         (0..self.substeps).try_for_each(|_| self.substep())
     }
 
@@ -186,7 +186,7 @@ impl<P: Plant> SimulatedArm<P> {
     ///
     /// # Errors
     /// The plant's.
-    pub fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+    pub fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
         self.plant.render(frame)
     }
 

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getppid};
-use robot::{Frame, Plant, PlantError};
+use robot::{DeviceError, Frame, Plant};
 
 use crate::arm::{ArmOptions, SimulatedArm};
 use crate::frames::{
@@ -320,7 +320,7 @@ impl<P: Plant> SimulatorBridge<P> {
         }
     }
 
-    fn step_when_delivered(&mut self) -> Result<(), PlantError> {
+    fn step_when_delivered(&mut self) -> Result<(), DeviceError> {
         let Some((seq, deadline)) = self.awaited else {
             return Ok(());
         };
@@ -338,7 +338,7 @@ impl<P: Plant> SimulatorBridge<P> {
         Ok(())
     }
 
-    fn step_period(&mut self) -> Result<(), PlantError> {
+    fn step_period(&mut self) -> Result<(), DeviceError> {
         self.arm.advance_period()?;
         self.send_frame(FrameCause::Step)
     }
@@ -356,7 +356,7 @@ impl<P: Plant> SimulatorBridge<P> {
     }
 
     /// Runs the physics steps that are due.
-    fn follow_schedule(&mut self) -> Result<(), PlantError> {
+    fn follow_schedule(&mut self) -> Result<(), DeviceError> {
         let mut stepped = false;
         // Bounded, so that a plant slower than its own time still leaves turns for the wire. Drawing every frame of a
         // backlog would lengthen it: only the last one is drawn.
@@ -373,7 +373,7 @@ impl<P: Plant> SimulatorBridge<P> {
         Ok(())
     }
 
-    fn send_frame(&mut self, cause: FrameCause) -> Result<(), PlantError> {
+    fn send_frame(&mut self, cause: FrameCause) -> Result<(), DeviceError> {
         let Some(client) = &mut self.client else {
             return Ok(());
         };

@@ -5,6 +5,8 @@ mod opening;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use robot::device::ArmReport;
+
 use crate::bus::{DeviceInfo, JointBus, LinkError};
 use crate::wire::{
     ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, Telemetry,
@@ -148,6 +150,15 @@ impl<S: ByteStream> HostLink<S> {
         self.stream.wait(timeout_us)
     }
 
+    /// [`JointBus::poll`] with everything that the arm's firmware counts.
+    ///
+    /// # Errors
+    /// A port error, [`LinkError::Closed`] when the arm is gone.
+    pub fn poll_telemetry(&mut self) -> Result<Option<Telemetry>, LinkError> {
+        self.drain()?;
+        Ok(self.fresh.take())
+    }
+
     /// Waits for telemetry measured at `device_time_us` or later; not for use in the tick.
     ///
     /// # Errors
@@ -155,7 +166,7 @@ impl<S: ByteStream> HostLink<S> {
     pub fn telemetry_since(&mut self, device_time_us: u64, timeout_us: u64) -> Result<Telemetry, LinkError> {
         let start = self.stream.now_us();
         loop {
-            match self.poll()? {
+            match self.poll_telemetry()? {
                 Some(telemetry) if telemetry.device_time_us >= device_time_us => return Ok(telemetry),
                 _ => self.wait_within(start, timeout_us)?,
             }
@@ -337,8 +348,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         self.send(&HostToArm::ClearEStop)
     }
 
-    fn poll(&mut self) -> Result<Option<Telemetry>, LinkError> {
-        self.drain()?;
-        Ok(self.fresh.take())
+    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
+        Ok(self.poll_telemetry()?.map(ArmReport::from))
     }
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use robot::{FRAME_BYTES, Frame, JointState, JointVec, Plant, PlantError, joint};
+use robot::device::{DeviceError, Joints, Task, View};
+use robot::{FRAME_BYTES, Frame, JointState, JointVec, joint};
 use serde::Deserialize;
 
 use self::conversation::Conversation;
@@ -152,22 +153,12 @@ impl ProcessPlant {
     }
 }
 
-impl Plant for ProcessPlant {
+impl Joints for ProcessPlant {
     fn joint_count(&self) -> usize {
         self.spec.actuators.len()
     }
 
-    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
-        self.outgoing.clear();
-        self.outgoing.push(b'R');
-        self.outgoing.extend(seed.to_le_bytes());
-        self.conversation.ask("resetting", &self.outgoing, &mut [])?;
-        (self.reward, self.ended) = (None, false);
-        self.control = at_rest(&self.spec.actuators);
-        Ok(())
-    }
-
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
         if (dt_s - self.spec.period_s).abs() > 1e-3 * self.spec.period_s {
             return Err(ProcessError::Period {
                 rig: self.spec.name.clone(),
@@ -207,13 +198,27 @@ impl Plant for ProcessPlant {
             velocity_rad_s: joint::zeros(self.control.len()),
         }
     }
+}
 
-    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+impl View for ProcessPlant {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
         self.outgoing.clear();
         self.outgoing.push(b'P');
         let mut pixels = [0; FRAME_BYTES];
         self.conversation.ask("drawing", &self.outgoing, &mut pixels)?;
         *frame.rgb_mut() = pixels;
+        Ok(())
+    }
+}
+
+impl Task for ProcessPlant {
+    fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
+        self.outgoing.clear();
+        self.outgoing.push(b'R');
+        self.outgoing.extend(seed.to_le_bytes());
+        self.conversation.ask("resetting", &self.outgoing, &mut [])?;
+        (self.reward, self.ended) = (None, false);
+        self.control = at_rest(&self.spec.actuators);
         Ok(())
     }
 

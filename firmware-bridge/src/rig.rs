@@ -9,9 +9,9 @@ mod loopback;
 pub use lockstep_link::LockstepLink;
 pub use loopback::{Loopback, LoopbackStream};
 
-use robot::{Frame, JointState, JointVec, PlantError};
+use robot::{DeviceError, Frame, JointState, JointVec};
 
-use crate::bus::{JointBus, LinkError};
+use crate::bus::{ArmState, JointBus, LinkError};
 use crate::frames::FrameError;
 use crate::wire::{FirmwareState, StopReason, Telemetry};
 
@@ -24,8 +24,8 @@ pub struct Observation {
     pub joints: JointState,
     /// The set point the firmware ended at, after its own limits.
     pub set_point_rad: JointVec,
-    /// The firmware's state.
-    pub state: FirmwareState,
+    /// What the arm does.
+    pub state: ArmState,
     /// Whether the world ended the episode by itself, with this as the last that is to be seen of it.
     pub ended: bool,
 }
@@ -91,7 +91,7 @@ pub enum RigError {
     },
     /// The plant behind the firmware.
     #[error(transparent)]
-    Plant(#[from] PlantError),
+    Plant(#[from] DeviceError),
     /// The bridge is not one that waits.
     #[error(
         "the bridge runs in real time; start it in lockstep, or drive it through the serial link and the socket"
@@ -110,7 +110,7 @@ fn observed(telemetry: Telemetry, reward: Option<f32>, ended: bool) -> Observati
             velocity_rad_s: telemetry.velocity_rad_s,
         },
         set_point_rad: telemetry.set_point_rad,
-        state: telemetry.state,
+        state: telemetry.state.into(),
         ended,
     }
 }

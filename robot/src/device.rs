@@ -2,10 +2,12 @@
 //!
 //! There are two sides. A *plant* ([`Joints`], [`View`], [`Task`]) is what moves and is seen: a simulator, an environment in another
 //! process, a servo bus. The control loop does not reach it directly: between them are a firmware, which keeps the arm's limits, and a
-//! camera's thread. What the loop holds is a bus, a [`FrameSource`] and perhaps a [`Task`].
+//! camera's thread. What the loop holds is a [`JointBus`], a [`FrameSource`] and perhaps a [`Task`].
 
+mod bus;
 mod picture;
 
+pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
 pub use picture::{Picture, PixelFormat};
 
 use crate::{Frame, JointState};

@@ -1,5 +1,5 @@
 //! The vocabulary every other crate speaks: joints and their limits, the [`Envelope`], kinematics, frames, clocks,
-//! the [`Plant`] a bridge can serve, and the robot file. No I/O beyond reading that file.
+//! the traits of what is outside ([`device`]), and the robot file. No I/O beyond reading that file.
 //!
 //! Time convention, used everywhere: `action[t]` is the action that **caused** `observation[t]` and `reward[t]`.
 //! Index 0 of an episode has action zero.
@@ -13,14 +13,13 @@ pub mod frame;
 pub mod joint;
 pub mod kinematics;
 pub mod philox;
-pub mod plant;
 pub mod trig;
 
 pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
 pub use complaint::complaint;
 pub use config::{Config, ConfigError, text_sha256};
+pub use device::{DeviceError, Plant};
 pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
 pub use frame::{FRAME_BYTES, FRAME_SIDE, Frame};
 pub use joint::{ActionMode, Joint, JointState, JointVec, MAX_JOINTS};
 pub use kinematics::{Chain, Link};
-pub use plant::{Plant, PlantError};

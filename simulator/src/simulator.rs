@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rapier3d::math::Vector;
-use robot::{Frame, JointState, JointVec, Plant, PlantError};
+use robot::device::{self, DeviceError, Joints, View};
+use robot::{Frame, JointState, JointVec};
 
 use crate::planar::PlanarArm;
 use crate::render::Renderer;
@@ -163,18 +164,13 @@ impl Simulator {
 }
 
 // A simulator in this process does not fail: the methods above do the same without a `Result`.
-impl Plant for Simulator {
+impl Joints for Simulator {
     fn joint_count(&self) -> usize {
         self.position_rad().len()
     }
 
-    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
-        Self::reset(self, seed);
-        Ok(())
-    }
-
     #[inline]
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
         Self::step(self, set_point_rad, torque_on, dt_s);
         Ok(())
     }
@@ -186,9 +182,18 @@ impl Plant for Simulator {
             velocity_rad_s: copy(self.velocity_rad_s()),
         }
     }
+}
 
-    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+impl View for Simulator {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
         Self::render(self, frame);
+        Ok(())
+    }
+}
+
+impl device::Task for Simulator {
+    fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
+        Self::reset(self, seed);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The simulator as its users see it: determinism, kinematics, reward, camera and servos of both tasks.
 
-use robot::{Chain, Frame, Plant};
+use robot::device::Joints;
+use robot::{Chain, Frame};
 use simulator::{Simulator, Task, chain, joint_ranges_rad};
 
 const STEP_S: f32 = 0.02;

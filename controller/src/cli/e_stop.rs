@@ -96,7 +96,7 @@ fn answer(link: &mut SerialLink) -> anyhow::Result<Telemetry> {
     let timeout_us = us(ANSWER);
     link.sync(timeout_us)?;
     // What came before the answer to the ping is old.
-    let _ = link.poll()?;
+    let _ = link.poll_telemetry()?;
     Ok(link.telemetry_since(0, timeout_us)?)
 }
 

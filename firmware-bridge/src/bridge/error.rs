@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use robot::PlantError;
+use robot::DeviceError;
 
 use crate::frames::PathTooLong;
 
@@ -54,7 +54,7 @@ pub enum BridgeError {
     },
     /// The plant failed: the bridge ends, and with it the arm's end of the line.
     #[error(transparent)]
-    Plant(#[from] PlantError),
+    Plant(#[from] DeviceError),
     /// Anything else the operating system reports.
     #[error("{doing}: {source}")]
     Io {

@@ -178,7 +178,7 @@ impl<S: ByteStream> HostLink<S> {
                 return Err(LinkError::EStopUnconfirmed {
                     port: self.port_name(),
                     waited_ms: waited_us / 1_000,
-                    state,
+                    state: state.map(Into::into),
                 });
             }
             self.stream.wait((timeout_us - waited_us).min(LOOK_US))?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitStatus;
 
-use robot::PlantError;
+use robot::DeviceError;
 
 /// Why a plant in another process cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ pub enum ProcessError {
     },
 }
 
-impl From<ProcessError> for PlantError {
+impl From<ProcessError> for DeviceError {
     fn from(error: ProcessError) -> Self {
         Self::new(error)
     }

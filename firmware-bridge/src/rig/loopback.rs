@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use robot::{Frame, Plant, PlantError};
+use robot::{DeviceError, Frame, Plant};
 
 use super::{Lockstep, Observation, RigError, VALID_PERIODS, accepted, observed};
 use crate::arm::{ArmOptions, SimulatedArm};
@@ -46,7 +46,7 @@ impl<P: Plant> LoopbackStream<P> {
     ///
     /// # Errors
     /// The plant's.
-    pub fn advance_period(&mut self) -> Result<(), PlantError> {
+    pub fn advance_period(&mut self) -> Result<(), DeviceError> {
         self.arm.advance_period()?;
         self.transmit();
         Ok(())
@@ -56,7 +56,7 @@ impl<P: Plant> LoopbackStream<P> {
     ///
     /// # Errors
     /// The plant's.
-    pub fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
+    pub fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
         self.arm.reset(seed)?;
         self.transmit();
         Ok(())

@@ -102,7 +102,7 @@ fn options(folder: &tempfile::TempDir, mode: BridgeMode) -> BridgeOptions {
 fn until(link: &mut SerialLink, wanted: impl Fn(&Telemetry) -> bool) -> Telemetry {
     let start = Instant::now();
     loop {
-        if let Some(telemetry) = link.poll().unwrap()
+        if let Some(telemetry) = link.poll_telemetry().unwrap()
             && wanted(&telemetry)
         {
             return telemetry;

@@ -2,8 +2,9 @@
 
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareLimits, FirmwareOptions, JointLimits};
+use robot::device::{DeviceError, Joints, Task, View};
 use robot::philox::Stream;
-use robot::{Frame, JointState, JointVec, Plant, PlantError, joint};
+use robot::{Frame, JointState, JointVec, joint};
 
 pub(crate) const JOINTS: usize = 2;
 pub(crate) const PERIOD_US: u64 = 100_000;
@@ -39,22 +40,12 @@ impl Default for TestPlant {
     }
 }
 
-impl Plant for TestPlant {
+impl Joints for TestPlant {
     fn joint_count(&self) -> usize {
         JOINTS
     }
 
-    fn reset(&mut self, seed: u64) -> Result<(), PlantError> {
-        self.since_reset = 0;
-        let mut random = Stream::new(seed, 0);
-        for rad in &mut self.joints.position_rad {
-            *rad = random.range(-1.0, 1.0);
-        }
-        self.joints.velocity_rad_s = joint::zeros(JOINTS);
-        Ok(())
-    }
-
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), PlantError> {
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
         self.steps += 1;
         self.since_reset += 1;
         self.torque_on = torque_on;
@@ -73,13 +64,27 @@ impl Plant for TestPlant {
     fn joints(&self) -> JointState {
         self.joints.clone()
     }
+}
 
-    fn render(&mut self, frame: &mut Frame) -> Result<(), PlantError> {
+impl View for TestPlant {
+    fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
         frame.rgb_mut().fill(0);
         frame.rgb_mut()[..8].copy_from_slice(&self.steps.to_le_bytes());
         for (index, rad) in self.joints.position_rad.iter().enumerate() {
             frame.rgb_mut()[8 + 4 * index..][..4].copy_from_slice(&rad.to_le_bytes());
         }
+        Ok(())
+    }
+}
+
+impl Task for TestPlant {
+    fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
+        self.since_reset = 0;
+        let mut random = Stream::new(seed, 0);
+        for rad in &mut self.joints.position_rad {
+            *rad = random.range(-1.0, 1.0);
+        }
+        self.joints.velocity_rad_s = joint::zeros(JOINTS);
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use firmware_bridge::fault::{FaultInjector, FaultRates};
 use firmware_bridge::link::{ByteStream, HostLink, IN_FLIGHT_MAX};
 use firmware_bridge::rig::LoopbackStream;
 use firmware_bridge::wire::{ArmToHost, Decoder, HostToArm, MAX_FRAME_BYTES, encode};
-use firmware_bridge::{FirmwareState, JointBus, LinkError, Lockstep, Loopback, RigError, StopReason};
-use robot::{Frame, Plant};
+use firmware_bridge::{FirmwareState, JointBus, LinkError, Lockstep, Loopback, RigError};
+use robot::Frame;
+use robot::device::{ArmState, Joints, Task};
 
 use crate::common::{JOINTS, PERIOD_US, TestPlant, arm_options};
 
@@ -35,8 +36,8 @@ fn a_handshake_finds_the_arm() {
         (info.joints, info.firmware_version, info.round_trip_us),
         (JOINTS, [0, 1, 0], 0)
     );
-    assert_eq!(link.poll().unwrap().unwrap().state, FirmwareState::Idle);
-    assert!(link.poll().unwrap().is_none(), "telemetry is news once");
+    assert_eq!(link.poll_telemetry().unwrap().unwrap().state, FirmwareState::Idle);
+    assert!(link.poll_telemetry().unwrap().is_none(), "telemetry is news once");
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn no_more_than_two_commands_are_in_flight() {
     );
     link.send_e_stop().expect("an emergency stop is never held back");
     link.stream_mut().advance_period().unwrap();
-    link.poll().unwrap();
+    link.poll_telemetry().unwrap();
     assert_eq!(
         send(&mut link).unwrap(),
         3,
@@ -126,7 +127,7 @@ fn lost_commands_expire_and_do_not_block_the_link() {
 fn a_loopback_moves_the_plant() {
     let (mut rig, mut frame) = (loopback(), Frame::default());
     let start = rig.reset(3, &mut frame).unwrap();
-    assert_eq!(start.state, FirmwareState::Held);
+    assert_eq!(start.state, ArmState::Held);
     assert_eq!(start.set_point_rad, start.joints.position_rad);
     let target = [
         start.joints.position_rad[0] + 0.05,
@@ -135,7 +136,7 @@ fn a_loopback_moves_the_plant() {
     let moved = rig.step(&target, &mut frame).unwrap();
     assert_eq!(
         (moved.state, &moved.set_point_rad[..]),
-        (FirmwareState::Active, &target[..])
+        (ArmState::Active, &target[..])
     );
     assert_eq!(
         moved.joints,
@@ -147,11 +148,7 @@ fn a_loopback_moves_the_plant() {
     for _ in 0..3 {
         rig.pass(&mut frame).unwrap();
     }
-    assert_eq!(
-        rig.pass(&mut frame).unwrap().state,
-        FirmwareState::Held,
-        "silence"
-    );
+    assert_eq!(rig.pass(&mut frame).unwrap().state, ArmState::Held, "silence");
 }
 
 #[test]
@@ -193,7 +190,7 @@ fn a_rejected_command_is_reported() {
     let latched = rig.reset(4, &mut frame).unwrap();
     assert_eq!(
         latched.state,
-        FirmwareState::EStopped,
+        ArmState::EStopped,
         "a reset does not clear an emergency stop"
     );
     let error = rig.step(&latched.joints.position_rad, &mut frame).unwrap_err();
@@ -210,7 +207,7 @@ fn a_rejected_command_is_reported() {
     rig.bus().send_clear_e_stop().unwrap();
     let start = rig.reset(5, &mut frame).unwrap();
     let resumed = rig.step(&start.joints.position_rad, &mut frame).unwrap();
-    assert_eq!(resumed.state, FirmwareState::Active);
+    assert_eq!(resumed.state, ArmState::Active);
 }
 
 #[test]
@@ -219,7 +216,7 @@ fn a_stop_from_the_bus_is_seen_through() {
     let start = rig.reset(3, &mut frame).unwrap();
     rig.step(&start.set_point_rad, &mut frame).unwrap();
     rig.bus().send_release().unwrap();
-    assert_eq!(rig.pass(&mut frame).unwrap().state, FirmwareState::Released);
+    assert_eq!(rig.pass(&mut frame).unwrap().state, ArmState::Released);
     assert!(!rig.plant().torque_on);
 }
 
@@ -259,7 +256,7 @@ fn a_bad_line_never_breaks_a_limit() {
                     *before = *now;
                 }
             }
-            if let Some(telemetry) = link.poll().unwrap()
+            if let Some(telemetry) = link.poll_telemetry().unwrap()
                 && !matches!(telemetry.state, FirmwareState::Active)
             {
                 target = [telemetry.set_point_rad[0], telemetry.set_point_rad[1]];
@@ -334,20 +331,18 @@ fn the_fake_mirrors_commands() {
         Err(LinkError::NoSession { .. })
     ));
     bus.handshake().unwrap();
-    let seq = bus.send_set_point(&[5.0, 6.0], 100, 1).unwrap();
-    let telemetry = bus.poll().unwrap().unwrap();
+    bus.send_set_point(&[5.0, 6.0], 100, 1).unwrap();
+    let report = bus.poll().unwrap().unwrap();
     assert_eq!(
-        (telemetry.last_command_seq, &telemetry.position_rad[..]),
-        (seq, &[5.0, 6.0][..])
+        (report.refused, &report.position_rad[..]),
+        (false, &[5.0, 6.0][..])
     );
+    assert!(bus.poll().unwrap().is_none(), "a report is news once");
     bus.send_e_stop().unwrap();
     bus.send_stop().unwrap();
     bus.send_set_point(&[0.0; 2], 1, 1).unwrap();
-    let telemetry = bus.poll().unwrap().unwrap();
-    assert_eq!(
-        (telemetry.state, telemetry.stop_reason),
-        (FirmwareState::EStopped, StopReason::EStop)
-    );
+    let report = bus.poll().unwrap().unwrap();
+    assert_eq!((report.state, report.refused), (ArmState::EStopped, true));
     assert_eq!(bus.sent_rad.len(), 1);
 }
 
@@ -359,12 +354,12 @@ fn a_device_clock_that_stood_still_does_not_keep_old_commands_valid() {
         let faulty = FaultInjector::new(line(), FaultRates::default(), 0);
         let mut link = HostLink::new(faulty, JOINTS, 1_000_000);
         link.handshake().unwrap();
-        let _ = link.poll().unwrap();
+        let _ = link.poll_telemetry().unwrap();
         // The host's clock goes on, the device's does not.
         link.wait(paused_us).unwrap();
         for _ in 0..15 {
             link.stream_mut().inner_mut().advance_period().unwrap();
-            assert!(link.poll().unwrap().is_some());
+            assert!(link.poll_telemetry().unwrap().is_some());
         }
         link.stream_mut().set_rates(FaultRates {
             delay: 1.0,
@@ -376,7 +371,7 @@ fn a_device_clock_that_stood_still_does_not_keep_old_commands_valid() {
         let mut rejected = 0;
         for _ in 0..5 {
             link.stream_mut().inner_mut().advance_period().unwrap();
-            if let Some(telemetry) = link.poll().unwrap() {
+            if let Some(telemetry) = link.poll_telemetry().unwrap() {
                 assert_eq!(telemetry.last_command_seq, 0, "pause {paused_us} us");
                 rejected = telemetry.rejected_age;
             }

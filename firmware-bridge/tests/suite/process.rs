@@ -6,7 +6,8 @@ use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{
     FirmwareLimits, JointLimits, Lockstep, Loopback, ProcessError, ProcessPlant, RigError,
 };
-use robot::{FRAME_BYTES, Frame, Plant};
+use robot::device::{Joints, Task, View};
+use robot::{FRAME_BYTES, Frame};
 
 const SPEC: &str = r#"{"name": "sh:one", "actuators": [{"name": "slide", "low": -1.0, "high": 2.0}], "period_s": 0.1,
     "action_repeat": 2, "episode_ticks": 5, "software": "sh"}"#;

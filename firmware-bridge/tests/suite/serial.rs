@@ -204,7 +204,7 @@ fn a_closed_peer_is_an_error_at_once() {
     let (master, slave, path) = pty();
     let mut link = open(&path).unwrap();
     drop((slave, master));
-    let error = link.poll().unwrap_err();
+    let error = link.poll_telemetry().unwrap_err();
     assert!(matches!(error, LinkError::Closed { .. }), "{error}");
     let error = link.send_e_stop().unwrap_err();
     assert!(matches!(error, LinkError::Closed { .. }), "{error}");
