@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use controller::live::{self, Rig, Signals};
+use controller::capture::Sight;
+use controller::live::{self, Signals};
 use controller::lockstep::{self, EpisodeRunError, Labels};
 use controller::session::{PolicyChoice, Session};
 use episode::{Episode, Reason};
@@ -142,13 +143,19 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
             info: session.info(&controller, 5, 1),
             attachments: &session.attachments(),
         };
-        let rig = Rig {
-            bus: &mut bus,
-            camera,
-            encoder,
-        };
+        let (camera, task) = camera.split();
+        let sight = Sight::with_task(camera, task, encoder);
         let signals = Signals::default();
-        let ran = live::run(&session.config, &mut controller, rig, 0, ticks, &labels, &signals);
+        let ran = live::run(
+            &session.config,
+            &mut controller,
+            &mut bus,
+            sight,
+            0,
+            ticks,
+            &labels,
+            &signals,
+        );
         stop.store(true, Ordering::SeqCst);
         serving.join().expect("does not panic").expect("serves");
         ran.expect("the episode runs");

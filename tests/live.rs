@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use controller::live::{self, Rig, Signals};
+use controller::capture::Sight;
+use controller::live::{self, Signals};
 use controller::lockstep::{EpisodeRunError, Labels};
 use controller::replay::Computed;
 use controller::session::{PolicyChoice, Session};
@@ -105,10 +106,10 @@ fn assert_holds(bus: &mut SerialLink, reason: StopReason) {
     }
 }
 
-fn drive<B: JointBus>(
+fn drive(
     session: &Session,
     dir: &Path,
-    bus: &mut B,
+    bus: &mut dyn JointBus,
     camera: FrameSocket,
     ticks: u32,
     signals: &Signals,
@@ -121,11 +122,13 @@ fn drive<B: JointBus>(
         info: session.info(&controller, 5, 1),
         attachments: &attachments,
     };
-    let rig = Rig { bus, camera, encoder };
+    let (camera, task) = camera.split();
+    let sight = Sight::with_task(camera, task, encoder);
     live::run(
         &session.config,
         &mut controller,
-        rig,
+        bus,
+        sight,
         session.embedding(),
         ticks,
         &labels,

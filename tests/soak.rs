@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use controller::capture::Sight;
 use controller::filter::BeliefFilter;
-use controller::live::{self, Rig, Signals};
+use controller::live::{self, Signals};
 use controller::lockstep::Labels;
 use controller::plan::{Background, Imagination, Planner, Policy, UNIT};
 use controller::session::{PolicyChoice, Session};
@@ -247,16 +248,14 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         info: session.info(&controller, seed, 1),
         attachments: &attachments,
     };
-    let rig = Rig {
-        bus: &mut bus,
-        camera,
-        encoder,
-    };
+    let (camera, task) = camera.split();
+    let sight = Sight::with_task(camera, task, encoder);
     let before = Needed::until_now();
     live::run(
         &session.config,
         &mut controller,
-        rig,
+        &mut bus,
+        sight,
         session.embedding(),
         ticks,
         &labels,

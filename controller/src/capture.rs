@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use episode::ArmState;
-use firmware_bridge::{FrameError, FrameSource};
 use robot::config::raw::RawRealtime;
+use robot::device::{DeviceError, FrameSource, Picture, PixelFormat, Task};
 use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
@@ -77,21 +77,44 @@ struct Shared {
     failed: AtomicBool,
 }
 
-/// The newest frame, kept ready by a thread of its own.
-#[derive(Debug)]
-pub struct CaptureThread<S> {
-    shared: Arc<Shared>,
-    thread: JoinHandle<(S, Option<Encoder>, Option<FrameError>)>,
+/// What an episode is seen by. It goes to the capture thread and comes back.
+pub struct Sight {
+    /// The camera.
+    pub camera: Box<dyn FrameSource>,
+    /// What begins an episode and gives rewards, where something does.
+    pub task: Option<Box<dyn Task>>,
+    /// The model's encoder, where one takes part.
+    pub encoder: Option<Encoder>,
 }
 
-impl<S: FrameSource + 'static> CaptureThread<S> {
-    /// Starts polling `source`.
+impl Sight {
+    /// A camera whose pictures go with a task.
+    pub fn with_task(
+        camera: impl FrameSource + 'static,
+        task: impl Task + 'static,
+        encoder: Option<Encoder>,
+    ) -> Self {
+        Self {
+            camera: Box::new(camera),
+            task: Some(Box::new(task)),
+            encoder,
+        }
+    }
+}
+
+/// The newest frame, kept ready by a thread of its own.
+pub struct CaptureThread {
+    shared: Arc<Shared>,
+    thread: JoinHandle<(Sight, Option<DeviceError>)>,
+}
+
+impl CaptureThread {
+    /// Starts polling the camera.
     ///
     /// # Errors
     /// If the operating system gives no thread.
     pub fn start(
-        mut source: S,
-        mut encoder: Option<Encoder>,
+        mut sight: Sight,
         embedding: usize,
         clock: SystemClock,
         realtime: RawRealtime,
@@ -115,14 +138,22 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
                 );
                 let _failing = Failing(Arc::clone(&its));
                 let mut error = None;
+                let mut picture = Picture::default();
                 let mut slot = its.free.take().unwrap_or_default();
                 while !its.stop.load(Ordering::Relaxed) {
-                    match source.poll(&mut slot.frame) {
+                    let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
+                        stamp
+                            .map(|stamp| image_of(&picture, &mut slot.frame).map(|()| stamp))
+                            .transpose()
+                    });
+                    match polled {
                         Ok(Some(stamp)) => {
                             slot.frame_seq = stamp.seq;
                             slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
-                            (slot.reward, slot.ended) = (stamp.reward, stamp.ended);
-                            super::encode::embed(encoder.as_mut(), &mut slot, &clock);
+                            let task = sight.task.as_deref();
+                            slot.reward = task.and_then(Task::reward);
+                            slot.ended = task.is_some_and(Task::ended);
+                            super::encode::embed(sight.encoder.as_mut(), &mut slot, &clock);
                             let replaced = its.offered.put(slot);
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
                             slot.embedding.resize(embedding, 0.0);
@@ -135,7 +166,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
                         }
                     }
                 }
-                (source, encoder, error)
+                (sight, error)
             })?;
         Ok(Self { shared, thread })
     }
@@ -160,13 +191,37 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         self.shared.failed.load(Ordering::SeqCst)
     }
 
-    /// Ends the thread and gives the camera and the encoder back, with the error that ended it, if one did.
+    /// Ends the thread and gives back what it was started with, and the error that ended it, if one did.
     ///
     /// # Errors
-    /// [`CapturePanicked`]: camera and encoder are lost with the thread.
-    pub fn stop(self) -> Result<(S, Option<Encoder>, Option<FrameError>), CapturePanicked> {
+    /// [`CapturePanicked`]: camera, task and encoder are lost with the thread.
+    pub fn stop(self) -> Result<(Sight, Option<DeviceError>), CapturePanicked> {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
         self.thread.join().map_err(|_| CapturePanicked)
     }
+}
+
+/// The model's image of a camera's picture.
+///
+/// # Errors
+/// [`DeviceError`] for a picture that is not the model's image already.
+fn image_of(picture: &Picture, image: &mut Frame) -> Result<(), DeviceError> {
+    let (
+        Picture {
+            width,
+            height,
+            format,
+            bytes,
+        },
+        rgb,
+    ) = (picture, image.rgb_mut());
+    if *format != PixelFormat::Rgb8 || bytes.len() != rgb.len() {
+        return Err(DeviceError::new(format!(
+            "the camera delivers pictures of {width}x{height} in {format:?}, and the model sees 64x64 in Rgb8; bring them to that size \
+             where they are taken"
+        )));
+    }
+    rgb.copy_from_slice(bytes);
+    Ok(())
 }

@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use episode::{ArmState, EpisodeWriter, Pictures, Reason};
-use firmware_bridge::{FrameSocket, FrameSource};
 use robot::device::{ArmReport, JointBus, LinkError};
-use robot::{ActionMode, Clock, Config, Frame, JointState, JointVec, SystemClock};
-use world_model::Encoder;
+use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
 use crate::actuate::World;
-use crate::capture::{CaptureThread, Captured};
+use crate::capture::{CaptureThread, Captured, Sight};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::realtime::{self, Raised};
@@ -27,9 +25,9 @@ fn late_send_ns(period_ns: u64) -> u64 {
     period_ns / 5
 }
 
-struct LiveWorld<'a, S> {
+struct LiveWorld<'a> {
     bus: &'a mut dyn JointBus,
-    capture: &'a CaptureThread<S>,
+    capture: &'a CaptureThread,
     period_us: u32,
     /// How long the arm may take for the way to a set point.
     move_time_us: u32,
@@ -38,7 +36,7 @@ struct LiveWorld<'a, S> {
     fault: Option<Reason>,
 }
 
-impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
+impl World for LiveWorld<'_> {
     fn listen(&mut self, held: &mut Captured) {
         match self.bus.poll() {
             Ok(Some(report)) => {
@@ -89,17 +87,6 @@ impl<S: FrameSource + 'static> World for LiveWorld<'_, S> {
     }
 }
 
-/// The hardware of a live episode.
-#[derive(Debug)]
-pub struct Rig<'a, B> {
-    /// The arm.
-    pub bus: &'a mut B,
-    /// The camera; handed to the capture thread and back.
-    pub camera: FrameSocket,
-    /// The encoder; likewise.
-    pub encoder: Option<Encoder>,
-}
-
 /// What a person asks for; looked at once a tick, and while [`attend`] waits.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
@@ -138,30 +125,26 @@ pub fn e_stop_if_asked(bus: &mut dyn JointBus, signals: &Signals) -> bool {
 }
 
 /// Runs one episode in real time. Always ends with a controlled stop, or with the emergency stop where one was asked for,
-/// whatever happened. Gives camera and encoder back unless they were lost.
+/// whatever happened. An episode with a task begins with its reset. Gives camera, task and encoder back unless they were lost.
 ///
 /// # Errors
 /// [`EpisodeRunError`]; the arm has then been told to stop, or was never commanded, and its firmware stops by itself if it could
 /// not be told. An emergency stop asked for while an episode could not begin is left to the caller ([`e_stop_if_asked`]).
-pub fn run<B: JointBus>(
+pub fn run(
     config: &Config,
     controller: &mut Controller,
-    rig: Rig<'_, B>,
+    bus: &mut dyn JointBus,
+    mut sight: Sight,
     embedding: usize,
     ticks: u32,
     labels: &Labels<'_>,
     signals: &Signals,
-) -> Result<(Outcome, FrameSocket, Option<Encoder>), EpisodeRunError> {
-    let Rig {
-        bus,
-        mut camera,
-        encoder,
-    } = rig;
+) -> Result<(Outcome, Sight), EpisodeRunError> {
     let clock = SystemClock::default();
-    let mut frame = Frame::default();
-    attend(bus, signals, || {
-        camera.reset(labels.info.episode_seed, &mut frame)
-    })?;
+    if let Some(task) = &mut sight.task {
+        // Before the handshake: a simulated arm that is placed at a start pose ends its session.
+        attend(bus, signals, || task.reset(labels.info.episode_seed))?;
+    }
     bus.handshake()?;
     let first = first_report(bus, &clock, signals)?;
     check_pose(&first, config.joint_count())?;
@@ -175,7 +158,7 @@ pub fn run<B: JointBus>(
         &labels.info,
         labels.attachments,
     )?)?;
-    let capture = CaptureThread::start(camera, encoder, embedding, clock.clone(), config.realtime.clone())?;
+    let capture = CaptureThread::start(sight, embedding, clock.clone(), config.realtime.clone())?;
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
     let sentinel = Sentinel::start(&clock, late_send_ns(period_ns) / 2, &config.realtime)?;
     realtime::lock_memory(&config.realtime);
@@ -205,16 +188,16 @@ pub fn run<B: JointBus>(
     Outcome::tell_of_pictures(std::slice::from_ref(&outcome));
     stopped?;
     match ended? {
-        (camera, encoder, None) => Ok((outcome, camera, encoder)),
-        (_, _, Some(error)) => Err(error.into()),
+        (sight, None) => Ok((outcome, sight)),
+        (_, Some(error)) => Err(error.into()),
     }
 }
 
-fn ticks_in_real_time<S: FrameSource + 'static>(
+fn ticks_in_real_time(
     config: &Config,
     controller: &mut Controller,
     bus: &mut dyn JointBus,
-    capture: &CaptureThread<S>,
+    capture: &CaptureThread,
     ticks: u32,
     labels: &Labels<'_>,
     recorder: &mut Recorder,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Pictures, Reason};
 use firmware_bridge::{Lockstep, RigError};
-use robot::device::LinkError;
+use robot::device::{DeviceError, LinkError};
 use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
@@ -38,9 +38,9 @@ pub enum EpisodeRunError {
         /// As reported.
         set_point_rad: robot::JointVec,
     },
-    /// The camera.
+    /// The camera or the task.
     #[error(transparent)]
-    Frames(#[from] firmware_bridge::FrameError),
+    Device(#[from] DeviceError),
     /// The log.
     #[error(transparent)]
     Log(#[from] EpisodeError),

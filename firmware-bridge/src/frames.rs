@@ -22,6 +22,7 @@ mod path;
 mod protocol;
 mod reader;
 mod socket;
+mod split;
 
 pub use path::PathTooLong;
 pub(crate) use path::{check_length, kind_of};
@@ -32,29 +33,4 @@ pub use protocol::{
 pub(crate) use protocol::{monotonic_ns, write_header};
 pub(crate) use reader::{MessageReader, ReadError};
 pub use socket::{Delivered, FrameError, FrameSocket};
-
-use robot::Frame;
-
-/// A frame's number and age.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FrameStamp {
-    /// Increases with every frame of a source; gaps are frames that were dropped in favour of newer ones.
-    pub seq: u64,
-    /// Nanoseconds from capture until the frame was handed over. Subtract it from any monotonic clock's present to
-    /// get the capture time on that clock.
-    pub age_ns: u64,
-    /// The task's reward when it was captured, from sources that know one.
-    pub reward: Option<f32>,
-    /// Whether the world has ended the episode by itself, at this frame or before it.
-    pub ended: bool,
-}
-
-/// A camera, real or simulated, that never makes its caller wait.
-pub trait FrameSource: Send {
-    /// Drains what has arrived to the newest frame and, if that is newer than the last one handed over, copies it into
-    /// `into`. Never blocks.
-    ///
-    /// # Errors
-    /// [`FrameError`] when the source is gone.
-    fn poll(&mut self, into: &mut Frame) -> Result<Option<FrameStamp>, FrameError>;
-}
+pub use split::{SocketCamera, SocketTask};

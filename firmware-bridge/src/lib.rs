@@ -43,7 +43,7 @@ pub use bridge::{BridgeError, BridgeMode, BridgeOptions, Ended, SimulatorBridge}
 #[cfg(feature = "std")]
 pub use bus::{DeviceInfo, JointBus, LinkError};
 #[cfg(feature = "std")]
-pub use frames::{FrameError, FrameSocket, FrameSource, FrameStamp};
+pub use frames::{FrameError, FrameSocket, SocketCamera, SocketTask};
 #[cfg(feature = "std")]
 pub use process::{ProcessError, ProcessPlant};
 #[cfg(feature = "std")]

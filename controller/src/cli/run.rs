@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use controller::live::{self, Rig, Signals};
+use controller::capture::Sight;
+use controller::live::{self, Signals};
 use controller::lockstep::{Labels, Outcome};
 use controller::report;
 use controller::session::Session;
@@ -19,7 +20,6 @@ use robot::ActionMode;
 use robot::config::Pipeline;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
-use world_model::Encoder;
 
 use super::planner::PlannerOptions;
 use super::{Episodes, PipelineName, PolicyName, log_path, policy};
@@ -46,7 +46,8 @@ pub(crate) struct Run {
 /// A live arm: open port, camera, and the controller that drives them.
 pub(crate) struct LiveArm {
     bus: SerialLink,
-    camera: Option<(FrameSocket, Option<Encoder>)>,
+    /// Lost with a camera that fails.
+    sight: Option<Sight>,
     controller: Controller,
     signals: Signals,
 }
@@ -71,6 +72,7 @@ impl LiveArm {
         let (controller, encoder) = session.live_controller()?;
         let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
         is_this_robots(&camera.welcome(), frames, session)?;
+        let (camera, task) = camera.split();
         let signals = Signals::default();
         let bus = SerialLink::open(&SerialOptions {
             port: port.display().to_string(),
@@ -90,7 +92,7 @@ impl LiveArm {
         flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
         Ok(Self {
             bus,
-            camera: Some((camera, encoder)),
+            sight: Some(Sight::with_task(camera, task, encoder)),
             controller,
             signals,
         })
@@ -104,8 +106,8 @@ impl LiveArm {
         ticks: u32,
         log: &Path,
     ) -> anyhow::Result<Outcome> {
-        let (camera, encoder) = self
-            .camera
+        let sight = self
+            .sight
             .take()
             .context("the camera was lost in an earlier episode")?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -118,21 +120,17 @@ impl LiveArm {
             info,
             attachments: &attachments,
         };
-        let rig = Rig {
-            bus: &mut self.bus,
-            camera,
-            encoder,
-        };
-        let (outcome, camera, encoder) = live::run(
+        let (outcome, sight) = live::run(
             &session.config,
             &mut self.controller,
-            rig,
+            &mut self.bus,
+            sight,
             session.embedding(),
             ticks,
             &labels,
             &self.signals,
         )?;
-        self.camera = Some((camera, encoder));
+        self.sight = Some(sight);
         Ok(outcome)
     }
 

@@ -10,12 +10,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Frame;
+use robot::device::{DeviceError, FrameStamp};
 
 use super::protocol::{FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome};
-use super::{
-    FrameSource, FrameStamp, MessageReader, PathTooLong, ReadError, check_length, kind_of, monotonic_ns,
-    write_header,
-};
+use super::{MessageReader, PathTooLong, ReadError, check_length, kind_of, monotonic_ns, write_header};
 
 /// Why no frames come. Every message names the socket and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -102,18 +100,26 @@ pub enum FrameError {
     },
 }
 
-/// A frame that was asked for.
+impl From<FrameError> for DeviceError {
+    fn from(error: FrameError) -> Self {
+        Self::new(error)
+    }
+}
+
+/// What goes with a frame that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Delivered {
     /// Number and age.
     pub stamp: FrameStamp,
     /// The task's reward at capture; `None` where nobody gave one.
     pub reward: Option<f32>,
+    /// Whether the world has ended the episode by itself, at this frame or before it.
+    pub ended: bool,
     /// Device clock at capture, in microseconds.
     pub device_time_us: u64,
 }
 
-/// A connection to a bridge's frame socket. [`FrameSource::poll`] allocates nothing.
+/// A connection to a bridge's frame socket. [`FrameSocket::newest`] allocates nothing.
 #[derive(Debug)]
 pub struct FrameSocket {
     path: PathBuf,
@@ -123,7 +129,7 @@ pub struct FrameSocket {
     welcome: Welcome,
     newest: Frame,
     header: Option<FrameHeader>,
-    handed_over: Option<u64>,
+    handed_over: Option<Delivered>,
 }
 
 impl FrameSocket {
@@ -253,12 +259,54 @@ impl FrameSocket {
             Reply::Frame(_) | Reply::Welcome(_) | Reply::Refused(_) => None,
         })?;
         into.copy_from(&self.newest);
-        self.handed_over = Some(header.seq);
-        Ok(Delivered {
-            stamp: stamp(&header),
+        Ok(self.hand_over(&header))
+    }
+
+    /// Drains what has arrived to the newest frame and, if that is newer than the last one handed over, copies it into `into`.
+    /// Never blocks.
+    ///
+    /// # Errors
+    /// [`FrameError`] when the source is gone.
+    pub fn newest(&mut self, into: &mut Frame) -> Result<Option<Delivered>, FrameError> {
+        let newer = self.newer()?;
+        if newer.is_some() {
+            into.copy_from(&self.newest);
+        }
+        Ok(newer)
+    }
+
+    /// [`FrameSocket::newest`] without the copy: the pixels are those of [`FrameSocket::frame_at_hand`].
+    pub(super) fn newer(&mut self) -> Result<Option<Delivered>, FrameError> {
+        while self.next()?.is_some() {}
+        let last = self.handed_over.map(|delivered| delivered.stamp.seq);
+        let newer = self
+            .header
+            .filter(|header| last.is_none_or(|seq| header.seq > seq));
+        Ok(newer.map(|header| self.hand_over(&header)))
+    }
+
+    /// The frame that arrived last.
+    pub(super) fn frame_at_hand(&self) -> &Frame {
+        &self.newest
+    }
+
+    /// What went with the frame that was handed over last.
+    pub(super) fn delivered(&self) -> Option<Delivered> {
+        self.handed_over
+    }
+
+    fn hand_over(&mut self, header: &FrameHeader) -> Delivered {
+        let delivered = Delivered {
+            stamp: FrameStamp {
+                seq: header.seq,
+                age_ns: monotonic_ns().saturating_sub(header.captured_monotonic_ns),
+            },
             reward: header.reward(),
+            ended: header.ended,
             device_time_us: header.device_time_us,
-        })
+        };
+        self.handed_over = Some(delivered);
+        delivered
     }
 
     /// Waits for the reply that `wanted` picks; a refusal ends the wait.
@@ -361,28 +409,5 @@ fn connect_error(path: &Path, source: io::Error) -> FrameError {
             found: "a socket of another kind",
         },
         _ => FrameError::Io { path, source },
-    }
-}
-
-impl FrameSource for FrameSocket {
-    fn poll(&mut self, into: &mut Frame) -> Result<Option<FrameStamp>, FrameError> {
-        while self.next()?.is_some() {}
-        match self.header {
-            Some(header) if self.handed_over.is_none_or(|seq| header.seq > seq) => {
-                into.copy_from(&self.newest);
-                self.handed_over = Some(header.seq);
-                Ok(Some(stamp(&header)))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-fn stamp(header: &FrameHeader) -> FrameStamp {
-    FrameStamp {
-        seq: header.seq,
-        age_ns: monotonic_ns().saturating_sub(header.captured_monotonic_ns),
-        reward: header.reward(),
-        ended: header.ended,
     }
 }

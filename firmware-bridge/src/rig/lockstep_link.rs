@@ -53,7 +53,7 @@ impl LockstepLink {
         if let Some(seq) = seq {
             accepted(&telemetry, seq)?;
         }
-        Ok(observed(telemetry, delivered.reward, delivered.stamp.ended))
+        Ok(observed(telemetry, delivered.reward, delivered.ended))
     }
 }
 

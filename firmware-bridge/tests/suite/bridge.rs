@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use firmware_bridge::frames::{MAX_HEADER_BYTES, Refusal, Reply};
 use firmware_bridge::{
-    BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, FrameError, FrameSocket, FrameSource,
-    JointBus, LinkError, Lockstep, LockstepLink, Loopback, RigError, SerialLink, SerialOptions,
-    SimulatorBridge, StopReason, Telemetry,
+    BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, FrameError, FrameSocket, JointBus,
+    LinkError, Lockstep, LockstepLink, Loopback, RigError, SerialLink, SerialOptions, SimulatorBridge,
+    StopReason, Telemetry,
 };
 use robot::{FRAME_BYTES, Frame};
 
@@ -116,9 +116,9 @@ fn until(link: &mut SerialLink, wanted: impl Fn(&Telemetry) -> bool) -> Telemetr
 fn next_frame(frames: &mut FrameSocket, frame: &mut Frame) -> u64 {
     let start = Instant::now();
     loop {
-        if let Some(stamp) = frames.poll(frame).unwrap() {
-            assert!(stamp.reward.is_some());
-            return stamp.seq;
+        if let Some(delivered) = frames.newest(frame).unwrap() {
+            assert!(delivered.reward.is_some());
+            return delivered.stamp.seq;
         }
         assert!(start.elapsed() < PATIENCE, "no frame");
         frames.wait_readable(Duration::from_millis(100)).unwrap();
@@ -172,20 +172,20 @@ fn the_end_of_an_episode_crosses_the_socket_in_lockstep_and_in_real_time() {
     while after < 3 {
         assert!(start.elapsed() < PATIENCE, "never ended");
         frames.wait_readable(Duration::from_millis(100)).unwrap();
-        let Some(stamp) = frames.poll(&mut frame).unwrap() else {
+        let Some(delivered) = frames.newest(&mut frame).unwrap() else {
             continue;
         };
         match &ending {
-            None if stamp.ended => ending = Some((frame.clone(), stamp.reward)),
+            None if delivered.ended => ending = Some((frame.clone(), delivered.reward)),
             None => {}
             Some(ending) => {
-                assert_eq!((&frame, stamp.reward), (&ending.0, ending.1));
-                assert!(stamp.ended);
+                assert_eq!((&frame, delivered.reward), (&ending.0, ending.1));
+                assert!(delivered.ended);
                 after += 1;
             }
         }
     }
-    assert!(!frames.reset(2, &mut frame).unwrap().stamp.ended);
+    assert!(!frames.reset(2, &mut frame).unwrap().ended);
 }
 
 #[test]
