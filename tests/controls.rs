@@ -9,11 +9,10 @@ use controller::capture::Sight;
 use controller::live::{self, Signals};
 use controller::lockstep::{self, EpisodeRunError, Labels};
 use controller::session::{PolicyChoice, Session};
+use devices::{FrameSocket, Loopback, SerialLink, SerialOptions};
 use episode::{Episode, Reason};
 use firmware_bridge::arm::ArmOptions;
-use firmware_bridge::{
-    BridgeMode, BridgeOptions, FrameSocket, Loopback, SerialLink, SerialOptions, SimulatorBridge,
-};
+use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
 use robot::device::{DeviceError, Joints, Task, View};
@@ -219,7 +218,7 @@ fn the_log_of_a_rig_that_fails_holds_what_led_to_it_and_is_not_whole() {
     let options = ArmOptions::from_config(&session.config).expect("limits");
     let mut rig = Loopback::new(Motor::new(4), &options);
     let failed = lockstep::run(&mut controller, encoder.as_mut(), &mut rig, 20, None, &labels);
-    assert!(matches!(failed, Err(EpisodeRunError::Rig(_))), "{failed:?}");
+    assert!(matches!(failed, Err(EpisodeRunError::Device(_))), "{failed:?}");
     let log = episode::read_episode(&log).expect("readable");
     let ticks: Vec<u32> = log.ticks.iter().map(|row| row.tick).collect();
     assert_eq!(ticks, [0, 1, 2, 3]);

@@ -3,8 +3,8 @@
 use controller::lockstep::{self, Labels};
 use controller::replay::{Computed, ReplayError, replay};
 use controller::session::PolicyChoice;
+use devices::Loopback;
 use episode::Reason;
-use firmware_bridge::Loopback;
 use robot::config::{Pipeline, RolloutBackend};
 use robot::device::{DeviceError, Joints, Task, View};
 use robot::{Frame, JointState};

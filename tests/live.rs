@@ -11,12 +11,10 @@ use controller::live::{self, Signals};
 use controller::lockstep::{EpisodeRunError, Labels};
 use controller::replay::Computed;
 use controller::session::{PolicyChoice, Session};
+use devices::{FrameSocket, SerialLink, SerialOptions};
 use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
-use firmware_bridge::{
-    BridgeMode, BridgeOptions, Ended, FirmwareState, FrameSocket, SerialLink, SerialOptions, SimulatorBridge,
-    StopReason,
-};
+use firmware_bridge::{BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason};
 use robot::config::Pipeline;
 use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError};
 use simulator::Simulator;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use firmware_bridge::SerialLink;
+use devices::SerialLink;
 use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError};
 
 /// Far longer than a machine lets a thread wait.

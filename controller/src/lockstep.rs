@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Pictures, Reason};
-use firmware_bridge::{Lockstep, RigError};
-use robot::device::{DeviceError, LinkError};
+use robot::device::{DeviceError, LinkError, Lockstep};
 use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
@@ -19,10 +18,7 @@ use crate::tick::{Controller, Timing};
 /// Why an episode did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum EpisodeRunError {
-    /// The rig.
-    #[error(transparent)]
-    Rig(#[from] RigError),
-    /// The link, outside a rig.
+    /// The link to the arm.
     #[error(transparent)]
     Link(#[from] LinkError),
     /// The arm does not know where its joints are.
@@ -38,7 +34,7 @@ pub enum EpisodeRunError {
         /// As reported.
         set_point_rad: robot::JointVec,
     },
-    /// The camera or the task.
+    /// The camera, the task, or a world that waits.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The log.
@@ -161,7 +157,7 @@ impl World for WaitingWorld<'_> {
 pub fn run(
     controller: &mut Controller,
     encoder: Option<&mut Encoder>,
-    rig: &mut dyn Lockstep,
+    waiting: &mut dyn Lockstep,
     ticks: u32,
     deadline: Option<Duration>,
     labels: &Labels<'_>,
@@ -169,7 +165,7 @@ pub fn run(
     let info = &labels.info;
     let clock = SystemClock::default();
     let mut frame = Frame::default();
-    let mut observation = rig.reset(info.episode_seed, &mut frame)?;
+    let mut observation = waiting.reset(info.episode_seed, &mut frame)?;
     controller.reset(&observation.set_point_rad, info.planner_seed);
     let mut recorder = Recorder::start(EpisodeWriter::create(labels.log, info, labels.attachments)?)?;
     let period_ns = (f64::from(info.period_s) * 1e9) as u64;
@@ -227,11 +223,11 @@ pub fn run(
             break;
         }
         observation = match commanded {
-            Some(set_point) => rig.step(&set_point, &mut frame)?,
-            None => rig.pass(&mut frame)?,
+            Some(set_point) => waiting.step(&set_point, &mut frame)?,
+            None => waiting.pass(&mut frame)?,
         };
     }
-    rig.bus().send_stop()?;
+    waiting.bus().send_stop()?;
     outcome.pictures = recorder.finish()?.pictures;
     Ok(outcome)
 }

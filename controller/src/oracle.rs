@@ -1,6 +1,6 @@
 //! CEM on the true simulator: the paper's upper bound. It sees the state, not the camera, and the world waits for it.
 
-use firmware_bridge::{ProcessError, ProcessPlant};
+use devices::{ProcessError, ProcessPlant};
 use robot::config::{Latents, Method, Pipeline, Planner as Budget, RolloutBackend};
 use robot::device::{DeviceError, Joints, Plant, Task};
 use robot::{Config, SetPoint};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use episode::{Episode, EpisodeError, Reason, TickRecord};
-use firmware_bridge::LinkError;
 use robot::config::{ConfigError, Pipeline, RolloutBackend};
+use robot::device::LinkError;
 use robot::{Config, JointVec, SystemClock};
 use world_model::{Bundle, BundleError, Encoder};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use calibration::JointMapping;
+use devices::Loopback;
 use episode::{Attachment, EpisodeInfo};
-use firmware_bridge::Loopback;
 use firmware_bridge::arm::ArmOptions;
 use robot::config::Pipeline;
 use robot::{Config, Plant};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use firmware_bridge::ProcessPlant;
-use firmware_bridge::process::Spec;
+use devices::ProcessPlant;
+use devices::process::Spec;
 use robot::config::made::{Actuator, Made};
 use robot::device::{Joints, Plant};
 use robot::{ActionMode, Config};

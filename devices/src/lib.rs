@@ -1,1 +1,16 @@
-//! What is plugged in: cameras, servo buses and serial ports, each behind a trait of [`robot::device`].
+//! What is plugged in, each behind a trait of [`robot::device`]: an arm on a serial port, the camera and the task at the other end of a
+//! frame socket, environments in a Python process, and an arm in memory with a world that waits. Fakes lie beside the real things and
+//! are named as such.
+
+pub mod fake;
+pub mod fault;
+pub mod frames;
+pub mod link;
+pub mod lockstep;
+pub mod process;
+pub mod serial;
+
+pub use frames::{FrameError, FrameSocket, SocketCamera, SocketTask};
+pub use lockstep::{LockstepError, LockstepLink, Loopback};
+pub use process::{ProcessError, ProcessPlant};
+pub use serial::{SerialLink, SerialOptions};

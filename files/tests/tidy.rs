@@ -40,10 +40,7 @@ const ALLOWED: [(&str, &str); 21] = [
         "firmware-bridge/src/bridge/names.rs",
         "takes the place of a link with our mark that leads nowhere, or of a socket that refuses connections; removes what is still its own",
     ),
-    (
-        "firmware-bridge/src/serial/opening.rs",
-        "opens a port that is a device",
-    ),
+    ("devices/src/serial/opening.rs", "opens a port that is a device"),
     (
         "files/src/scratch.rs",
         "folders that were made exclusively, and left-overs with our marker and a free lock",

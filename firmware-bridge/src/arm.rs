@@ -1,6 +1,6 @@
 //! A simulated arm: the firmware core in front of a [`Plant`], on one virtual device clock.
 //!
-//! [`crate::Loopback`] and [`crate::SimulatorBridge`] both drive this, so that a command has the same effect to the
+//! [`crate::SimulatorBridge`] and the loopback of the crate `devices` both drive this, so that a command has the same effect to the
 //! last bit whether it came through memory or through a pty.
 
 use robot::{ActionMode, Config, DeviceError, Frame, Plant};

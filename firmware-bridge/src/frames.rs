@@ -21,16 +21,10 @@
 mod path;
 mod protocol;
 mod reader;
-mod socket;
-mod split;
 
-pub use path::PathTooLong;
-pub(crate) use path::{check_length, kind_of};
+pub use path::{PathTooLong, check_length};
 pub use protocol::{
     FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, NO_REWARD_BITS, Refusal, Reply,
-    Request, Welcome,
+    Request, Welcome, monotonic_ns, write_header,
 };
-pub(crate) use protocol::{monotonic_ns, write_header};
-pub(crate) use reader::{MessageReader, ReadError};
-pub use socket::{Delivered, FrameError, FrameSocket};
-pub use split::{SocketCamera, SocketTask};
+pub use reader::{MessageReader, ReadError, WithBody};

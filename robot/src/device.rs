@@ -5,9 +5,11 @@
 //! camera's thread. What the loop holds is a [`JointBus`], a [`FrameSource`] and perhaps a [`Task`].
 
 mod bus;
+mod lockstep;
 mod picture;
 
 pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
+pub use lockstep::{Lockstep, Observation};
 pub use picture::{Picture, PixelFormat};
 
 use crate::{Frame, JointState};
@@ -21,6 +23,17 @@ impl DeviceError {
     /// What went wrong, with its remedy.
     pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(error.into())
+    }
+
+    /// What went wrong, if it is an `E`.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+impl From<LinkError> for DeviceError {
+    fn from(error: LinkError) -> Self {
+        Self::new(error)
     }
 }
 

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use firmware_bridge::{FirmwareState, JointBus, LinkError, SerialLink, SerialOptions, Telemetry};
+use devices::{SerialLink, SerialOptions};
+use firmware_bridge::{FirmwareState, Telemetry};
 use robot::Config;
+use robot::device::{JointBus, LinkError};
 
 /// Longest wait for the arm's answer.
 const ANSWER: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use super::{BridgeError, io_error};
-use crate::frames::{check_length, kind_of};
+use crate::frames::check_length;
 
 /// The folder of pseudo-terminals, as the target of a bridge's link begins.
 const MARK: &str = "/dev/pts/./";
@@ -35,7 +35,10 @@ impl LinkName {
             return Ok(());
         };
         if !metadata.is_symlink() {
-            return Err(taken(path, kind_of(&metadata).to_owned()));
+            return Err(taken(
+                path,
+                files::kind_of(&metadata).unwrap_or("a file").to_owned(),
+            ));
         }
         let target = std::fs::read_link(path).map_err(|source| not_made(path, "a link", source))?;
         if !target.as_os_str().as_bytes().starts_with(MARK.as_bytes()) {
@@ -190,7 +193,10 @@ impl Drop for FrameListener {
 /// Removes a socket that nobody listens at, and nothing else.
 fn clear_socket(path: &Path, metadata: &Metadata) -> Result<(), BridgeError> {
     if !metadata.file_type().is_socket() {
-        return Err(taken(path, kind_of(metadata).to_owned()));
+        return Err(taken(
+            path,
+            files::kind_of(metadata).unwrap_or("a file").to_owned(),
+        ));
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(BridgeError::InUse {

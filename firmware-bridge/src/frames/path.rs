@@ -1,14 +1,12 @@
 //! What a path must be for a socket to be there.
 
-use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc::sockaddr_un;
 
 /// Bytes that the system takes for a socket's path, its final zero not counted: 107 on Linux.
-pub(crate) const PATH_BYTES_MAX: usize =
-    size_of::<sockaddr_un>() - std::mem::offset_of!(sockaddr_un, sun_path) - 1;
+const PATH_BYTES_MAX: usize = size_of::<sockaddr_un>() - std::mem::offset_of!(sockaddr_un, sun_path) - 1;
 
 /// A path that no socket can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +24,10 @@ pub struct PathTooLong {
 }
 
 /// Refuses a path that is too long for a socket.
-pub(crate) fn check_length(path: &Path) -> Result<(), PathTooLong> {
+///
+/// # Errors
+/// [`PathTooLong`].
+pub fn check_length(path: &Path) -> Result<(), PathTooLong> {
     let bytes = path.as_os_str().as_bytes().len();
     if bytes <= PATH_BYTES_MAX {
         return Ok(());
@@ -36,9 +37,4 @@ pub(crate) fn check_length(path: &Path) -> Result<(), PathTooLong> {
         bytes,
         max_bytes: PATH_BYTES_MAX,
     })
-}
-
-/// What there is at a path, in words.
-pub(crate) fn kind_of(metadata: &Metadata) -> &'static str {
-    files::kind_of(metadata).unwrap_or("a file")
 }

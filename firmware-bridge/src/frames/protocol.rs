@@ -112,7 +112,7 @@ pub enum Refusal {
 }
 
 /// Appends length and header to `out`.
-pub(crate) fn write_header<M: Serialize>(message: &M, out: &mut Vec<u8>) {
+pub fn write_header<M: Serialize>(message: &M, out: &mut Vec<u8>) {
     let mut buffer = [0; MAX_HEADER_BYTES];
     // Every message of this protocol is shorter than MAX_HEADER_BYTES; a test encodes the longest.
     let header = postcard::to_slice(message, &mut buffer)
@@ -123,7 +123,7 @@ pub(crate) fn write_header<M: Serialize>(message: &M, out: &mut Vec<u8>) {
 }
 
 /// The machine's CLOCK_MONOTONIC, in nanoseconds.
-pub(crate) fn monotonic_ns() -> u64 {
+pub fn monotonic_ns() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
         .unwrap_or_else(|_| nix::sys::time::TimeSpec::new(0, 0));
     now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64

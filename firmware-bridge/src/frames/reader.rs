@@ -11,7 +11,7 @@ const LENGTH_BYTES: usize = 2;
 
 /// Why no more messages come.
 #[derive(Debug)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// The peer closed the connection.
     Closed,
     /// What came is not this protocol; the stream cannot be followed any further.
@@ -21,7 +21,7 @@ pub(crate) enum ReadError {
 }
 
 /// A message whose header says how many bytes follow it.
-pub(crate) trait WithBody: DeserializeOwned {
+pub trait WithBody: DeserializeOwned {
     /// Bytes after the header.
     fn body_bytes(&self) -> usize;
 
@@ -58,14 +58,15 @@ impl WithBody for Reply {
 
 /// Collects one message at a time; never allocates after it is made.
 #[derive(Debug)]
-pub(crate) struct MessageReader<M> {
+pub struct MessageReader<M> {
     buffer: Box<[u8]>,
     filled: usize,
     header: Option<M>,
 }
 
 impl<M: WithBody> MessageReader<M> {
-    pub(crate) fn new() -> Self {
+    /// One that has read nothing yet.
+    pub fn new() -> Self {
         Self {
             buffer: vec![0; LENGTH_BYTES + MAX_HEADER_BYTES + FRAME_BYTES].into_boxed_slice(),
             filled: 0,
@@ -74,7 +75,10 @@ impl<M: WithBody> MessageReader<M> {
     }
 
     /// The next complete message and its body; `None` when no more has arrived.
-    pub(crate) fn next(&mut self, stream: &mut impl Read) -> Result<Option<(M, &[u8])>, ReadError> {
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn next(&mut self, stream: &mut impl Read) -> Result<Option<(M, &[u8])>, ReadError> {
         loop {
             let header_end = LENGTH_BYTES + self.header_bytes()?;
             if self.header.is_none() && self.filled >= LENGTH_BYTES && self.filled == header_end {

@@ -1,9 +1,5 @@
-//! One binary: the codec, the firmware core, the link, and the bridge end to end.
+//! One binary: the codec and the firmware core.
 
-mod bridge;
 mod codec;
 mod common;
 mod firmware;
-mod link;
-mod process;
-mod serial;

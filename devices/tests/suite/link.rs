@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use firmware_bridge::fake::FakeBus;
-use firmware_bridge::fault::{FaultInjector, FaultRates};
-use firmware_bridge::link::{ByteStream, HostLink, IN_FLIGHT_MAX};
-use firmware_bridge::rig::LoopbackStream;
+use devices::fake::FakeBus;
+use devices::fault::{FaultInjector, FaultRates};
+use devices::link::{ByteStream, HostLink, IN_FLIGHT_MAX};
+use devices::lockstep::LoopbackStream;
+use devices::{LockstepError, Loopback};
+use firmware_bridge::FirmwareState;
 use firmware_bridge::wire::{ArmToHost, Decoder, HostToArm, MAX_FRAME_BYTES, encode};
-use firmware_bridge::{FirmwareState, JointBus, LinkError, Lockstep, Loopback, RigError};
 use robot::Frame;
 use robot::device::{ArmState, Joints, Task};
+use robot::device::{JointBus, LinkError, Lockstep};
 
 use crate::common::{JOINTS, PERIOD_US, TestPlant, arm_options};
 
@@ -176,12 +178,12 @@ fn a_rejected_command_is_reported() {
     let error = rig.step(&far, &mut frame).unwrap_err();
     assert!(
         matches!(
-            error,
-            RigError::Rejected {
+            error.downcast_ref(),
+            Some(LockstepError::Rejected {
                 seq: 1,
                 rejected_content: 1,
                 ..
-            }
+            })
         ),
         "{error}"
     );
@@ -196,11 +198,11 @@ fn a_rejected_command_is_reported() {
     let error = rig.step(&latched.joints.position_rad, &mut frame).unwrap_err();
     assert!(
         matches!(
-            error,
-            RigError::Rejected {
+            error.downcast_ref(),
+            Some(LockstepError::Rejected {
                 state: FirmwareState::EStopped,
                 ..
-            }
+            })
         ),
         "{error}"
     );

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use robot::philox::Stream;
 
-use crate::bus::LinkError;
 use crate::link::ByteStream;
+use robot::device::LinkError;
 
 /// How likely each fault is. All probabilities are in [0, 1].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

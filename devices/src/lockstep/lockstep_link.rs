@@ -1,12 +1,12 @@
-//! The rig at the far end of a serial port and a frame socket.
+//! A world at the far end of a serial port and a frame socket.
 
 use std::time::Duration;
 
 use robot::Frame;
+use robot::device::{DeviceError, JointBus, Lockstep, Observation};
 
-use super::{Lockstep, Observation, RigError, VALID_PERIODS, accepted, observed};
-use crate::bus::JointBus;
-use crate::frames::{Delivered, FrameSocket};
+use super::{LockstepError, VALID_PERIODS, accepted, observed};
+use crate::frames::{Delivered, FrameError, FrameSocket};
 use crate::serial::SerialLink;
 
 /// A bridge in lockstep, in this process or another.
@@ -22,11 +22,11 @@ impl LockstepLink {
     /// Joins the two sides of one bridge; `timeout` bounds each wait for telemetry. Call [`Lockstep::reset`] next.
     ///
     /// # Errors
-    /// [`RigError::NotLockstep`] if the bridge runs in real time.
-    pub fn new(link: SerialLink, frames: FrameSocket, timeout: Duration) -> Result<Self, RigError> {
+    /// [`LockstepError::NotLockstep`] if the bridge runs in real time.
+    pub fn new(link: SerialLink, frames: FrameSocket, timeout: Duration) -> Result<Self, LockstepError> {
         let welcome = frames.welcome();
         if !welcome.lockstep {
-            return Err(RigError::NotLockstep);
+            return Err(LockstepError::NotLockstep);
         }
         let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -40,13 +40,13 @@ impl LockstepLink {
     /// Ends the bridge.
     ///
     /// # Errors
-    /// [`RigError::Frames`] if it cannot be told.
-    pub fn quit(&mut self) -> Result<(), RigError> {
-        Ok(self.frames.quit()?)
+    /// [`FrameError`] if it cannot be told.
+    pub fn quit(&mut self) -> Result<(), FrameError> {
+        self.frames.quit()
     }
 
     /// Frame and telemetry come by different ways; waits for the telemetry of the frame's instant.
-    fn observe(&mut self, seq: Option<u32>, delivered: Delivered) -> Result<Observation, RigError> {
+    fn observe(&mut self, seq: Option<u32>, delivered: Delivered) -> Result<Observation, DeviceError> {
         let telemetry = self
             .link
             .telemetry_since(delivered.device_time_us, self.timeout_us)?;
@@ -58,13 +58,13 @@ impl LockstepLink {
 }
 
 impl Lockstep for LockstepLink {
-    fn reset(&mut self, seed: u64, frame: &mut Frame) -> Result<Observation, RigError> {
+    fn reset(&mut self, seed: u64, frame: &mut Frame) -> Result<Observation, DeviceError> {
         let delivered = self.frames.reset(seed, frame)?;
         self.link.handshake()?;
         self.observe(None, delivered)
     }
 
-    fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, RigError> {
+    fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, DeviceError> {
         let seq = self
             .link
             .send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
@@ -72,7 +72,7 @@ impl Lockstep for LockstepLink {
         self.observe(Some(seq), delivered)
     }
 
-    fn pass(&mut self, frame: &mut Frame) -> Result<Observation, RigError> {
+    fn pass(&mut self, frame: &mut Frame) -> Result<Observation, DeviceError> {
         // No sequence number tells when a stop has arrived; the answer to a ping behind it does.
         self.link.sync(self.timeout_us)?;
         let delivered = self.frames.advance(frame)?;

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use robot::{DeviceError, Frame, Plant};
+use firmware_bridge::arm::{ArmOptions, SimulatedArm};
+use firmware_bridge::wire::MAX_FRAME_BYTES;
+use robot::Frame;
+use robot::device::{DeviceError, JointBus, LinkError, Lockstep, Observation, Plant};
 
-use super::{Lockstep, Observation, RigError, VALID_PERIODS, accepted, observed};
-use crate::arm::{ArmOptions, SimulatedArm};
-use crate::bus::{JointBus, LinkError};
+use super::{VALID_PERIODS, accepted, observed};
 use crate::link::{ByteStream, HostLink};
-use crate::wire::MAX_FRAME_BYTES;
 
 /// Virtual time that the host waits for an answer; the arm answers at once or never.
 const ANSWER_US: u64 = 1_000_000;
@@ -121,7 +121,7 @@ impl<P: Plant> Loopback<P> {
         self.link.stream().arm().plant()
     }
 
-    fn observe(&mut self, seq: Option<u32>, frame: &mut Frame) -> Result<Observation, RigError> {
+    fn observe(&mut self, seq: Option<u32>, frame: &mut Frame) -> Result<Observation, DeviceError> {
         let now_us = self.link.stream().arm().now_us();
         let telemetry = self.link.telemetry_since(now_us, ANSWER_US)?;
         if let Some(seq) = seq {
@@ -134,13 +134,13 @@ impl<P: Plant> Loopback<P> {
 }
 
 impl<P: Plant> Lockstep for Loopback<P> {
-    fn reset(&mut self, seed: u64, frame: &mut Frame) -> Result<Observation, RigError> {
+    fn reset(&mut self, seed: u64, frame: &mut Frame) -> Result<Observation, DeviceError> {
         self.link.stream_mut().reset(seed)?;
         self.link.handshake()?;
         self.observe(None, frame)
     }
 
-    fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, RigError> {
+    fn step(&mut self, set_point_rad: &[f32], frame: &mut Frame) -> Result<Observation, DeviceError> {
         let seq = self
             .link
             .send_set_point(set_point_rad, self.period_us, VALID_PERIODS * self.period_us)?;
@@ -148,7 +148,7 @@ impl<P: Plant> Lockstep for Loopback<P> {
         self.observe(Some(seq), frame)
     }
 
-    fn pass(&mut self, frame: &mut Frame) -> Result<Observation, RigError> {
+    fn pass(&mut self, frame: &mut Frame) -> Result<Observation, DeviceError> {
         // The arm has read everything already; the ping is there because the other rig sends one, and an arm that is
         // spoken to does not let go.
         self.link.sync(ANSWER_US)?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ByteStream, HostLink, signed};
-use crate::bus::{DeviceInfo, LinkError};
-use crate::wire::{FirmwareState, HelloAck, HostToArm, PROTOCOL_VERSION};
+use firmware_bridge::wire::{FirmwareState, HelloAck, HostToArm, PROTOCOL_VERSION};
+use robot::device::{DeviceInfo, LinkError};
 
 /// Shortest time between two Hellos, and between two emergency stops.
 const AGAIN_US: u64 = 100_000;

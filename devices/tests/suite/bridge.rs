@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use devices::{FrameError, FrameSocket, LockstepError, LockstepLink, Loopback, SerialLink, SerialOptions};
 use firmware_bridge::frames::{MAX_HEADER_BYTES, Refusal, Reply};
 use firmware_bridge::{
-    BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, FrameError, FrameSocket, JointBus,
-    LinkError, Lockstep, LockstepLink, Loopback, RigError, SerialLink, SerialOptions, SimulatorBridge,
-    StopReason, Telemetry,
+    BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason, Telemetry,
 };
+use robot::device::{JointBus, LinkError, Lockstep};
 use robot::{FRAME_BYTES, Frame};
 
 use crate::common::{JOINTS, TestPlant, arm_options};
@@ -406,7 +406,7 @@ fn sockets_that_cannot_be_reached_are_told_apart() {
 fn a_real_time_bridge_is_no_lockstep_rig() {
     let served = Served::new(BridgeMode::RealTime);
     let error = LockstepLink::new(served.link(), served.frames(), PATIENCE).unwrap_err();
-    assert!(matches!(error, RigError::NotLockstep));
+    assert!(matches!(error, LockstepError::NotLockstep));
 }
 
 #[test]

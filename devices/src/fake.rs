@@ -3,7 +3,7 @@
 use robot::JointVec;
 use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
 
-use crate::wire::PROTOCOL_VERSION;
+use firmware_bridge::wire::PROTOCOL_VERSION;
 
 /// A [`JointBus`] without an arm: measured joints mirror commands at once. It has no limits, no watchdog and no time;
 /// a test of those uses [`crate::Loopback`].

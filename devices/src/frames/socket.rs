@@ -7,13 +7,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use firmware_bridge::frames::{
+    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MessageReader, PathTooLong, ReadError, Refusal, Reply,
+    Request, Welcome, check_length, monotonic_ns, write_header,
+};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Frame;
 use robot::device::{DeviceError, FrameStamp};
-
-use super::protocol::{FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome};
-use super::{MessageReader, PathTooLong, ReadError, check_length, kind_of, monotonic_ns, write_header};
 
 /// Why no frames come. Every message names the socket and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -401,7 +402,7 @@ fn connect_error(path: &Path, source: io::Error) -> FrameError {
         (io::ErrorKind::PermissionDenied, _) => FrameError::Permission { path },
         (_, Ok(there)) if !there.file_type().is_socket() => FrameError::NotASocket {
             path,
-            found: kind_of(&there),
+            found: files::kind_of(&there).unwrap_or("a file"),
         },
         (io::ErrorKind::ConnectionRefused, _) => FrameError::NobodyListens { path },
         _ if source.raw_os_error() == Some(Errno::EPROTOTYPE as i32) => FrameError::NotASocket {

@@ -11,8 +11,7 @@ use nix::sys::stat::{fstat, major, minor};
 use nix::sys::termios::{ControlFlags, SetArg, tcgetattr, tcsetattr};
 use serialport::{ErrorKind, TTYPort};
 
-use crate::bus::LinkError;
-use crate::frames::kind_of;
+use robot::device::LinkError;
 
 /// Refuses what is no serial port without opening it: a pipe may wait, and a terminal of ours would be lost to its user.
 pub(super) fn check(port: &str) -> Result<(), LinkError> {
@@ -38,7 +37,7 @@ fn not_a_port(metadata: &Metadata) -> Option<&'static str> {
     if kind.is_char_device() {
         return not_a_port_of_an_arm(metadata.rdev());
     }
-    Some(kind_of(metadata))
+    Some(files::kind_of(metadata).unwrap_or("a file"))
 }
 
 /// Terminals that a person sits at. To open one as an arm would take its keys away from them.

@@ -1,7 +1,6 @@
-//! The bus of [`robot::device`] in the words of the wire.
+//! What the firmware says of itself, in the words of the control loop.
 
-use robot::device::ArmReport;
-pub use robot::device::{ArmState, DeviceInfo, JointBus, LinkError};
+use robot::device::{ArmReport, ArmState};
 
 use crate::wire::{FirmwareState, Telemetry};
 

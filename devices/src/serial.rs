@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serialport::{SerialPort, TTYPort};
 
-use crate::bus::LinkError;
 use crate::link::{ByteStream, HostLink};
+use robot::device::LinkError;
 
 /// Longest time a frame may take to be accepted by the port.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(4);
@@ -30,7 +30,7 @@ pub struct SerialOptions {
 pub type SerialLink = HostLink<SerialStream>;
 
 impl SerialLink {
-    /// Opens the port. Says nothing yet: [`crate::JointBus::handshake`] does.
+    /// Opens the port. Says nothing yet: [`robot::device::JointBus::handshake`] does.
     ///
     /// # Errors
     /// See [`SerialStream::open`].

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use robot::device::ArmReport;
 
-use crate::bus::{DeviceInfo, JointBus, LinkError};
-use crate::wire::{
+use firmware_bridge::wire::{
     ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, Telemetry,
     encode, seq_after,
 };
+use robot::device::{DeviceInfo, JointBus, LinkError};
 
 /// Commands that may be on their way at once. A pty queues hundreds before it pushes back, and an arm that wakes up
 /// must not work through them.

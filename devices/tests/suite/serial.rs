@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use devices::{SerialLink, SerialOptions};
 use firmware_bridge::wire::{ArmToHost, Decoder, HelloAck, HostToArm, MAX_FRAME_BYTES, encode};
-use firmware_bridge::{JointBus, LinkError, SerialLink, SerialOptions};
 use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use robot::device::{JointBus, LinkError};
 
 /// A raw pty: its master, its slave held open, and the slave's path.
 fn pty() -> (File, OwnedFd, String) {

@@ -1,0 +1,8 @@
+//! The near end of a frame socket: pictures, resets and rewards from another program on this machine. The messages are
+//! [`firmware_bridge::frames`].
+
+mod socket;
+mod split;
+
+pub use socket::{Delivered, FrameError, FrameSocket};
+pub use split::{SocketCamera, SocketTask};
