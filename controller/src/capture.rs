@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use episode::ArmState;
 use firmware_bridge::{FrameError, FrameSource};
-use robot::config::raw::RawRealtime;
+use robot::config::Realtime;
 use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
@@ -94,7 +94,7 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
         mut encoder: Option<Encoder>,
         embedding: usize,
         clock: SystemClock,
-        realtime: RawRealtime,
+        realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             offered: Slot::default(),
