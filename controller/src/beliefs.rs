@@ -11,7 +11,6 @@ use crate::capture::Captured;
 use crate::course::Course;
 use crate::filter::BeliefFilter;
 use crate::replay::{ReplayError, recorded_config, start};
-use crate::session::pipeline_name;
 
 /// A moment at which a planner is asked.
 #[derive(Debug, Clone)]
@@ -51,7 +50,7 @@ impl Recollection {
     pub fn of(path: &Path, log: &Episode, bundle: &Bundle) -> Result<Self, ReplayError> {
         let config = recorded_config(path, log)?;
         bundle.check_robot(&config)?;
-        let next_tick = log.info.pipeline != pipeline_name(Pipeline::Immediate);
+        let next_tick = log.info.pipeline != Pipeline::Immediate.name();
         // Where the first command holds it, or it stood.
         let first = log.ticks.first();
         let start = first.map(|row| start(log, row, next_tick)).transpose()?;

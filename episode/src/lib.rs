@@ -41,7 +41,7 @@ pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
 pub use returns::Returns;
 pub use row::{
     ActuateRow, ArmState, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow,
-    STAGES, TickRecord,
+    StageTimes, TickRecord,
 };
 pub use runs::{Episodes, first_attempt, list_episodes, list_runs};
 pub use sameness::Pictures;

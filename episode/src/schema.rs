@@ -10,7 +10,7 @@ use foxglove::messages::{JointStates, RawImage};
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
-use crate::row::{ArmState, PlanSource, Reason};
+use crate::row::{ArmState, PlanSource, Reason, StageTimes};
 use crate::variants::one_of;
 
 /// What MCAP wants to know about a channel.
@@ -211,10 +211,10 @@ fn actuate() -> Fields {
 }
 
 fn record() -> Fields {
-    let stages = crate::STAGES
-        .iter()
-        .map(|stage| (*stage, field("integer", "nanoseconds")))
-        .collect();
+    let stages = StageTimes::default()
+        .named()
+        .map(|(stage, _)| (stage, field("integer", "nanoseconds")))
+        .to_vec();
     vec![
         (
             "edge_ns",

@@ -203,3 +203,13 @@ pub enum Pipeline {
     /// In the same tick: for lockstep, where the world waits.
     Immediate,
 }
+
+impl Pipeline {
+    /// Its name in robot files and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NextTick => "next_tick",
+            Self::Immediate => "immediate",
+        }
+    }
+}
