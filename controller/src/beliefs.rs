@@ -4,7 +4,7 @@ use std::path::Path;
 
 use episode::{Episode, TickRecord};
 use robot::config::Pipeline;
-use robot::{Config, Frame, JointVec, SetPoint, SystemClock};
+use robot::{Config, Frame, JointVec, SetPoint};
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::capture::Captured;
@@ -38,7 +38,6 @@ pub struct Recollection {
     filter: BeliefFilter,
     encoder: Encoder,
     held: Captured,
-    clock: SystemClock,
     course: Course,
 }
 
@@ -63,7 +62,6 @@ impl Recollection {
                 embedding: vec![0.0; bundle.image_embedding()],
                 ..Captured::default()
             },
-            clock: SystemClock::default(),
             course: Course::from_rest(start),
             config,
         })
@@ -86,7 +84,7 @@ impl Recollection {
         let fresh = row.capture.fresh && frame.is_some();
         if let Some(frame) = frame.filter(|_| fresh) {
             self.held.frame.copy_from(frame);
-            crate::encode::embed(Some(&mut self.encoder), &mut self.held, &self.clock);
+            self.encoder.encode(frame, &mut self.held.embedding);
         }
         (self.held.joints, self.held.arm) = (row.capture.joints(), row.capture.arm);
         self.filter.update(self.course.action(), &self.held, fresh);

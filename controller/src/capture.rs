@@ -14,6 +14,7 @@ use robot::config::Realtime;
 use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
+use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
 use crate::realtime::Raised;
 
@@ -122,7 +123,8 @@ impl<S: FrameSource + 'static> CaptureThread<S> {
                             slot.frame_seq = stamp.seq;
                             slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
                             (slot.reward, slot.ended) = (stamp.reward, stamp.ended);
-                            super::encode::embed(encoder.as_mut(), &mut slot, &clock);
+                            slot.encode_ns =
+                                embed(encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
                             let replaced = its.offered.put(slot);
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
                             slot.embedding.resize(embedding, 0.0);

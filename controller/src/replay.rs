@@ -84,7 +84,12 @@ impl World for LoggedWorld<'_> {
     }
 
     fn encode(&mut self, held: &mut Captured) {
-        embed(self.encoder.as_deref_mut(), held, self.clock);
+        held.encode_ns = embed(
+            self.encoder.as_deref_mut(),
+            &held.frame,
+            &mut held.embedding,
+            self.clock,
+        );
     }
 
     fn actuate(&mut self, _set_point_rad: &[f32]) -> Result<u32, LinkError> {
