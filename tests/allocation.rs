@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use controller::actuate::World;
 use controller::capture::Captured;
+use controller::encode::embed;
 use controller::plan::Limit;
 use controller::record::Recorder;
 use controller::session::{PolicyChoice, Session};
@@ -48,7 +49,12 @@ impl World for Stage {
     }
 
     fn encode(&mut self, held: &mut Captured) {
-        controller::encode::embed(Some(&mut self.encoder), held, &self.clock);
+        held.encode_ns = embed(
+            Some(&mut self.encoder),
+            &held.frame,
+            &mut held.embedding,
+            &self.clock,
+        );
     }
 
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {

@@ -2,7 +2,7 @@
 
 use controller::capture::{CaptureThread, Sight};
 use controller::lockstep::EpisodeRunError;
-use robot::config::raw::RawRealtime;
+use robot::config::Realtime;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat};
 use robot::{Frame, SystemClock};
 
@@ -17,7 +17,7 @@ impl FrameSource for Breaking {
     }
 }
 
-fn start(camera: impl FrameSource + 'static, realtime: RawRealtime) -> CaptureThread {
+fn start(camera: impl FrameSource + 'static, realtime: Realtime) -> CaptureThread {
     let sight = Sight {
         camera: Box::new(camera),
         task: None,

@@ -331,14 +331,9 @@ fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2]
             skipped += row.tick - expected;
             expected = row.tick + 1;
             lateness.push(row.record.lateness_ns);
-            work.push(
-                row.record.latency_ns[..6]
-                    .iter()
-                    .enumerate()
-                    .filter(|(stage, _)| *stage != 1)
-                    .map(|(_, ns)| ns)
-                    .sum(),
-            );
+            // What the tick itself did: encoding is on the capture thread, and recording is the row's before.
+            let ns = &row.record.latency_ns;
+            work.push(ns.capture + ns.filter + ns.plan + ns.guard + ns.actuate);
             sent += u32::from(row.actuate.sent);
             let late_send = row.record.lateness_ns > late_ns;
             late += u32::from(late_send);

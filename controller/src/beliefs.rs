@@ -4,14 +4,13 @@ use std::path::Path;
 
 use episode::{Episode, TickRecord};
 use robot::config::Pipeline;
-use robot::{Config, Frame, JointVec, SetPoint, SystemClock};
+use robot::{Config, Frame, JointVec, SetPoint};
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::capture::Captured;
 use crate::course::Course;
 use crate::filter::BeliefFilter;
 use crate::replay::{ReplayError, recorded_config, start};
-use crate::session::pipeline_name;
 
 /// A moment at which a planner is asked.
 #[derive(Debug, Clone)]
@@ -39,7 +38,6 @@ pub struct Recollection {
     filter: BeliefFilter,
     encoder: Encoder,
     held: Captured,
-    clock: SystemClock,
     course: Course,
 }
 
@@ -51,7 +49,7 @@ impl Recollection {
     pub fn of(path: &Path, log: &Episode, bundle: &Bundle) -> Result<Self, ReplayError> {
         let config = recorded_config(path, log)?;
         bundle.check_robot(&config)?;
-        let next_tick = log.info.pipeline != pipeline_name(Pipeline::Immediate);
+        let next_tick = log.info.pipeline != Pipeline::Immediate.name();
         // Where the first command holds it, or it stood.
         let first = log.ticks.first();
         let start = first.map(|row| start(log, row, next_tick)).transpose()?;
@@ -64,7 +62,6 @@ impl Recollection {
                 embedding: vec![0.0; bundle.image_embedding()],
                 ..Captured::default()
             },
-            clock: SystemClock::default(),
             course: Course::from_rest(start),
             config,
         })
@@ -87,7 +84,7 @@ impl Recollection {
         let fresh = row.capture.fresh && frame.is_some();
         if let Some(frame) = frame.filter(|_| fresh) {
             self.held.frame.copy_from(frame);
-            crate::encode::embed(Some(&mut self.encoder), &mut self.held, &self.clock);
+            self.encoder.encode(frame, &mut self.held.embedding);
         }
         (self.held.joints, self.held.arm) = (row.capture.joints(), row.capture.arm);
         self.filter.update(self.course.action(), &self.held, fresh);

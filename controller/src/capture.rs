@@ -9,11 +9,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use episode::ArmState;
-use robot::config::raw::RawRealtime;
+use robot::config::Realtime;
 use robot::device::{DeviceError, FrameSource, Picture, PixelFormat, Task};
 use robot::{Clock, Frame, JointState, JointVec, SystemClock};
 use world_model::Encoder;
 
+use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
 use crate::realtime::Raised;
 
@@ -117,7 +118,7 @@ impl CaptureThread {
         mut sight: Sight,
         embedding: usize,
         clock: SystemClock,
-        realtime: RawRealtime,
+        realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             offered: Slot::default(),
@@ -153,7 +154,8 @@ impl CaptureThread {
                             let task = sight.task.as_deref();
                             slot.reward = task.and_then(Task::reward);
                             slot.ended = task.is_some_and(Task::ended);
-                            super::encode::embed(sight.encoder.as_mut(), &mut slot, &clock);
+                            slot.encode_ns =
+                                embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
                             let replaced = its.offered.put(slot);
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
                             slot.embedding.resize(embedding, 0.0);

@@ -1,15 +1,16 @@
 //! Stage 2, encode: a frame to its embedding, on the thread the frame arrives on.
 
-use robot::Clock;
+use robot::{Clock, Frame};
 use world_model::Encoder;
 
-use crate::capture::Captured;
-
-/// Embeds `slot.frame`, if a model takes part, and notes how long it took.
-pub fn embed(encoder: Option<&mut Encoder>, slot: &mut Captured, clock: &dyn Clock) {
-    let start = clock.now_ns();
+/// Writes `frame`'s embedding, if a model takes part; returns how long that took, in nanoseconds.
+///
+/// # Panics
+/// If `embedding` is not as long as the model's.
+pub fn embed(encoder: Option<&mut Encoder>, frame: &Frame, embedding: &mut [f32], clock: &dyn Clock) -> u64 {
+    let start_ns = clock.now_ns();
     if let Some(encoder) = encoder {
-        encoder.encode(&slot.frame, &mut slot.embedding);
+        encoder.encode(frame, embedding);
     }
-    slot.encode_ns = clock.now_ns().saturating_sub(start);
+    clock.now_ns().saturating_sub(start_ns)
 }

@@ -271,7 +271,7 @@ fn ticks_in_real_time(
         row.record.host_stall = row.record.deadline_missed
             && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);
         // The time to record a row can only be known after it: each row carries its predecessor's.
-        row.record.latency_ns[6] = record_ns;
+        row.record.latency_ns.record = record_ns;
         let time_ns = labels.info.started_unix_ns + (edge_ns - origin_ns);
         recorder.push(&row, Some(controller.frame()), time_ns, false);
         record_ns = clock.now_ns().saturating_sub(end_ns);

@@ -136,7 +136,12 @@ impl World for WaitingWorld<'_> {
     }
 
     fn encode(&mut self, held: &mut Captured) {
-        embed(self.encoder.as_deref_mut(), held, self.clock);
+        held.encode_ns = embed(
+            self.encoder.as_deref_mut(),
+            &held.frame,
+            &mut held.embedding,
+            self.clock,
+        );
     }
 
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {

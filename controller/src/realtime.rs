@@ -3,10 +3,10 @@
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::unistd::Pid;
-use robot::config::raw::RawRealtime;
+use robot::config::Realtime;
 
 /// Locks the program's memory, present and future, if the robot file asks for it.
-pub fn lock_memory(wanted: &RawRealtime) {
+pub fn lock_memory(wanted: &Realtime) {
     if !wanted.lock_memory {
         return;
     }

@@ -13,7 +13,6 @@ use crate::capture::Captured;
 use crate::encode::embed;
 use crate::filter::BeliefFilter;
 use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy};
-use crate::session::pipeline_name;
 use crate::tick::{Controller, Timing};
 
 /// Why a log could not be replayed, or did not come out the same.
@@ -85,7 +84,12 @@ impl World for LoggedWorld<'_> {
     }
 
     fn encode(&mut self, held: &mut Captured) {
-        embed(self.encoder.as_deref_mut(), held, self.clock);
+        held.encode_ns = embed(
+            self.encoder.as_deref_mut(),
+            &held.frame,
+            &mut held.embedding,
+            self.clock,
+        );
     }
 
     fn actuate(&mut self, _set_point_rad: &[f32]) -> Result<u32, LinkError> {
@@ -99,9 +103,7 @@ impl World for LoggedWorld<'_> {
     }
 
     fn fault(&self) -> Option<Reason> {
-        use Reason::{CameraLost, EStop, LinkLost, LogFailed, Operator, PlannerLost};
-        let from_outside = [CameraLost, EStop, LinkLost, LogFailed, Operator, PlannerLost];
-        Some(self.row.guard.reason).filter(|reason| from_outside.contains(reason))
+        Some(self.row.guard.reason).filter(|reason| reason.is_from_outside())
     }
 }
 
@@ -143,7 +145,7 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
             "was recorded with another bundle than --bundle names; pass the one it was made with",
         ));
     }
-    let pipeline = if log.info.pipeline == pipeline_name(Pipeline::Immediate) {
+    let pipeline = if log.info.pipeline == Pipeline::Immediate.name() {
         Pipeline::Immediate
     } else {
         Pipeline::NextTick

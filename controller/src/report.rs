@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use base64::Engine as _;
-use episode::{Episode, PlanSource, Reason, STAGES};
+use episode::{Episode, PlanSource, Reason, StageTimes};
 
 /// A headline and its text, for the table at the top.
 pub type Fact = (String, String);
@@ -88,11 +88,15 @@ fn latency(page: &mut String, logs: &[Episode]) {
             .flat_map(|log| &log.ticks)
             .filter(|row| row.guard.reason != Reason::EpisodeEnd)
     };
-    let mut stages: Vec<(&str, Vec<u64>)> = STAGES
-        .iter()
-        .enumerate()
-        .map(|(i, name)| (*name, rows().map(|row| row.record.latency_ns[i]).collect()))
-        .collect();
+    let mut stages = StageTimes::default()
+        .named()
+        .map(|(name, _)| (name, Vec::new()))
+        .to_vec();
+    for row in rows() {
+        for ((_, values), (_, ns)) in stages.iter_mut().zip(row.record.latency_ns.named()) {
+            values.push(ns);
+        }
+    }
     stages.push((
         "lateness of the edge",
         rows().map(|row| row.record.lateness_ns).collect(),

@@ -208,7 +208,7 @@ impl Session {
                 .map_or_else(String::new, |s| s.task.clone()),
             episode_seed: seed,
             policy: controller.policy(),
-            pipeline: pipeline_name(self.pipeline).to_owned(),
+            pipeline: self.pipeline.name().to_owned(),
             planner_seed: seed,
             period_s: self.config.period_s,
             joint_names: self
@@ -293,12 +293,4 @@ fn check_calibration(dir: &Path, bundle: &Bundle, config: &Config) -> anyhow::Re
         );
     }
     Ok(())
-}
-
-/// A pipeline's name in logs.
-pub(crate) const fn pipeline_name(pipeline: Pipeline) -> &'static str {
-    match pipeline {
-        Pipeline::NextTick => "next_tick",
-        Pipeline::Immediate => "immediate",
-    }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use robot::config::raw::RawRealtime;
+use robot::config::Realtime;
 use robot::{Clock, SystemClock};
 
 use crate::realtime;
@@ -63,7 +63,7 @@ impl Sentinel {
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(clock: &SystemClock, stall_ns: u64, wanted: &RawRealtime) -> std::io::Result<Self> {
+    pub fn start(clock: &SystemClock, stall_ns: u64, wanted: &Realtime) -> std::io::Result<Self> {
         let mut sentinel = Self {
             stall_ns,
             // Of a pause, what comes before the next beat goes unseen: a quarter of a stall at most.

@@ -134,13 +134,13 @@ impl Controller {
                 None => self.actuate(world),
                 Some(_) => self.withhold(),
             }
-            self.row.record.latency_ns[5] = watch.lap();
+            self.row.record.latency_ns.actuate = watch.lap();
         }
         self.capture(world, edge_ns);
         if let Some(reason) = world.fault() {
             self.guard.demand_stop(reason);
         }
-        self.row.record.latency_ns[0] = watch.lap();
+        self.row.record.latency_ns.capture = watch.lap();
 
         world.encode(&mut self.held);
         self.row.encode = EncodeRow {
@@ -148,12 +148,12 @@ impl Controller {
         };
         // Encoding counts where it happened: on the capture thread in a live loop.
         watch.lap();
-        self.row.record.latency_ns[1] = self.held.encode_ns;
+        self.row.record.latency_ns.encode = self.held.encode_ns;
 
         if let Some(filter) = &mut self.filter {
             self.row.filter = filter.update(&caused_by, &self.held, self.row.capture.fresh);
         }
-        self.row.record.latency_ns[2] = watch.lap();
+        self.row.record.latency_ns.filter = watch.lap();
         if last {
             self.row.guard.reason = Reason::EpisodeEnd;
             self.withhold();
@@ -161,14 +161,14 @@ impl Controller {
         }
 
         self.row.plan = self.plan(timing);
-        self.row.record.latency_ns[3] = watch.lap();
+        self.row.record.latency_ns.plan = watch.lap();
 
         let stop = self.guard(&caused_by);
-        self.row.record.latency_ns[4] = watch.lap();
+        self.row.record.latency_ns.guard = watch.lap();
 
         if self.pipeline == Pipeline::Immediate {
             self.actuate(world);
-            self.row.record.latency_ns[5] = watch.lap();
+            self.row.record.latency_ns.actuate = watch.lap();
         }
         (&self.row, stop)
     }

@@ -41,8 +41,8 @@ pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
 pub use returns::Returns;
 pub use robot::device::ArmState;
 pub use row::{
-    ActuateRow, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow, STAGES,
-    TickRecord,
+    ActuateRow, CaptureRow, EncodeRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason, RecordRow,
+    StageTimes, TickRecord,
 };
 pub use runs::{Episodes, first_attempt, list_episodes, list_runs};
 pub use sameness::Pictures;

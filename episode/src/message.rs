@@ -5,7 +5,7 @@ use foxglove::{Decode, Encode};
 use robot::{FRAME_SIDE, Frame, JointVec};
 use serde::{Deserialize, Serialize};
 
-use crate::row::{RecordRow, TickRecord};
+use crate::row::{RecordRow, StageTimes, TickRecord};
 
 /// A JSON object of `row`'s fields with `tick` in front.
 pub(crate) fn json(buffer: &mut Vec<u8>, tick: u32, row: &impl Serialize) -> std::io::Result<()> {
@@ -31,33 +31,12 @@ pub(crate) struct RecordMessage {
     dropped: u32,
 }
 
-/// Named, so that a viewer can plot `latency_ns.plan`.
-#[derive(Serialize, Deserialize)]
-struct StageTimes {
-    capture: u64,
-    encode: u64,
-    filter: u64,
-    plan: u64,
-    guard: u64,
-    actuate: u64,
-    record: u64,
-}
-
 impl RecordMessage {
     pub(crate) fn of(tick: &TickRecord) -> Self {
-        let [capture, encode, filter, plan, guard, actuate, record] = tick.record.latency_ns;
         Self {
             edge_ns: tick.edge_ns,
             age_ns: tick.capture.age_ns,
-            latency_ns: StageTimes {
-                capture,
-                encode,
-                filter,
-                plan,
-                guard,
-                actuate,
-                record,
-            },
+            latency_ns: tick.record.latency_ns,
             lateness_ns: tick.record.lateness_ns,
             deadline_missed: tick.record.deadline_missed,
             host_stall: tick.record.host_stall,
@@ -66,19 +45,10 @@ impl RecordMessage {
     }
 
     pub(crate) fn fill(self, tick: &mut TickRecord) {
-        let StageTimes {
-            capture,
-            encode,
-            filter,
-            plan,
-            guard,
-            actuate,
-            record,
-        } = self.latency_ns;
         tick.edge_ns = self.edge_ns;
         tick.capture.age_ns = self.age_ns;
         tick.record = RecordRow {
-            latency_ns: [capture, encode, filter, plan, guard, actuate, record],
+            latency_ns: self.latency_ns,
             lateness_ns: self.lateness_ns,
             deadline_missed: self.deadline_missed,
             host_stall: self.host_stall,

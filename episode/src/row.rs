@@ -11,11 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::number;
 
-/// Stages of a tick, in the order in which data flows; also the order of [`RecordRow::latency_ns`].
-pub const STAGES: [&str; 7] = [
-    "capture", "encode", "filter", "plan", "guard", "actuate", "record",
-];
-
 /// Everything that is logged about one control tick, apart from the frame.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TickRecord {
@@ -193,6 +188,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether something outside the tick's own decisions brought it about: a connection, a thread, a person. A replay takes such
+    /// a reason from the log, since nothing else in the log leads to it.
+    pub fn is_from_outside(self) -> bool {
+        matches!(
+            self,
+            Self::CameraLost
+                | Self::EStop
+                | Self::LinkLost
+                | Self::LogFailed
+                | Self::Operator
+                | Self::PlannerLost
+        )
+    }
+
     /// What happened and what to do about it, for messages.
     pub fn advice(self) -> &'static str {
         match self {
@@ -257,11 +266,55 @@ pub struct ActuateRow {
     pub sent: bool,
 }
 
+/// Nanoseconds spent in each stage of a tick, in the order in which data flows. Named in the log, too, so that a viewer can plot
+/// `latency_ns.plan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StageTimes {
+    /// Taking the newest frame.
+    pub capture: u64,
+    /// Encoding that frame, on whichever thread did it.
+    pub encode: u64,
+    /// The belief update.
+    pub filter: u64,
+    /// The search, or the wait for it.
+    pub plan: u64,
+    /// The guard's decision.
+    pub guard: u64,
+    /// Sending the command.
+    pub actuate: u64,
+    /// Recording the row before this one: a row's own time is known only after it is written.
+    pub record: u64,
+}
+
+impl StageTimes {
+    /// Each stage's name and time, in the order in which data flows.
+    pub fn named(&self) -> [(&'static str, u64); 7] {
+        let Self {
+            capture,
+            encode,
+            filter,
+            plan,
+            guard,
+            actuate,
+            record,
+        } = *self;
+        [
+            ("capture", capture),
+            ("encode", encode),
+            ("filter", filter),
+            ("plan", plan),
+            ("guard", guard),
+            ("actuate", actuate),
+            ("record", record),
+        ]
+    }
+}
+
 /// Times and losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RecordRow {
-    /// Nanoseconds spent in each stage, in the order of [`STAGES`].
-    pub latency_ns: [u64; 7],
+    /// Nanoseconds spent in each stage.
+    pub latency_ns: StageTimes,
     /// How long after its edge the tick began, in nanoseconds.
     pub lateness_ns: u64,
     /// Whether the tick ended after its deadline.

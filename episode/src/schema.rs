@@ -7,12 +7,11 @@ use std::borrow::Cow;
 
 use foxglove::Encode;
 use foxglove::messages::{JointStates, RawImage};
+use robot::device::ArmState;
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
-use robot::device::ArmState;
-
-use crate::row::{PlanSource, Reason};
+use crate::row::{PlanSource, Reason, StageTimes};
 use crate::variants::one_of;
 
 /// What MCAP wants to know about a channel.
@@ -213,10 +212,10 @@ fn actuate() -> Fields {
 }
 
 fn record() -> Fields {
-    let stages = crate::STAGES
-        .iter()
-        .map(|stage| (*stage, field("integer", "nanoseconds")))
-        .collect();
+    let stages = StageTimes::default()
+        .named()
+        .map(|(stage, _)| (stage, field("integer", "nanoseconds")))
+        .to_vec();
     vec![
         (
             "edge_ns",

@@ -3,9 +3,9 @@
 //! [`crate::SimulatorBridge`] and the loopback of the crate `devices` both drive this, so that a command has the same effect to the
 //! last bit whether it came through memory or through a pty.
 
-use robot::{ActionMode, Config, DeviceError, Frame, Plant};
+use robot::{ActionMode, Config, DeviceError, Frame, Joint, Plant};
 
-use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions};
+use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions, JointLimits};
 use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry};
 
 const _: () = assert!(wire::MAX_JOINTS == robot::MAX_JOINTS);
@@ -27,6 +27,20 @@ fn jump_max_rad(config: &Config) -> f32 {
             .map(|joint| 2.0 * joint.half_range_rad())
             .fold(JUMP_MAX_RAD, f32::max),
     }
+}
+
+/// The limits of a checked robot's joints, as the firmware has them.
+fn limits(joints: &[Joint]) -> Option<FirmwareLimits> {
+    let limits: Vec<JointLimits> = joints
+        .iter()
+        .map(|joint| JointLimits {
+            position_min_rad: joint.position_min_rad,
+            position_max_rad: joint.position_max_rad,
+            velocity_max_rad_s: joint.velocity_max_rad_s,
+            acceleration_max_rad_s2: joint.acceleration_max_rad_s2,
+        })
+        .collect();
+    FirmwareLimits::new(&limits)
 }
 
 /// How a simulated arm is timed and limited.
@@ -57,7 +71,7 @@ impl ArmOptions {
                 .simulator
                 .as_ref()
                 .map_or(5, |simulator| simulator.substeps),
-            limits: FirmwareLimits::from_joints(config.envelope.joints())?,
+            limits: limits(config.envelope.joints())?,
             watchdog_us: (period_us * f64::from(config.watchdog_periods)).round() as u64,
             torque_grace_us: (f64::from(config.torque_grace_s) * 1e6).round() as u64,
             jump_max_rad: jump_max_rad(config),

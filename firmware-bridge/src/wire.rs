@@ -107,7 +107,7 @@ pub struct HelloAck {
     pub device_time_us: u64,
 }
 
-/// Where the firmware's state machine stands; [`crate::firmware`] explains each.
+/// Where the firmware's state machine stands; the firmware core's documentation explains each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FirmwareState {
     /// Torque off, waiting for a first command.

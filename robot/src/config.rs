@@ -14,6 +14,7 @@ mod units;
 
 use std::path::Path;
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::Envelope;
@@ -57,6 +58,51 @@ pub struct Planner {
     pub deadline_fraction: f32,
 }
 
+/// Thresholds of the trust monitor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// Innovation (KL of posterior from prior) above which a tick is surprising.
+    pub kl_max_nats: f32,
+    /// Consecutive surprising ticks before a controlled stop.
+    pub kl_ticks: u32,
+    /// Consecutive ticks with the very same image, while the arm is moving, before a controlled stop.
+    pub frozen_ticks: u32,
+    /// Distance between where the arm is and where its own firmware is leading it, in radians a joint, above which it is
+    /// off track: something holds it.
+    pub track_max_rad: f32,
+    /// Consecutive ticks off track before a controlled stop.
+    pub track_ticks: u32,
+}
+
+/// What a live loop asks of the operating system. What it refuses is said loudly, an episode at a time, and done without.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Realtime {
+    /// Priority of the tick's thread, 1 (low) to 99 (high) of the first-in-first-out class; 0 leaves it as it is.
+    pub tick_priority: u8,
+    /// Likewise of the thread that captures and encodes.
+    pub capture_priority: u8,
+    /// Likewise of the threads that plan. They fill their cores: keep it below the others'.
+    pub plan_priority: u8,
+    /// The CPU that the tick's thread stays on; any if not given.
+    pub tick_cpu: Option<usize>,
+    /// The CPUs that planning threads may use; any if empty.
+    pub plan_cpus: Vec<usize>,
+    /// Keeps the program's memory from being paged out.
+    pub lock_memory: bool,
+}
+
+/// The simulated task.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulated {
+    /// Task name: `reach-planar`, `reach`, or one of another program: `dmc:cartpole-balance`, `gym:Pendulum-v1`, `py:module:function`.
+    pub task: String,
+    /// Firmware and physics steps per control period.
+    pub substeps: u32,
+}
+
 /// A checked robot.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -81,11 +127,11 @@ pub struct Config {
     /// The planner.
     pub planner: Planner,
     /// Trust monitor thresholds.
-    pub trust: raw::RawTrust,
+    pub trust: Trust,
     /// What is asked of the operating system.
-    pub realtime: raw::RawRealtime,
+    pub realtime: Realtime,
     /// The simulated task that stands in for the arm, if any.
-    pub simulator: Option<raw::RawSimulator>,
+    pub simulator: Option<Simulated>,
     /// Control periods in an episode.
     pub episode_ticks: u32,
     /// The file's text as read, for the log's attachment.

@@ -14,10 +14,12 @@
 
 pub mod kinematics;
 
+mod camera;
 mod error;
 mod planar;
 mod render;
 mod scene;
+mod shape;
 mod simulator;
 mod spatial;
 mod task;

@@ -4,17 +4,11 @@
 //! pixel in a rotated grid: each has a row and a column of its own, so that an edge moving by a quarter of a pixel in
 //! either direction changes the picture.
 
-mod camera;
-mod shape;
-
 use rapier3d::math::{Mat3, Pose, Vector};
 use robot::{FRAME_SIDE, Frame};
 
-pub(crate) use camera::Camera;
-pub(crate) use shape::Shape;
-
 use crate::scene::Scene;
-use shape::Ray;
+use crate::shape::{Ray, Shape};
 
 /// Light that reaches even shadows; the rest comes from the lamp.
 const AMBIENT: f32 = 0.5;

@@ -4,7 +4,8 @@ use rapier3d::math::{Pose, Rotation, Vector};
 use rapier3d_mjcf::mjcf_rs::body::{self, GeomType, Site};
 use rapier3d_mjcf::mjcf_rs::{Model, Pose as WidePose};
 
-use crate::render::{Camera, Shape};
+use crate::camera::Camera;
+use crate::shape::Shape;
 use crate::{SimulatorError, Task, trig};
 
 /// Everything that is drawn, in the frames of the bodies it is fixed to.

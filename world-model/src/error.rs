@@ -115,5 +115,5 @@ pub enum BundleError {
     },
     /// This CPU cannot run the chosen back end.
     #[error(transparent)]
-    Unsupported(#[from] crate::kernel::Unsupported),
+    Unsupported(#[from] crate::instructions::Unsupported),
 }

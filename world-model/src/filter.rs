@@ -1,46 +1,10 @@
-//! The belief and its update from one frame: `posterior(belief_{t-1}, action_t, embedding_t)`.
+//! The belief's update from one frame: `posterior(belief_{t-1}, action_t, embedding_t)`.
 
 use std::sync::Arc;
 
+use crate::belief::Belief;
 use crate::kernel::{Beliefs, Gaussian, Instructions, Unsupported, beliefs};
-use crate::manifest::Dimensions;
 use crate::weights::{Dense, LatentWeights};
-
-/// What the model knows: deterministic `h` and stochastic `s`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Belief {
-    /// Deterministic state.
-    pub h: Vec<f32>,
-    /// Stochastic state: the posterior's mean (control is deterministic).
-    pub s: Vec<f32>,
-}
-
-impl Belief {
-    /// The state before an episode: zeros.
-    pub fn initial(dimensions: &Dimensions) -> Self {
-        Self {
-            h: vec![0.0; dimensions.belief],
-            s: vec![0.0; dimensions.stochastic],
-        }
-    }
-
-    /// Overwrites with another of the same size, without allocating.
-    pub fn copy_from(&mut self, other: &Self) {
-        self.h.copy_from_slice(&other.h);
-        self.s.copy_from_slice(&other.s);
-    }
-
-    /// Back to zeros.
-    pub fn reset(&mut self) {
-        self.h.fill(0.0);
-        self.s.fill(0.0);
-    }
-
-    /// Whether every number is finite.
-    pub fn is_finite(&self) -> bool {
-        self.h.iter().chain(&self.s).all(|value| value.is_finite())
-    }
-}
 
 /// How a frame changed the belief.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,11 +2,14 @@
 //!
 //! Nothing here learns; the trainer writes bundles, this crate checks and runs them.
 
+mod arithmetic;
+pub mod belief;
 pub mod bundle;
 pub mod encoder;
 pub mod error;
 pub mod filter;
 pub mod image;
+mod instructions;
 pub mod kernel;
 mod lanes;
 pub mod manifest;
@@ -19,10 +22,11 @@ pub mod scalar;
 pub mod tract;
 pub mod weights;
 
+pub use belief::Belief;
 pub use bundle::Bundle;
 pub use encoder::Encoder;
 pub use error::BundleError;
-pub use filter::{Belief, Filter, Innovation};
+pub use filter::{Filter, Innovation};
 pub use kernel::KernelRollout;
 pub use manifest::{CAMERA_CALIBRATION, Dimensions, MANIFEST_VERSION, Manifest, Provenance};
 pub use noise::NoiseKey;

@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 
 use robot::philox::{MULTIPLIER, WEYL};
 
-use crate::kernel::Instructions;
-use crate::kernel::arithmetic::{Arithmetic, Job, PortableSingle};
+use crate::arithmetic::{Arithmetic, Job, PortableSingle};
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::arithmetic::{Avx2Single, Avx512Single};
+use crate::arithmetic::{Avx2Single, Avx512Single};
+use crate::instructions::Instructions;
 use crate::lanes::{Lanes, Words};
 use crate::math::{normal_quantile, open_unit};
 
@@ -166,8 +166,8 @@ fn philox4x32<W: Words>(counter: [W; 4], key: [u32; 2]) -> [W; 4] {
 #[cfg(test)]
 mod tests {
     use super::{NoiseKey, Purpose, philox4x32};
-    use crate::kernel::arithmetic::Arithmetic;
-    use crate::kernel::arithmetic::tests::{compute, on_every_vector};
+    use crate::arithmetic::Arithmetic;
+    use crate::arithmetic::tests::{compute, on_every_vector};
     use crate::lanes::{Lanes, Words};
 
     /// Known answers published with Random123 (`kat_vectors`, philox4x32 10): counter, key, output.

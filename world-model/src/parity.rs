@@ -5,9 +5,10 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
+use crate::belief::Belief;
 use crate::encoder::Encoder;
 use crate::error::BundleError;
-use crate::filter::{Belief, Filter};
+use crate::filter::Filter;
 use crate::noise::NoiseKey;
 use crate::rollout::Rollout;
 use crate::scalar::ScalarRollout;

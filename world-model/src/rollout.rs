@@ -1,6 +1,6 @@
 //! Imagined returns of candidate action sequences: one trait, several back ends, one parity suite.
 
-use crate::filter::Belief;
+use crate::belief::Belief;
 use crate::noise::NoiseKey;
 
 /// Something that imagines.

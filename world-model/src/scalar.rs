@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::filter::Belief;
+use crate::belief::Belief;
 use crate::manifest::Dimensions;
 use crate::math;
 use crate::noise::{NoiseKey, Purpose};

@@ -9,8 +9,8 @@ use tract_onnx::prelude::{
     TypedRunnableModel,
 };
 
+use crate::belief::Belief;
 use crate::error::BundleError;
-use crate::filter::Belief;
 use crate::image::from_planes;
 use crate::manifest::Dimensions;
 use crate::noise::{NoiseKey, Purpose};

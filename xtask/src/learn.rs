@@ -144,7 +144,8 @@ pub(crate) fn run(arguments: &Learn) -> anyhow::Result<()> {
     let out = arguments.folder(&root);
     fs::create_dir_all(&out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
     let arms = Arm::all(&plan, &root, &out)?;
-    plan.check_ticks(&arms)
+    let own: Vec<Option<u32>> = arms.iter().map(|arm| arm.ticks).collect();
+    plan.check_ticks(&own)
         .with_context(|| path.display().to_string())?;
     if !arguments.set.is_empty() {
         plan.train = with_fields(&plan.train, &arguments.set, &out)?;
@@ -199,7 +200,7 @@ fn go_on(doing: &Loop<'_>, progress: &mut Progress) -> anyhow::Result<()> {
     }
     progress.seconds = progress.seconds.max(clock::noted(doing.out));
     for (index, arm) in doing.arms.iter().enumerate() {
-        let planned = doing.plan.agent_steps(&steps[..done], index, arm);
+        let planned = doing.plan.agent_steps(&steps[..done], index, arm.ticks);
         // Older notes did not count.
         progress.of(index).recorded.get_or_insert(planned);
     }

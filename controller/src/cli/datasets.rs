@@ -12,6 +12,7 @@ use episode::EpisodeInfo;
 use files::NewFolder;
 use indicatif::{ProgressBar, ProgressStyle};
 use robot::Config;
+use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
 
 /// Arguments of `import`.
@@ -180,7 +181,7 @@ fn import_npz(arguments: &Import) -> anyhow::Result<Imported> {
         robot: "npz".to_owned(),
         task: arguments.task.clone(),
         policy: "npz".to_owned(),
-        pipeline: "immediate".to_owned(),
+        pipeline: Pipeline::Immediate.name().to_owned(),
         period_s: arguments.period_s,
         joint_names: actuators.iter().map(|actuator| actuator.name.clone()).collect(),
         reward_source: "reward".to_owned(),

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use episode::EpisodeInfo;
+use robot::config::Pipeline;
 use robot::config::made::Actuator;
 
 use self::found::Found;
@@ -128,7 +129,7 @@ impl Dataset {
                     .clone()
                     .unwrap_or_else(|| "lerobot".to_owned()),
                 policy: "lerobot".to_owned(),
-                pipeline: "immediate".to_owned(),
+                pipeline: Pipeline::Immediate.name().to_owned(),
                 period_s: (1.0 / self.found.info.fps) as f32,
                 joint_names: self
                     .found

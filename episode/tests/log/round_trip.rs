@@ -1,6 +1,8 @@
 //! What goes in comes out, to the last bit.
 
-use episode::{EpisodeInfo, EpisodeWriter, PlanSource, Reason, TickRecord, decision_stream, read_episode};
+use episode::{
+    EpisodeInfo, EpisodeWriter, PlanSource, Reason, StageTimes, TickRecord, decision_stream, read_episode,
+};
 use robot::{Frame, JointVec, MAX_JOINTS};
 
 use crate::sample::{ATTACHMENTS, PERIOD_NS, frame, info, tick};
@@ -218,7 +220,15 @@ fn the_decision_stream_holds_no_clock() {
     let late = stream("late.mcap", &|tick| {
         tick.edge_ns += 12_345;
         tick.capture.age_ns += 1;
-        tick.record.latency_ns = [9; 7];
+        tick.record.latency_ns = StageTimes {
+            capture: 9,
+            encode: 9,
+            filter: 9,
+            plan: 9,
+            guard: 9,
+            actuate: 9,
+            record: 9,
+        };
         tick.record.lateness_ns += PERIOD_NS;
         tick.record.deadline_missed ^= true;
         tick.record.host_stall ^= true;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use episode::{
     ActuateRow, ArmState, Attachment, CaptureRow, EncodeRow, Episode, EpisodeInfo, EpisodeWriter, FilterRow,
-    GuardRow, PlanRow, PlanSource, Reason, RecordRow, TickRecord, read_episode_from,
+    GuardRow, PlanRow, PlanSource, Reason, RecordRow, StageTimes, TickRecord, read_episode_from,
 };
 use robot::philox::Stream;
 use robot::{Frame, JointVec};
@@ -85,7 +85,15 @@ pub(crate) fn tick(number: u32) -> TickRecord {
             sent: true,
         },
         record: RecordRow {
-            latency_ns: [1, 2, 3, 4, 5, 6, wide(7)],
+            latency_ns: StageTimes {
+                capture: 1,
+                encode: 2,
+                filter: 3,
+                plan: 4,
+                guard: 5,
+                actuate: 6,
+                record: wide(7),
+            },
             lateness_ns: wide(8),
             deadline_missed: number.is_multiple_of(2),
             host_stall: number % 2 == 1,

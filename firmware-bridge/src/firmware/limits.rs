@@ -42,21 +42,6 @@ impl FirmwareLimits {
         })
     }
 
-    /// The limits of a checked robot's joints.
-    #[cfg(feature = "std")]
-    pub fn from_joints(joints: &[robot::Joint]) -> Option<Self> {
-        let joints: Vec<JointLimits> = joints
-            .iter()
-            .map(|joint| JointLimits {
-                position_min_rad: joint.position_min_rad,
-                position_max_rad: joint.position_max_rad,
-                velocity_max_rad_s: joint.velocity_max_rad_s,
-                acceleration_max_rad_s2: joint.acceleration_max_rad_s2,
-            })
-            .collect();
-        Self::new(&joints)
-    }
-
     /// How many joints there are.
     pub fn joint_count(&self) -> usize {
         self.joints.len()

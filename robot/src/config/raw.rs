@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Realtime, Simulated, Trust};
 use crate::{ActionMode, Link};
 
 /// RON options the robot file is read with.
@@ -43,12 +44,12 @@ pub struct RawConfig {
     /// Planner.
     pub planner: RawPlanner,
     /// When to stop trusting the model.
-    pub trust: RawTrust,
+    pub trust: Trust,
     /// What is asked of the operating system.
-    pub realtime: RawRealtime,
+    pub realtime: Realtime,
     /// The simulated task, for robots that are one.
     #[serde(default)]
-    pub simulator: Option<RawSimulator>,
+    pub simulator: Option<Simulated>,
 }
 
 /// A joint as typed.
@@ -203,47 +204,12 @@ pub enum Pipeline {
     Immediate,
 }
 
-/// Thresholds of the trust monitor.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawTrust {
-    /// Innovation (KL of posterior from prior) above which a tick is surprising.
-    pub kl_max_nats: f32,
-    /// Consecutive surprising ticks before a controlled stop.
-    pub kl_ticks: u32,
-    /// Consecutive ticks with the very same image, while the arm is moving, before a controlled stop.
-    pub frozen_ticks: u32,
-    /// Distance between where the arm is and where its own firmware is leading it, in radians a joint, above which it is
-    /// off track: something holds it.
-    pub track_max_rad: f32,
-    /// Consecutive ticks off track before a controlled stop.
-    pub track_ticks: u32,
-}
-
-/// What a live loop asks of the operating system. What it refuses is said loudly, an episode at a time, and done without.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawRealtime {
-    /// Priority of the tick's thread, 1 (low) to 99 (high) of the first-in-first-out class; 0 leaves it as it is.
-    pub tick_priority: u8,
-    /// Likewise of the thread that captures and encodes.
-    pub capture_priority: u8,
-    /// Likewise of the threads that plan. They fill their cores: keep it below the others'.
-    pub plan_priority: u8,
-    /// The CPU that the tick's thread stays on; any if not given.
-    pub tick_cpu: Option<usize>,
-    /// The CPUs that planning threads may use; any if empty.
-    pub plan_cpus: Vec<usize>,
-    /// Keeps the program's memory from being paged out.
-    pub lock_memory: bool,
-}
-
-/// The simulated task.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawSimulator {
-    /// Task name: `reach-planar`, `reach`, or one of another program: `dmc:cartpole-balance`, `gym:Pendulum-v1`, `py:module:function`.
-    pub task: String,
-    /// Firmware and physics steps per control period.
-    pub substeps: u32,
+impl Pipeline {
+    /// Its name in robot files and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NextTick => "next_tick",
+            Self::Immediate => "immediate",
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The encoder: strided convolutions as products of their weights with patches, a tile of positions at a time.
 
-use super::arithmetic::{Arithmetic, Job};
 use super::dense::{Row, Sink, Use, dense};
 use super::pack::{Output, Packed};
+use crate::arithmetic::{Arithmetic, Job};
 use crate::lanes::Lanes;
 use crate::math;
 use crate::weights::Convolution;

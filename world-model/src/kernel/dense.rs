@@ -3,8 +3,8 @@
 //! Everything here is inlined into [`Arithmetic::enter`]'s functions, where the CPU's instructions are allowed: a closure
 //! given to the standard library (`array::from_fn`, `map`) would be compiled without them. Hence the plain loops.
 
-use super::arithmetic::Arithmetic;
 use super::pack::{Output, Packed, rows};
+use crate::arithmetic::Arithmetic;
 use crate::lanes::Lanes;
 use crate::math;
 use crate::weights::Dense;

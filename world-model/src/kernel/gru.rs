@@ -1,7 +1,7 @@
 //! The recurrent cell for a block of units. Plain loops for the reason given in [`super::dense`].
 
-use super::arithmetic::Arithmetic;
 use super::dense::{InputRow, Row, Skip, Use, accumulate, start};
+use crate::arithmetic::Arithmetic;
 use crate::lanes::Lanes;
 use crate::math;
 

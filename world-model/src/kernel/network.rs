@@ -1,8 +1,8 @@
 //! The latent network's weights, packed in the order in which a step reads them.
 
-use super::arithmetic::Arithmetic;
 use super::dense::{outputs, outputs_of_two};
 use super::pack::{Output, Packed, rows};
+use crate::arithmetic::Arithmetic;
 use crate::weights::{Cell, Dense, LatentWeights};
 
 /// All layers that a step needs.

@@ -1,6 +1,6 @@
 //! Weights in the order in which the kernel reads them.
 
-use super::arithmetic::Arithmetic;
+use crate::arithmetic::Arithmetic;
 
 /// Numbers of outputs that are computed together: each is compiled on its own.
 pub(crate) const ROWS: [usize; 7] = [12, 8, 6, 4, 3, 2, 1];

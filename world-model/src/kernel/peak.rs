@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::arithmetic::{Arithmetic, Job};
-use super::{Instructions, Unsupported};
+use crate::arithmetic::{Arithmetic, Job};
+use crate::instructions::{Instructions, Unsupported};
 use crate::lanes::Lanes;
 
 /// Sums in flight: enough to hide a multiply-add's latency, few enough for the registers of any instruction set here.

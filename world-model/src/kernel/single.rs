@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::arithmetic::{Arithmetic, Job};
 use super::dense::{InputRow, Raw, Relu, Row, Use, dense, outputs, outputs_of_two, splats};
 use super::network::Network;
 use super::pack::Packed;
 use super::step::Scratch;
-use crate::filter::Belief;
+use crate::arithmetic::{Arithmetic, Job};
+use crate::belief::Belief;
 use crate::lanes::Lanes;
 use crate::math;
 use crate::weights::{Cell, Dense, LatentWeights};

@@ -1,11 +1,11 @@
 //! One step of a tile of candidates. Plain loops for the reason given in [`super::dense`].
 
-use super::arithmetic::Arithmetic;
 use super::dense::{InputRow, Raw, Relu, Row, Skip, Use, dense, half, splats};
 use super::gru::GruWeights;
 use super::network::Network;
 use super::pack::rows;
-use crate::filter::Belief;
+use crate::arithmetic::Arithmetic;
+use crate::belief::Belief;
 use crate::lanes::Lanes;
 use crate::math;
 use crate::noise::{NoiseKey, Purpose};

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::Kernel;
-use super::arithmetic::{Arithmetic, Job};
 use super::network::Network;
 use super::step::{Scratch, WIDEST};
-use crate::filter::Belief;
+use crate::arithmetic::{Arithmetic, Job};
+use crate::belief::Belief;
 use crate::lanes::Lanes;
 use crate::noise::NoiseKey;
 use crate::weights::LatentWeights;

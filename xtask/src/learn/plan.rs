@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::Learn;
-use super::arm::Arm;
 
 /// `configs/learn-PRESET.ron`.
 #[derive(Debug, Deserialize)]
@@ -105,13 +104,13 @@ impl Plan {
         Ok(())
     }
 
-    /// Episodes of no length teach nothing; a rig's have their own.
-    pub(super) fn check_ticks(&self, arms: &[Arm]) -> anyhow::Result<()> {
+    /// Episodes of no length teach nothing. `own` has the control periods of each robot's episodes, where the robot says them.
+    pub(super) fn check_ticks(&self, own: &[Option<u32>]) -> anyhow::Result<()> {
         for (field, ticks, wanted) in [
             ("seed_ticks", self.seed_ticks, true),
             ("round_ticks", self.round_ticks, self.rounds > 0),
         ] {
-            if ticks == 0 && wanted && arms.iter().any(|arm| arm.ticks.is_none()) {
+            if ticks == 0 && wanted && own.contains(&None) {
                 bail!("{field}: 0; give the control periods of an episode");
             }
         }
@@ -145,14 +144,14 @@ impl Plan {
         steps
     }
 
-    /// Agent steps recorded of `arm` by the time `steps` are done.
-    pub(super) fn agent_steps(&self, steps: &[Step], arm: usize, its: &Arm) -> u64 {
+    /// Agent steps recorded of `arm` by the time `steps` are done. `own` is the control periods of its episodes, where it says them.
+    pub(super) fn agent_steps(&self, steps: &[Step], arm: usize, own: Option<u32>) -> u64 {
         let recorded = |step: &Step| match *step {
             Step::RecordRandom { arm: of } if of == arm => {
-                self.seed_episodes * u64::from(its.ticks.unwrap_or(self.seed_ticks))
+                self.seed_episodes * u64::from(own.unwrap_or(self.seed_ticks))
             }
             Step::Record { arm: of, .. } if of == arm => {
-                self.round_episodes * u64::from(its.ticks.unwrap_or(self.round_ticks))
+                self.round_episodes * u64::from(own.unwrap_or(self.round_ticks))
             }
             _ => 0,
         };
@@ -183,7 +182,7 @@ pub(super) fn with_fields(preset: &Path, sets: &[String], out: &Path) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use super::{Arm, Plan, Step};
+    use super::{Plan, Step};
 
     fn plan() -> Plan {
         let text = r#"(
@@ -210,18 +209,13 @@ mod tests {
         refused("noise", &|plan| plan.noise = f32::NAN);
         refused("oracle_budget", &|plan| plan.oracle_budget = "papr".to_owned());
 
-        let arm = |ticks| Arm {
-            robot: String::new(),
-            dir: "here".into(),
-            ticks,
-        };
         let without = Plan {
             round_ticks: 0,
             ..plan()
         };
-        assert!(plan().check_ticks(&[arm(None)]).is_ok());
-        assert!(without.check_ticks(&[arm(Some(50))]).is_ok());
-        let problem = without.check_ticks(&[arm(Some(50)), arm(None)]).unwrap_err();
+        assert!(plan().check_ticks(&[None]).is_ok());
+        assert!(without.check_ticks(&[Some(50)]).is_ok());
+        let problem = without.check_ticks(&[Some(50), None]).unwrap_err();
         assert!(problem.to_string().contains("round_ticks"));
     }
 
@@ -269,13 +263,8 @@ mod tests {
     #[test]
     fn notes_that_did_not_count_are_counted_by_the_plan() {
         let plan = plan();
-        let arm = Arm {
-            robot: String::new(),
-            dir: "here".into(),
-            ticks: None,
-        };
         let steps = plan.steps(1);
-        let counts = [1, 8, steps.len()].map(|done| plan.agent_steps(&steps[..done], 0, &arm));
+        let counts = [1, 8, steps.len()].map(|done| plan.agent_steps(&steps[..done], 0, None));
         assert_eq!(counts, [30, 70, 110]);
     }
 }

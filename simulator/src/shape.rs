@@ -14,16 +14,16 @@ pub(crate) enum Shape {
 
 /// A ray in a primitive's frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ray {
-    pub(super) origin: Vector,
-    pub(super) direction: Vector,
+pub(crate) struct Ray {
+    pub(crate) origin: Vector,
+    pub(crate) direction: Vector,
 }
 
 /// The first point of a ray on a surface.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hit {
-    pub(super) distance: f32,
-    pub(super) normal: Vector,
+pub(crate) struct Hit {
+    pub(crate) distance: f32,
+    pub(crate) normal: Vector,
 }
 
 impl Ray {
@@ -45,7 +45,7 @@ impl Shape {
     }
 
     /// The nearest meeting in front of the ray's origin.
-    pub(super) fn hit(&self, ray: &Ray) -> Option<Hit> {
+    pub(crate) fn hit(&self, ray: &Ray) -> Option<Hit> {
         match *self {
             Self::Plane => disc(ray, 0.0, f32::INFINITY, 1.0),
             Self::Box { half } => cuboid(ray, half),

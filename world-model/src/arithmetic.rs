@@ -211,15 +211,15 @@ pub(crate) mod tests {
     /// Calls a function generic over [`Arithmetic`] for each that this CPU has.
     macro_rules! on_every_vector {
         ($function:ident) => {
-            $function::<crate::kernel::arithmetic::PortableSingle>();
+            $function::<crate::arithmetic::PortableSingle>();
             #[cfg(target_arch = "x86_64")]
             {
-                use crate::kernel::Instructions;
+                use crate::instructions::Instructions;
                 if Instructions::Avx2.supported() {
-                    $function::<crate::kernel::arithmetic::Avx2Single>();
+                    $function::<crate::arithmetic::Avx2Single>();
                 }
                 if Instructions::Avx512.supported() {
-                    $function::<crate::kernel::arithmetic::Avx512Single>();
+                    $function::<crate::arithmetic::Avx512Single>();
                 }
             }
         };
