@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use controller::capture::Sight;
-use controller::live::{self, Signals};
+use controller::live;
 use controller::lockstep::{self, EpisodeRunError, Labels};
 use controller::session::{PolicyChoice, Session};
 use devices::{FrameSocket, Loopback, SerialLink, SerialOptions};
@@ -15,7 +15,7 @@ use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
-use robot::device::{DeviceError, Joints, Task, View};
+use robot::device::{DeviceError, Joints, Signals, Task, View};
 use robot::{Config, Frame, JointState, JointVec, joint};
 
 use crate::patient::PatientLink;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use controller::capture::Sight;
-use controller::live::{self, Signals};
+use controller::live;
 use controller::lockstep::{EpisodeRunError, Labels};
 use controller::replay::Computed;
 use controller::session::{PolicyChoice, Session};
@@ -16,7 +16,7 @@ use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason};
 use robot::config::Pipeline;
-use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError};
+use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError, Signals};
 use simulator::Simulator;
 
 use crate::patient::PatientLink;

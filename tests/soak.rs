@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use controller::capture::Sight;
 use controller::filter::BeliefFilter;
-use controller::live::{self, Signals};
+use controller::live;
 use controller::lockstep::Labels;
 use controller::plan::{Background, Imagination, Planner, Policy, UNIT};
 use controller::session::{PolicyChoice, Session};
@@ -28,6 +28,7 @@ use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use nix::sys::resource::{UsageWho, getrusage};
 use robot::config::Pipeline;
+use robot::device::Signals;
 use robot::philox::Stream;
 use robot::{Clock, SystemClock};
 use simulator::Simulator;

@@ -1,11 +1,10 @@
 //! Episodes in a world that does not wait: an arm on a serial port and a camera, real or simulated.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use episode::{ArmState, EpisodeWriter, Pictures, Reason};
-use robot::device::{ArmReport, JointBus, LinkError};
+use robot::device::{ArmReport, JointBus, LinkError, Signals};
 use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
 use crate::actuate::World;
@@ -85,15 +84,6 @@ impl World for LiveWorld<'_> {
     fn fault(&self) -> Option<Reason> {
         self.fault
     }
-}
-
-/// What a person asks for; looked at once a tick, and while [`attend`] waits.
-#[derive(Debug, Clone, Default)]
-pub struct Signals {
-    /// A controlled stop.
-    pub stop: Arc<AtomicBool>,
-    /// Torque off at once, latched.
-    pub e_stop: Arc<AtomicBool>,
 }
 
 /// Longest time between two looks at whether an emergency stop is asked for, while nothing is driven.

@@ -2,6 +2,8 @@
 //! frame socket, environments in a Python process, and an arm in memory with a world that waits. Fakes lie beside the real things and
 //! are named as such.
 
+pub mod arms;
+pub mod cameras;
 pub mod fake;
 pub mod fault;
 pub mod frames;
@@ -9,7 +11,10 @@ pub mod link;
 pub mod lockstep;
 pub mod process;
 pub mod serial;
+mod table;
 
+pub use arms::{Arm, Opening};
+pub use cameras::{Camera, OpenCamera};
 pub use frames::{FrameError, FrameSocket, SocketCamera, SocketTask};
 pub use lockstep::{LockstepError, LockstepLink, Loopback};
 pub use process::{ProcessError, ProcessPlant};

@@ -3,12 +3,17 @@
 mod opening;
 
 use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use robot::Config;
+use robot::device::{DeviceError, JointBus, LinkError};
 
 use serialport::{SerialPort, TTYPort};
 
+use crate::arms::{ArmSettings, Opening};
 use crate::link::{ByteStream, HostLink};
-use robot::device::LinkError;
 
 /// Longest time a frame may take to be accepted by the port.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(4);
@@ -28,6 +33,69 @@ pub struct SerialOptions {
 
 /// The arm behind a serial port.
 pub type SerialLink = HostLink<SerialStream>;
+
+/// An arm that speaks our own protocol, as a robot file names it: `firmware(port: "/dev/ttyUSB0")`.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Path of the port. Those in `/dev/serial/by-id` stay the same when other devices are plugged in.
+    pub port: String,
+    /// Symbols per second; `link.baud` of the robot file if not given.
+    #[serde(default)]
+    pub baud: Option<u32>,
+    /// Longest time from the opening of the port until the board answers, in seconds; `link.boot_s` if not given.
+    #[serde(default)]
+    pub boot_s: Option<f32>,
+}
+
+/// Longest wait for an arm's answer to a handshake, beyond the time that its board may take to boot.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Settings {
+    /// The port of an arm whose file says the rest.
+    pub fn at(port: &Path) -> Self {
+        Self {
+            port: port.display().to_string(),
+            baud: None,
+            boot_s: None,
+        }
+    }
+
+    /// How long the board of `config`'s arm may take to boot.
+    pub fn boot(&self, config: &Config) -> Duration {
+        // What is no time is none.
+        Duration::try_from_secs_f32(self.boot_s.unwrap_or(config.boot_s)).unwrap_or_default()
+    }
+
+    /// Opens the port of `config`'s arm. Says nothing yet.
+    ///
+    /// # Errors
+    /// See [`SerialStream::open`].
+    pub fn link(&self, config: &Config) -> Result<SerialLink, LinkError> {
+        let link = SerialLink::open(&SerialOptions {
+            port: self.port.clone(),
+            baud: self.baud.unwrap_or(config.baud),
+            joints: config.joint_count(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+        })?;
+        Ok(link.with_boot(self.boot(config)))
+    }
+}
+
+impl ArmSettings for Settings {
+    fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError> {
+        let link = self
+            .link(opening.config)?
+            .with_e_stop_asked(Arc::clone(&opening.signals.e_stop))
+            .with_stop_asked(Arc::clone(&opening.signals.stop));
+        Ok(Box::new(link))
+    }
+
+    fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {
+        self.port = port.display().to_string();
+        Ok(())
+    }
+}
 
 impl SerialLink {
     /// Opens the port. Says nothing yet: [`robot::device::JointBus::handshake`] does.

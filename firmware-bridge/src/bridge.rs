@@ -23,11 +23,12 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getppid};
-use robot::{DeviceError, Frame, Plant};
+use robot::{DeviceError, FRAME_SIDE, Frame, Plant};
 
 use crate::arm::{ArmOptions, SimulatedArm};
 use crate::frames::{
-    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome, monotonic_ns,
+    BridgeInfo, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome,
+    monotonic_ns,
 };
 use crate::wire::seq_after;
 use client::Client;
@@ -269,9 +270,6 @@ impl<P: Plant> SimulatorBridge<P> {
         }
         let welcome = Welcome {
             protocol_version: FRAME_PROTOCOL_VERSION,
-            lockstep: self.mode == BridgeMode::Lockstep,
-            period_us: self.arm.period_us() as u32,
-            joints: self.joints,
         };
         client.reply(&Reply::Welcome(welcome), None);
         self.client = Some(client);
@@ -286,6 +284,14 @@ impl<P: Plant> SimulatorBridge<P> {
         match client.request() {
             Ok(None) => {}
             Ok(Some(Request::Quit)) => return Ok(true),
+            Ok(Some(Request::Describe)) => {
+                let info = BridgeInfo {
+                    lockstep: self.mode == BridgeMode::Lockstep,
+                    period_us: self.arm.period_us() as u32,
+                    joints: self.joints,
+                };
+                client.reply(&Reply::Bridge(info), None);
+            }
             Ok(Some(Request::Reset { seed })) => {
                 self.awaited = None;
                 self.arm.reset(seed)?;
@@ -385,6 +391,8 @@ impl<P: Plant> SimulatorBridge<P> {
             reward: FrameHeader::reward_field(self.arm.reward()),
             cause,
             ended: self.arm.ended(),
+            width: FRAME_SIDE as u16,
+            height: FRAME_SIDE as u16,
         };
         self.arm.render(&mut self.frame)?;
         match cause {

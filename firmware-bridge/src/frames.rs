@@ -24,7 +24,7 @@ mod reader;
 
 pub use path::{PathTooLong, check_length};
 pub use protocol::{
-    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, NO_REWARD_BITS, Refusal, Reply,
-    Request, Welcome, monotonic_ns, write_header,
+    BridgeInfo, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, MAX_PICTURE_BYTES,
+    NO_REWARD_BITS, Refusal, Reply, Request, Welcome, monotonic_ns, write_header,
 };
 pub use reader::{MessageReader, ReadError, WithBody};

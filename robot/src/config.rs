@@ -5,6 +5,7 @@
 //! against.)
 
 mod check;
+mod device;
 pub mod edit;
 mod error;
 pub mod made;
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Envelope;
 use check::{Checker, Units};
+pub use device::DeviceText;
 pub use error::ConfigError;
 pub use raw::{Latents, Method, Pipeline, RolloutBackend};
 pub use read::read;
@@ -132,6 +134,10 @@ pub struct Config {
     pub realtime: Realtime,
     /// The simulated task that stands in for the arm, if any.
     pub simulator: Option<Simulated>,
+    /// The arm, if the file names one that is plugged in.
+    pub arm: Option<DeviceText>,
+    /// The camera, likewise.
+    pub camera: Option<DeviceText>,
     /// Control periods in an episode.
     pub episode_ticks: u32,
     /// The file's text as read, for the log's attachment.

@@ -7,10 +7,12 @@
 mod bus;
 mod lockstep;
 mod picture;
+mod signals;
 
 pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
 pub use lockstep::{Lockstep, Observation};
 pub use picture::{Picture, PixelFormat};
+pub use signals::Signals;
 
 use crate::{Frame, JointState};
 

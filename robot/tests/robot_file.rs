@@ -322,3 +322,55 @@ fn what_is_no_file_is_refused_unopened() {
         assert!(message.starts_with(&path.display().to_string()), "{message}");
     }
 }
+
+#[test]
+fn a_simulated_arm_is_the_simulated_task_of_before() {
+    let place = Folder::new();
+    let written = "    simulator: (task: \"reach-planar\", substeps: 5),";
+    let before = place.load(PLANAR.as_bytes()).expect("loads").simulator;
+    let named = "    arm: simulated(task: \"reach-planar\", substeps: 5),";
+    let config = place
+        .load(changed(PLANAR, written, named).as_bytes())
+        .expect("loads");
+    assert!(before.is_some());
+    assert_eq!(config.simulator, before);
+    assert!(
+        config.arm.is_none() && config.camera.is_none(),
+        "nothing is plugged in"
+    );
+    let both = format!("{written}\n{named}");
+    let said = place.refused(changed(PLANAR, written, &both).as_bytes());
+    for word in ["`simulator`", "arm: simulated", "remove one"] {
+        assert!(said.contains(word), "no {word} in {said}");
+    }
+    for (line, words) in [
+        ("arm: simulated(task: \"reach-planar\"),", ["`arm`", "`substeps`"]),
+        (
+            "arm: simulated(task: \"reach-planar\", substeps: 0),",
+            ["`simulator.substeps`", "0"],
+        ),
+        (
+            "arm: simulated(task: \"reach-planar\", substeps: 5, speed: 2),",
+            ["`arm`", "`speed`"],
+        ),
+    ] {
+        let said = place.refused(changed(PLANAR, written, line).as_bytes());
+        for word in words {
+            assert!(said.contains(word), "{line}: no {word} in {said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_plugged_in_is_kept_as_it_is_written() {
+    let place = Folder::new();
+    let capture = "    capture: (";
+    let lines = "    arm: feetech(port: \"/dev/a\", ids: [1, 2]), // two servos\n    camera: webcam(device: \"x\"),\n    capture: (";
+    let config = place
+        .load(changed(PLANAR, capture, lines).as_bytes())
+        .expect("loads");
+    let (arm, camera) = (config.arm.expect("an arm"), config.camera.expect("a camera"));
+    assert!(arm.is("feetech") && !arm.is("fee") && camera.is("webcam"));
+    let said = arm.refuse("is wrong", "mend it").to_string();
+    assert!(said.contains("`arm`: is wrong; mend it"), "{said}");
+}

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let sockets = tempfile::tempdir().context("cannot make a temporary folder for the sockets")?;
     let (port, frames) = (sockets.path().join("arm"), sockets.path().join("camera"));
     let bridge = start_bridge(&arguments.robot, &port, &frames)?;
-    let mut arm = LiveArm::open(&session, &port, &frames)?;
+    let mut arm = LiveArm::open(&session, Some(&port), Some(&frames))?;
     let mut outcomes = Vec::new();
     for (index, &seed) in seeds.iter().enumerate() {
         let outcome = arm.episode(&session, seed, ticks, &log_path(&out, seed - EVALUATION_SEEDS))?;

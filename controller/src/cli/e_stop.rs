@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use devices::{SerialLink, SerialOptions};
+use devices::{Arm, SerialLink, serial};
 use firmware_bridge::{FirmwareState, Telemetry};
 use robot::Config;
 use robot::device::{JointBus, LinkError};
@@ -19,9 +19,9 @@ pub(crate) struct EStop {
     /// Robot file.
     #[arg(long)]
     robot: PathBuf,
-    /// Serial port of the arm.
+    /// Port of the arm, in the place of the one that the robot file names
     #[arg(long)]
-    port: PathBuf,
+    port: Option<PathBuf>,
 }
 
 impl EStop {
@@ -29,14 +29,12 @@ impl EStop {
     fn open(&self) -> anyhow::Result<(SerialLink, Duration)> {
         // Units are believed: an arm that would not be driven by this file must be stopped all the same.
         let config = Config::parse(&self.robot, robot::config::read(&self.robot)?)?;
-        let boot = Duration::from_secs_f32(config.boot_s);
-        let link = SerialLink::open(&SerialOptions {
-            port: self.port.display().to_string(),
-            baud: config.baud,
-            joints: config.joint_count(),
-            handshake_timeout: ANSWER,
-        })?
-        .with_boot(boot);
+        let arm = match (Arm::of(&config, self.port.as_deref()), &self.port) {
+            (Ok(Arm::Firmware(arm)), _) => arm,
+            (Err(_), Some(port)) => serial::Settings::at(port),
+            (Err(error), None) => return Err(error.into()),
+        };
+        let (link, boot) = (arm.link(&config)?, arm.boot(&config));
         Ok((link, boot))
     }
 }
@@ -50,7 +48,7 @@ pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
                 log::warn!(
                     "{}: emergency stop NOT confirmed yet: cut the arm's power if it moves; a board that resets when its port is \
                      opened boots first, so it is sent for {:.1} s more",
-                    arguments.port.display(),
+                    link.port(),
                     boot.as_secs_f32()
                 );
                 Ok(link.e_stop_until_confirmed(us(boot))?)
@@ -86,7 +84,7 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
     if telemetry.state == FirmwareState::EStopped {
         bail!(
             "{}: the emergency stop is still latched; release the button on the arm, then try again",
-            arguments.port.display()
+            link.port()
         );
     }
     println!("cleared: torque stays off until the arm is commanded again");

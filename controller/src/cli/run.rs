@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use controller::capture::Sight;
-use controller::live::{self, Signals};
+use controller::live;
 use controller::lockstep::{Labels, Outcome};
 use controller::report;
 use controller::session::Session;
 use controller::tick::Controller;
 use controller::world::World;
-use devices::{FrameSocket, SerialLink, SerialOptions};
+use devices::{Arm, Camera, OpenCamera, Opening};
 use episode::Reason;
-use firmware_bridge::frames::Welcome;
 use robot::ActionMode;
 use robot::config::Pipeline;
+use robot::device::{JointBus, Signals};
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 
@@ -29,12 +29,12 @@ use super::{Episodes, PipelineName, PolicyName, log_path, policy};
 pub(crate) struct Run {
     #[command(flatten)]
     episodes: Episodes,
-    /// Serial port of the arm.
+    /// Port of the arm, in the place of the one that the robot file names
     #[arg(long)]
-    port: PathBuf,
-    /// Frame socket of the camera.
+    port: Option<PathBuf>,
+    /// Frame socket to see by, in the place of the camera that the robot file names
     #[arg(long)]
-    frames: PathBuf,
+    frames: Option<PathBuf>,
     /// Who chooses the actions.
     #[arg(long, value_enum, default_value = "planner")]
     policy: PolicyName,
@@ -45,7 +45,7 @@ pub(crate) struct Run {
 
 /// A live arm: open port, camera, and the controller that drives them.
 pub(crate) struct LiveArm {
-    bus: SerialLink,
+    bus: Box<dyn JointBus>,
     /// Lost with a camera that fails.
     sight: Option<Sight>,
     controller: Controller,
@@ -54,7 +54,11 @@ pub(crate) struct LiveArm {
 
 impl LiveArm {
     /// Opens everything before anything moves.
-    pub(crate) fn open(session: &Session, port: &Path, frames: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        session: &Session,
+        port: Option<&Path>,
+        frames: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let simulated = matches!(session.world(), Ok(World::Process(_)));
         if session.config.envelope.mode() == ActionMode::Absolute && !simulated {
             bail!(
@@ -70,19 +74,16 @@ impl LiveArm {
             );
         }
         let (controller, encoder) = session.live_controller()?;
-        let camera = FrameSocket::connect(frames, Duration::from_secs(4))?;
-        is_this_robots(&camera.welcome(), frames, session)?;
-        let (camera, task) = camera.split();
+        let config = &session.config;
+        // Both are known before either is opened.
+        let mut camera = Camera::of(config, frames)?;
+        let mut arm = Arm::of(config, port)?;
+        let OpenCamera { camera, task } = camera.open(config)?;
         let signals = Signals::default();
-        let bus = SerialLink::open(&SerialOptions {
-            port: port.display().to_string(),
-            baud: session.config.baud,
-            joints: session.config.joint_count(),
-            handshake_timeout: Duration::from_secs(2),
-        })?
-        .with_boot(Duration::from_secs_f32(session.config.boot_s))
-        .with_e_stop_asked(Arc::clone(&signals.e_stop))
-        .with_stop_asked(Arc::clone(&signals.stop));
+        let bus = arm.open(&Opening {
+            config,
+            signals: &signals,
+        })?;
         for signal in [SIGINT, SIGTERM] {
             // A second one ends the program; the firmware's watchdog then stops the arm.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))
@@ -92,7 +93,11 @@ impl LiveArm {
         flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
         Ok(Self {
             bus,
-            sight: Some(Sight::with_task(camera, task, encoder)),
+            sight: Some(Sight {
+                camera,
+                task,
+                encoder,
+            }),
             controller,
             signals,
         })
@@ -113,7 +118,12 @@ impl LiveArm {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut info = session.info(&self.controller, seed, started.as_nanos() as u64);
         // Simulated or not, it is the camera's server that says it.
-        info.reward_source = "camera".to_owned();
+        info.reward_source = if sight.task.is_some() {
+            "camera"
+        } else {
+            episode::NO_REWARD
+        }
+        .to_owned();
         let attachments = session.attachments();
         let labels = Labels {
             log,
@@ -123,7 +133,7 @@ impl LiveArm {
         let (outcome, sight) = live::run(
             &session.config,
             &mut self.controller,
-            &mut self.bus,
+            &mut *self.bus,
             sight,
             session.embedding(),
             ticks,
@@ -136,7 +146,7 @@ impl LiveArm {
 
     /// Does `work` with an ear for the emergency stop.
     pub(crate) fn attend<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
-        live::attend(&mut self.bus, &self.signals, work)
+        live::attend(&mut *self.bus, &self.signals, work)
     }
 
     /// What became of the arm, if a person asked to end.
@@ -151,38 +161,10 @@ impl LiveArm {
     }
 }
 
-/// Refuses a world that goes by another clock than the robot file: its rewards and pictures would be of other periods.
-fn is_this_robots(welcome: &Welcome, frames: &Path, session: &Session) -> anyhow::Result<()> {
-    let config = &session.config;
-    let (frames, name) = (frames.display(), &config.name);
-    if welcome.lockstep {
-        bail!(
-            "{frames}: waits for each step (`--mode lockstep`), and this command does not; serve it with `--mode real-time`"
-        );
-    }
-    if usize::from(welcome.joints) != config.joint_count() {
-        bail!(
-            "{frames}: serves an arm of {} joints, robot `{name}` has {}; serve and drive the same robot file or rig",
-            welcome.joints,
-            config.joint_count()
-        );
-    }
-    let period_us = f64::from(config.period_s) * 1e6;
-    if (f64::from(welcome.period_us) - period_us).abs() > 1e-3 * period_us {
-        bail!(
-            "{frames}: serves control periods of {} ms, field `period_s` of robot `{name}` says {}; serve and drive the same \
-             robot file or rig",
-            f64::from(welcome.period_us) * 1e-3,
-            config.period_s
-        );
-    }
-    Ok(())
-}
-
 impl Drop for LiveArm {
     fn drop(&mut self) {
         // Asked for since the last episode; who asks from here on has no port to ask by.
-        live::e_stop_if_asked(&mut self.bus, &self.signals);
+        live::e_stop_if_asked(&mut *self.bus, &self.signals);
     }
 }
 
@@ -196,7 +178,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
         &PlannerOptions::default(),
     )?;
     report::check(&report_path(arguments))?;
-    let mut arm = LiveArm::open(&session, &arguments.port, &arguments.frames)?;
+    let mut arm = LiveArm::open(&session, arguments.port.as_deref(), arguments.frames.as_deref())?;
     println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
     let result = drive(arguments, &session, &mut arm, &mut logs);
@@ -257,7 +239,7 @@ fn drive(
         if let Some(reason) = outcome.stopped.filter(|reason| *reason != Reason::Operator) {
             bail!(
                 "{}: the guard stopped the arm: {}; the last ticks of {} tell more",
-                arguments.port.display(),
+                arm.bus.port(),
                 reason.advice(),
                 log.display()
             );

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use firmware_bridge::frames::{
-    FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MessageReader, PathTooLong, ReadError, Refusal, Reply,
-    Request, Welcome, check_length, monotonic_ns, write_header,
+    BridgeInfo, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MessageReader, PathTooLong, ReadError,
+    Refusal, Reply, Request, check_length, monotonic_ns, write_header,
 };
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Frame;
-use robot::device::{DeviceError, FrameStamp};
+use robot::device::{DeviceError, FrameStamp, Picture, PixelFormat};
 
 /// Why no frames come. Every message names the socket and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,19 @@ pub enum FrameError {
         /// The bridge's version.
         theirs: u16,
     },
+    /// A picture that is not the model's image, where one was asked for.
+    #[error(
+        "{}: delivers pictures of {width}x{height} where the model's image is needed; start the bridge of the same release",
+        path.display()
+    )]
+    Size {
+        /// The socket.
+        path: PathBuf,
+        /// Pixels a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
     /// What came is not the protocol.
     #[error("{}: what arrives is not the frame protocol; is this the bridge's socket?", path.display())]
     Malformed {
@@ -127,8 +140,7 @@ pub struct FrameSocket {
     stream: UnixStream,
     reader: MessageReader<Reply>,
     timeout: Duration,
-    welcome: Welcome,
-    newest: Frame,
+    newest: Picture,
     header: Option<FrameHeader>,
     handed_over: Option<Delivered>,
 }
@@ -150,33 +162,46 @@ impl FrameSocket {
             stream,
             reader: MessageReader::new(),
             timeout,
-            welcome: Welcome {
-                protocol_version: 0,
-                lockstep: false,
-                period_us: 0,
-                joints: 0,
-            },
-            newest: Frame::default(),
+            newest: Picture::default(),
             header: None,
             handed_over: None,
         };
-        socket.welcome = socket.answer("connecting", |reply| match reply {
+        let welcome = socket.answer("connecting", |reply| match reply {
             Reply::Welcome(welcome) => Some(welcome),
-            Reply::Frame(_) | Reply::Refused(_) => None,
+            _ => None,
         })?;
-        if socket.welcome.protocol_version != FRAME_PROTOCOL_VERSION {
+        if welcome.protocol_version != FRAME_PROTOCOL_VERSION {
             return Err(FrameError::VersionMismatch {
                 path: socket.path,
                 ours: FRAME_PROTOCOL_VERSION,
-                theirs: socket.welcome.protocol_version,
+                theirs: welcome.protocol_version,
             });
         }
         Ok(socket)
     }
 
-    /// What the bridge said of itself.
-    pub fn welcome(&self) -> Welcome {
-        self.welcome
+    /// The path it is connected to.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Asks for the world behind the camera; `None` if there is none, but a camera alone.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn describe(&mut self) -> Result<Option<BridgeInfo>, FrameError> {
+        self.request(Request::Describe)?;
+        let answer = self.answer("a description", |reply| match reply {
+            Reply::Bridge(info) => Some(info),
+            _ => None,
+        });
+        match answer {
+            Err(FrameError::Refused {
+                refusal: Refusal::NotABridge,
+                ..
+            }) => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// Starts a new episode and waits for its first frame.
@@ -257,9 +282,9 @@ impl FrameSocket {
     ) -> Result<Delivered, FrameError> {
         let header = self.answer(request, |reply| match reply {
             Reply::Frame(header) if header.cause == cause => Some(header),
-            Reply::Frame(_) | Reply::Welcome(_) | Reply::Refused(_) => None,
+            _ => None,
         })?;
-        into.copy_from(&self.newest);
+        self.copy_to(into)?;
         Ok(self.hand_over(&header))
     }
 
@@ -271,12 +296,12 @@ impl FrameSocket {
     pub fn newest(&mut self, into: &mut Frame) -> Result<Option<Delivered>, FrameError> {
         let newer = self.newer()?;
         if newer.is_some() {
-            into.copy_from(&self.newest);
+            self.copy_to(into)?;
         }
         Ok(newer)
     }
 
-    /// [`FrameSocket::newest`] without the copy: the pixels are those of [`FrameSocket::frame_at_hand`].
+    /// [`FrameSocket::newest`] without the copy: the pixels are those of [`FrameSocket::picture_at_hand`].
     pub(super) fn newer(&mut self) -> Result<Option<Delivered>, FrameError> {
         while self.next()?.is_some() {}
         let last = self.handed_over.map(|delivered| delivered.stamp.seq);
@@ -286,9 +311,22 @@ impl FrameSocket {
         Ok(newer.map(|header| self.hand_over(&header)))
     }
 
-    /// The frame that arrived last.
-    pub(super) fn frame_at_hand(&self) -> &Frame {
+    /// The picture that arrived last.
+    pub(super) fn picture_at_hand(&self) -> &Picture {
         &self.newest
+    }
+
+    fn copy_to(&self, into: &mut Frame) -> Result<(), FrameError> {
+        let rgb = into.rgb_mut();
+        if self.newest.bytes.len() != rgb.len() {
+            return Err(FrameError::Size {
+                path: self.path.clone(),
+                width: self.newest.width,
+                height: self.newest.height,
+            });
+        }
+        rgb.copy_from_slice(&self.newest.bytes);
+        Ok(())
     }
 
     /// What went with the frame that was handed over last.
@@ -344,7 +382,8 @@ impl FrameSocket {
         match self.reader.next(&mut self.stream) {
             Ok(Some((reply, body))) => {
                 if let Reply::Frame(header) = reply {
-                    self.newest.rgb_mut().copy_from_slice(body);
+                    let (width, height) = (header.width.into(), header.height.into());
+                    self.newest.fill(width, height, PixelFormat::Rgb8, body);
                     self.header = Some(header);
                 }
                 Ok(Some(reply))

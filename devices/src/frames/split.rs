@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use robot::FRAME_SIDE;
-use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat, Task};
+use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, Task};
 
 use super::FrameSocket;
 
@@ -39,8 +38,7 @@ impl FrameSource for SocketCamera {
         let mut socket = self.0.lock();
         let newer = socket.newer()?;
         if newer.is_some() {
-            let side = FRAME_SIDE as u32;
-            into.fill(side, side, PixelFormat::Rgb8, socket.frame_at_hand().rgb());
+            into.copy_from(socket.picture_at_hand());
         }
         Ok(newer.map(|delivered| delivered.stamp))
     }

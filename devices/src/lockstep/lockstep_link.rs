@@ -22,17 +22,17 @@ impl LockstepLink {
     /// Joins the two sides of one bridge; `timeout` bounds each wait for telemetry. Call [`Lockstep::reset`] next.
     ///
     /// # Errors
-    /// [`LockstepError::NotLockstep`] if the bridge runs in real time.
-    pub fn new(link: SerialLink, frames: FrameSocket, timeout: Duration) -> Result<Self, LockstepError> {
-        let welcome = frames.welcome();
-        if !welcome.lockstep {
-            return Err(LockstepError::NotLockstep);
-        }
+    /// [`LockstepError::NotLockstep`] if there is no bridge, or one that runs in real time; [`FrameError`].
+    pub fn new(link: SerialLink, mut frames: FrameSocket, timeout: Duration) -> Result<Self, DeviceError> {
+        let bridge = frames.describe()?.filter(|bridge| bridge.lockstep);
+        let Some(bridge) = bridge else {
+            return Err(LockstepError::NotLockstep.into());
+        };
         let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
         Ok(Self {
             link,
             frames,
-            period_us: welcome.period_us,
+            period_us: bridge.period_us,
             timeout_us,
         })
     }

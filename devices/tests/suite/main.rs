@@ -1,7 +1,8 @@
-//! One binary: the link, the serial port, environments in a process, and the bridge end to end.
+//! One binary: the link, the serial port, environments in a process, devices that robot files name, and the bridge end to end.
 
 mod bridge;
 mod common;
 mod link;
+mod named;
 mod process;
 mod serial;

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Raised whenever a message of the frame socket changes so that an earlier peer cannot read it. A field added at the end of
-/// [`FrameHeader`] is none: earlier clients pass over it, and what an earlier bridge does not send reads as `false`.
-pub const FRAME_PROTOCOL_VERSION: u16 = 1;
+/// Raised whenever a message of the frame socket changes so that an earlier peer cannot read it.
+pub const FRAME_PROTOCOL_VERSION: u16 = 2;
+
+/// The largest picture: 3 bytes a pixel, 4096 x 4096 pixels.
+pub const MAX_PICTURE_BYTES: usize = 3 * 4096 * 4096;
 
 /// The longest postcard header of any message.
 pub const MAX_HEADER_BYTES: usize = 64;
@@ -24,6 +26,8 @@ pub enum Request {
     },
     /// End the bridge. Not answered.
     Quit,
+    /// Tell of the world behind the camera; answered by [`Reply::Bridge`], and refused by a camera that has none.
+    Describe,
 }
 
 /// What the bridge says.
@@ -35,6 +39,8 @@ pub enum Reply {
     Frame(FrameHeader),
     /// The request could not be carried out.
     Refused(Refusal),
+    /// Answers [`Request::Describe`].
+    Bridge(BridgeInfo),
 }
 
 /// Whom the client has reached.
@@ -42,6 +48,11 @@ pub enum Reply {
 pub struct Welcome {
     /// The bridge's [`FRAME_PROTOCOL_VERSION`].
     pub protocol_version: u16,
+}
+
+/// The world behind a camera: what a controller must agree with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeInfo {
     /// Whether the world waits for `Step`.
     pub lockstep: bool,
     /// Control period in microseconds.
@@ -65,6 +76,10 @@ pub struct FrameHeader {
     pub cause: FrameCause,
     /// Whether the world has ended the episode by itself, at this frame or before it. Since then it stands still.
     pub ended: bool,
+    /// Pixels a row.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
 }
 
 /// The bits of the NaN that stands for a reward that nobody gave. A peer that does not know it takes it for a reward that is no
@@ -72,6 +87,11 @@ pub struct FrameHeader {
 pub const NO_REWARD_BITS: u32 = 0x7fc0_a4e5;
 
 impl FrameHeader {
+    /// Bytes of the picture that follows: red, green, blue a pixel, rows from the top.
+    pub fn picture_bytes(&self) -> usize {
+        3 * usize::from(self.width) * usize::from(self.height)
+    }
+
     /// The task's reward at capture; `None` where nobody gave one.
     pub fn reward(&self) -> Option<f32> {
         Some(self.reward).filter(|reward| reward.to_bits() != NO_REWARD_BITS)
@@ -106,6 +126,9 @@ pub enum Refusal {
     /// The request could not be read.
     #[error("the request could not be read; use the bridge and the client of one release")]
     Malformed,
+    /// [`Request::Describe`] or [`Request::Reset`] to a camera without a world behind it.
+    #[error("this is a camera alone, which has nothing to reset and tells of no arm")]
+    NotABridge,
     /// Another client is connected.
     #[error("another client is connected to the bridge; close it first")]
     Occupied,
@@ -142,6 +165,8 @@ mod tests {
             reward: f32::MAX,
             cause: FrameCause::Stream,
             ended: true,
+            width: u16::MAX,
+            height: u16::MAX,
         });
         let mut out = Vec::new();
         write_header(&longest, &mut out);

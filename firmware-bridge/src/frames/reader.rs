@@ -2,10 +2,9 @@
 
 use std::io::{self, Read};
 
-use robot::FRAME_BYTES;
 use serde::de::DeserializeOwned;
 
-use super::{MAX_HEADER_BYTES, Reply, Request};
+use super::{MAX_HEADER_BYTES, MAX_PICTURE_BYTES, Reply, Request};
 
 const LENGTH_BYTES: usize = 2;
 
@@ -24,11 +23,6 @@ pub enum ReadError {
 pub trait WithBody: DeserializeOwned {
     /// Bytes after the header.
     fn body_bytes(&self) -> usize;
-
-    /// Reads a header; `None` if it is none.
-    fn read_header(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
-    }
 }
 
 impl WithBody for Request {
@@ -40,26 +34,16 @@ impl WithBody for Request {
 impl WithBody for Reply {
     fn body_bytes(&self) -> usize {
         match self {
-            Self::Frame(_) => FRAME_BYTES,
-            Self::Welcome(_) | Self::Refused(_) => 0,
+            Self::Frame(header) => header.picture_bytes(),
+            Self::Welcome(_) | Self::Refused(_) | Self::Bridge(_) => 0,
         }
-    }
-
-    fn read_header(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok().or_else(|| {
-            // A bridge of an earlier release sends frames without their last field, `ended`.
-            let mut longer = [0; MAX_HEADER_BYTES + 1];
-            longer.get_mut(..bytes.len())?.copy_from_slice(bytes);
-            let read = postcard::from_bytes(longer.get(..=bytes.len())?).ok()?;
-            matches!(read, Self::Frame(_)).then_some(read)
-        })
     }
 }
 
-/// Collects one message at a time; never allocates after it is made.
+/// Collects one message at a time. It allocates only for a message that is longer than all before it.
 #[derive(Debug)]
 pub struct MessageReader<M> {
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     filled: usize,
     header: Option<M>,
 }
@@ -68,7 +52,7 @@ impl<M: WithBody> MessageReader<M> {
     /// One that has read nothing yet.
     pub fn new() -> Self {
         Self {
-            buffer: vec![0; LENGTH_BYTES + MAX_HEADER_BYTES + FRAME_BYTES].into_boxed_slice(),
+            buffer: vec![0; LENGTH_BYTES + MAX_HEADER_BYTES],
             filled: 0,
             header: None,
         }
@@ -82,10 +66,17 @@ impl<M: WithBody> MessageReader<M> {
         loop {
             let header_end = LENGTH_BYTES + self.header_bytes()?;
             if self.header.is_none() && self.filled >= LENGTH_BYTES && self.filled == header_end {
-                let header = M::read_header(&self.buffer[LENGTH_BYTES..header_end]);
-                self.header = Some(header.ok_or(ReadError::Malformed)?);
+                let header: M = postcard::from_bytes(&self.buffer[LENGTH_BYTES..header_end])
+                    .map_err(|_| ReadError::Malformed)?;
+                if header.body_bytes() > MAX_PICTURE_BYTES {
+                    return Err(ReadError::Malformed);
+                }
+                self.header = Some(header);
             }
             let end = header_end + self.header.as_ref().map_or(0, M::body_bytes);
+            if self.buffer.len() < end {
+                self.buffer.resize(end, 0);
+            }
             if self.filled == end
                 && let Some(header) = self.header.take()
             {
@@ -142,72 +133,53 @@ mod tests {
         }
     }
 
+    const PIXELS: usize = 3 * 80 * 60;
+
+    fn header(seq: u64) -> FrameHeader {
+        FrameHeader {
+            seq,
+            device_time_us: 1,
+            captured_monotonic_ns: 2,
+            reward: 0.5,
+            cause: FrameCause::Step,
+            ended: false,
+            width: 80,
+            height: 60,
+        }
+    }
+
     #[test]
     fn messages_survive_any_chopping() {
-        let header = |seq| {
-            Reply::Frame(FrameHeader {
-                seq,
-                device_time_us: 1,
-                captured_monotonic_ns: 2,
-                reward: 0.5,
-                cause: FrameCause::Step,
-                ended: false,
-            })
-        };
         let mut bytes = Vec::new();
         for seq in [1, 1_000_000] {
-            write_header(&header(seq), &mut bytes);
-            bytes.extend_from_slice(&[seq as u8; FRAME_BYTES]);
+            write_header(&Reply::Frame(header(seq)), &mut bytes);
+            bytes.extend_from_slice(&[seq as u8; PIXELS]);
         }
         for chop in [1, 3, 1000, 40_000] {
             let mut stream = Dribble(&bytes, chop);
             let mut reader = MessageReader::<Reply>::new();
             for seq in [1, 1_000_000] {
                 let (message, body) = reader.next(&mut stream).unwrap().unwrap();
-                assert_eq!(message, header(seq));
-                assert_eq!(body, [seq as u8; FRAME_BYTES]);
+                assert_eq!(message, Reply::Frame(header(seq)));
+                assert_eq!(body, [seq as u8; PIXELS]);
             }
             assert!(reader.next(&mut stream).unwrap().is_none());
         }
     }
 
-    /// A frame of a bridge from before there was `ended`, and a client from then that reads one of ours.
     #[test]
-    fn peers_of_an_earlier_release_are_understood_and_understand() {
-        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-        struct EarlierHeader(u64, u64, u64, f32, FrameCause);
-        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-        enum EarlierReply {
-            Welcome,
-            Frame(EarlierHeader),
-        }
-        let earlier = EarlierReply::Frame(EarlierHeader(7, 1, 2, 0.5, FrameCause::Stream));
+    fn a_picture_that_is_too_large_is_malformed() {
+        let header = Reply::Frame(FrameHeader {
+            width: 4096,
+            height: 4097,
+            ..header(1)
+        });
         let mut bytes = Vec::new();
-        write_header(&earlier, &mut bytes);
-        let ours = |ended| {
-            Reply::Frame(FrameHeader {
-                seq: 7,
-                device_time_us: 1,
-                captured_monotonic_ns: 2,
-                reward: 0.5,
-                cause: FrameCause::Stream,
-                ended,
-            })
-        };
-        assert_eq!(Reply::read_header(&bytes[2..]), Some(ours(false)));
-        // Half of a frame's header is none, however little is missing.
-        let header = &bytes[2..];
-        for length in 0..header.len() {
-            assert_eq!(Reply::read_header(&header[..length]), None, "{length} bytes");
-        }
-        for ended in [false, true] {
-            bytes.clear();
-            write_header(&ours(ended), &mut bytes);
-            assert_eq!(
-                postcard::from_bytes::<EarlierReply>(&bytes[2..]).as_ref(),
-                Ok(&earlier)
-            );
-        }
+        write_header(&header, &mut bytes);
+        let read = MessageReader::<Reply>::new()
+            .next(&mut Dribble(&bytes, 1000))
+            .map(|_| ());
+        assert!(matches!(read, Err(ReadError::Malformed)));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use ron::value::RawValue;
+
+use super::device::{DeviceText, SimulatedArm};
 use super::raw::{self, Method};
 use super::units::{self, Doubt};
 use super::{Config, ConfigError, HORIZON_MAX, PLANNER_THREADS_MAX, Planner};
@@ -270,7 +273,29 @@ impl Checker<'_> {
             let remedy = "a tick that shares its CPU with planning waits for it: take it out of the list";
             return Err(self.refuse("realtime.plan_cpus", problem, remedy));
         }
-        if let Some(simulator) = &raw.simulator {
+        let device = |field, value: &Option<Box<RawValue>>| {
+            value.as_ref().map(|value| DeviceText {
+                path: self.path.to_owned(),
+                field,
+                ron: value.get_ron().to_owned(),
+            })
+        };
+        let camera = device("camera", &raw.camera);
+        let (arm, simulated) = match device("arm", &raw.arm) {
+            Some(arm) if arm.is("simulated") => {
+                let SimulatedArm::Simulated(simulated) = arm.read()?;
+                (None, Some(simulated))
+            }
+            arm => (arm, None),
+        };
+        let simulator = match (raw.simulator, simulated) {
+            (Some(_), Some(_)) => {
+                let problem = "is there beside `arm: simulated(..)`, which says the same";
+                return Err(self.refuse("simulator", problem, "remove one of the two"));
+            }
+            (written, simulated) => written.or(simulated),
+        };
+        if let Some(simulator) = &simulator {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
         }
         let sha256 = super::text_sha256(text.as_bytes());
@@ -300,7 +325,9 @@ impl Checker<'_> {
             },
             trust: raw.trust,
             realtime: raw.realtime,
-            simulator: raw.simulator,
+            simulator,
+            arm,
+            camera,
             episode_ticks: raw.episode_ticks,
             text,
             sha256,

@@ -1,5 +1,6 @@
 //! The robot file as typed: no defaults that matter, no unknown fields, no I/O.
 
+use ron::value::RawValue;
 use serde::{Deserialize, Serialize};
 
 use super::{Realtime, Simulated, Trust};
@@ -37,7 +38,13 @@ pub struct RawConfig {
     /// The lengths above are metres although they are larger than those of other arms: for a crane.
     #[serde(default)]
     pub metres_checked: bool,
-    /// Camera.
+    /// Which arm it is and where it is plugged in; by the command line if not given.
+    #[serde(default)]
+    pub arm: Option<Box<RawValue>>,
+    /// Likewise the camera.
+    #[serde(default)]
+    pub camera: Option<Box<RawValue>>,
+    /// When a picture is too old.
     pub capture: RawCapture,
     /// Serial link and the firmware's watchdog.
     pub link: RawLink,
@@ -47,7 +54,7 @@ pub struct RawConfig {
     pub trust: Trust,
     /// What is asked of the operating system.
     pub realtime: Realtime,
-    /// The simulated task, for robots that are one.
+    /// The simulated task, for robots that are one. `arm: simulated(..)` says the same.
     #[serde(default)]
     pub simulator: Option<Simulated>,
 }

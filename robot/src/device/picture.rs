@@ -28,6 +28,11 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// Takes the contents of another, without allocating if as many bytes have been here before.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.fill(other.width, other.height, other.format, &other.bytes);
+    }
+
     /// Takes the contents of `bytes`, without allocating if as many have been here before.
     pub fn fill(&mut self, width: u32, height: u32, format: PixelFormat, bytes: &[u8]) {
         (self.width, self.height, self.format) = (width, height, format);

@@ -1,0 +1,79 @@
+//! The arms that a robot file can name.
+
+use std::path::Path;
+
+use robot::Config;
+use robot::device::{DeviceError, JointBus, Signals};
+
+use crate::serial;
+use crate::table::devices;
+
+devices! {
+    /// An arm, as the field `arm` of a robot file names it. To add one, write its settings and what opens them into a file of its
+    /// own, and a row here.
+    Arm by ArmSettings {
+        /// `firmware(port: "/dev/ttyUSB0")`: a board with our firmware.
+        Firmware: serial::Settings,
+    }
+}
+
+/// What an arm is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// The robot.
+    pub config: &'a Config,
+    /// What a person asks for while a device is waited for.
+    pub signals: &'a Signals,
+}
+
+/// What a robot file says of one kind of arm.
+pub trait ArmSettings {
+    /// Opens the arm. Nothing moves: [`JointBus::handshake`] comes first.
+    ///
+    /// # Errors
+    /// [`DeviceError`], naming the device and the remedy.
+    fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError>;
+
+    /// Takes another port than the one written, for `--port`.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for an arm that has no port.
+    fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {
+        Err(DeviceError::new(format!(
+            "--port {}: the arm that the robot file names has no port; leave --port out",
+            port.display()
+        )))
+    }
+}
+
+impl Arm {
+    /// The arm of `config`: what its file names, at `port` if that is given. An arm that is named nowhere, or is simulated, speaks
+    /// our own protocol at `port`.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if nothing names an arm, or the file names one that is none.
+    pub fn of(config: &Config, port: Option<&Path>) -> Result<Self, DeviceError> {
+        match (&config.arm, port) {
+            (Some(arm), port) => {
+                let mut arm: Self = arm.read().map_err(DeviceError::new)?;
+                if let Some(port) = port {
+                    arm.settings().set_port(port)?;
+                }
+                Ok(arm)
+            }
+            (None, Some(port)) => Ok(Self::Firmware(serial::Settings::at(port))),
+            (None, None) => Err(DeviceError::new(format!(
+                "robot `{}` names no arm that is plugged in: write `arm: firmware(port: \"/dev/ttyUSB0\")` into its file, or give --port",
+                config.name
+            ))),
+        }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn open(&mut self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError> {
+        self.settings().open(opening)
+    }
+}

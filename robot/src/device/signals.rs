@@ -1,0 +1,13 @@
+//! What a person asks for while a program runs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What a person asks for. The control loop looks at it once a tick, and so does whatever waits for a device.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// A controlled stop.
+    pub stop: Arc<AtomicBool>,
+    /// Torque off at once, latched.
+    pub e_stop: Arc<AtomicBool>,
+}
