@@ -37,11 +37,6 @@ impl JointMapping {
         }
     }
 
-    /// Joint names, in the order of an action's elements.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.joints.iter().map(|(name, _)| name.as_str())
-    }
-
     /// Names the mapping in bundles and logs.
     pub fn sha256(&self) -> String {
         let mode = match self.mode {

@@ -130,11 +130,6 @@ impl<P: Plant> SimulatedArm<P> {
         (self.steps + 1) * self.period_us / self.substeps
     }
 
-    /// Physics steps in a control period.
-    pub fn substeps(&self) -> u64 {
-        self.substeps
-    }
-
     /// The control period in microseconds.
     pub fn period_us(&self) -> u64 {
         self.period_us

@@ -117,11 +117,6 @@ impl Envelope {
         &self.chain
     }
 
-    /// The control period.
-    pub fn period_s(&self) -> f32 {
-        self.period_s
-    }
-
     /// The home pose, at rest.
     pub fn home(&self) -> SetPoint {
         SetPoint::at_rest(self.joints.iter().map(|joint| joint.home_rad).collect())

@@ -31,9 +31,4 @@ impl Belief {
         self.h.fill(0.0);
         self.s.fill(0.0);
     }
-
-    /// Whether every number is finite.
-    pub fn is_finite(&self) -> bool {
-        self.h.iter().chain(&self.s).all(|value| value.is_finite())
-    }
 }

@@ -86,11 +86,6 @@ impl KernelRollout {
         };
         Ok(Self { instructions, tiles })
     }
-
-    /// What it is made of.
-    pub fn instructions(&self) -> Instructions {
-        self.instructions
-    }
 }
 
 impl Rollout for KernelRollout {
