@@ -2,6 +2,7 @@
 
 mod counting;
 
+use armillary::simulation;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +11,7 @@ use controller::capture::Captured;
 use controller::encode::embed;
 use controller::plan::Limit;
 use controller::record::Recorder;
-use controller::session::{PolicyChoice, Session};
+use controller::session::PolicyChoice;
 use controller::tick::Timing;
 use episode::{ArmState, EpisodeWriter, Reason};
 use robot::config::{Method, Pipeline};
@@ -81,7 +82,7 @@ fn allocations(
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("this crate has a parent");
-    let mut session = Session::new(
+    let mut session = simulation::session(
         &root.join("configs/sim-arm.ron"),
         Some(&root.join("models/reach")),
         PolicyChoice::Planner { noise: 0.3 },

@@ -1,8 +1,9 @@
 //! What a log's beliefs are: those that the recorded plans were made from.
 
+use armillary::picture;
+use controller::beliefs;
 use controller::plan::{Limit, Plan, Planner};
 use controller::session::PolicyChoice;
-use controller::{beliefs, picture};
 use robot::config::Pipeline;
 use world_model::Bundle;
 

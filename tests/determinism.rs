@@ -1,5 +1,6 @@
 //! record A == record B, and record A == replay(A).
 
+use armillary::simulation::Simulated as _;
 use controller::lockstep::{self, Labels};
 use controller::replay::{Computed, ReplayError, replay};
 use controller::session::PolicyChoice;

@@ -1,6 +1,7 @@
 //! An arm on a real pty, frames on a real socket, the controller in real time. What is asserted is what was decided
 //! and logged, never how long it took.
 
+use armillary::simulation::Simulated as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -19,6 +19,7 @@ mod report;
 mod rollouts;
 mod tune;
 
+use armillary::simulation::{self, Simulated as _};
 use std::path::{Path, PathBuf};
 
 use controller::session::{PolicyChoice, Session};
@@ -39,7 +40,7 @@ fn bundle() -> PathBuf {
 
 /// A session with the shipped robot file.
 fn session(policy: PolicyChoice, pipeline: Pipeline) -> Session {
-    Session::new(
+    simulation::session(
         &root().join("configs/sim-planar.ron"),
         Some(&bundle()),
         policy,
@@ -70,7 +71,7 @@ fn patient_session(dir: &Path, policy: PolicyChoice, pipeline: Pipeline) -> Sess
     }
     let robot = dir.join("robot.ron");
     std::fs::write(&robot, text).expect("writes");
-    Session::new(&robot, Some(&bundle()), policy, Some(pipeline)).expect("they fit")
+    simulation::session(&robot, Some(&bundle()), policy, Some(pipeline)).expect("they fit")
 }
 
 /// Records one lockstep episode and returns its log.

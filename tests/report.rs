@@ -10,7 +10,7 @@ use crate::{record, session};
 fn page(log: Episode) -> String {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("report.html");
-    controller::report::write(&path, "A run", &[], &[log], None).expect("writes");
+    armillary::report::write(&path, "A run", &[], &[log], None).expect("writes");
     std::fs::read_to_string(&path).expect("a page")
 }
 

@@ -10,6 +10,7 @@
 
 mod counting;
 
+use armillary::simulation::{self, Simulated as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -110,7 +111,7 @@ fn relabelled(dir: &Path, period_s: &str) -> Session {
     );
     let policy = PolicyChoice::Planner { noise: 0.0 };
     let mut session =
-        Session::new(&robot, Some(&bundle), policy, Some(Pipeline::NextTick)).expect("they fit");
+        simulation::session(&robot, Some(&bundle), policy, Some(Pipeline::NextTick)).expect("they fit");
     // Iterations of which several fit into the 7 ms that the shorter period leaves.
     session.config.planner.candidates = 16;
     // The model never saw this period; how surprised it is does not matter here.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use armillary::tune::{Scale, Subject, grid};
 use controller::beliefs::{self, Situation};
 use controller::session::PolicyChoice;
-use controller::tune::{Scale, Subject, grid};
 use robot::Config;
 use robot::config::{Pipeline, Planner as Budget, RolloutBackend};
 use world_model::Bundle;

@@ -1,25 +1,19 @@
 //! Puts a robot file, a bundle and a policy together into something that can run episodes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use calibration::JointMapping;
-use devices::Loopback;
 use episode::{Attachment, EpisodeInfo};
-use firmware_bridge::arm::ArmOptions;
+use robot::Config;
 use robot::config::Pipeline;
-use robot::{Config, Plant};
-use simulator::Task;
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
-use crate::jobs;
-use crate::lockstep::{self, Labels, Outcome};
 use crate::plan::{Background, ColouredNoise, Planner, Policy};
 use crate::realtime::Raised;
 use crate::tick::Controller;
-use crate::world::World;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.
 pub const EVALUATION_SEEDS: u64 = 1 << 40;
@@ -65,11 +59,7 @@ impl Session {
         policy: PolicyChoice,
         pipeline: Option<Pipeline>,
     ) -> anyhow::Result<Self> {
-        let config = Config::load(robot)?;
-        if config.simulator.is_some() {
-            World::of(&config).with_context(|| robot.display().to_string())?;
-        }
-        Self::of(config, bundle, policy, pipeline)
+        Self::of(Config::load(robot)?, bundle, policy, pipeline)
     }
 
     /// The same for a robot that was read already.
@@ -120,8 +110,16 @@ impl Session {
         self.assemble(self.config.planner.threads, true)
     }
 
-    /// The number of planning threads, and whether the tick's is one of them, changes no bit.
-    fn assemble(&self, threads: usize, background: bool) -> anyhow::Result<(Controller, Option<Encoder>)> {
+    /// [`Session::controller`], or [`Session::live_controller`] where planning is to be in the `background`, with so many threads that
+    /// plan. Neither changes a bit of what is planned.
+    ///
+    /// # Errors
+    /// A graph that does not run, or no thread.
+    pub fn assemble(
+        &self,
+        threads: usize,
+        background: bool,
+    ) -> anyhow::Result<(Controller, Option<Encoder>)> {
         let budget = robot::config::Planner {
             threads,
             ..self.config.planner.clone()
@@ -159,41 +157,6 @@ impl Session {
     /// Length of a picture's embedding, 0 without a model, or with one that sees none.
     pub fn embedding(&self) -> usize {
         self.bundle.as_ref().map_or(0, Bundle::image_embedding)
-    }
-
-    /// The world the robot file names.
-    ///
-    /// # Errors
-    /// If it names none, or one that does not exist.
-    pub fn world(&self) -> anyhow::Result<World> {
-        World::of(&self.config)
-    }
-
-    /// The arm of this program that the robot file simulates.
-    ///
-    /// # Errors
-    /// If it names none, or another program's.
-    pub fn task(&self) -> anyhow::Result<Task> {
-        self.world()?.embedded()
-    }
-
-    /// The simulated arm, reached in this process through firmware and wire codec.
-    ///
-    /// # Errors
-    /// See [`World::plant`].
-    pub fn simulated_rig(&self) -> anyhow::Result<Loopback<Box<dyn Plant>>> {
-        Ok(Loopback::new(
-            self.world()?.plant(&self.config)?,
-            &self.arm_options()?,
-        ))
-    }
-
-    /// Timing and limits of that arm.
-    ///
-    /// # Errors
-    /// Joints without usable limits.
-    pub fn arm_options(&self) -> anyhow::Result<ArmOptions> {
-        ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")
     }
 
     /// Describes an episode. The planner's noise is named by the episode's seed, so that an episode is reproduced by
@@ -236,50 +199,6 @@ impl Session {
             files.push(("manifest.ron", "text/plain", data));
         }
         files
-    }
-
-    /// Runs one lockstep episode per seed on `jobs` threads, each on a simulated arm of its own; the results do not
-    /// depend on `jobs`. `log` names each episode's file, `done` hears of each one finished.
-    ///
-    /// # Errors
-    /// The first that any episode ran into.
-    pub fn run_simulated(
-        &self,
-        seeds: &[u64],
-        ticks: u32,
-        jobs: usize,
-        log: &(dyn Fn(u64) -> PathBuf + Sync),
-        done: &(dyn Fn(&Outcome) + Sync),
-    ) -> anyhow::Result<Vec<Outcome>> {
-        let attachments = self.attachments();
-        // Episodes side by side fill the machine by themselves.
-        let jobs = if self.deadline.is_some() { 1 } else { jobs };
-        let threads = if jobs > 1 { 1 } else { self.config.planner.threads };
-        let outcomes = jobs::over(
-            seeds,
-            jobs,
-            || {
-                Ok((
-                    self.assemble(threads, self.deadline.is_some())?,
-                    self.simulated_rig()?,
-                ))
-            },
-            |((controller, encoder), rig), &seed| {
-                let path = log(seed);
-                let info = self.info(controller, seed, 0);
-                let labels = Labels {
-                    log: &path,
-                    info,
-                    attachments: &attachments,
-                };
-                let outcome = lockstep::run(controller, encoder.as_mut(), rig, ticks, self.deadline, &labels)
-                    .with_context(|| format!("episode {seed}"))?;
-                done(&outcome);
-                Ok(outcome)
-            },
-        )?;
-        Outcome::tell_of_pictures(&outcomes);
-        Ok(outcomes)
     }
 }
 

@@ -61,7 +61,7 @@ const ALLOWED: [(&str, &str); 21] = [
     ("episode/src/runs.rs", "a name to pass over"),
     ("datasets/src/lerobot/layout.rs", "in a `NewFolder`"),
     ("datasets/src/lerobot/export.rs", "in a `NewFolder`"),
-    ("controller/src/cli/datasets.rs", "in a `NewFolder`"),
+    ("armillary/src/cli/datasets.rs", "in a `NewFolder`"),
     ("trainer/src/export.rs", "in a `NewFolder`"),
     (
         "trainer/src/checkpoint/kept.rs",

@@ -220,13 +220,20 @@ mod tests {
     fn recorded(root: &Path) -> Vec<Belief> {
         let dir = tempfile::tempdir().unwrap();
         let policy = crate::session::PolicyChoice::Planner { noise: 0.3 };
-        let bundle = root.join("models/reach");
-        let session =
-            crate::session::Session::new(&root.join("configs/sim-arm.ron"), Some(&bundle), policy, None);
-        let session = session.unwrap();
-        let log = |_| dir.path().join("log.mcap");
-        session.run_simulated(&[5], 12, 1, &log, &|_| {}).unwrap();
-        let situations = crate::beliefs::of_log(&log(5), session.bundle.as_ref().unwrap());
+        let (robot, bundle) = (root.join("configs/sim-arm.ron"), root.join("models/reach"));
+        let session = crate::session::Session::new(&robot, Some(&bundle), policy, None).unwrap();
+        let (mut controller, mut encoder) = session.controller().unwrap();
+        let options = firmware_bridge::arm::ArmOptions::from_config(&session.config).unwrap();
+        let arm = simulator::Simulator::new("reach".parse().unwrap()).unwrap();
+        let log = dir.path().join("log.mcap");
+        let labels = crate::lockstep::Labels {
+            log: &log,
+            info: session.info(&controller, 5, 0),
+            attachments: &session.attachments(),
+        };
+        let mut waiting = devices::Loopback::new(arm, &options);
+        crate::lockstep::run(&mut controller, encoder.as_mut(), &mut waiting, 12, None, &labels).unwrap();
+        let situations = crate::beliefs::of_log(&log, session.bundle.as_ref().unwrap());
         situations.unwrap().into_iter().map(|s| s.belief).collect()
     }
 

@@ -1,9 +1,11 @@
 //! The controller with a model that sees the joints: what it decided in an episode, a replay decides again.
 
+use armillary::simulation::{self, Simulated as _};
 use std::path::Path;
 
-use controller::session::{PolicyChoice, Session};
-use controller::{beliefs, picture, replay};
+use armillary::picture;
+use controller::session::PolicyChoice;
+use controller::{beliefs, replay};
 use robot::Config;
 use trainer::checkpoint::{Provenance, RobotOfLogs, TaskOfLogs};
 use trainer::export::export;
@@ -52,7 +54,7 @@ fn an_episode_of_a_model_that_sees_joints_is_replayed_bit_for_bit() {
         std::fs::write(&robot, ROBOT).expect("writes");
         bundle(&model, observation);
         let policy = PolicyChoice::Planner { noise: 0.3 };
-        let session = Session::new(&robot, Some(&model), policy, None).expect("fits");
+        let session = simulation::session(&robot, Some(&model), policy, None).expect("fits");
         let outcomes = session
             .run_simulated(&[3], 12, 1, &|_| log.clone(), &|_| {})
             .expect("runs");

@@ -1,25 +1,31 @@
-//! The simulated worlds a robot file can name, and the robot file of one that describes itself.
+//! Simulations that a robot file can name, and the robot file of one that describes itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use devices::ProcessPlant;
+use controller::lockstep::{self, Labels, Outcome};
+use controller::session::{PolicyChoice, Session};
 use devices::process::Spec;
+use devices::{Loopback, ProcessPlant};
+use firmware_bridge::arm::ArmOptions;
+use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
 use robot::device::{Joints, Plant};
 use robot::{ActionMode, Config};
 use simulator::{Simulator, Task};
 
+use crate::jobs;
+
 /// What stands in for an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum World {
+pub enum Simulation {
     /// An arm of this program.
     Embedded(Task),
     /// An environment in a Python process: `dmc:...`, `gym:...`, `py:...`.
     Process(String),
 }
 
-impl World {
+impl Simulation {
     /// The world that `config` names.
     ///
     /// # Errors
@@ -165,4 +171,115 @@ fn robot_text(rig: &str, spec: &Spec) -> String {
         simulator: Some(rig),
     }
     .text()
+}
+
+/// A session, once the simulation that its robot file names, if it names one, is known to exist.
+///
+/// # Errors
+/// The file, field and remedy.
+pub fn session(
+    robot: &Path,
+    bundle: Option<&Path>,
+    policy: PolicyChoice,
+    pipeline: Option<Pipeline>,
+) -> anyhow::Result<Session> {
+    let config = Config::load(robot)?;
+    if config.simulator.is_some() {
+        Simulation::of(&config).with_context(|| robot.display().to_string())?;
+    }
+    Session::of(config, bundle, policy, pipeline)
+}
+
+/// What a session does with the simulation that its robot file names.
+pub trait Simulated {
+    /// The simulation.
+    ///
+    /// # Errors
+    /// If the robot file names none, or one that does not exist.
+    fn simulation(&self) -> anyhow::Result<Simulation>;
+
+    /// The arm of this program that it is.
+    ///
+    /// # Errors
+    /// If it is none, or another program's.
+    fn task(&self) -> anyhow::Result<Task>;
+
+    /// Timing and limits of that arm.
+    ///
+    /// # Errors
+    /// Joints without usable limits.
+    fn arm_options(&self) -> anyhow::Result<ArmOptions>;
+
+    /// The simulated arm, reached in this process through firmware and wire codec.
+    ///
+    /// # Errors
+    /// See [`Simulation::plant`].
+    fn loopback(&self) -> anyhow::Result<Loopback<Box<dyn Plant>>>;
+
+    /// Runs one lockstep episode per seed on `jobs` threads, each on a simulated arm of its own; the results do not
+    /// depend on `jobs`. `log` names each episode's file, `done` hears of each one finished.
+    ///
+    /// # Errors
+    /// The first that any episode ran into.
+    fn run_simulated(
+        &self,
+        seeds: &[u64],
+        ticks: u32,
+        jobs: usize,
+        log: &(dyn Fn(u64) -> PathBuf + Sync),
+        done: &(dyn Fn(&Outcome) + Sync),
+    ) -> anyhow::Result<Vec<Outcome>>;
+}
+
+impl Simulated for Session {
+    fn simulation(&self) -> anyhow::Result<Simulation> {
+        Simulation::of(&self.config)
+    }
+
+    fn task(&self) -> anyhow::Result<Task> {
+        self.simulation()?.embedded()
+    }
+
+    fn arm_options(&self) -> anyhow::Result<ArmOptions> {
+        ArmOptions::from_config(&self.config).context("the robot file's joints have no usable limits")
+    }
+
+    fn loopback(&self) -> anyhow::Result<Loopback<Box<dyn Plant>>> {
+        let plant = self.simulation()?.plant(&self.config)?;
+        Ok(Loopback::new(plant, &self.arm_options()?))
+    }
+
+    fn run_simulated(
+        &self,
+        seeds: &[u64],
+        ticks: u32,
+        jobs: usize,
+        log: &(dyn Fn(u64) -> PathBuf + Sync),
+        done: &(dyn Fn(&Outcome) + Sync),
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let attachments = self.attachments();
+        // Episodes side by side fill the machine by themselves.
+        let jobs = if self.deadline.is_some() { 1 } else { jobs };
+        let threads = if jobs > 1 { 1 } else { self.config.planner.threads };
+        let outcomes = jobs::over(
+            seeds,
+            jobs,
+            || Ok((self.assemble(threads, self.deadline.is_some())?, self.loopback()?)),
+            |((controller, encoder), rig), &seed| {
+                let path = log(seed);
+                let info = self.info(controller, seed, 0);
+                let labels = Labels {
+                    log: &path,
+                    info,
+                    attachments: &attachments,
+                };
+                let outcome = lockstep::run(controller, encoder.as_mut(), rig, ticks, self.deadline, &labels)
+                    .with_context(|| format!("episode {seed}"))?;
+                done(&outcome);
+                Ok(outcome)
+            },
+        )?;
+        Outcome::tell_of_pictures(&outcomes);
+        Ok(outcomes)
+    }
 }

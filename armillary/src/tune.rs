@@ -12,8 +12,8 @@ use robot::{Clock, Envelope, SystemClock};
 use serde::Serialize;
 use world_model::{Belief, Bundle, BundleError, Filter};
 
-use crate::beliefs::Situation;
-use crate::plan::{ColouredNoise, Limit, Plan, Planner, PlannerError, Policy};
+use controller::beliefs::Situation;
+use controller::plan::{ColouredNoise, Limit, Plan, Planner, PlannerError, Policy};
 
 /// Candidates tried.
 const CANDIDATES: [usize; 4] = [64, 128, 256, 512];

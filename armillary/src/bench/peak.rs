@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use world_model::kernel::{Instructions, Unsupported, peak_flops};
 
-use crate::plan::Team;
+use controller::plan::Team;
 
 /// How long a burst lasts.
 const BURST: Duration = Duration::from_millis(60);

@@ -1,15 +1,15 @@
 //! How good an agent is, between random actions and planning on the true simulator, on the same targets.
 
+use armillary::simulation::{self, Simulated as _, Simulation};
 use std::path::Path;
 
 use anyhow::Context;
+use armillary::eval::score;
+use armillary::oracle::TrueWorld;
+use armillary::{jobs, oracle};
 use clap::ValueEnum;
-use controller::eval::score;
 use controller::lockstep::Outcome;
-use controller::oracle::TrueWorld;
 use controller::session::{PolicyChoice, Session};
-use controller::world::World;
-use controller::{jobs, oracle};
 use episode::Returns;
 use robot::Config;
 use robot::config::Planner;
@@ -71,7 +71,7 @@ impl Scores {
     ) -> anyhow::Result<Self> {
         let task = session.task()?;
         let budget = OracleBudget::affordable(task).of(&session.config);
-        let random = Session::new(robot, None, PolicyChoice::Random, None)?;
+        let random = simulation::session(robot, None, PolicyChoice::Random, None)?;
         let random = lockstep_returns(&random, seeds, ticks)?;
         let oracle = oracle_returns(session, &budget, seeds, ticks, default_jobs())?;
         let (value, interval) = score(&agent, &random, &oracle);
@@ -165,9 +165,9 @@ pub(crate) fn oracle_returns(
     ticks: u32,
     jobs: usize,
 ) -> anyhow::Result<Vec<f32>> {
-    let world = session.world()?;
+    let world = session.simulation()?;
     // A process plans on all cores by itself.
-    let jobs = if matches!(world, World::Process(_)) {
+    let jobs = if matches!(world, Simulation::Process(_)) {
         1
     } else {
         jobs

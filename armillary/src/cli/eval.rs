@@ -1,14 +1,14 @@
 //! `armillary eval`.
 
+use armillary::simulation::{Simulated as _, Simulation};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use armillary::eval::score;
 use clap::ValueEnum;
-use controller::eval::score;
 use controller::lockstep::Outcome;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice};
-use controller::world::World;
 use episode::{PlanSource, Returns};
 use serde::Serialize;
 
@@ -148,7 +148,7 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
             .robot
             .session(arguments.bundle.as_deref(), policy, pipeline)?;
         let chosen = !arguments.agents.is_empty() || arguments.plans_with.is_some();
-        if *agent == Contender::Oracle && !chosen && matches!(session.world()?, World::Process(_)) {
+        if *agent == Contender::Oracle && !chosen && matches!(session.simulation()?, Simulation::Process(_)) {
             log::info!(
                 "no oracle, since {} is a rig: --agents oracle asks for it",
                 session.config.name

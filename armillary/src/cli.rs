@@ -14,6 +14,7 @@ mod scores;
 mod sim;
 mod tune;
 
+use armillary::simulation;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +22,6 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
-use controller::world;
 use episode::{Episode, EpisodeInfo};
 use planner::PlannerOptions;
 use robot::Config;
@@ -120,8 +120,8 @@ impl RobotChoice {
         pipeline: Option<Pipeline>,
     ) -> anyhow::Result<Session> {
         match (&self.robot, &self.rig) {
-            (Some(robot), _) => Session::new(robot, bundle, policy, pipeline),
-            (None, Some(rig)) => Session::of(world::robot_file(rig)?, bundle, policy, pipeline),
+            (Some(robot), _) => simulation::session(robot, bundle, policy, pipeline),
+            (None, Some(rig)) => Session::of(simulation::robot_file(rig)?, bundle, policy, pipeline),
             (None, None) => bail!("--robot: name a robot file, or a rig with --rig"),
         }
     }

@@ -1,13 +1,14 @@
 //! `armillary demo`: a simulated arm behind a real serial port, driven in real time by the shipped model.
 
+use armillary::simulation;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
+use armillary::{picture, report};
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
-use controller::{picture, report};
 use episode::Episode;
 use serde::Serialize;
 use world_model::Bundle;
@@ -82,7 +83,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         }
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
-    let session = Session::new(&arguments.robot, Some(&arguments.bundle), policy, None)?;
+    let session = simulation::session(&arguments.robot, Some(&arguments.bundle), policy, None)?;
     let ticks = session.config.episode_ticks;
     let seeds = evaluation_seeds(arguments.episodes);
     let out = fresh_folder(&arguments.out)?;
@@ -173,7 +174,7 @@ fn beside(arguments: &Demo) -> anyhow::Result<Option<Scores>> {
         return Ok(None);
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
-    let session = Session::new(robot, Some(bundle), policy, None)?;
+    let session = simulation::session(robot, Some(bundle), policy, None)?;
     let seeds = evaluation_seeds(arguments.episodes);
     let ticks = session.config.episode_ticks;
     let agent = lockstep_returns(&session, &seeds, ticks)?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
+use armillary::bench::{Cost, Peak, PeakMeter, Subject, measure, paper_budget};
 use clap::Subcommand;
-use controller::bench::{Cost, Peak, PeakMeter, Subject, measure, paper_budget};
 use robot::Config;
 use robot::config::{Planner as Budget, RolloutBackend};
 use serde::Serialize;

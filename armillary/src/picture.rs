@@ -8,7 +8,7 @@ use image::RgbImage;
 use robot::{FRAME_SIDE, Frame};
 use world_model::Bundle;
 
-use crate::beliefs::{Period, Recollection};
+use controller::beliefs::{Period, Recollection};
 
 /// How many periods ahead the third panel was imagined.
 pub const AHEAD: usize = 8;

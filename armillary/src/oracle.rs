@@ -7,8 +7,8 @@ use robot::{Config, SetPoint};
 use simulator::Simulator;
 use world_model::NoiseKey;
 
-use crate::plan::{Cem, Evaluate, Proposals};
-use crate::world::{self, World};
+use crate::simulation::{self, Simulation};
+use controller::plan::{Cem, Evaluate, Proposals};
 
 /// The paper's budget: H 12, I 10, J 1000, K 100, no warm start.
 pub const PAPER: Budget = Budget {
@@ -40,11 +40,13 @@ impl TrueWorld {
     ///
     /// # Errors
     /// One that cannot be made.
-    pub fn new(world: &World, config: &Config) -> anyhow::Result<Self> {
+    pub fn new(world: &Simulation, config: &Config) -> anyhow::Result<Self> {
         Ok(match world {
-            World::Embedded(task) => Self::Embedded(Box::new(Embedded::new(Simulator::new(*task)?, config))),
-            World::Process(rig) => Self::Process(Box::new(InProcess {
-                plant: world::process(rig, config)?,
+            Simulation::Embedded(task) => {
+                Self::Embedded(Box::new(Embedded::new(Simulator::new(*task)?, config)))
+            }
+            Simulation::Process(rig) => Self::Process(Box::new(InProcess {
+                plant: simulation::process(rig, config)?,
                 period_s: config.period_s,
                 controls: Vec::new(),
                 failed: None,

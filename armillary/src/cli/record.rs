@@ -1,5 +1,6 @@
 //! `armillary record`.
 
+use armillary::simulation::Simulated as _;
 use episode::Returns;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

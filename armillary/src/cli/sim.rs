@@ -1,5 +1,6 @@
 //! `armillary sim`: the simulated arm behind a pty and a frame socket.
 
+use armillary::simulation::Simulated as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
         frame_path: arguments.frames.clone(),
         watch_parent: arguments.watch_parent,
     };
-    let mut plant = session.world()?.plant(&session.config)?;
+    let mut plant = session.simulation()?.plant(&session.config)?;
     // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.
     plant.reset(0)?;
     // The loop ends on these signals and removes link and socket. A second signal ends the program at once.

@@ -1,18 +1,18 @@
 //! `armillary run`: drive an arm in real time, and the pieces the demo shares with it.
 
+use armillary::simulation::{Simulated as _, Simulation};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use armillary::report;
 use controller::capture::Sight;
 use controller::live;
 use controller::lockstep::{Labels, Outcome};
-use controller::report;
 use controller::session::Session;
 use controller::tick::Controller;
-use controller::world::World;
 use devices::{Arm, Camera, OpenCamera, Opening};
 use episode::Reason;
 use robot::ActionMode;
@@ -59,7 +59,7 @@ impl LiveArm {
         port: Option<&Path>,
         frames: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let simulated = matches!(session.world(), Ok(World::Process(_)));
+        let simulated = matches!(session.simulation(), Ok(Simulation::Process(_)));
         if session.config.envelope.mode() == ActionMode::Absolute && !simulated {
             bail!(
                 "field `action` of robot `{}`: an arm is not driven by `absolute` actions, since a stop would send it to the middle of \

@@ -16,7 +16,7 @@ use serde::Serialize;
 use world_model::weights::LatentWeights;
 use world_model::{Belief, Bundle, BundleError, NoiseKey};
 
-use crate::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, PlannerError, Proposals, Source};
+use controller::plan::{Cem, Evaluate, Imagination, Limit, Plan, Planner, PlannerError, Proposals, Source};
 
 /// What is planned for: a network, an arm, a place to start.
 #[derive(Debug, Clone, Copy)]

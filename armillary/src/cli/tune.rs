@@ -1,12 +1,13 @@
 //! `armillary bench tune`.
 
+use armillary::simulation::{self, Simulated as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use armillary::tune::{Candidate, Scale, Subject, Times, VERIFIED, grid};
 use controller::beliefs;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
-use controller::tune::{Candidate, Scale, Subject, Times, VERIFIED, grid};
 use indicatif::{ProgressBar, ProgressStyle};
 use robot::config::{RolloutBackend, edit};
 use serde::Serialize;
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &Tune) -> anyhow::Result<()> {
         bail!("--situations 0: judge by at least one");
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
-    let session = Session::new(&arguments.robot, Some(&arguments.bundle), policy, None)?;
+    let session = simulation::session(&arguments.robot, Some(&arguments.bundle), policy, None)?;
     let bundle = session.bundle.as_ref().context("a planner has a bundle")?;
     let config = &session.config;
     let period = arguments

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use controller::picture;
+use armillary::picture;
 use episode::Episode;
 use robot::Frame;
 use world_model::kernel::{INSTRUCTIONS, Instructions};
