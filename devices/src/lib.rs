@@ -1,1 +1,5 @@
 //! What is plugged in: cameras, servo buses and serial ports, each behind a trait of [`robot::device`].
+
+pub mod dynamixel;
+pub mod feetech;
+pub mod servo_bus;

@@ -1,0 +1,6 @@
+//! Feetech STS servos (SO-100, SO-101): packets and registers.
+
+mod packet;
+pub mod registers;
+
+pub use packet::{Feetech, status};

@@ -1,0 +1,5 @@
+//! Servo buses, through public interfaces.
+
+mod codec;
+mod damage;
+mod peers;
