@@ -7,14 +7,20 @@
 //! The two protocols ([`crate::feetech`], [`crate::dynamixel`]) differ in how a packet is framed and agree in what can be asked.
 //! Everything here is written once, for both. Nothing here allocates once it is made.
 
+mod bus;
 mod decoder;
+mod line;
 mod protocol;
+mod readings;
 mod register;
 
+pub use bus::{Bus, BusCounts, BusError, Timing};
 pub use decoder::{Decoder, DecoderCounts, SUSPECT_NOISE_BYTES};
+pub use line::{Line, LineError};
 pub(crate) use protocol::append;
 pub use protocol::{
     Answer, BROADCAST_ID, EncodeError, Frame, Instruction, Look, PACKET_BYTES_MAX, PacketBytes, Protocol,
     Request,
 };
+pub use readings::{BLOCK_BYTES_MAX, Block, Reading, Readings, SERVOS_MAX};
 pub use register::{Access, Memory, Register, Sign, Unit, ValueOutOfRange};

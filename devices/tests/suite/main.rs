@@ -1,5 +1,6 @@
 //! Servo buses, through public interfaces.
 
+mod bus;
 mod codec;
 mod damage;
 mod peers;
