@@ -13,7 +13,7 @@ mod servo;
 mod wire;
 
 pub use faults::Faults;
-pub use layout::{Emulated, Layout};
+pub use layout::Emulated;
 pub use memory_line::MemoryLine;
 pub use motor::Motor;
 pub use pty::{PtyEnd, serve};

@@ -1,5 +1,6 @@
 //! Feetech STS servos (SO-100, SO-101): packets and registers.
 
+mod family;
 mod packet;
 pub mod registers;
 

@@ -9,6 +9,8 @@
 
 mod bus;
 mod decoder;
+mod family;
+pub mod joints;
 mod line;
 mod protocol;
 mod readings;
@@ -16,6 +18,7 @@ mod register;
 
 pub use bus::{Bus, BusCounts, BusError, Timing};
 pub use decoder::{Decoder, DecoderCounts, SUSPECT_NOISE_BYTES};
+pub use family::{Family, Roles, StatusBits};
 pub use line::{Line, LineError};
 pub(crate) use protocol::append;
 pub use protocol::{

@@ -52,7 +52,7 @@ fn exchanges<P: Emulated>() {
         Timing::default(),
     );
     let mut readings = Readings::new(&IDS);
-    let goal = P::LAYOUT.goal_position;
+    let goal = P::ROLES.goal_position;
     let width = usize::from(goal.width);
     let mut data = [0; 24];
     let before = HERE.get();
@@ -65,7 +65,7 @@ fn exchanges<P: Emulated>() {
             part[1] = (round % 16) as u8;
         }
         let block = Block {
-            address: P::LAYOUT.present_position.address,
+            address: P::ROLES.present_position.address,
             length: 8,
         };
         bus.sync_write(&IDS, goal.address, goal.width, &data[..IDS.len() * width], 1_000)

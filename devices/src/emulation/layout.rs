@@ -1,68 +1,17 @@
-//! Which register does what, for each protocol.
+//! What an emulated servo is as delivered, and how it says no.
 
 use crate::dynamixel::{self, Dynamixel};
 use crate::feetech::{self, Feetech};
-use crate::servo_bus::{Protocol, Register};
+use crate::servo_bus::{Family, Register};
 
-/// The registers that an emulated servo acts on.
-#[derive(Debug, Clone, Copy)]
-pub struct Layout {
-    /// Model number.
-    pub model: Register,
+/// A kind of servo that is emulated.
+pub trait Emulated: Family {
     /// The model that is emulated unless another is asked for.
-    pub model_number: u16,
-    /// Id.
-    pub id: Register,
-    /// Time between request and answer.
-    pub return_delay: Register,
-    /// Least goal.
-    pub min_position: Register,
-    /// Greatest goal.
-    pub max_position: Register,
-    /// Difference between encoder and present position.
-    pub homing_offset: Register,
-    /// Whether that difference is added to the encoder's position, or taken from it.
-    pub homing_adds: bool,
-    /// Mode.
-    pub mode: Register,
-    /// Mode in which the goal is a position.
-    pub position_mode: u8,
-    /// Torque on or off.
-    pub torque_enable: Register,
-    /// Goal.
-    pub goal_position: Register,
-    /// Change of speed.
-    pub acceleration: Register,
-    /// Speed.
-    pub velocity: Register,
-    /// Where it is.
-    pub present_position: Register,
-    /// How fast it moves.
-    pub present_velocity: Register,
-    /// Load or current, as a share of the most in steps of a thousandth.
-    pub present_load: Register,
-    /// Supply.
-    pub present_voltage: Register,
-    /// Temperature.
-    pub present_temperature: Register,
-    /// Fault bits.
-    pub status: Register,
-    /// Whether it moves.
-    pub moving: Register,
+    const MODEL: u16;
     /// First address that is not kept without power.
-    pub ram_begin: u16,
-    /// Keeps EEPROM from being written for good.
-    pub lock: Option<Register>,
-    /// Stops it when the host falls silent.
-    pub watchdog: Option<Register>,
+    const RAM_BEGIN: u16;
     /// What each register holds as delivered, where that is not 0.
-    pub delivered: &'static [(Register, i64)],
-}
-
-/// A protocol whose servos are emulated.
-pub trait Emulated: Protocol {
-    /// Its registers.
-    const LAYOUT: Layout;
+    const DELIVERED: &'static [(Register, i64)];
 
     /// The error byte of an answer: `status` bits of the servo, `refusal` of the request (0 = none).
     fn error_byte(status: u8, refusal: u8) -> u8;
@@ -74,45 +23,21 @@ pub(super) const REFUSED_LIMIT: u8 = 6;
 pub(super) const REFUSED_ACCESS: u8 = 7;
 
 impl Emulated for Feetech {
-    const LAYOUT: Layout = {
+    const MODEL: u16 = feetech::registers::STS3215;
+    const RAM_BEGIN: u16 = 40;
+    const DELIVERED: &'static [(Register, i64)] = {
         use feetech::registers::*;
-        Layout {
-            model: MODEL,
-            model_number: STS3215,
-            id: ID,
-            return_delay: RETURN_DELAY,
-            min_position: MIN_POSITION,
-            max_position: MAX_POSITION,
-            homing_offset: HOMING_OFFSET,
-            homing_adds: false,
-            mode: MODE,
-            position_mode: 0,
-            torque_enable: TORQUE_ENABLE,
-            goal_position: GOAL_POSITION,
-            acceleration: ACCELERATION,
-            velocity: GOAL_VELOCITY,
-            present_position: PRESENT_POSITION,
-            present_velocity: PRESENT_VELOCITY,
-            present_load: PRESENT_LOAD,
-            present_voltage: PRESENT_VOLTAGE,
-            present_temperature: PRESENT_TEMPERATURE,
-            status: STATUS,
-            moving: MOVING,
-            ram_begin: 40,
-            lock: Some(LOCK),
-            watchdog: None,
-            delivered: &[
-                (RETURN_DELAY, 250),
-                (RESPONSE_LEVEL, 1),
-                (MAX_POSITION, 4095),
-                (MAX_TEMPERATURE, 70),
-                (MAX_VOLTAGE, 140),
-                (MIN_VOLTAGE, 40),
-                (MAX_TORQUE, 1000),
-                (TORQUE_LIMIT, 1000),
-                (LOCK, 1),
-            ],
-        }
+        &[
+            (RETURN_DELAY, 250),
+            (RESPONSE_LEVEL, 1),
+            (MAX_POSITION, 4095),
+            (MAX_TEMPERATURE, 70),
+            (MAX_VOLTAGE, 140),
+            (MIN_VOLTAGE, 40),
+            (MAX_TORQUE, 1000),
+            (TORQUE_LIMIT, 1000),
+            (LOCK, 1),
+        ]
     };
 
     fn error_byte(status: u8, _refusal: u8) -> u8 {
@@ -121,42 +46,18 @@ impl Emulated for Feetech {
 }
 
 impl Emulated for Dynamixel {
-    const LAYOUT: Layout = {
+    const MODEL: u16 = dynamixel::registers::XL430_W250;
+    const RAM_BEGIN: u16 = 64;
+    const DELIVERED: &'static [(Register, i64)] = {
         use dynamixel::registers::*;
-        Layout {
-            model: MODEL,
-            model_number: XL430_W250,
-            id: ID,
-            return_delay: RETURN_DELAY,
-            min_position: MIN_POSITION,
-            max_position: MAX_POSITION,
-            homing_offset: HOMING_OFFSET,
-            homing_adds: true,
-            mode: MODE,
-            position_mode: 3,
-            torque_enable: TORQUE_ENABLE,
-            goal_position: GOAL_POSITION,
-            acceleration: PROFILE_ACCELERATION,
-            velocity: PROFILE_VELOCITY,
-            present_position: PRESENT_POSITION,
-            present_velocity: PRESENT_VELOCITY,
-            present_load: PRESENT_LOAD,
-            present_voltage: PRESENT_VOLTAGE,
-            present_temperature: PRESENT_TEMPERATURE,
-            status: HARDWARE_ERROR,
-            moving: MOVING,
-            ram_begin: 64,
-            lock: None,
-            watchdog: Some(BUS_WATCHDOG),
-            delivered: &[
-                (RETURN_DELAY, 250),
-                (BAUD, 1),
-                (MODE, 3),
-                (MAX_TEMPERATURE, 72),
-                (MAX_POSITION, 4095),
-                (RESPONSE_LEVEL, 2),
-            ],
-        }
+        &[
+            (RETURN_DELAY, 250),
+            (BAUD, 1),
+            (MODE, 3),
+            (MAX_TEMPERATURE, 72),
+            (MAX_POSITION, 4095),
+            (RESPONSE_LEVEL, 2),
+        ]
     };
 
     fn error_byte(status: u8, refusal: u8) -> u8 {

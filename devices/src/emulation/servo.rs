@@ -35,11 +35,11 @@ impl<P: Emulated> EmulatedServo<P> {
             faults: Faults::default(),
             protocol: PhantomData,
         };
-        for (register, steps) in P::LAYOUT.delivered {
+        for (register, steps) in P::DELIVERED {
             servo.set(*register, *steps);
         }
-        servo.set(P::LAYOUT.model, P::LAYOUT.model_number.into());
-        servo.set(P::LAYOUT.id, id.into());
+        servo.set(P::ROLES.model, P::MODEL.into());
+        servo.set(P::ROLES.id, id.into());
         servo.kept = servo.memory;
         servo
     }
@@ -47,14 +47,14 @@ impl<P: Emulated> EmulatedServo<P> {
     /// The same, of another model.
     #[must_use]
     pub fn of_model(mut self, model: u16) -> Self {
-        self.set(P::LAYOUT.model, model.into());
+        self.set(P::ROLES.model, model.into());
         self.kept = self.memory;
         self
     }
 
     /// Its id.
     pub fn id(&self) -> u8 {
-        self.get(P::LAYOUT.id) as u8
+        self.get(P::ROLES.id) as u8
     }
 
     /// What a register holds, in steps.
@@ -83,15 +83,14 @@ impl<P: Emulated> EmulatedServo<P> {
 
     /// Whether it holds its goal.
     pub fn torque_on(&self) -> bool {
-        self.get(P::LAYOUT.torque_enable) == 1
+        self.get(P::ROLES.torque_enable) == 1
     }
 
     /// Cuts its power and gives it back.
     pub fn power_cycle(&mut self) {
         self.memory = self.kept;
         self.motor.velocity_ticks_s = 0.0;
-        for (register, steps) in P::LAYOUT
-            .delivered
+        for (register, steps) in P::DELIVERED
             .iter()
             .filter(|(register, _)| register.memory == Memory::Ram)
         {
@@ -101,20 +100,19 @@ impl<P: Emulated> EmulatedServo<P> {
 
     /// Lets time pass until `now_us`.
     pub fn advance(&mut self, now_us: u64) {
-        let layout = P::LAYOUT;
+        let roles = P::ROLES;
         let dt_us = now_us.saturating_sub(self.now_us);
         self.now_us = self.now_us.max(now_us);
-        if let Some(watchdog) = layout.watchdog {
+        if let Some(watchdog) = roles.watchdog {
             let steps = self.get(watchdog);
             if steps > 0 && self.now_us.saturating_sub(self.heard_us) > steps as u64 * 20_000 {
                 self.set(watchdog, -1);
             }
         }
         let follows = self.torque_on() && !self.faults.stuck && self.faults.status & OVERLOADED == 0;
-        let goal =
-            (follows && !self.watchdog_expired()).then(|| self.encoder(self.get(layout.goal_position)));
+        let goal = (follows && !self.watchdog_expired()).then(|| self.encoder(self.get(roles.goal_position)));
         let scaled = |register: Register| f64::from(register.scaled(self.get(register)).abs());
-        let (velocity, acceleration) = (scaled(layout.velocity), scaled(layout.acceleration));
+        let (velocity, acceleration) = (scaled(roles.velocity), scaled(roles.acceleration));
         if self.faults.stuck {
             self.motor.velocity_ticks_s = 0.0;
         } else {
@@ -126,7 +124,7 @@ impl<P: Emulated> EmulatedServo<P> {
 
     /// Time from a request to its answer, in microseconds.
     pub fn return_delay_us(&self) -> u64 {
-        self.get(P::LAYOUT.return_delay) as u64 * 2
+        self.get(P::ROLES.return_delay) as u64 * 2
     }
 
     /// It was spoken to.
@@ -136,7 +134,7 @@ impl<P: Emulated> EmulatedServo<P> {
 
     /// The error byte of an answer.
     pub(super) fn error_byte(&self, refusal: u8) -> u8 {
-        P::error_byte(self.get(P::LAYOUT.status) as u8, refusal)
+        P::error_byte(self.get(P::ROLES.status) as u8, refusal)
     }
 
     /// Registers from `address` on; none beyond the last.
@@ -147,16 +145,16 @@ impl<P: Emulated> EmulatedServo<P> {
 
     /// Writes registers from `address` on; returns why not, or 0.
     pub(super) fn write(&mut self, address: u16, data: &[u8]) -> u8 {
-        let layout = P::LAYOUT;
+        let roles = P::ROLES;
         let begin = usize::from(address);
         let end = begin + data.len();
         let covers =
             |register: Register| begin <= usize::from(register.address) && usize::from(register.end()) <= end;
         let read_only = [
-            layout.model,
-            layout.present_position,
-            layout.present_velocity,
-            layout.status,
+            roles.model,
+            roles.present_position,
+            roles.present_velocity,
+            roles.status,
         ];
         if end > MEMORY_BYTES
             || read_only
@@ -166,27 +164,27 @@ impl<P: Emulated> EmulatedServo<P> {
             return REFUSED_ACCESS;
         }
         // Only servos without a lock keep their EEPROM shut while they hold.
-        if layout.lock.is_none() && address < layout.ram_begin && self.torque_on() {
+        if roles.lock.is_none() && address < P::RAM_BEGIN && self.torque_on() {
             return REFUSED_ACCESS;
         }
-        if covers(layout.goal_position) && self.watchdog_expired() {
+        if covers(roles.goal_position) && self.watchdog_expired() {
             return REFUSED_ACCESS;
         }
         let before = self.memory;
         self.memory[begin..end].copy_from_slice(data);
-        if covers(layout.goal_position) {
-            let goal = self.get(layout.goal_position);
-            let limits = (self.get(layout.min_position), self.get(layout.max_position));
+        if covers(roles.goal_position) {
+            let goal = self.get(roles.goal_position);
+            let limits = (self.get(roles.min_position), self.get(roles.max_position));
             let within = goal.clamp(limits.0, limits.1.max(limits.0));
-            if goal != within && layout.lock.is_none() {
+            if goal != within && roles.lock.is_none() {
                 self.memory = before;
                 return REFUSED_LIMIT;
             }
-            self.set(layout.goal_position, within);
+            self.set(roles.goal_position, within);
         }
-        let open = layout.lock.is_none_or(|lock| self.get(lock) == 0);
-        if open && begin < usize::from(layout.ram_begin) {
-            let end = end.min(layout.ram_begin.into());
+        let open = roles.lock.is_none_or(|lock| self.get(lock) == 0);
+        if open && begin < usize::from(P::RAM_BEGIN) {
+            let end = end.min(P::RAM_BEGIN.into());
             self.kept[begin..end].copy_from_slice(&self.memory[begin..end]);
         }
         0
@@ -194,13 +192,13 @@ impl<P: Emulated> EmulatedServo<P> {
 
     /// Whether the host fell silent for longer than its watchdog allows.
     pub fn watchdog_expired(&self) -> bool {
-        P::LAYOUT.watchdog.is_some_and(|watchdog| self.get(watchdog) < 0)
+        P::ROLES.watchdog.is_some_and(|watchdog| self.get(watchdog) < 0)
     }
 
     /// The encoder's position when the present one is `present_ticks`.
     fn encoder(&self, present_ticks: i64) -> f64 {
-        let offset = self.get(P::LAYOUT.homing_offset);
-        (if P::LAYOUT.homing_adds {
+        let offset = self.get(P::ROLES.homing_offset);
+        (if P::HOMING_ADDS {
             present_ticks - offset
         } else {
             present_ticks + offset
@@ -208,18 +206,18 @@ impl<P: Emulated> EmulatedServo<P> {
     }
 
     fn measure(&mut self) {
-        let layout = P::LAYOUT;
-        let offset = self.get(layout.homing_offset);
+        let roles = P::ROLES;
+        let offset = self.get(roles.homing_offset);
         let encoder = self.motor.position_ticks.round() as i64;
-        let present = if layout.homing_adds {
+        let present = if P::HOMING_ADDS {
             encoder + offset
         } else {
             encoder - offset
         };
-        self.set(layout.present_position, present);
-        let velocity = self.motor.velocity_ticks_s / f64::from(layout.present_velocity.scale);
-        self.set(layout.present_velocity, velocity.round() as i64);
-        let error = self.encoder(self.get(layout.goal_position)) - self.motor.position_ticks;
+        self.set(roles.present_position, present);
+        let velocity = self.motor.velocity_ticks_s / f64::from(roles.present_velocity.scale);
+        self.set(roles.present_velocity, velocity.round() as i64);
+        let error = self.encoder(self.get(roles.goal_position)) - self.motor.position_ticks;
         let load = self.faults.load.unwrap_or_else(|| {
             if self.torque_on() {
                 (error as f32 * 0.002).clamp(-1.0, 1.0)
@@ -227,20 +225,17 @@ impl<P: Emulated> EmulatedServo<P> {
                 0.0
             }
         });
-        self.set(layout.present_load, (load * 1000.0) as i64);
+        self.set(roles.present_load, (load * 1000.0) as i64);
         let in_steps = |value: f32, register: Register| (value / register.scale).round() as i64;
         let voltage_v = self.faults.voltage_v.unwrap_or(12.0);
-        self.set(
-            layout.present_voltage,
-            in_steps(voltage_v, layout.present_voltage),
-        );
+        self.set(roles.present_voltage, in_steps(voltage_v, roles.present_voltage));
         let temperature_c = self.faults.temperature_c.unwrap_or(30.0);
         self.set(
-            layout.present_temperature,
-            in_steps(temperature_c, layout.present_temperature),
+            roles.present_temperature,
+            in_steps(temperature_c, roles.present_temperature),
         );
-        self.set(layout.status, self.faults.status.into());
-        self.set(layout.moving, i64::from(self.motor.velocity_ticks_s.abs() > 1.0));
+        self.set(roles.status, self.faults.status.into());
+        self.set(roles.moving, i64::from(self.motor.velocity_ticks_s.abs() > 1.0));
     }
 }
 

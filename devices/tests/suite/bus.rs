@@ -3,7 +3,9 @@
 use devices::dynamixel::Dynamixel;
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, Faults, MemoryLine};
 use devices::feetech::Feetech;
-use devices::servo_bus::{Block, Bus, BusError, Line, Reading, Readings, SUSPECT_NOISE_BYTES, Timing};
+use devices::servo_bus::{
+    Block, Bus, BusError, Family, Line, Reading, Readings, SUSPECT_NOISE_BYTES, Timing,
+};
 
 const IDS: [u8; 6] = [1, 2, 3, 4, 5, 6];
 const BUDGET_US: u64 = 15_000;
@@ -19,7 +21,7 @@ fn arm<P: Emulated>() -> EmulatedArm<P> {
     let mut servos: Vec<EmulatedServo<P>> =
         IDS.iter().map(|id| EmulatedServo::new(*id, place(*id))).collect();
     for servo in &mut servos {
-        servo.set(P::LAYOUT.return_delay, 0);
+        servo.set(P::ROLES.return_delay, 0);
     }
     Bus::new(
         MemoryLine::new(EmulatedBus::new(1_000_000, servos)),
@@ -29,15 +31,15 @@ fn arm<P: Emulated>() -> EmulatedArm<P> {
 
 fn position<P: Emulated>() -> Block {
     Block {
-        address: P::LAYOUT.present_position.address,
-        length: P::LAYOUT.present_position.width + 4,
+        address: P::ROLES.present_position.address,
+        length: P::ROLES.present_position.width + 4,
     }
 }
 
 fn ticks<P: Emulated>(block: Block, reading: &Reading) -> Option<i64> {
     reading
         .fresh()
-        .and_then(|data| P::LAYOUT.present_position.within(block.address, data))
+        .and_then(|data| P::ROLES.present_position.within(block.address, data))
 }
 
 fn sync_read<P: Emulated>(bus: &mut EmulatedArm<P>, readings: &mut Readings) -> u64 {
@@ -225,7 +227,7 @@ fn a_servo_at_fault_costs_its_own_reading_and_nothing_else() {
 fn a_late_answer_never_passes_for_a_fresh_one() {
     fn check<P: Emulated>() {
         let period_us = 20_000;
-        let address = P::LAYOUT.present_position.address;
+        let address = P::ROLES.present_position.address;
         let (mut fresh, mut missed) = (0, 0);
         for late_us in (0..3 * period_us).step_by(331) {
             let mut bus = arm::<P>();
@@ -312,7 +314,7 @@ fn an_adapter_that_is_unplugged_is_an_error() {
 fn registers_are_written_and_read_back() {
     fn check<P: Emulated>() {
         let mut bus = arm::<P>();
-        let goal = P::LAYOUT.goal_position;
+        let goal = P::ROLES.goal_position;
         let width = usize::from(goal.width);
         let steps = |id: u8| 2_000 + i64::from(id);
         let data: Vec<u8> = IDS
@@ -327,11 +329,11 @@ fn registers_are_written_and_read_back() {
                 .expect("answers");
             assert_eq!(goal.decode(&bytes), Some(steps(id)));
         }
-        let torque = P::LAYOUT.torque_enable;
+        let torque = P::ROLES.torque_enable;
         bus.write(4, torque.address, &[1], BUDGET_US).expect("answers");
         assert!(bus.line_mut().bus().servo(4).torque_on());
         assert!(!bus.line_mut().bus().servo(5).torque_on());
-        assert_eq!(bus.model(2, BUDGET_US).expect("answers"), P::LAYOUT.model_number);
+        assert_eq!(bus.model(2, BUDGET_US).expect("answers"), P::MODEL);
         let silent = bus.model(40, BUDGET_US);
         assert!(
             matches!(silent, Err(BusError::Silent { id: 40, .. })),
@@ -345,7 +347,7 @@ fn registers_are_written_and_read_back() {
 #[test]
 fn a_refusal_is_told() {
     let mut bus = arm::<Dynamixel>();
-    let goal = Dynamixel::LAYOUT.goal_position;
+    let goal = Dynamixel::ROLES.goal_position;
     let beyond = goal.encode(5_000).expect("fits");
     let refused = bus.write(1, goal.address, &beyond, BUDGET_US);
     assert!(
@@ -368,7 +370,7 @@ fn two_servos_of_one_id_show() {
         bus.count_answers(3, BUDGET_US).expect("the line works"),
         (2, false)
     );
-    twin.set(Feetech::LAYOUT.return_delay, 0);
+    twin.set(Feetech::ROLES.return_delay, 0);
     bus.line_mut().bus().servos.pop();
     bus.line_mut().bus().servos.push(twin);
     let (count, spoilt) = bus.count_answers(3, BUDGET_US).expect("the line works");

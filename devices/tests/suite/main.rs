@@ -3,4 +3,5 @@
 mod bus;
 mod codec;
 mod damage;
+mod joints;
 mod peers;
