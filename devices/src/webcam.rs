@@ -11,6 +11,7 @@
 //! | `device`, `controls` | format, size, rate; exposure, white balance, focus, gain |
 //! | `stream` | buffers, order, age |
 //! | `judge` | black, frozen and torn pictures |
+//! | `driver` | what the thread does, a turn at a time |
 //! | `source` | the thread, and the way to whoever polls |
 //!
 //! **No picture older than was agreed is handed over**, and none of unknown age: what waited in the driver's queue while this program was
@@ -19,6 +20,7 @@
 pub mod abi;
 mod controls;
 pub mod device;
+mod driver;
 pub mod fake;
 pub mod identity;
 mod judge;
@@ -28,10 +30,11 @@ mod settings;
 mod source;
 mod stream;
 
+pub use driver::Driver;
 pub use judge::{Judge, Verdict};
 pub use linux::{BootClock, Linux};
 pub use settings::{Format, Lock, Settings};
-pub use source::{Driver, Webcam};
+pub use source::Webcam;
 
 use std::path::PathBuf;
 

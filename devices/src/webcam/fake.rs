@@ -39,6 +39,8 @@ pub(super) struct World {
     faults: BTreeMap<u64, Fault>,
     /// Number of the next picture, over all streams.
     next: u64,
+    /// Number and time of the newest pictures, at their number's remainder.
+    taken_ns: Vec<(u64, MonotonicNs)>,
     latency_ns: u64,
     pictures: Vec<Vec<u8>>,
     node: u32,
@@ -81,6 +83,7 @@ impl Fake {
             ]),
             faults: BTreeMap::new(),
             next: 0,
+            taken_ns: vec![(u64::MAX, 0); 1_000],
             latency_ns: 5_000_000,
             pictures: Vec::new(),
             node: 0,
@@ -104,6 +107,13 @@ impl Fake {
     /// Pictures to deliver in turn instead of patterns, such as JPEGs that can be decoded.
     pub fn show(&self, pictures: Vec<Vec<u8>>) {
         self.world().pictures = pictures;
+    }
+
+    /// When picture `number` was taken, whatever its time stamp says. Only the newest thousand are known.
+    pub fn taken_ns(&self, number: u64) -> Option<MonotonicNs> {
+        let world = self.world();
+        let (found, taken_ns) = world.taken_ns[(number % world.taken_ns.len() as u64) as usize];
+        (found == number).then_some(taken_ns)
     }
 
     /// A control's value; `None` if the camera has none of that number.

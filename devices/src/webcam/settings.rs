@@ -120,6 +120,24 @@ pub enum Lock {
 }
 
 impl Settings {
+    /// A camera of 640 x 480 pixels at 30 Hz by JPEG, which all webcams have, with everything else left as it is.
+    pub fn new(device: &str) -> Self {
+        Self {
+            device: device.to_owned(),
+            width: 640,
+            height: 480,
+            rate_hz: 30.0,
+            format: Format::default(),
+            exposure_us: Lock::default(),
+            white_balance_k: Lock::default(),
+            focus: Lock::default(),
+            gain: Lock::default(),
+            age_max_s: None,
+            frozen_after: frozen_after(),
+            black_level: black_level(),
+        }
+    }
+
     /// Checks what can be checked without the camera.
     ///
     /// # Errors

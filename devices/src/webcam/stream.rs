@@ -30,6 +30,17 @@ pub(super) struct Taken {
     pub(super) by_driver: bool,
 }
 
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A picture.
+    Picture(Taken),
+    /// Pictures came, and none of them is of use.
+    Dropped,
+    /// Nothing came, for so many nanoseconds of waiting. Time in which this program was held up does not count.
+    Silence(u64),
+}
+
 /// A running camera.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -105,13 +116,13 @@ impl Stream {
         clock: &dyn Clock,
         into: &mut Picture,
         counts: &mut Counts,
-    ) -> Result<Option<Taken>, WebcamError> {
+    ) -> Result<Turn, WebcamError> {
         let readiness = kernel
             .wait(timeout_ms)
             .map_err(|error| WebcamError::kernel("waiting for a picture", error))?;
         if readiness == Readiness::TimedOut {
             counts.timeouts += 1;
-            return Ok(None);
+            return Ok(Turn::Silence(u64::from(timeout_ms) * 1_000_000));
         }
         let mut newest: Option<(Buffer, Taken)> = None;
         let mut drained = 0;
@@ -131,23 +142,24 @@ impl Stream {
             }
         }
         let Some((buffer, taken)) = newest else {
-            if drained == 0 {
-                // An error that poll tells of and dequeueing does not: no use in asking again at once.
-                clock.sleep_until_ns(clock.now_ns() + NOTHING_NS);
+            if drained > 0 {
+                return Ok(Turn::Dropped);
             }
-            return Ok(None);
+            // An error that poll tells of and dequeueing does not: no use in asking again at once.
+            clock.sleep_until_ns(clock.now_ns() + NOTHING_NS);
+            return Ok(Turn::Silence(NOTHING_NS));
         };
         // Where every buffer was full, the driver had none to go on with, and nobody knows for how long: only its own stamps tell.
         let starved = drained == self.queued.len() && !taken.by_driver;
         let age_ns = clock.now_ns().saturating_sub(taken.captured_ns);
         let kept = if starved || age_ns > self.age_max_ns {
             counts.stale += 1;
-            None
+            Turn::Dropped
         } else if self.copy(kernel.memory(buffer.index as usize), &buffer, into) {
-            Some(taken)
+            Turn::Picture(taken)
         } else {
             counts.torn += 1;
-            None
+            Turn::Dropped
         };
         self.queue(kernel, buffer.index)?;
         Ok(kept)
@@ -219,6 +231,9 @@ impl Stream {
         let Some(bytes) = memory.get(..buffer.bytes_used as usize) else {
             return false;
         };
+        // Once for each picture that circulates: later ones then fit, however long their JPEG.
+        let room = self.agreed.bytes_max as usize;
+        into.bytes.reserve(room.saturating_sub(into.bytes.len()));
         let (width, height) = (self.agreed.width as usize, self.agreed.height as usize);
         let format = self.agreed.format.of_pictures();
         // Bytes of a row with pixels alone, and rows; NV12 has half as many again with colours.

@@ -100,6 +100,8 @@ impl Node {
             _ => {}
         }
         world.next += 1;
+        let place = (number % world.taken_ns.len() as u64) as usize;
+        world.taken_ns[place] = (number, due_ns);
         self.due_ns = Some(due_ns + self.period_ns());
         let sequence = self.sequence;
         self.sequence += 1;
