@@ -1,4 +1,4 @@
-//! What is plugged in, each behind a trait of [`robot::device`]: an arm on a serial port, the camera and the task at the other end of a
+//! What is plugged in, each behind a trait of [`robot::device`]: an arm on a serial port, webcams, the camera and the task at the other end of a
 //! frame socket, servo buses, environments in a Python process, and an arm in memory with a world that waits. Fakes and emulations lie
 //! beside the real things and are named as such.
 
@@ -16,6 +16,8 @@ pub mod process;
 pub mod serial;
 pub mod servo_bus;
 mod table;
+#[cfg(target_os = "linux")]
+pub mod webcam;
 
 pub use arms::{Arm, Opening};
 pub use cameras::{Camera, OpenCamera};
