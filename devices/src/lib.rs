@@ -10,16 +10,18 @@ pub mod fake;
 pub mod fault;
 pub mod feetech;
 pub mod frames;
+pub mod hosted;
 pub mod link;
 pub mod lockstep;
 pub mod process;
 pub mod serial;
 pub mod servo_bus;
+pub mod servos;
 mod table;
 #[cfg(target_os = "linux")]
 pub mod webcam;
 
-pub use arms::{Arm, Opening};
+pub use arms::{Arm, Opening, Stopped};
 pub use cameras::{Camera, OpenCamera};
 pub use frames::{FrameError, FrameSocket, SocketCamera, SocketTask};
 pub use lockstep::{LockstepError, LockstepLink, Loopback};

@@ -3,5 +3,6 @@
 mod bus;
 mod codec;
 mod damage;
+mod hosted;
 mod joints;
 mod peers;
