@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use robot::philox::Stream;
+
 use super::layout::Emulated;
 use super::servo::EmulatedServo;
 use crate::servo_bus::{Answer, BROADCAST_ID, Decoder, Frame, Instruction, PACKET_BYTES_MAX, PacketBytes};
@@ -11,6 +13,8 @@ use crate::servo_bus::{Answer, BROADCAST_ID, Decoder, Frame, Instruction, PACKET
 pub struct EmulatedBus<P> {
     /// The servos, in any order.
     pub servos: Vec<EmulatedServo<P>>,
+    /// Damages answers, with this probability each: one byte becomes another.
+    pub damage: f32,
     /// Whether the host hears what it sends.
     pub echo: bool,
     /// Whether a servo that is silent silences those behind it in a sync read.
@@ -21,6 +25,8 @@ pub struct EmulatedBus<P> {
     outgoing: VecDeque<(u64, u8)>,
     /// The wire is taken until then.
     taken_ns: u64,
+    random: Stream,
+    damaged: u32,
     collisions: u32,
     requests: u32,
 }
@@ -37,6 +43,9 @@ impl<P: Emulated> EmulatedBus<P> {
     pub fn new(baud: u32, servos: Vec<EmulatedServo<P>>) -> Self {
         Self {
             servos,
+            damage: 0.0,
+            random: Stream::new(0, 0xDA3A),
+            damaged: 0,
             echo: false,
             chained: false,
             byte_ns: 10_000_000_000 / u64::from(baud.max(1)),
@@ -63,6 +72,11 @@ impl<P: Emulated> EmulatedBus<P> {
     /// How often the host spoke while a servo did.
     pub fn collisions(&self) -> u32 {
         self.collisions
+    }
+
+    /// Answers that [`EmulatedBus::damage`] has damaged.
+    pub fn damaged(&self) -> u32 {
+        self.damaged
     }
 
     /// Requests that arrived undamaged.
@@ -212,6 +226,9 @@ impl<P: Emulated> EmulatedBus<P> {
             servos,
             outgoing,
             byte_ns,
+            damage,
+            random,
+            damaged,
             ..
         } = self;
         let mut packet = PacketBytes::new();
@@ -263,6 +280,11 @@ impl<P: Emulated> EmulatedBus<P> {
             }
             if let Some(byte) = faults.corrupt_byte.and_then(|index| packet.get_mut(index)) {
                 *byte ^= 0x10;
+            }
+            if *damage > 0.0 && random.uniform() < *damage {
+                let at = random.below(packet.len());
+                packet[at] ^= 1 + random.below(255) as u8;
+                *damaged += 1;
             }
             packet.truncate(faults.cut_after_bytes.unwrap_or(PACKET_BYTES_MAX));
             say(&packet, faults.late_us, faults.trickle_us);

@@ -19,7 +19,7 @@ fn joint(id: u8) -> ServoJoint {
         name: format!("joint {id}"),
         id,
         zero_ticks: 2048,
-        direction: if id % 2 == 0 {
+        direction: if id.is_multiple_of(2) {
             Direction::Reversed
         } else {
             Direction::Forward
@@ -324,12 +324,14 @@ fn a_silent_servo_is_stale_then_lost_and_the_others_can_be_laid_down() {
     both(check::<Feetech>, check::<Dynamixel>);
 }
 
+type Expected = fn(FindingKind) -> bool;
+
 #[test]
 fn faults_are_found_and_named() {
     fn check<P: Emulated>() {
         let bits = P::STATUS_BITS;
         let none = Faults::default;
-        let cases: [(Faults, fn(FindingKind) -> bool); 8] = [
+        let cases: [(Faults, Expected); 8] = [
             (
                 Faults {
                     temperature_c: Some(71.0),
