@@ -23,8 +23,10 @@ pub struct EmulatedBus<P> {
     decoder: Decoder<P>,
     /// What is on its way to the host, by the time when it is there; not always in order.
     outgoing: VecDeque<(u64, u8)>,
-    /// The wire is taken until then.
-    taken_ns: u64,
+    /// The host's bytes are on the wire until then.
+    host_ns: u64,
+    /// Servos speak until then.
+    servos_ns: u64,
     random: Stream,
     damaged: u32,
     collisions: u32,
@@ -52,7 +54,8 @@ impl<P: Emulated> EmulatedBus<P> {
             decoder: Decoder::default(),
             // Room for what a host asks at once, so that nothing allocates later.
             outgoing: VecDeque::with_capacity(16 * PACKET_BYTES_MAX),
-            taken_ns: 0,
+            host_ns: 0,
+            servos_ns: 0,
             collisions: 0,
             requests: 0,
         }
@@ -93,12 +96,13 @@ impl<P: Emulated> EmulatedBus<P> {
 
     /// The host sends `bytes` at `now_us`.
     pub fn write(&mut self, bytes: &[u8], now_us: u64) {
-        let mut at_ns = now_us * 1_000;
-        if at_ns < self.taken_ns {
+        // What the host sent before goes first.
+        let mut at_ns = self.host_ns.max(now_us * 1_000);
+        if at_ns < self.servos_ns {
             // Two speak at once: what a servo says is spoilt.
             self.collisions += 1;
             for (due_ns, byte) in &mut self.outgoing {
-                if *due_ns > at_ns && *due_ns <= self.taken_ns {
+                if *due_ns > at_ns && *due_ns <= self.servos_ns {
                     *byte ^= 0x5A;
                 }
             }
@@ -115,7 +119,7 @@ impl<P: Emulated> EmulatedBus<P> {
                 self.carry_out(&heard, at_ns);
             }
         }
-        self.taken_ns = self.taken_ns.max(at_ns);
+        self.host_ns = at_ns;
     }
 
     /// The host takes what has arrived by `now_us`.
@@ -211,7 +215,9 @@ impl<P: Emulated> EmulatedBus<P> {
             }
             _ => {}
         }
-        self.taken_ns = self.taken_ns.max(free_ns);
+        if free_ns > at_ns {
+            self.servos_ns = self.servos_ns.max(free_ns);
+        }
     }
 
     /// Every servo of this id does as asked and answers; returns whether there was one. Two of one id spoil each other's answer if they

@@ -10,7 +10,7 @@ mod listening;
 pub use error::{BusCounts, BusError};
 use listening::Heard;
 
-use super::decoder::Decoder;
+use super::decoder::{Decoder, SUSPECT_NOISE_BYTES};
 use super::line::Line;
 use super::protocol::{BROADCAST_ID, EncodeError, PacketBytes, Protocol, Request};
 use super::readings::{BLOCK_BYTES_MAX, Block, Readings, SERVOS_MAX};
@@ -49,6 +49,8 @@ pub struct Bus<P, L> {
     timing: Timing,
     decoder: Decoder<P>,
     sent: PacketBytes,
+    /// When the last byte sent leaves the adapter.
+    sent_us: u64,
     /// What was sent may still be heard again.
     echo_due: bool,
     /// An answer is owed that may yet come.
@@ -64,6 +66,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             timing,
             decoder: Decoder::default(),
             sent: PacketBytes::new(),
+            sent_us: 0,
             echo_due: false,
             // Whoever had the line before may have asked.
             owed: true,
@@ -299,7 +302,9 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             false
         })?;
         let after = self.decoder.counts();
-        let spoilt = after.damaged != before.damaged || after.noise_bytes != before.noise_bytes;
+        let noise_bytes = after.noise_bytes.wrapping_sub(before.noise_bytes) as usize;
+        // A line that changes hands may spike.
+        let spoilt = after.damaged != before.damaged || noise_bytes >= SUSPECT_NOISE_BYTES;
         Ok((count, spoilt))
     }
 

@@ -3,5 +3,7 @@
 mod bus;
 mod codec;
 mod damage;
+mod emulation;
 mod joints;
 mod peers;
+mod pty;

@@ -32,6 +32,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
         self.decoder
             .reset(P::answer_bytes_max(answer_length).max(self.sent.len()));
         self.line.write(&self.sent)?;
+        self.sent_us = self.sent_us.max(self.line.now_us()) + self.wire_us(self.sent.len());
         self.echo_due = true;
         self.counts.requests = self.counts.requests.wrapping_add(1);
         Ok(())
@@ -63,7 +64,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
 
     /// When answers that take `answers_us` on the wire must be there.
     pub(super) fn answer_until_us(&self, answers_us: u64) -> u64 {
-        self.line.now_us() + self.wire_us(self.sent.len()) + self.timing.turnaround_us + answers_us
+        self.sent_us + self.timing.turnaround_us + answers_us
     }
 
     pub(super) fn collect(
