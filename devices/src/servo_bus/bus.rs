@@ -8,7 +8,7 @@ mod error;
 mod listening;
 
 pub use error::{BusCounts, BusError};
-use listening::Heard;
+use listening::{Heard, Who};
 
 use super::decoder::{Decoder, SUSPECT_NOISE_BYTES};
 use super::line::Line;
@@ -145,7 +145,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
         };
         self.send(&request, length, deadline_us)?;
         let until_us = self.answer_until_us(answers_us).min(deadline_us);
-        if self.collect(until_us, None, readings)? == Heard::Some {
+        if self.collect(until_us, None, Who::InTurn(&order), readings)? == Heard::Some {
             self.ask_again(deadline_us, readings)?;
         }
         let missed = readings.iter().filter(|reading| reading.missed() > 0).count();
@@ -159,15 +159,15 @@ impl<P: Protocol, L: Line> Bus<P, L> {
         let length = usize::from(block.length);
         for _ in 0..self.timing.retries {
             for servo in 0..readings.ids().len() {
-                if readings.get(servo).is_none_or(|reading| reading.missed() == 0) {
+                if readings.answered(servo) {
                     continue;
                 }
                 // What comes meanwhile is an answer of this exchange.
                 let quiet = Some(self.timing.quiet_us);
-                if self.collect(deadline_us, quiet, readings)? == Heard::All {
+                if self.collect(deadline_us, quiet, Who::Late, readings)? == Heard::All {
                     return Ok(());
                 }
-                if readings.get(servo).is_some_and(|reading| reading.missed() == 0) {
+                if readings.answered(servo) {
                     continue;
                 }
                 let request = Request::Read {
@@ -184,11 +184,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
                 self.send(&request, length, deadline_us)?;
                 self.counts.retries = self.counts.retries.wrapping_add(1);
                 let until_us = self.answer_until_us(answer_us).min(deadline_us);
-                let wanted =
-                    |readings: &Readings| readings.get(servo).is_some_and(|reading| reading.missed() == 0);
-                if self.collect_until(until_us, None, readings, wanted)? == Heard::Some {
-                    self.owed = true;
-                }
+                self.collect(until_us, None, Who::Only(servo), readings)?;
             }
         }
         Ok(())

@@ -1,9 +1,8 @@
 //! Emulated servos behind a pseudo-terminal, in real time. Limits forgive a machine that is busy.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,9 @@ use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, serve};
 use devices::feetech::Feetech;
 use devices::servo_bus::joints::{ArmSettings, Direction, ServoArm, ServoJoint};
 use devices::servo_bus::{Bus, Line, LineError, Timing};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 use rustypot::DynamixelProtocolHandler;
 
 /// A terminal as a line.
@@ -23,19 +24,14 @@ struct Terminal {
 
 impl Terminal {
     fn open(path: &Path) -> Self {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(O_NOCTTY_NONBLOCK)
-            .open(path);
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let file = nix::fcntl::open(path, flags, Mode::empty()).expect("the terminal opens");
         Self {
-            file: file.expect("the terminal opens"),
+            file: file.into(),
             origin: Instant::now(),
         }
     }
 }
-
-const O_NOCTTY_NONBLOCK: i32 = nix::fcntl::OFlag::O_NOCTTY.bits() | nix::fcntl::OFlag::O_NONBLOCK.bits();
 
 impl Line for Terminal {
     fn name(&self) -> &str {

@@ -6,7 +6,7 @@ pub use error::BringUpError;
 
 use super::mapping::Mapping;
 use super::settings::{ArmSettings, ServoJoint};
-use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, Unit};
+use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, SERVOS_MAX, Unit};
 
 /// How often a register is written before it is given up.
 const ATTEMPTS: usize = 3;
@@ -207,8 +207,8 @@ pub fn bring_up<P: Family, L: Line>(
     Ok(BroughtUp { models, holds })
 }
 
-/// Switches torque. On: the goal becomes where each joint is, so that nothing jumps, and the watchdog is armed. Off: every servo is
-/// told, also those after one that does not answer.
+/// Switches torque. On: the goal becomes where each joint is, so that nothing jumps, and the watchdog is armed. Off: all are told
+/// at once, then each is asked, also those after one that does not answer.
 ///
 /// # Errors
 /// [`BringUpError::OutsideLimits`] before anything is switched on, or what the bus says; where one servo cannot be switched on, all
@@ -263,14 +263,25 @@ pub fn set_torque<P: Family, L: Line>(
 }
 
 fn release<P: Family, L: Line>(bus: &mut Bus<P, L>, settings: &ArmSettings) -> Result<(), BringUpError> {
-    let mut result = Ok(());
+    let torque = P::ROLES.torque_enable;
+    let ids: heapless::Vec<u8, SERVOS_MAX> = settings
+        .joints
+        .iter()
+        .map(|joint| joint.id)
+        .take(SERVOS_MAX)
+        .collect();
+    let off = [0; SERVOS_MAX];
+    // All at once, before anybody is asked whether it has heard.
+    let mut result = bus
+        .sync_write(&ids, torque.address, 1, &off[..ids.len()], settings.bring_up_us)
+        .map_err(BringUpError::from);
     for joint in &settings.joints {
         let mut servo = Servo {
             bus,
             joint,
             budget_us: settings.bring_up_us,
         };
-        let released = servo.keep(P::ROLES.torque_enable, 0);
+        let released = servo.keep(torque, 0);
         let quiet = match P::ROLES.watchdog {
             Some(watchdog) => servo.put(watchdog, 0),
             None => Ok(()),
