@@ -169,7 +169,7 @@ impl<P: Emulated> EmulatedBus<P> {
             Some(Instruction::SyncRead) => {
                 for id in listed {
                     let answered =
-                        self.answer_all(*id, &mut free_ns, |servo| (servo.read(address, length), 0));
+                        self.answer_all(*id, &mut free_ns, false, |servo| (servo.read(address, length), 0));
                     if !answered && self.chained {
                         break;
                     }
@@ -188,7 +188,9 @@ impl<P: Emulated> EmulatedBus<P> {
                 }
             }
             Some(Instruction::Read) if !to_all => {
-                self.answer_all(heard.id, &mut free_ns, |servo| (servo.read(address, length), 0));
+                self.answer_all(heard.id, &mut free_ns, false, |servo| {
+                    (servo.read(address, length), 0)
+                });
             }
             Some(Instruction::Write) => {
                 for servo in &mut self.servos {
@@ -198,17 +200,17 @@ impl<P: Emulated> EmulatedBus<P> {
                     }
                 }
                 if !to_all {
-                    self.answer_all(heard.id, &mut free_ns, |servo| {
+                    self.answer_all(heard.id, &mut free_ns, true, |servo| {
                         let refusal = servo.write(address, rest);
                         (&[], refusal)
                     });
                 }
             }
             Some(Instruction::Ping) if !to_all => {
-                self.answer_all(heard.id, &mut free_ns, |_| (&[], 0));
+                self.answer_all(heard.id, &mut free_ns, false, |_| (&[], 0));
             }
             Some(Instruction::Reboot) if !to_all => {
-                self.answer_all(heard.id, &mut free_ns, |servo| {
+                self.answer_all(heard.id, &mut free_ns, false, |servo| {
                     servo.power_cycle();
                     (&[], 0)
                 });
@@ -220,12 +222,13 @@ impl<P: Emulated> EmulatedBus<P> {
         }
     }
 
-    /// Every servo of this id does as asked and answers; returns whether there was one. Two of one id spoil each other's answer if they
+    /// Every servo of this id does as asked and answers, `quietly` if its response level asks for more than reads; returns whether there was one. Two of one id spoil each other's answer if they
     /// speak at once.
     fn answer_all(
         &mut self,
         id: u8,
         free_ns: &mut u64,
+        quietly: bool,
         act: impl Fn(&mut EmulatedServo<P>) -> (&[u8], u8),
     ) -> bool {
         let Self {
@@ -255,7 +258,8 @@ impl<P: Emulated> EmulatedBus<P> {
                 error: servo.error_byte(refusal),
                 data: &data,
             };
-            if P::frame_answer(answer, &mut packet).is_err() {
+            let mute = quietly && servo.get(P::ROLES.response_level) < P::RESPONSE_ALL.into();
+            if mute || P::frame_answer(answer, &mut packet).is_err() {
                 continue;
             }
             speakers += 1;

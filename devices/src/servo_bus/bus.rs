@@ -15,7 +15,8 @@ use super::line::Line;
 use super::protocol::{BROADCAST_ID, EncodeError, PacketBytes, Protocol, Request};
 use super::readings::{BLOCK_BYTES_MAX, Block, Readings, SERVOS_MAX};
 
-/// How long things take on a bus.
+/// How long things take on a bus. An adapter that hands bytes over every 16 ms, as FTDI's do unless their latency timer is set to 1 ms,
+/// needs a longer turnaround than a control period has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Bits a second; a byte takes ten.

@@ -211,6 +211,28 @@ fn bringing_up_writes_what_is_kept_and_reads_it_back() {
     both(check::<Feetech>, check::<Dynamixel>);
 }
 
+/// A servo that is not to answer writes is made to; EEPROM is locked again whatever happens.
+#[test]
+fn bringing_up_leaves_servos_locked_and_answering() {
+    fn check<P: Emulated>() {
+        let mut quiet = bus::<P>();
+        quiet.line_mut().bus().servo(2).set(P::ROLES.response_level, 0);
+        let mut arm = ServoArm::new(quiet, settings()).expect("an arm can be brought up");
+        assert_eq!(
+            servo(&mut arm, 2).get(P::ROLES.response_level),
+            i64::from(P::RESPONSE_ALL)
+        );
+        if let Some(lock) = P::ROLES.lock {
+            assert!((1..=6).all(|id| servo(&mut arm, id).get(lock) == 1));
+        }
+        // What is as it should be is not written again.
+        let before = arm.bus().counts().requests;
+        arm.bring_up_again().expect("nothing has to be changed");
+        assert!(arm.bus().counts().requests - before < 6 * 16 + 20);
+    }
+    both(check::<Feetech>, check::<Dynamixel>);
+}
+
 #[test]
 fn an_arm_that_is_not_as_it_should_be_is_not_brought_up() {
     fn check<P: Emulated>() {

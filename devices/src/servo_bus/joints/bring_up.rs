@@ -94,10 +94,32 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
         Ok(model)
     }
 
+    /// As [`Servo::keep`], for a register that is shut while the servo holds, or locked.
+    fn keep_in_eeprom(&mut self, register: Register, steps: i64, holds: bool) -> Result<(), BringUpError> {
+        if self.get(register)? == steps {
+            return Ok(());
+        }
+        if holds {
+            let ServoJoint { name, id, .. } = self.joint;
+            return Err(BringUpError::Holding {
+                joint: name.clone(),
+                id: *id,
+                register: register.name,
+            });
+        }
+        if let Some(lock) = P::ROLES.lock {
+            self.keep(lock, 0)?;
+        }
+        self.keep(register, steps)
+    }
+
     /// Returns whether it holds.
     fn make_ready(&mut self, mapping: &Mapping, settings: &ArmSettings) -> Result<bool, BringUpError> {
         let roles = P::ROLES;
         let (low, high) = mapping.limits_ticks();
+        if roles.response_level.memory == Memory::Ram {
+            self.keep(roles.response_level, P::RESPONSE_ALL.into())?;
+        }
         if let Some(watchdog) = roles.watchdog {
             // One that has expired refuses goals until it is cleared.
             self.put(watchdog, 0)?;
@@ -114,26 +136,13 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
         );
         kept.extend([(roles.min_position, low), (roles.max_position, high)]);
         let holds = self.get(roles.torque_enable)? != 0;
-        for (register, steps) in kept {
-            if self.get(register)? == steps {
-                continue;
-            }
-            if holds {
-                let ServoJoint { name, id, .. } = self.joint;
-                return Err(BringUpError::Holding {
-                    joint: name.clone(),
-                    id: *id,
-                    register: register.name,
-                });
-            }
-            if let Some(lock) = roles.lock {
-                self.keep(lock, 0)?;
-            }
-            self.keep(register, steps)?;
-        }
+        let written = kept
+            .into_iter()
+            .try_for_each(|(register, steps)| self.keep_in_eeprom(register, steps, holds));
         if let Some(lock) = roles.lock {
             self.keep(lock, 1)?;
         }
+        written?;
         let ticks_a_radian = f32::from(P::TICKS_PER_TURN) / std::f32::consts::TAU;
         self.keep(
             roles.acceleration,
