@@ -6,6 +6,7 @@ use std::cell::Cell;
 use devices::dynamixel::Dynamixel;
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, MemoryLine};
 use devices::feetech::Feetech;
+use devices::servo_bus::joints::{ArmSettings, Direction, ServoArm, ServoJoint};
 use devices::servo_bus::{Block, Bus, Readings, Timing};
 
 /// The system's allocator, with a count of what is asked of it.
@@ -76,6 +77,43 @@ fn exchanges<P: Emulated>() {
     }
     assert_eq!(HERE.get() - before, 0);
     assert!(bus.counts().misses > 0 && bus.counts().retries > 0);
+}
+
+fn periods<P: Emulated>() {
+    let joint = |id: u8| ServoJoint {
+        name: format!("joint {id}"),
+        id,
+        zero_ticks: 2048,
+        direction: Direction::Forward,
+        position_min_rad: -1.5,
+        position_max_rad: 1.5,
+        homing_offset_ticks: None,
+    };
+    let servos = IDS.iter().map(|id| EmulatedServo::<P>::new(*id, 2048)).collect();
+    let bus = Bus::<P, _>::new(
+        MemoryLine::new(EmulatedBus::new(1_000_000, servos)),
+        Timing::default(),
+    );
+    let mut arm = ServoArm::new(bus, ArmSettings::new(IDS.map(joint).to_vec())).expect("an arm as delivered");
+    arm.period(&[0.0; 6], true).expect("all answer");
+    let before = HERE.get();
+    for round in 0..1_000 {
+        let faults = &mut arm.bus_mut().line_mut().bus().servo(1 + (round % 6) as u8).faults;
+        faults.silent = round % 3 == 0;
+        faults.temperature_c = (round % 5 == 0).then_some(90.0);
+        arm.period(&[round as f32 * 1e-3; 6], true)
+            .expect("none is silent for long");
+        let faults = &mut arm.bus_mut().line_mut().bus().servo(1 + (round % 6) as u8).faults;
+        faults.silent = false;
+        arm.bus_mut().line_mut().advance(20_000);
+    }
+    assert_eq!(HERE.get() - before, 0);
+}
+
+#[test]
+fn a_period_of_an_arm_allocates_nothing() {
+    periods::<Feetech>();
+    periods::<Dynamixel>();
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use robot::philox::Stream;
+
 use super::layout::Emulated;
 use super::servo::EmulatedServo;
 use crate::servo_bus::{Answer, BROADCAST_ID, Decoder, Frame, Instruction, PACKET_BYTES_MAX, PacketBytes};
@@ -11,6 +13,8 @@ use crate::servo_bus::{Answer, BROADCAST_ID, Decoder, Frame, Instruction, PACKET
 pub struct EmulatedBus<P> {
     /// The servos, in any order.
     pub servos: Vec<EmulatedServo<P>>,
+    /// Damages answers, with this probability each: one byte becomes another.
+    pub damage: f32,
     /// Whether the host hears what it sends.
     pub echo: bool,
     /// Whether a servo that is silent silences those behind it in a sync read.
@@ -19,8 +23,12 @@ pub struct EmulatedBus<P> {
     decoder: Decoder<P>,
     /// What is on its way to the host, by the time when it is there; not always in order.
     outgoing: VecDeque<(u64, u8)>,
-    /// The wire is taken until then.
-    taken_ns: u64,
+    /// The host's bytes are on the wire until then.
+    host_ns: u64,
+    /// Servos speak until then.
+    servos_ns: u64,
+    random: Stream,
+    damaged: u32,
     collisions: u32,
     requests: u32,
 }
@@ -37,13 +45,17 @@ impl<P: Emulated> EmulatedBus<P> {
     pub fn new(baud: u32, servos: Vec<EmulatedServo<P>>) -> Self {
         Self {
             servos,
+            damage: 0.0,
+            random: Stream::new(0, 0xDA3A),
+            damaged: 0,
             echo: false,
             chained: false,
             byte_ns: 10_000_000_000 / u64::from(baud.max(1)),
             decoder: Decoder::default(),
             // Room for what a host asks at once, so that nothing allocates later.
             outgoing: VecDeque::with_capacity(16 * PACKET_BYTES_MAX),
-            taken_ns: 0,
+            host_ns: 0,
+            servos_ns: 0,
             collisions: 0,
             requests: 0,
         }
@@ -65,6 +77,11 @@ impl<P: Emulated> EmulatedBus<P> {
         self.collisions
     }
 
+    /// Answers that [`EmulatedBus::damage`] has damaged.
+    pub fn damaged(&self) -> u32 {
+        self.damaged
+    }
+
     /// Requests that arrived undamaged.
     pub fn requests(&self) -> u32 {
         self.requests
@@ -79,12 +96,13 @@ impl<P: Emulated> EmulatedBus<P> {
 
     /// The host sends `bytes` at `now_us`.
     pub fn write(&mut self, bytes: &[u8], now_us: u64) {
-        let mut at_ns = now_us * 1_000;
-        if at_ns < self.taken_ns {
+        // What the host sent before goes first.
+        let mut at_ns = self.host_ns.max(now_us * 1_000);
+        if at_ns < self.servos_ns {
             // Two speak at once: what a servo says is spoilt.
             self.collisions += 1;
             for (due_ns, byte) in &mut self.outgoing {
-                if *due_ns > at_ns && *due_ns <= self.taken_ns {
+                if *due_ns > at_ns && *due_ns <= self.servos_ns {
                     *byte ^= 0x5A;
                 }
             }
@@ -101,7 +119,7 @@ impl<P: Emulated> EmulatedBus<P> {
                 self.carry_out(&heard, at_ns);
             }
         }
-        self.taken_ns = self.taken_ns.max(at_ns);
+        self.host_ns = at_ns;
     }
 
     /// The host takes what has arrived by `now_us`.
@@ -151,7 +169,7 @@ impl<P: Emulated> EmulatedBus<P> {
             Some(Instruction::SyncRead) => {
                 for id in listed {
                     let answered =
-                        self.answer_all(*id, &mut free_ns, |servo| (servo.read(address, length), 0));
+                        self.answer_all(*id, &mut free_ns, false, |servo| (servo.read(address, length), 0));
                     if !answered && self.chained {
                         break;
                     }
@@ -170,7 +188,9 @@ impl<P: Emulated> EmulatedBus<P> {
                 }
             }
             Some(Instruction::Read) if !to_all => {
-                self.answer_all(heard.id, &mut free_ns, |servo| (servo.read(address, length), 0));
+                self.answer_all(heard.id, &mut free_ns, false, |servo| {
+                    (servo.read(address, length), 0)
+                });
             }
             Some(Instruction::Write) => {
                 for servo in &mut self.servos {
@@ -180,38 +200,44 @@ impl<P: Emulated> EmulatedBus<P> {
                     }
                 }
                 if !to_all {
-                    self.answer_all(heard.id, &mut free_ns, |servo| {
+                    self.answer_all(heard.id, &mut free_ns, true, |servo| {
                         let refusal = servo.write(address, rest);
                         (&[], refusal)
                     });
                 }
             }
             Some(Instruction::Ping) if !to_all => {
-                self.answer_all(heard.id, &mut free_ns, |_| (&[], 0));
+                self.answer_all(heard.id, &mut free_ns, false, |_| (&[], 0));
             }
             Some(Instruction::Reboot) if !to_all => {
-                self.answer_all(heard.id, &mut free_ns, |servo| {
+                self.answer_all(heard.id, &mut free_ns, false, |servo| {
                     servo.power_cycle();
                     (&[], 0)
                 });
             }
             _ => {}
         }
-        self.taken_ns = self.taken_ns.max(free_ns);
+        if free_ns > at_ns {
+            self.servos_ns = self.servos_ns.max(free_ns);
+        }
     }
 
-    /// Every servo of this id does as asked and answers; returns whether there was one. Two of one id spoil each other's answer if they
+    /// Every servo of this id does as asked and answers, `quietly` if its response level asks for more than reads; returns whether there was one. Two of one id spoil each other's answer if they
     /// speak at once.
     fn answer_all(
         &mut self,
         id: u8,
         free_ns: &mut u64,
+        quietly: bool,
         act: impl Fn(&mut EmulatedServo<P>) -> (&[u8], u8),
     ) -> bool {
         let Self {
             servos,
             outgoing,
             byte_ns,
+            damage,
+            random,
+            damaged,
             ..
         } = self;
         let mut packet = PacketBytes::new();
@@ -232,7 +258,8 @@ impl<P: Emulated> EmulatedBus<P> {
                 error: servo.error_byte(refusal),
                 data: &data,
             };
-            if P::frame_answer(answer, &mut packet).is_err() {
+            let mute = quietly && servo.get(P::ROLES.response_level) < P::RESPONSE_ALL.into();
+            if mute || P::frame_answer(answer, &mut packet).is_err() {
                 continue;
             }
             speakers += 1;
@@ -263,6 +290,11 @@ impl<P: Emulated> EmulatedBus<P> {
             }
             if let Some(byte) = faults.corrupt_byte.and_then(|index| packet.get_mut(index)) {
                 *byte ^= 0x10;
+            }
+            if *damage > 0.0 && random.uniform() < *damage {
+                let at = random.below(packet.len());
+                packet[at] ^= 1 + random.below(255) as u8;
+                *damaged += 1;
             }
             packet.truncate(faults.cut_after_bytes.unwrap_or(PACKET_BYTES_MAX));
             say(&packet, faults.late_us, faults.trickle_us);

@@ -98,7 +98,8 @@ impl Protocol for Feetech {
     }
 
     fn answer(frame: Frame<'_>) -> Option<Answer<'_>> {
-        (frame.id <= Self::ID_MAX).then_some(Answer {
+        // The highest bit stands for no fault: it is a request for several.
+        (frame.id <= Self::ID_MAX && frame.code < 0x80).then_some(Answer {
             id: frame.id,
             error: frame.code,
             data: frame.body,

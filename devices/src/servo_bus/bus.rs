@@ -8,14 +8,15 @@ mod error;
 mod listening;
 
 pub use error::{BusCounts, BusError};
-use listening::Heard;
+use listening::{Heard, Who};
 
-use super::decoder::Decoder;
+use super::decoder::{Decoder, SUSPECT_NOISE_BYTES};
 use super::line::Line;
 use super::protocol::{BROADCAST_ID, EncodeError, PacketBytes, Protocol, Request};
 use super::readings::{BLOCK_BYTES_MAX, Block, Readings, SERVOS_MAX};
 
-/// How long things take on a bus.
+/// How long things take on a bus. An adapter that hands bytes over every 16 ms, as FTDI's do unless their latency timer is set to 1 ms,
+/// needs a longer turnaround than a control period has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Bits a second; a byte takes ten.
@@ -49,6 +50,8 @@ pub struct Bus<P, L> {
     timing: Timing,
     decoder: Decoder<P>,
     sent: PacketBytes,
+    /// When the last byte sent leaves the adapter.
+    sent_us: u64,
     /// What was sent may still be heard again.
     echo_due: bool,
     /// An answer is owed that may yet come.
@@ -64,6 +67,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             timing,
             decoder: Decoder::default(),
             sent: PacketBytes::new(),
+            sent_us: 0,
             echo_due: false,
             // Whoever had the line before may have asked.
             owed: true,
@@ -142,7 +146,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
         };
         self.send(&request, length, deadline_us)?;
         let until_us = self.answer_until_us(answers_us).min(deadline_us);
-        if self.collect(until_us, None, readings)? == Heard::Some {
+        if self.collect(until_us, None, Who::InTurn(&order), readings)? == Heard::Some {
             self.ask_again(deadline_us, readings)?;
         }
         let missed = readings.iter().filter(|reading| reading.missed() > 0).count();
@@ -156,15 +160,15 @@ impl<P: Protocol, L: Line> Bus<P, L> {
         let length = usize::from(block.length);
         for _ in 0..self.timing.retries {
             for servo in 0..readings.ids().len() {
-                if readings.get(servo).is_none_or(|reading| reading.missed() == 0) {
+                if readings.answered(servo) {
                     continue;
                 }
                 // What comes meanwhile is an answer of this exchange.
                 let quiet = Some(self.timing.quiet_us);
-                if self.collect(deadline_us, quiet, readings)? == Heard::All {
+                if self.collect(deadline_us, quiet, Who::Late, readings)? == Heard::All {
                     return Ok(());
                 }
-                if readings.get(servo).is_some_and(|reading| reading.missed() == 0) {
+                if readings.answered(servo) {
                     continue;
                 }
                 let request = Request::Read {
@@ -181,11 +185,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
                 self.send(&request, length, deadline_us)?;
                 self.counts.retries = self.counts.retries.wrapping_add(1);
                 let until_us = self.answer_until_us(answer_us).min(deadline_us);
-                let wanted =
-                    |readings: &Readings| readings.get(servo).is_some_and(|reading| reading.missed() == 0);
-                if self.collect_until(until_us, None, readings, wanted)? == Heard::Some {
-                    self.owed = true;
-                }
+                self.collect(until_us, None, Who::Only(servo), readings)?;
             }
         }
         Ok(())
@@ -299,7 +299,9 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             false
         })?;
         let after = self.decoder.counts();
-        let spoilt = after.damaged != before.damaged || after.noise_bytes != before.noise_bytes;
+        let noise_bytes = after.noise_bytes.wrapping_sub(before.noise_bytes) as usize;
+        // A line that changes hands may spike.
+        let spoilt = after.damaged != before.damaged || noise_bytes >= SUSPECT_NOISE_BYTES;
         Ok((count, spoilt))
     }
 

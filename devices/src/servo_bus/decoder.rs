@@ -17,8 +17,8 @@ pub struct DecoderCounts {
     pub noise_bytes: u32,
 }
 
-/// So many bytes of noise behind an answer may be the rest of another one, whose beginning was taken for the end of this one: neither
-/// is to be believed. Fewer are the spikes of a line that changes hands.
+/// So many bytes right behind an answer that begin no packet may be the rest of another, whose beginning was taken for the end of this
+/// one: neither is to be believed. Fewer are the spikes of a line that changes hands.
 pub const SUSPECT_NOISE_BYTES: usize = 3;
 
 /// Finds packets in a stream of bytes. After noise or a damaged packet it looks again from the next byte on, so that a header which
@@ -31,8 +31,10 @@ pub struct Decoder<P> {
     end: usize,
     body: PacketBytes,
     longest: usize,
-    /// Noise since the last packet.
+    /// Noise since the last packet, unless a header came right behind it.
     noise_bytes: usize,
+    /// Whether a header came right behind it, of a packet that was damaged or not whole.
+    header_seen: bool,
     counts: DecoderCounts,
     protocol: PhantomData<P>,
 }
@@ -46,6 +48,7 @@ impl<P: Protocol> Default for Decoder<P> {
             body: PacketBytes::new(),
             longest: PACKET_BYTES_MAX,
             noise_bytes: 0,
+            header_seen: false,
             counts: DecoderCounts::default(),
             protocol: PhantomData,
         }
@@ -61,6 +64,7 @@ impl<P: Protocol> Decoder<P> {
             .wrapping_add((self.end - self.start) as u32);
         (self.start, self.end) = (0, 0);
         self.noise_bytes = 0;
+        self.header_seen = false;
         self.longest = longest.min(PACKET_BYTES_MAX);
     }
 
@@ -87,6 +91,7 @@ impl<P: Protocol> Decoder<P> {
                 Look::Noise(count) => self.skip(count.max(1)),
                 Look::Damaged => {
                     self.counts.damaged = self.counts.damaged.wrapping_add(1);
+                    self.header_seen |= self.noise_bytes == 0;
                     self.skip(1);
                 }
                 Look::Packet(length) => {
@@ -96,6 +101,7 @@ impl<P: Protocol> Decoder<P> {
                     let raw = &self.bytes[begin..self.start];
                     let (id, code) = P::open(raw, &mut self.body);
                     let noise_before_bytes = std::mem::take(&mut self.noise_bytes);
+                    self.header_seen = false;
                     return Some(Frame {
                         id,
                         code,
@@ -114,12 +120,13 @@ impl<P: Protocol> Decoder<P> {
     pub fn give_up(&mut self) -> bool {
         let waiting = self.start < self.end;
         if waiting {
+            self.header_seen |= self.noise_bytes == 0 && self.end - self.start > 1;
             self.skip(1);
         }
         waiting
     }
 
-    /// Bytes since the last packet that belong to none, as far as is decided.
+    /// Bytes since the last packet that belong to none, as far as is decided; 0 if they began like one.
     pub fn noise_bytes(&self) -> usize {
         self.noise_bytes
     }
@@ -132,7 +139,9 @@ impl<P: Protocol> Decoder<P> {
     fn skip(&mut self, count: usize) {
         let count = count.min(self.end - self.start);
         self.start += count;
-        self.noise_bytes += count;
+        if !self.header_seen {
+            self.noise_bytes += count;
+        }
         self.counts.noise_bytes = self.counts.noise_bytes.wrapping_add(count as u32);
     }
 }

@@ -131,7 +131,7 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
     /// The packet as it came.
     pub raw: &'a [u8],
-    /// Bytes between this packet and the one before it that belong to none.
+    /// Bytes between this packet and the one before it that belong to none; 0 if they began like one.
     pub noise_before_bytes: usize,
 }
 

@@ -21,6 +21,8 @@ pub struct Reading {
     data: heapless::Vec<u8, BLOCK_BYTES_MAX>,
     error: u8,
     missed: u32,
+    /// What `missed` is if no answer of this exchange counts.
+    missed_else: u32,
 }
 
 impl Reading {
@@ -65,6 +67,7 @@ impl Readings {
                 .iter()
                 .map(|_| Reading {
                     missed: u32::MAX,
+                    missed_else: u32::MAX,
                     ..Reading::default()
                 })
                 .collect(),
@@ -101,12 +104,24 @@ impl Readings {
         self.block = block;
         for reading in &mut self.each {
             reading.missed = reading.missed.saturating_add(1);
+            reading.missed_else = reading.missed;
         }
     }
 
-    /// One servo's answer did not come or is not believed: as before the exchange.
-    pub(super) fn revoke(&mut self, servo: usize, missed: u32) {
-        self.each[servo].missed = missed;
+    /// One servo's answer is not believed after all.
+    pub(super) fn revoke(&mut self, servo: usize) {
+        let reading = &mut self.each[servo];
+        reading.missed = reading.missed_else;
+    }
+
+    /// Whether a servo has answered in this exchange.
+    pub(super) fn answered(&self, servo: usize) -> bool {
+        self.each.get(servo).is_some_and(|reading| reading.missed == 0)
+    }
+
+    /// Whether all have.
+    pub(super) fn complete(&self) -> bool {
+        self.each.iter().all(|reading| reading.missed == 0)
     }
 
     pub(super) fn get_mut(&mut self, servo: usize) -> &mut Reading {

@@ -3,6 +3,8 @@
 mod bus;
 mod codec;
 mod damage;
+mod emulation;
 mod hosted;
 mod joints;
 mod peers;
+mod pty;

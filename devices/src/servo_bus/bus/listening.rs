@@ -18,6 +18,37 @@ pub(super) enum Heard {
     Some,
 }
 
+/// Who is listened to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Who<'a> {
+    /// Servos of these ids, each in its turn.
+    InTurn(&'a [u8]),
+    /// Whoever has not answered in this exchange.
+    Late,
+    /// This one, counted as in the readings.
+    Only(usize),
+}
+
+impl<'a> Who<'a> {
+    fn may_answer(self, servo: usize) -> bool {
+        match self {
+            Who::InTurn(_) | Who::Late => true,
+            Who::Only(only) => servo == only,
+        }
+    }
+
+    /// Those whose turn comes after that of `id`.
+    fn after(self, id: u8) -> &'a [u8] {
+        match self {
+            Who::InTurn(ids) => ids
+                .iter()
+                .position(|other| *other == id)
+                .map_or(&[], |turn| &ids[turn + 1..]),
+            Who::Late | Who::Only(_) => &[],
+        }
+    }
+}
+
 impl<P: Protocol, L: Line> Bus<P, L> {
     /// Listens until the line is quiet if an answer is owed, drops what nobody asked for, and sends.
     pub(super) fn send(
@@ -32,6 +63,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
         self.decoder
             .reset(P::answer_bytes_max(answer_length).max(self.sent.len()));
         self.line.write(&self.sent)?;
+        self.sent_us = self.sent_us.max(self.line.now_us()) + self.wire_us(self.sent.len());
         self.echo_due = true;
         self.counts.requests = self.counts.requests.wrapping_add(1);
         Ok(())
@@ -63,70 +95,67 @@ impl<P: Protocol, L: Line> Bus<P, L> {
 
     /// When answers that take `answers_us` on the wire must be there.
     pub(super) fn answer_until_us(&self, answers_us: u64) -> u64 {
-        self.line.now_us() + self.wire_us(self.sent.len()) + self.timing.turnaround_us + answers_us
+        self.sent_us + self.timing.turnaround_us + answers_us
     }
 
+    /// Puts answers into `readings` until nobody is left to answer.
     pub(super) fn collect(
         &mut self,
         until_us: u64,
         quiet_us: Option<u64>,
+        who: Who<'_>,
         readings: &mut Readings,
     ) -> Result<Heard, BusError> {
-        let all = |readings: &Readings| readings.iter().all(|reading| reading.missed() == 0);
-        if all(readings) {
+        let done = |readings: &Readings| match who {
+            Who::InTurn(_) | Who::Late => readings.complete(),
+            Who::Only(servo) => readings.answered(servo),
+        };
+        if done(readings) {
             return Ok(Heard::All);
         }
-        let heard = self.collect_until(until_us, quiet_us, readings, all)?;
-        self.owed |= heard == Heard::Some;
-        Ok(heard)
-    }
-
-    /// Puts answers into `readings` until `done`.
-    pub(super) fn collect_until(
-        &mut self,
-        until_us: u64,
-        quiet_us: Option<u64>,
-        readings: &mut Readings,
-        done: impl Fn(&Readings) -> bool,
-    ) -> Result<Heard, BusError> {
         let length = usize::from(readings.block().length);
         let (mut answers, mut foreign, mut suspect) = (0_u32, 0_u32, 0_u32);
-        // The servo that answered last, and what it had missed before.
-        let mut last: Option<(usize, u32)> = None;
+        // Who answered last.
+        let mut last = None;
         let heard = self.listen(until_us, quiet_us, |answer, noise_bytes| {
             if noise_bytes >= SUSPECT_NOISE_BYTES
-                && let Some((servo, missed)) = last.take()
+                && let Some(servo) = last.take()
             {
-                readings.revoke(servo, missed);
+                readings.revoke(servo);
                 suspect += 1;
             }
             let Some(answer) = answer else {
                 return done(readings);
             };
             let servo = readings.ids().iter().position(|id| *id == answer.id);
-            match servo {
-                Some(servo) if answer.data.len() == length => {
-                    let reading = readings.get_mut(servo);
-                    last = Some((servo, reading.missed()));
-                    if reading.missed() > 0 {
-                        reading.put(answer.data, answer.error);
-                        answers += 1;
-                    } else {
-                        // Two answers where one was asked for: nobody knows which is right.
-                        readings.revoke(servo, 1);
-                        foreign += 1;
+            let asked = servo.filter(|servo| who.may_answer(*servo) && answer.data.len() == length);
+            last = asked;
+            match asked {
+                Some(servo) if !readings.answered(servo) => {
+                    // Those whose turn comes later and who have answered already did not: that was somebody else.
+                    for early in who.after(answer.id) {
+                        let early = readings.ids().iter().position(|id| id == early);
+                        if let Some(early) = early.filter(|early| readings.answered(*early)) {
+                            readings.revoke(early);
+                            foreign += 1;
+                        }
                     }
+                    readings.get_mut(servo).put(answer.data, answer.error);
+                    answers += 1;
                 }
-                _ => {
-                    last = None;
+                Some(servo) if matches!(who, Who::InTurn(_)) => {
+                    // Two answers where one was asked for: nobody knows which is right.
+                    readings.revoke(servo);
                     foreign += 1;
                 }
+                _ => foreign += 1,
             }
             done(readings)
         })?;
         self.counts.answers = self.counts.answers.wrapping_add(answers);
         self.counts.foreign = self.counts.foreign.wrapping_add(foreign);
         self.counts.suspect = self.counts.suspect.wrapping_add(suspect);
+        self.owed |= heard == Heard::Some;
         Ok(heard)
     }
 

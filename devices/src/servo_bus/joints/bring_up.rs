@@ -1,90 +1,18 @@
 //! Making servos ready: who they are, what they keep, and torque.
 
-use super::mapping::{Mapping, SettingsError};
+mod error;
+
+pub use error::BringUpError;
+
+use super::mapping::Mapping;
 use super::settings::{ArmSettings, ServoJoint};
-use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, Unit, ValueOutOfRange};
+use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, SERVOS_MAX, Unit};
 
 /// How often a register is written before it is given up.
 const ATTEMPTS: usize = 3;
 
 /// Silence after which no answer of before is awaited any more, in microseconds.
 const SETTLE_US: u64 = 50_000;
-
-/// Why an arm cannot be made ready.
-#[derive(Debug, thiserror::Error)]
-pub enum BringUpError {
-    /// The bus is at fault, or a servo is silent.
-    #[error(transparent)]
-    Bus(#[from] BusError),
-    /// The settings are.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// A number that does not fit its register.
-    #[error(transparent)]
-    Value(#[from] ValueOutOfRange),
-    /// Another kind of servo than was expected.
-    #[error(
-        "joint {joint}: servo {id} is of model {model}, which is not one of {known}; is this the right arm and protocol?"
-    )]
-    Model {
-        /// The joint.
-        joint: String,
-        /// Its servo.
-        id: u8,
-        /// What it says.
-        model: u16,
-        /// What is known.
-        known: String,
-    },
-    /// More than one servo answers.
-    #[error(
-        "joint {joint}: more than one servo answers to id {id}, or something disturbs the bus; give each an id of its own"
-    )]
-    Twins {
-        /// The joint.
-        joint: String,
-        /// The id.
-        id: u8,
-    },
-    /// It does not keep what is written.
-    #[error(
-        "joint {joint}: servo {id} does not keep {register}: {wanted} was written, {found} was read back"
-    )]
-    NotKept {
-        /// The joint.
-        joint: String,
-        /// Its servo.
-        id: u8,
-        /// The register.
-        register: &'static str,
-        /// What was written, in steps.
-        wanted: i64,
-        /// What was read.
-        found: i64,
-    },
-    /// It holds, and what it keeps has to be changed, for which it would have to let go.
-    #[error(
-        "joint {joint}: servo {id} holds, and its {register} has to be changed: lay the arm down, switch its power off and on, then try again"
-    )]
-    Holding {
-        /// The joint.
-        joint: String,
-        /// Its servo.
-        id: u8,
-        /// The first register that differs.
-        register: &'static str,
-    },
-    /// It is where it should not be.
-    #[error(
-        "joint {joint} is at {position_rad:.2} rad, outside of its limits: move it back by hand before torque is switched on, or calibrate it anew"
-    )]
-    OutsideLimits {
-        /// The joint.
-        joint: String,
-        /// Where it is.
-        position_rad: f32,
-    },
-}
 
 /// One servo while it is made ready.
 struct Servo<'a, P, L> {
@@ -166,10 +94,32 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
         Ok(model)
     }
 
+    /// As [`Servo::keep`], for a register that is shut while the servo holds, or locked.
+    fn keep_in_eeprom(&mut self, register: Register, steps: i64, holds: bool) -> Result<(), BringUpError> {
+        if self.get(register)? == steps {
+            return Ok(());
+        }
+        if holds {
+            let ServoJoint { name, id, .. } = self.joint;
+            return Err(BringUpError::Holding {
+                joint: name.clone(),
+                id: *id,
+                register: register.name,
+            });
+        }
+        if let Some(lock) = P::ROLES.lock {
+            self.keep(lock, 0)?;
+        }
+        self.keep(register, steps)
+    }
+
     /// Returns whether it holds.
     fn make_ready(&mut self, mapping: &Mapping, settings: &ArmSettings) -> Result<bool, BringUpError> {
         let roles = P::ROLES;
         let (low, high) = mapping.limits_ticks();
+        if roles.response_level.memory == Memory::Ram {
+            self.keep(roles.response_level, P::RESPONSE_ALL.into())?;
+        }
         if let Some(watchdog) = roles.watchdog {
             // One that has expired refuses goals until it is cleared.
             self.put(watchdog, 0)?;
@@ -186,26 +136,13 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
         );
         kept.extend([(roles.min_position, low), (roles.max_position, high)]);
         let holds = self.get(roles.torque_enable)? != 0;
-        for (register, steps) in kept {
-            if self.get(register)? == steps {
-                continue;
-            }
-            if holds {
-                let ServoJoint { name, id, .. } = self.joint;
-                return Err(BringUpError::Holding {
-                    joint: name.clone(),
-                    id: *id,
-                    register: register.name,
-                });
-            }
-            if let Some(lock) = roles.lock {
-                self.keep(lock, 0)?;
-            }
-            self.keep(register, steps)?;
-        }
+        let written = kept
+            .into_iter()
+            .try_for_each(|(register, steps)| self.keep_in_eeprom(register, steps, holds));
         if let Some(lock) = roles.lock {
             self.keep(lock, 1)?;
         }
+        written?;
         let ticks_a_radian = f32::from(P::TICKS_PER_TURN) / std::f32::consts::TAU;
         self.keep(
             roles.acceleration,
@@ -279,8 +216,8 @@ pub fn bring_up<P: Family, L: Line>(
     Ok(BroughtUp { models, holds })
 }
 
-/// Switches torque. On: the goal becomes where each joint is, so that nothing jumps, and the watchdog is armed. Off: every servo is
-/// told, also those after one that does not answer.
+/// Switches torque. On: the goal becomes where each joint is, so that nothing jumps, and the watchdog is armed. Off: all are told
+/// at once, then each is asked, also those after one that does not answer.
 ///
 /// # Errors
 /// [`BringUpError::OutsideLimits`] before anything is switched on, or what the bus says; where one servo cannot be switched on, all
@@ -335,14 +272,25 @@ pub fn set_torque<P: Family, L: Line>(
 }
 
 fn release<P: Family, L: Line>(bus: &mut Bus<P, L>, settings: &ArmSettings) -> Result<(), BringUpError> {
-    let mut result = Ok(());
+    let torque = P::ROLES.torque_enable;
+    let ids: heapless::Vec<u8, SERVOS_MAX> = settings
+        .joints
+        .iter()
+        .map(|joint| joint.id)
+        .take(SERVOS_MAX)
+        .collect();
+    let off = [0; SERVOS_MAX];
+    // All at once, before anybody is asked whether it has heard.
+    let mut result = bus
+        .sync_write(&ids, torque.address, 1, &off[..ids.len()], settings.bring_up_us)
+        .map_err(BringUpError::from);
     for joint in &settings.joints {
         let mut servo = Servo {
             bus,
             joint,
             budget_us: settings.bring_up_us,
         };
-        let released = servo.keep(P::ROLES.torque_enable, 0);
+        let released = servo.keep(torque, 0);
         let quiet = match P::ROLES.watchdog {
             Some(watchdog) => servo.put(watchdog, 0),
             None => Ok(()),

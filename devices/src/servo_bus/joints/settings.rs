@@ -66,7 +66,7 @@ impl ArmSettings {
             joints,
             budget_us: 10_000,
             bring_up_us: 50_000,
-            acceleration_rad_s2: 40.0,
+            acceleration_rad_s2: 30.0,
             velocity_rad_s: 0.0,
             torque_limit: 1.0,
             watchdog_s: 0.5,

@@ -1,9 +1,12 @@
 //! Packets and registers against written-down examples.
 
+use std::collections::BTreeSet;
+
 use devices::dynamixel::{self, Dynamixel};
 use devices::feetech::{self, Feetech};
 use devices::servo_bus::{
-    Answer, BROADCAST_ID, Decoder, EncodeError, PacketBytes, Protocol, Register, Request, Sign,
+    Answer, BLOCK_BYTES_MAX, BROADCAST_ID, Decoder, EncodeError, Family, PacketBytes, Protocol, Register,
+    Request, Sign,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -333,4 +336,30 @@ fn tables_are_sound() {
             }
         }
     }
+}
+
+/// Every block of feedback tells where a servo is and how fast it moves, and no two can be taken for each other.
+#[test]
+fn feedback_is_told_by_its_length() {
+    fn check<P: Family>() {
+        let lengths: BTreeSet<u8> = P::FEEDBACK.iter().map(|block| block.length).collect();
+        assert_eq!(lengths.len(), P::FEEDBACK.len());
+        for block in P::FEEDBACK {
+            let data = vec![0; block.length.into()];
+            assert!(data.len() <= BLOCK_BYTES_MAX);
+            for register in [P::ROLES.present_position, P::ROLES.present_velocity] {
+                assert_eq!(register.within(block.address, &data), Some(0), "{block:?}");
+            }
+            assert!(P::EXTRAS.iter().all(|extra| !lengths.contains(&extra.width)));
+        }
+        let all = P::FEEDBACK.iter().any(|block| {
+            let data = vec![0; block.length.into()];
+            [P::ROLES.present_voltage, P::ROLES.present_temperature]
+                .iter()
+                .all(|register| register.within(block.address, &data).is_some())
+        });
+        assert!(all);
+    }
+    check::<Feetech>();
+    check::<Dynamixel>();
 }
