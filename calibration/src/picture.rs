@@ -2,8 +2,8 @@
 //! control alike.
 //!
 //! A pixel of the image is the mean of the part of the picture that it shows. Each pixel of the picture weighs by the area of it that
-//! lies in that part. A plain crop has weights by column and by row ([`axis`]); a rectified or undistorted view has a list of pixels
-//! for each pixel of the image ([`gather`]).
+//! lies in that part. A plain crop has weights by column and by row (`axis`); a rectified or undistorted view has a list of pixels
+//! for each pixel of the image (`gather`).
 //!
 //! Everything after the making of the table is integer arithmetic without overflow, so that every instruction set gives the same bits.
 

@@ -412,10 +412,10 @@ fn what_the_camera_chose_instead_is_said_with_what_it_offers() {
         size.starts_with("width, height: the camera takes 640, 480 instead of 1920, 48"),
         "{size}"
     );
-    assert!(size.contains("MJPG 64x48 at 60.000"), "{size}");
+    assert!(size.contains("mjpeg 64x48 at 60.000"), "{size}");
     let format = refused(|settings| settings.format = Format::Nv12, |_| {}).to_string();
     assert!(
-        format.starts_with("format: the camera takes YUYV instead of nv12"),
+        format.starts_with("format: the camera takes yuyv instead of nv12"),
         "{format}"
     );
 }

@@ -23,38 +23,55 @@ const GREEN_BY_V: i32 = 53_279;
 const GREEN_BY_U: i32 = 25_675;
 const BLUE_BY_U: i32 = 132_201;
 
-/// What a pair of colour values adds to red, green and blue, with the half that rounds.
+/// Pixels that are converted together, channel by channel: as many as fill vector registers.
+const BLOCK: usize = 64;
+
+/// One pixel in each place: red, green, blue from Y, U and V.
 #[inline(always)]
-fn chroma(u: u8, v: u8) -> [i32; 3] {
-    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-    [
-        RED_BY_V * v + 32_768,
-        32_768 - GREEN_BY_U * u - GREEN_BY_V * v,
-        BLUE_BY_U * u + 32_768,
-    ]
+fn convert(y: &[i32; BLOCK], u: &[i32; BLOCK], v: &[i32; BLOCK]) -> [[u8; BLOCK]; 3] {
+    let mut levels = [[0; BLOCK]; 3];
+    // At most 239 * 76309 + 127 * 132201, far below 2^31.
+    for i in 0..BLOCK {
+        let luma = LUMA * (y[i] - 16) + 32_768;
+        let (u, v) = (u[i] - 128, v[i] - 128);
+        levels[0][i] = ((luma + RED_BY_V * v) >> 16).clamp(0, 255) as u8;
+        levels[1][i] = ((luma - GREEN_BY_U * u - GREEN_BY_V * v) >> 16).clamp(0, 255) as u8;
+        levels[2][i] = ((luma + BLUE_BY_U * u) >> 16).clamp(0, 255) as u8;
+    }
+    levels
 }
 
-/// One pixel.
+/// A row from pairs of pixels: `pairs` has Y, U, Y, V of each.
 #[inline(always)]
-fn rgb(y: u8, chroma: [i32; 3]) -> [u8; 3] {
-    let luma = LUMA * (i32::from(y) - 16);
-    // At most 239 * 76309 + 127 * 132201, far below 2^31.
-    [
-        ((luma + chroma[0]) >> 16).clamp(0, 255) as u8,
-        ((luma + chroma[1]) >> 16).clamp(0, 255) as u8,
-        ((luma + chroma[2]) >> 16).clamp(0, 255) as u8,
-    ]
+fn row(pairs: impl Iterator<Item = [u8; 4]>, into: &mut [u8]) {
+    let (mut y, mut u, mut v) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
+    let mut pairs = pairs;
+    for pixels in into.chunks_mut(3 * BLOCK) {
+        let count = pixels.len() / 3;
+        for (i, pair) in pairs.by_ref().take(count / 2).enumerate() {
+            let pair = pair.map(i32::from);
+            (y[2 * i], y[2 * i + 1]) = (pair[0], pair[2]);
+            (u[2 * i], u[2 * i + 1]) = (pair[1], pair[1]);
+            (v[2 * i], v[2 * i + 1]) = (pair[3], pair[3]);
+        }
+        let [red, green, blue] = convert(&y, &u, &v);
+        for (i, pixel) in pixels.chunks_exact_mut(3).enumerate() {
+            pixel.copy_from_slice(&[red[i], green[i], blue[i]]);
+        }
+    }
 }
 
 /// Rows `rows` of a YUYV picture of `width` pixels a row, into the same rows of `into` (3 bytes a pixel).
 #[inline(always)]
 pub(super) fn yuyv_rows(bytes: &[u8], width: usize, rows: Range<usize>, into: &mut [u8]) {
-    let pairs = &bytes[2 * width * rows.start..2 * width * rows.end];
-    let into = &mut into[3 * width * rows.start..3 * width * rows.end];
-    for (pair, pixels) in pairs.chunks_exact(4).zip(into.chunks_exact_mut(6)) {
-        let chroma = chroma(pair[1], pair[3]);
-        pixels[..3].copy_from_slice(&rgb(pair[0], chroma));
-        pixels[3..].copy_from_slice(&rgb(pair[2], chroma));
+    for at in rows {
+        let line = &bytes[2 * width * at..2 * width * (at + 1)];
+        let into = &mut into[3 * width * at..3 * width * (at + 1)];
+        row(
+            line.chunks_exact(4)
+                .map(|pair| [pair[0], pair[1], pair[2], pair[3]]),
+            into,
+        );
     }
 }
 
@@ -62,19 +79,12 @@ pub(super) fn yuyv_rows(bytes: &[u8], width: usize, rows: Range<usize>, into: &m
 #[inline(always)]
 pub(super) fn nv12_rows(bytes: &[u8], width: usize, height: usize, rows: Range<usize>, into: &mut [u8]) {
     let (luma, colours) = bytes.split_at(width * height);
-    for row in rows {
-        let luma = &luma[row * width..(row + 1) * width];
-        let colours = &colours[row / 2 * width..(row / 2 + 1) * width];
-        let into = &mut into[3 * row * width..3 * (row + 1) * width];
-        for ((pair, colour), pixels) in luma
-            .chunks_exact(2)
-            .zip(colours.chunks_exact(2))
-            .zip(into.chunks_exact_mut(6))
-        {
-            let chroma = chroma(colour[0], colour[1]);
-            pixels[..3].copy_from_slice(&rgb(pair[0], chroma));
-            pixels[3..].copy_from_slice(&rgb(pair[1], chroma));
-        }
+    for at in rows {
+        let luma = &luma[at * width..(at + 1) * width];
+        let colours = &colours[at / 2 * width..(at / 2 + 1) * width];
+        let into = &mut into[3 * width * at..3 * width * (at + 1)];
+        let pairs = luma.chunks_exact(2).zip(colours.chunks_exact(2));
+        row(pairs.map(|(y, uv)| [y[0], uv[0], y[1], uv[1]]), into);
     }
 }
 
@@ -97,16 +107,25 @@ mod tests {
         .map(|value| value.clamp(0.0, 255.0))
     }
 
+    /// One pixel, by way of a row.
+    fn rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
+        let mut pixels = [0; 6];
+        yuyv_rows(&[y, u, y, v], 2, 0..1, &mut pixels);
+        assert_eq!(pixels[..3], pixels[3..]);
+        [pixels[0], pixels[1], pixels[2]]
+    }
+
     #[test]
     fn every_colour_is_the_formulas() {
-        let mut worst = 0.0_f64;
+        // Rows of all V, which end within a block.
+        let (mut worst, mut into) = (0.0_f64, [0; 3 * 514]);
         for y in 0..=255 {
             for u in (0..=255).step_by(5) {
-                for v in 0..=255 {
-                    let ours = rgb(y, chroma(u, v));
-                    for (ours, exact) in ours.iter().zip(reference(y, u, v)) {
-                        worst = worst.max((f64::from(*ours) - exact).abs());
-                    }
+                let line: Vec<u8> = (0..=256).flat_map(|v: u32| [y, u, y, v as u8]).collect();
+                yuyv_rows(&line, 514, 0..1, &mut into);
+                for (at, ours) in into.iter().enumerate() {
+                    let exact = reference(y, u, (at / 6) as u8)[at % 3];
+                    worst = worst.max((f64::from(*ours) - exact).abs());
                 }
             }
         }
@@ -115,8 +134,8 @@ mod tests {
 
     #[test]
     fn white_is_white_and_black_is_black() {
-        assert_eq!(rgb(235, chroma(128, 128)), [255; 3]);
-        assert_eq!(rgb(16, chroma(128, 128)), [0; 3]);
+        assert_eq!(rgb(235, 128, 128), [255; 3]);
+        assert_eq!(rgb(16, 128, 128), [0; 3]);
     }
 
     #[test]

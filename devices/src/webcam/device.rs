@@ -42,8 +42,10 @@ pub struct Agreed {
 /// One format and size that a camera offers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
-    /// The format's four letters.
+    /// The format as a robot file has it, or its four letters if it is none that can be read here.
     pub format: String,
+    /// Whether it can be read here.
+    pub readable: bool,
     /// Pixels a row, rows.
     pub size: (u32, u32),
     /// Pictures a second, in the driver's order; empty if it does not list them.
@@ -111,7 +113,8 @@ pub fn offers(kernel: &mut dyn Kernel) -> Vec<Offer> {
             let discrete = size.kind == DISCRETE;
             let size = if discrete { (a, b) } else { (b, tallest) };
             offers.push(Offer {
-                format: letters(format.pixel_format),
+                format: name(format.pixel_format),
+                readable: super::Format::of_code(format.pixel_format).is_some(),
                 size,
                 rates_hz: rates_hz(kernel, format.pixel_format, size),
             });
@@ -122,6 +125,10 @@ pub fn offers(kernel: &mut dyn Kernel) -> Vec<Offer> {
         }
     }
     offers
+}
+
+fn name(code: u32) -> String {
+    super::Format::of_code(code).map_or_else(|| letters(code), |format| format.name().to_owned())
 }
 
 fn rates_hz(kernel: &mut dyn Kernel, pixel_format: u32, (width, height): (u32, u32)) -> Vec<f64> {
@@ -189,14 +196,16 @@ fn set_format(kernel: &mut dyn Kernel, settings: &Settings) -> Result<Format, We
         }
     }
     let mut offers = || {
-        let lines: Vec<String> = offers(kernel).iter().map(Offer::to_string).collect();
+        let mut offers = offers(kernel);
+        offers.retain(|offer| offer.readable);
+        let lines: Vec<String> = offers.iter().map(Offer::to_string).collect();
         lines.join("; ")
     };
     if !settings.format.codes().contains(&chosen.pixel_format) {
         return Err(WebcamError::Chose {
             field: "format",
             asked: settings.format.name().to_owned(),
-            chose: letters(chosen.pixel_format),
+            chose: name(chosen.pixel_format),
             offers: offers(),
         });
     }

@@ -82,8 +82,8 @@ impl Driver {
         }
     }
 
-    /// Whether nobody polls any more.
-    pub(super) fn is_done(&self) -> bool {
+    /// Whether the [`super::Webcam`] is gone, so that no more turns are needed.
+    pub fn is_done(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
     }
 

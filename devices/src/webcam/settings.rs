@@ -83,6 +83,13 @@ impl Format {
         }
     }
 
+    /// The format of one of the kernel's codes, if it is one of these.
+    pub(super) fn of_code(code: u32) -> Option<Self> {
+        [Self::Mjpeg, Self::Yuyv, Self::Nv12, Self::Rgb]
+            .into_iter()
+            .find(|format| format.codes().contains(&code))
+    }
+
     /// As a robot file has it.
     pub(super) fn name(self) -> &'static str {
         match self {
