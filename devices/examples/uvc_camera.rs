@@ -1,9 +1,10 @@
-//! A USB webcam that is this program, for the kernel's own `uvcvideo` driver: `uvc_camera SECONDS [FAULT,AT_S[,FOR_S]]...`.
+//! A USB webcam that is this program, for the kernel's own `uvcvideo` driver: `uvc_camera SECONDS [FAULT,PICTURES[,FOR_S]]...`.
 //!
 //! It speaks USB/IP (the protocol in the kernel's `Documentation/usb/usbip_protocol.rst`) to the `vhci-hcd` module over a socket of its
 //! own, which takes root, and is a UVC 1.0 camera (USB Device Class Definition for Video Devices) with one format: MJPEG of 640 x 480
 //! pixels at 30 or 60 Hz over a bulk endpoint. Faults: `unplug` (and plug in again), `freeze`, `error` (the mark of one, in one
-//! picture), `cut` (one picture ends early, without a mark). Meant for a small virtual machine.
+//! picture), `cut` (one picture ends early, without a mark). Each comes so many pictures after the one before it, or after the camera
+//! was plugged in. Meant for a small virtual machine: `cargo xtask vm uvc`.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -26,10 +27,10 @@ const NAMES: [&str; 3] = ["Armillary", "Camera of software", "SOFT0001"];
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What goes wrong, when, and for how long.
+/// What goes wrong, so many pictures after the last fault, and for how long.
 struct Fault {
     what: String,
-    at_s: f64,
+    pictures: u32,
     for_s: f64,
 }
 
@@ -44,14 +45,14 @@ fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let seconds: f64 = arguments
         .next()
-        .ok_or("uvc_camera SECONDS [FAULT,AT_S[,FOR_S]]...")?
+        .ok_or("uvc_camera SECONDS [FAULT,PICTURES[,FOR_S]]...")?
         .parse()?;
-    let mut faults = Vec::new();
+    let mut faults = VecDeque::new();
     for text in arguments {
         let parts: Vec<&str> = text.split(',').collect();
-        faults.push(Fault {
+        faults.push_back(Fault {
             what: parts[0].to_owned(),
-            at_s: parts.get(1).ok_or("FAULT,AT_S")?.parse()?,
+            pictures: parts.get(1).ok_or("FAULT,PICTURES")?.parse()?,
             for_s: parts.get(2).map_or(Ok(0.0), |text| text.parse())?,
         });
     }
@@ -120,6 +121,8 @@ struct Camera {
     picture: Vec<u8>,
     sent: usize,
     number: u32,
+    /// Pictures since the last fault.
+    since_fault: u32,
     due: Instant,
     error: bool,
 }
@@ -134,6 +137,7 @@ impl Camera {
             picture: Vec::new(),
             sent: 0,
             number: 0,
+            since_fault: 0,
             due: Instant::now(),
             error: false,
         }
@@ -145,7 +149,7 @@ impl Camera {
         requests: &Receiver<Request>,
         begun: Instant,
         seconds: f64,
-        faults: &mut Vec<Fault>,
+        faults: &mut VecDeque<Fault>,
     ) -> Result<f64, Failure> {
         let (mut frozen_until_s, mut cut) = (0.0, false);
         loop {
@@ -158,8 +162,8 @@ impl Camera {
             if now_s >= seconds {
                 return Ok(0.0);
             }
-            while let Some(at) = faults.iter().position(|fault| fault.at_s <= now_s) {
-                let fault = faults.remove(at);
+            while let Some(fault) = faults.pop_front_if(|fault| fault.pictures <= self.since_fault) {
+                self.since_fault = 0;
                 match fault.what.as_str() {
                     "unplug" => return Ok(fault.for_s),
                     "freeze" => frozen_until_s = now_s + fault.for_s,
@@ -174,6 +178,7 @@ impl Camera {
             if self.sent == self.picture.len() && Instant::now() >= self.due {
                 self.due = Instant::now().max(self.due + self.period);
                 self.number += 1;
+                self.since_fault += 1;
                 self.sent = 0;
                 self.picture = picture(self.number);
                 if std::mem::take(&mut cut) {

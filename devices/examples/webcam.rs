@@ -126,9 +126,12 @@ fn watch(settings: &Settings, frames: u64, mut changes: Vec<Change>) -> Result<(
     let begun = Instant::now();
     let (mut heard, mut second) = (begun, 1);
     let (mut picture, mut ages_ms, mut all_ms) = (Picture::default(), Vec::new(), Vec::new());
-    let (mut seq, mut complaint) = (0, String::new());
+    let (mut seq, mut complaint, mut poll_most_ms) = (0, String::new(), 0.0);
     while (all_ms.len() as u64) < frames && heard.elapsed() < PATIENCE {
-        match webcam.poll(&mut picture) {
+        let asked = Instant::now();
+        let answer = webcam.poll(&mut picture);
+        poll_most_ms = f64::max(poll_most_ms, 1e3 * asked.elapsed().as_secs_f64());
+        match answer {
             Ok(Some(stamp)) => {
                 let age_ms = stamp.age_ns as f64 / 1e6;
                 ages_ms.push(age_ms);
@@ -164,10 +167,13 @@ fn watch(settings: &Settings, frames: u64, mut changes: Vec<Change>) -> Result<(
     }
     let (median, most) = summary(&mut all_ms);
     println!(
-        "{} pictures in {:.1} s, age {median:.3} ms, at most {most:.3} of {age_max_ms:.3} ms; {:?}",
+        "figures: pictures {}, seconds {:.1}, age_median_ms {median:.1}, age_most_ms {most:.1}, age_limit_ms {age_max_ms:.1}, \
+         poll_most_ms {poll_most_ms:.1}{}",
         all_ms.len(),
         begun.elapsed().as_secs_f64(),
-        webcam.counts()
+        counted(&webcam.counts())
+            .map(|(name, count)| format!(", {name} {count}"))
+            .concat()
     );
     if (all_ms.len() as u64) < frames || most > age_max_ms {
         return Err("pictures are missing or too old".into());
@@ -201,9 +207,9 @@ fn summary(ages_ms: &mut [f64]) -> (f64, f64) {
     (middle, ages_ms.last().copied().unwrap_or(f64::NAN))
 }
 
-/// What was not delivered so far, by reason.
-fn missing(counts: &Counts) -> String {
-    let all = [
+/// All counts by name.
+fn counted(counts: &Counts) -> [(&'static str, u64); 13] {
+    [
         ("gaps", counts.gaps),
         ("flagged", counts.flagged),
         ("torn", counts.torn),
@@ -213,8 +219,19 @@ fn missing(counts: &Counts) -> String {
         ("superseded", counts.superseded),
         ("disordered", counts.disordered),
         ("losses", counts.losses),
-    ];
-    let some: Vec<String> = all
+        ("timeouts", counts.timeouts),
+        ("openings", counts.openings),
+        ("driver_stamps", counts.driver_stamps),
+        ("arrival_stamps", counts.arrival_stamps),
+    ]
+}
+
+/// How many of those are about pictures that were not delivered.
+const MISSING: usize = 9;
+
+/// What was not delivered so far, by reason.
+fn missing(counts: &Counts) -> String {
+    let some: Vec<String> = counted(counts)[..MISSING]
         .iter()
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{name} {count}"))

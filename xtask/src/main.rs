@@ -14,6 +14,7 @@ mod numbers;
 mod python;
 mod rig;
 mod scratch;
+mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -73,6 +74,8 @@ enum Task {
     /// Check a bundle with onnx and onnxruntime and a log with the public MCAP reader, in a Python environment of its
     /// own.
     Crosscheck(crosscheck::Crosscheck),
+    /// Check cameras and serial ports against the kernel's own drivers, in an emulated machine (no root, no hardware).
+    Vm(vm::Vm),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Task::BenchTrain(arguments) => bench_train::run(&arguments),
         Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
+        Task::Vm(arguments) => vm::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
