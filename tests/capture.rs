@@ -23,7 +23,7 @@ fn start(camera: impl FrameSource + 'static, realtime: Realtime) -> CaptureThrea
         task: None,
         encoder: None,
     };
-    CaptureThread::start(sight, 0, SystemClock::default(), realtime).expect("a thread")
+    CaptureThread::start(sight, 64, 0, SystemClock::default(), realtime).expect("a thread")
 }
 
 /// Shows pictures of another size than the model sees.
@@ -46,7 +46,7 @@ fn pictures_that_the_model_does_not_see_end_the_camera_in_words() {
     assert!(thread.take_newest().is_none());
     let (_, error) = thread.stop().expect("it did not panic");
     let words = error.expect("it failed").to_string();
-    for part in ["640x480", "Yuyv", "64x64"] {
+    for part in ["640x480", "Yuyv", "64x64", "`capture.side`"] {
         assert!(words.contains(part), "no {part} in {words}");
     }
 }

@@ -19,7 +19,7 @@ use crate::exchange::{Pool, Slot};
 use crate::realtime::Raised;
 
 /// One observation: a frame, its embedding, and the joints as last reported.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Captured {
     /// The image.
     pub frame: Frame,
@@ -43,6 +43,25 @@ pub struct Captured {
     pub arm_set_point_rad: JointVec,
     /// Time encoding took.
     pub encode_ns: u64,
+}
+
+impl Captured {
+    /// One of nothing yet, with room for an image of `side` x `side` pixels and an embedding of `embedding` numbers.
+    pub fn sized(side: usize, embedding: usize) -> Self {
+        Self {
+            frame: Frame::new(side),
+            embedding: vec![0.0; embedding],
+            frame_seq: 0,
+            captured_ns: 0,
+            reward: None,
+            ended: false,
+            joints: JointState::default(),
+            arm: ArmState::default(),
+            arm_refused: false,
+            arm_set_point_rad: JointVec::new(),
+            encode_ns: 0,
+        }
+    }
 }
 
 /// The thread that takes frames in has panicked.
@@ -110,26 +129,25 @@ pub struct CaptureThread {
 }
 
 impl CaptureThread {
-    /// Starts polling the camera.
+    /// Starts polling the camera, whose pictures become images of `side` x `side` pixels with `embedding` numbers each.
     ///
     /// # Errors
     /// If the operating system gives no thread.
     pub fn start(
         mut sight: Sight,
+        side: usize,
         embedding: usize,
         clock: SystemClock,
         realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             offered: Slot::default(),
-            free: Pool::full(|| Captured {
-                embedding: vec![0.0; embedding],
-                ..Captured::default()
-            }),
+            free: Pool::full(|| Captured::sized(side, embedding)),
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         });
         let its = Arc::clone(&shared);
+        let another = move || Box::new(Captured::sized(side, embedding));
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
@@ -140,7 +158,7 @@ impl CaptureThread {
                 let _failing = Failing(Arc::clone(&its));
                 let mut error = None;
                 let mut picture = Picture::default();
-                let mut slot = its.free.take().unwrap_or_default();
+                let mut slot = its.free.take().unwrap_or_else(another);
                 while !its.stop.load(Ordering::Relaxed) {
                     let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
                         stamp
@@ -157,7 +175,8 @@ impl CaptureThread {
                             slot.encode_ns =
                                 embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
                             let replaced = its.offered.put(slot);
-                            slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
+                            slot = replaced.or_else(|| its.free.take()).unwrap_or_else(another);
+                            // The tick's own place comes here in exchange, whoever made it.
                             slot.embedding.resize(embedding, 0.0);
                         }
                         Ok(None) => std::thread::park_timeout(POLL),
@@ -209,19 +228,18 @@ impl CaptureThread {
 /// # Errors
 /// [`DeviceError`] for a picture that is not the model's image already.
 fn image_of(picture: &Picture, image: &mut Frame) -> Result<(), DeviceError> {
-    let (
-        Picture {
-            width,
-            height,
-            format,
-            bytes,
-        },
-        rgb,
-    ) = (picture, image.rgb_mut());
-    if *format != PixelFormat::Rgb8 || bytes.len() != rgb.len() {
+    let Picture {
+        width,
+        height,
+        format,
+        bytes,
+    } = picture;
+    let (side, rgb) = (image.side(), image.rgb_mut());
+    let sized = [*width as usize, *height as usize] == [side, side] && bytes.len() == rgb.len();
+    if *format != PixelFormat::Rgb8 || !sized {
         return Err(DeviceError::new(format!(
-            "the camera delivers pictures of {width}x{height} in {format:?}, and the model sees 64x64 in Rgb8; bring them to that size \
-             where they are taken"
+            "the camera delivers pictures of {width}x{height} in {format:?}, and the model sees {side}x{side} in Rgb8 (`capture.side` of \
+             the robot file); bring them to that size where they are taken"
         )));
     }
     rgb.copy_from_slice(bytes);

@@ -143,12 +143,15 @@ pub fn run(
         position_rad: first.position_rad,
         velocity_rad_s: first.velocity_rad_s,
     });
-    let mut recorder = Recorder::start(EpisodeWriter::create(
-        labels.log,
-        &labels.info,
-        labels.attachments,
-    )?)?;
-    let capture = CaptureThread::start(sight, embedding, clock.clone(), config.realtime.clone())?;
+    let writer = EpisodeWriter::create(labels.log, &labels.info, labels.attachments)?;
+    let mut recorder = Recorder::start(writer, config.frame_side)?;
+    let capture = CaptureThread::start(
+        sight,
+        config.frame_side,
+        embedding,
+        clock.clone(),
+        config.realtime.clone(),
+    )?;
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
     let sentinel = Sentinel::start(&clock, late_send_ns(period_ns) / 2, &config.realtime)?;
     realtime::lock_memory(&config.realtime);

@@ -8,8 +8,8 @@
 //!           | u16 LE | postcard         |
 //!           +--------+------------------+
 //!  reply    +--------+------------------+----------------------------------+
-//!           | len    | Reply            | 64 x 64 x RGB, row-major         |
-//!           | u16 LE | postcard         | 12,288 bytes, with Frame only    |
+//!           | len    | Reply            | width x height x RGB, row-major  |
+//!           | u16 LE | postcard         | with Frame only, which names both|
 //!           +--------+------------------+----------------------------------+
 //! ```
 //!

@@ -114,6 +114,8 @@ pub struct Config {
     pub period_s: f32,
     /// Joints, limits, kinematics and workspace.
     pub envelope: Envelope,
+    /// Width and height of the model's image, in pixels.
+    pub frame_side: usize,
     /// Oldest frame the filter may use, in seconds before the edge.
     pub frame_max_age_s: f32,
     /// Consecutive ticks without a fresh frame before the arm is stopped.

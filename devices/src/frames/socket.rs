@@ -87,7 +87,8 @@ pub enum FrameError {
     },
     /// A picture that is not the model's image, where one was asked for.
     #[error(
-        "{}: delivers pictures of {width}x{height} where the model's image is needed; start the bridge of the same release",
+        "{}: delivers pictures of {width}x{height} where the model's image of {side}x{side} is needed; start the bridge with the same \
+         robot file, whose field `capture.side` both go by",
         path.display()
     )]
     Size {
@@ -97,6 +98,8 @@ pub enum FrameError {
         width: u32,
         /// Rows.
         height: u32,
+        /// Of the model's image, in pixels.
+        side: usize,
     },
     /// What came is not the protocol.
     #[error("{}: what arrives is not the frame protocol; is this the bridge's socket?", path.display())]
@@ -209,8 +212,15 @@ impl FrameSocket {
     /// # Errors
     /// [`FrameError`].
     pub fn reset(&mut self, seed: u64, into: &mut Frame) -> Result<Delivered, FrameError> {
+        let delivered = self.restart(seed)?;
+        self.copy_to(into)?;
+        Ok(delivered)
+    }
+
+    /// [`FrameSocket::reset`] without the copy: the pixels are those of [`FrameSocket::picture_at_hand`].
+    pub(super) fn restart(&mut self, seed: u64) -> Result<Delivered, FrameError> {
         self.request(Request::Reset { seed })?;
-        self.frame("reset", FrameCause::Reset, into)
+        self.delivery("reset", FrameCause::Reset)
     }
 
     /// Lockstep: advances one control period once the firmware has received command `command_seq`, and waits for the
@@ -222,7 +232,9 @@ impl FrameSocket {
         self.request(Request::Step {
             command_seq: Some(command_seq),
         })?;
-        self.frame("step", FrameCause::Step, into)
+        let delivered = self.delivery("step", FrameCause::Step)?;
+        self.copy_to(into)?;
+        Ok(delivered)
     }
 
     /// Lockstep: advances one control period without waiting for a command.
@@ -231,7 +243,9 @@ impl FrameSocket {
     /// [`FrameError`].
     pub fn advance(&mut self, into: &mut Frame) -> Result<Delivered, FrameError> {
         self.request(Request::Step { command_seq: None })?;
-        self.frame("step", FrameCause::Step, into)
+        let delivered = self.delivery("step", FrameCause::Step)?;
+        self.copy_to(into)?;
+        Ok(delivered)
     }
 
     /// Blocks until something arrives, or `timeout` at most.
@@ -274,17 +288,12 @@ impl FrameSocket {
         Ok(())
     }
 
-    fn frame(
-        &mut self,
-        request: &'static str,
-        cause: FrameCause,
-        into: &mut Frame,
-    ) -> Result<Delivered, FrameError> {
+    /// Waits for the frame that answers `request`.
+    fn delivery(&mut self, request: &'static str, cause: FrameCause) -> Result<Delivered, FrameError> {
         let header = self.answer(request, |reply| match reply {
             Reply::Frame(header) if header.cause == cause => Some(header),
             _ => None,
         })?;
-        self.copy_to(into)?;
         Ok(self.hand_over(&header))
     }
 
@@ -317,15 +326,22 @@ impl FrameSocket {
     }
 
     fn copy_to(&self, into: &mut Frame) -> Result<(), FrameError> {
-        let rgb = into.rgb_mut();
-        if self.newest.bytes.len() != rgb.len() {
+        let Picture {
+            width,
+            height,
+            ref bytes,
+            ..
+        } = self.newest;
+        let side = into.side();
+        if [width as usize, height as usize] != [side, side] {
             return Err(FrameError::Size {
                 path: self.path.clone(),
-                width: self.newest.width,
-                height: self.newest.height,
+                width,
+                height,
+                side,
             });
         }
-        rgb.copy_from_slice(&self.newest.bytes);
+        into.rgb_mut().copy_from_slice(bytes);
         Ok(())
     }
 

@@ -47,8 +47,7 @@ impl FrameSource for SocketCamera {
 impl Task for SocketTask {
     fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
         // The first picture of an episode is one of those that come by themselves.
-        let mut start = robot::Frame::default();
-        self.0.lock().reset(seed, &mut start)?;
+        self.0.lock().restart(seed)?;
         Ok(())
     }
 

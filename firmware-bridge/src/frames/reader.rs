@@ -48,6 +48,12 @@ pub struct MessageReader<M> {
     header: Option<M>,
 }
 
+impl<M: WithBody> Default for MessageReader<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<M: WithBody> MessageReader<M> {
     /// One that has read nothing yet.
     pub fn new() -> Self {
