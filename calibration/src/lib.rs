@@ -1,7 +1,8 @@
-//! What turns a particular arm into the numbers a model learned on: joint mapping and action scaling. Applied by the controller;
-//! hashed into every bundle, so that a model is never run on an arm it was not trained for.
+//! What turns a particular arm and its camera into the numbers a model learned on: joint mapping and action scaling, and the way from a
+//! camera's picture to the model's image. Applied by the controller; hashed into every bundle, so that a model is never run on an arm it was not trained for.
 
 mod joints;
+pub mod picture;
 
 pub use joints::JointMapping;
 

@@ -6,6 +6,7 @@ use robot::Config;
 use robot::device::{DeviceError, JointBus, Signals};
 
 use crate::serial;
+use crate::servos;
 use crate::table::devices;
 
 devices! {
@@ -14,6 +15,10 @@ devices! {
     Arm by ArmSettings {
         /// `firmware(port: "/dev/ttyUSB0")`: a board with our firmware.
         Firmware: serial::Settings,
+        /// `feetech(port: "/dev/ttyACM0", servos: [(id: 1), ..])`: SO-100, SO-101.
+        Feetech: servos::FeetechSettings,
+        /// `dynamixel(port: "/dev/ttyUSB0", servos: [(id: 1), ..])`: Koch.
+        Dynamixel: servos::DynamixelSettings,
     }
 }
 
@@ -26,6 +31,15 @@ pub struct Opening<'a> {
     pub signals: &'a Signals,
 }
 
+/// What an emergency stop came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Torque is off, and stays off until a person clears the stop.
+    Latched,
+    /// Torque is off. The next program that drives the arm switches it on again.
+    LetGo,
+}
+
 /// What a robot file says of one kind of arm.
 pub trait ArmSettings {
     /// Opens the arm. Nothing moves: [`JointBus::handshake`] comes first.
@@ -33,6 +47,17 @@ pub trait ArmSettings {
     /// # Errors
     /// [`DeviceError`], naming the device and the remedy.
     fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError>;
+
+    /// Takes the arm's torque off, for a person who asks for the emergency stop while no program drives it.
+    ///
+    /// # Errors
+    /// [`DeviceError`] unless the arm confirms it.
+    fn e_stop(&self, config: &Config) -> Result<Stopped, DeviceError> {
+        Err(DeviceError::new(format!(
+            "the arm of robot `{}` has no emergency stop; cut its power",
+            config.name
+        )))
+    }
 
     /// Takes another port than the one written, for `--port`.
     ///
@@ -67,6 +92,14 @@ impl Arm {
                 config.name
             ))),
         }
+    }
+
+    /// Takes its torque off.
+    ///
+    /// # Errors
+    /// [`DeviceError`] unless the arm confirms it.
+    pub fn e_stop(&mut self, config: &Config) -> Result<Stopped, DeviceError> {
+        self.settings().e_stop(config)
     }
 
     /// Opens it.

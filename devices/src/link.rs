@@ -137,6 +137,11 @@ impl<S: ByteStream> HostLink<S> {
         &mut self.stream
     }
 
+    /// The stream underneath, for whoever has no more use for the link.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// Frames that arrived damaged since the link was opened.
     pub fn bad_frames(&self) -> u32 {
         self.decoder.bad_frames()

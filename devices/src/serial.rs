@@ -1,5 +1,6 @@
 //! The arm on a serial port (or pty): 8N1, opened for us alone, every call bounded.
 
+mod line;
 mod opening;
 
 use std::io::{self, Read, Write};
@@ -12,7 +13,7 @@ use robot::device::{DeviceError, JointBus, LinkError};
 
 use serialport::{SerialPort, TTYPort};
 
-use crate::arms::{ArmSettings, Opening};
+use crate::arms::{ArmSettings, Opening, Stopped};
 use crate::link::{ByteStream, HostLink};
 
 /// Longest time a frame may take to be accepted by the port.
@@ -89,6 +90,24 @@ impl ArmSettings for Settings {
             .with_e_stop_asked(Arc::clone(&opening.signals.e_stop))
             .with_stop_asked(Arc::clone(&opening.signals.stop));
         Ok(Box::new(link))
+    }
+
+    fn e_stop(&self, config: &Config) -> Result<Stopped, DeviceError> {
+        let mut link = self.link(config)?;
+        let boot = self.boot(config);
+        match link.e_stop_until_confirmed(us(HANDSHAKE_TIMEOUT)) {
+            Err(LinkError::EStopUnconfirmed { .. }) if !boot.is_zero() => {
+                log::warn!(
+                    "{}: emergency stop NOT confirmed yet: cut the arm's power if it moves; a board that resets when its port is \
+                     opened boots first, so it is sent for {:.1} s more",
+                    self.port,
+                    boot.as_secs_f32()
+                );
+                link.e_stop_until_confirmed(us(boot))?;
+            }
+            result => result?,
+        }
+        Ok(Stopped::Latched)
     }
 
     fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {

@@ -15,7 +15,7 @@ pub mod kinematics;
 pub mod philox;
 pub mod trig;
 
-pub use clock::{Clock, MonotonicNs, SystemClock};
+pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
 pub use complaint::complaint;
 pub use config::{Config, ConfigError, text_sha256};
 pub use device::{DeviceError, Plant};

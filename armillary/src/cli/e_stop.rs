@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use devices::{Arm, SerialLink, serial};
+use devices::{Arm, SerialLink, Stopped, serial};
 use firmware_bridge::{FirmwareState, Telemetry};
 use robot::Config;
-use robot::device::{JointBus, LinkError};
+use robot::device::JointBus;
 
 /// Longest wait for the arm's answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -25,41 +25,32 @@ pub(crate) struct EStop {
 }
 
 impl EStop {
-    /// The arm, and how long its board may take to boot.
-    fn open(&self) -> anyhow::Result<(SerialLink, Duration)> {
+    fn arm(&self) -> anyhow::Result<(Arm, Config)> {
         // Units are believed: an arm that would not be driven by this file must be stopped all the same.
         let config = Config::parse(&self.robot, robot::config::read(&self.robot)?)?;
         let arm = match (Arm::of(&config, self.port.as_deref()), &self.port) {
-            (Ok(Arm::Firmware(arm)), _) => arm,
-            (Err(_), Some(port)) => serial::Settings::at(port),
+            (Ok(arm), _) => arm,
+            (Err(_), Some(port)) => Arm::Firmware(serial::Settings::at(port)),
             (Err(error), None) => return Err(error.into()),
         };
-        let (link, boot) = (arm.link(&config)?, arm.boot(&config));
-        Ok((link, boot))
+        Ok((arm, config))
     }
 }
 
 /// Stops. Says nothing of the kind unless the arm confirms it.
 pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
-    let confirmed = || -> anyhow::Result<()> {
-        let (mut link, boot) = arguments.open()?;
-        match link.e_stop_until_confirmed(us(ANSWER)) {
-            Err(LinkError::EStopUnconfirmed { .. }) if !boot.is_zero() => {
-                log::warn!(
-                    "{}: emergency stop NOT confirmed yet: cut the arm's power if it moves; a board that resets when its port is \
-                     opened boots first, so it is sent for {:.1} s more",
-                    link.port(),
-                    boot.as_secs_f32()
-                );
-                Ok(link.e_stop_until_confirmed(us(boot))?)
-            }
-            result => Ok(result?),
-        }
-    };
-    confirmed().context(
-        "emergency stop NOT confirmed: cut the arm's power (where `armillary run` drives it, press Ctrl-\\ there)",
-    )?;
-    println!("emergency stop latched: torque is off");
+    let stopped = arguments
+        .arm()
+        .and_then(|(mut arm, config)| Ok(arm.e_stop(&config)?))
+        .context(
+            "emergency stop NOT confirmed: cut the arm's power (where `armillary run` drives it, press Ctrl-\\ there)",
+        )?;
+    match stopped {
+        Stopped::Latched => println!("emergency stop latched: torque is off"),
+        Stopped::LetGo => println!(
+            "torque is off; these servos have no latch: the next program that drives the arm switches it on again"
+        ),
+    }
     Ok(())
 }
 
@@ -75,7 +66,14 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
     if typed.trim() != "yes" {
         bail!("not cleared; the emergency stop stays latched");
     }
-    let (mut link, _) = arguments.open()?;
+    let (arm, config) = arguments.arm()?;
+    let Arm::Firmware(arm) = arm else {
+        bail!(
+            "robot `{}`: the servos of this arm have no latched stop: there is nothing to clear",
+            config.name
+        );
+    };
+    let mut link = arm.link(&config)?;
     // The first waits for a board that boots, which would not hear what it is told; the second unlatches.
     link.handshake()?;
     link.send_clear_e_stop()?;

@@ -1,4 +1,5 @@
-//! One binary: the link, the serial port, environments in a process, devices that robot files name, and the bridge end to end.
+//! One binary: the link, the serial port, environments in a process, devices that robot files name, servo buses, and the bridge end to
+//! end.
 
 mod bridge;
 mod common;
@@ -6,3 +7,4 @@ mod link;
 mod named;
 mod process;
 mod serial;
+mod servos;

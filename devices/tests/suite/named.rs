@@ -22,8 +22,10 @@ fn robot(line: &str) -> Config {
 }
 
 fn firmware(config: &Config, port: Option<&str>) -> serial::Settings {
-    let Arm::Firmware(settings) = Arm::of(config, port.map(Path::new)).expect("an arm");
-    settings
+    match Arm::of(config, port.map(Path::new)).expect("an arm") {
+        Arm::Firmware(settings) => settings,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

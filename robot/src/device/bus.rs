@@ -174,6 +174,14 @@ pub enum LinkError {
         /// The port.
         port: String,
     },
+    /// What moves the joints failed while in use.
+    #[error("{port}: {problem}")]
+    Lost {
+        /// The port.
+        port: String,
+        /// What went wrong, with its remedy.
+        problem: String,
+    },
     /// Nothing answered the handshake.
     #[error(
         "{port}: no handshake within {waited_ms} ms ({received_bytes} bytes arrived, {bad_frames} of their frames \

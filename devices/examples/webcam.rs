@@ -1,0 +1,223 @@
+//! What a webcam delivers, second by second: `webcam list`, or
+//! `webcam DEVICE [--size 640x480] [--rate 30] [--format mjpeg] [--frames 1000] [--set SECONDS,NAME,VALUE]...`.
+//!
+//! Polls every half millisecond, as the control loop does. `--set` sets one of the driver's controls by its name while pictures are
+//! taken: the kernel's `vivid` driver has controls that break it. Ends with status 1 if a picture was too old, or after 20 s without one.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use devices::webcam::abi::{Control, QueryControl, text};
+use devices::webcam::kernel::{Call, System};
+use devices::webcam::{Counts, Linux, Settings, Webcam, device, identity};
+use robot::device::{FrameSource, Picture};
+
+/// How often the camera is polled.
+const POLL: Duration = Duration::from_micros(500);
+
+/// How long the camera may be without a picture.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Flag that asks for the control after the one given.
+const NEXT_CONTROL: u32 = 0x8000_0000;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// A control to set while pictures are taken.
+struct Change {
+    at_s: f64,
+    name: String,
+    value: i32,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", robot::complaint(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let device = arguments.next().unwrap_or_else(|| "list".to_owned());
+    if device == "list" {
+        return list();
+    }
+    let (mut size, mut rate, mut format) = ("640x480".to_owned(), "30".to_owned(), "mjpeg".to_owned());
+    let (mut frames, mut changes) = (1_000, Vec::new());
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().ok_or("a flag without its value")?;
+        match flag.as_str() {
+            "--size" => size = value,
+            "--rate" => rate = value,
+            "--format" => format = value,
+            "--frames" => frames = value.parse()?,
+            "--set" => changes.push(change(&value)?),
+            _ => return Err(format!("no flag {flag}").into()),
+        }
+    }
+    let (width, height) = size.split_once('x').ok_or("--size 640x480")?;
+    let settings = Settings {
+        width: width.parse()?,
+        height: height.parse()?,
+        rate_hz: rate.parse()?,
+        format: format_of(&format)?,
+        ..Settings::new(&device)
+    };
+    watch(&settings, frames, changes)
+}
+
+fn format_of(word: &str) -> Result<devices::webcam::Format, Failure> {
+    use devices::webcam::Format;
+    match word {
+        "mjpeg" => Ok(Format::Mjpeg),
+        "yuyv" => Ok(Format::Yuyv),
+        "nv12" => Ok(Format::Nv12),
+        "rgb" => Ok(Format::Rgb),
+        _ => Err(format!("no format {word}: mjpeg, yuyv, nv12 or rgb").into()),
+    }
+}
+
+fn change(text: &str) -> Result<Change, Failure> {
+    let parts: Vec<&str> = text.split(',').collect();
+    let [at_s, name, value] = parts[..] else {
+        return Err("--set SECONDS,NAME,VALUE".into());
+    };
+    Ok(Change {
+        at_s: at_s.parse()?,
+        name: name.to_owned(),
+        value: value.parse()?,
+    })
+}
+
+fn list() -> Result<(), Failure> {
+    let mut system = Linux;
+    for camera in system.cameras() {
+        println!("{} ({}, {})", camera.stable(), camera.name, camera.node.display());
+        let mut kernel = match system.open(&camera.node) {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                println!("  cannot be opened: {}", error.desc());
+                continue;
+            }
+        };
+        if let Err(error) = device::capability(kernel.as_mut(), &camera.node) {
+            println!("  {error}");
+            continue;
+        }
+        for offer in device::offers(kernel.as_mut()) {
+            println!("  {offer}");
+        }
+    }
+    Ok(())
+}
+
+fn watch(settings: &Settings, frames: u64, mut changes: Vec<Change>) -> Result<(), Failure> {
+    let mut webcam = Webcam::start(settings)?;
+    let agreed = webcam.agreed().ok_or("nothing was agreed to")?;
+    let age_max_ms = 2e3 / agreed.rate_hz;
+    println!("{agreed:?}");
+    println!("|    s | pictures | number | age ms, median | greatest | not delivered |");
+    println!("|------|----------|--------|----------------|----------|---------------|");
+    let begun = Instant::now();
+    let (mut heard, mut second) = (begun, 1);
+    let (mut picture, mut ages_ms, mut all_ms) = (Picture::default(), Vec::new(), Vec::new());
+    let (mut seq, mut complaint) = (0, String::new());
+    while (all_ms.len() as u64) < frames && heard.elapsed() < PATIENCE {
+        match webcam.poll(&mut picture) {
+            Ok(Some(stamp)) => {
+                let age_ms = stamp.age_ns as f64 / 1e6;
+                ages_ms.push(age_ms);
+                all_ms.push(age_ms);
+                (seq, heard) = (stamp.seq, Instant::now());
+            }
+            Ok(None) => std::thread::sleep(POLL),
+            Err(error) => {
+                let error = robot::complaint(&error);
+                if error != complaint {
+                    println!("{:.3} s: {error}", begun.elapsed().as_secs_f64());
+                    complaint = error;
+                }
+                std::thread::sleep(POLL);
+            }
+        }
+        let now_s = begun.elapsed().as_secs_f64();
+        while let Some(at) = changes.iter().position(|change| change.at_s <= now_s) {
+            let change = changes.swap_remove(at);
+            let outcome = set(&settings.device, &change);
+            println!("{now_s:.3} s: {} = {}: {outcome:?}", change.name, change.value);
+        }
+        if now_s >= f64::from(second) {
+            let (median, most) = summary(&mut ages_ms);
+            let counts = missing(&webcam.counts());
+            println!(
+                "| {second:4} | {:8} | {seq:6} | {median:14.3} | {most:8.3} | {counts} |",
+                ages_ms.len()
+            );
+            ages_ms.clear();
+            second += 1;
+        }
+    }
+    let (median, most) = summary(&mut all_ms);
+    println!(
+        "{} pictures in {:.1} s, age {median:.3} ms, at most {most:.3} of {age_max_ms:.3} ms; {:?}",
+        all_ms.len(),
+        begun.elapsed().as_secs_f64(),
+        webcam.counts()
+    );
+    if (all_ms.len() as u64) < frames || most > age_max_ms {
+        return Err("pictures are missing or too old".into());
+    }
+    Ok(())
+}
+
+/// Sets a control by a descriptor of its own, which is closed again at once.
+fn set(device: &str, change: &Change) -> Result<(), Failure> {
+    let mut system = Linux;
+    let camera = identity::find(device, &system.cameras())?;
+    let mut kernel = system.open(Path::new(&camera.node))?;
+    let mut about = QueryControl {
+        id: NEXT_CONTROL,
+        ..QueryControl::default()
+    };
+    while kernel.call(Call::QueryControl(&mut about)).is_ok() {
+        if text(&about.name) == change.name {
+            let (id, value) = (about.id, change.value);
+            return Ok(kernel.call(Call::SetControl(&mut Control { id, value }))?);
+        }
+        about.id |= NEXT_CONTROL;
+    }
+    Err("no such control".into())
+}
+
+/// Median and greatest.
+fn summary(ages_ms: &mut [f64]) -> (f64, f64) {
+    ages_ms.sort_by(f64::total_cmp);
+    let middle = ages_ms.get(ages_ms.len() / 2).copied().unwrap_or(f64::NAN);
+    (middle, ages_ms.last().copied().unwrap_or(f64::NAN))
+}
+
+/// What was not delivered so far, by reason.
+fn missing(counts: &Counts) -> String {
+    let all = [
+        ("gaps", counts.gaps),
+        ("flagged", counts.flagged),
+        ("torn", counts.torn),
+        ("black", counts.black),
+        ("frozen", counts.frozen),
+        ("stale", counts.stale),
+        ("superseded", counts.superseded),
+        ("disordered", counts.disordered),
+        ("losses", counts.losses),
+    ];
+    let some: Vec<String> = all
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    some.join(", ")
+}

@@ -1,0 +1,94 @@
+//! An emulated wire behind a pseudo-terminal, in real time: any program that opens a serial port can speak to it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::layout::Emulated;
+use super::wire::EmulatedBus;
+
+/// How long the thread looks away, at most.
+const NAP: Duration = Duration::from_millis(20);
+
+/// A pseudo-terminal with servos behind it. Dropping it ends the thread that serves it.
+#[derive(Debug)]
+pub struct PtyEnd<P> {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<EmulatedBus<P>>>,
+    /// Keeps the terminal open while nobody else has it open.
+    _host: File,
+}
+
+impl<P> PtyEnd<P> {
+    /// The port to open.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Ends the thread and gives the wire back, to see what became of it. `None` if the thread failed.
+    pub fn finish(mut self) -> Option<EmulatedBus<P>> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().and_then(|thread| thread.join().ok())
+    }
+}
+
+impl<P> Drop for PtyEnd<P> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Serves `bus` behind a new pseudo-terminal. The rate of its wire is that of `bus`, whatever rate the host sets.
+///
+/// # Errors
+/// What the operating system says.
+pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
+    let pty = nix::pty::openpty(None, None)?;
+    let mut terminal = nix::sys::termios::tcgetattr(&pty.slave)?;
+    nix::sys::termios::cfmakeraw(&mut terminal);
+    nix::sys::termios::tcsetattr(&pty.slave, nix::sys::termios::SetArg::TCSANOW, &terminal)?;
+    let path = nix::unistd::ttyname(&pty.slave)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let mut port = File::from(pty.master);
+    let thread = std::thread::Builder::new()
+        .name("emulated servos".to_owned())
+        .spawn(move || {
+            let origin = Instant::now();
+            let mut bytes = [0; 256];
+            while !stopped.load(Ordering::Relaxed) {
+                let now_us = origin.elapsed().as_micros() as u64;
+                let until_us = bus.next_arrival_us().unwrap_or(u64::MAX);
+                let nap = Duration::from_micros(until_us.saturating_sub(now_us)).min(NAP);
+                // A whole millisecond is the least a poll waits; what is due sooner is spun for.
+                let nap_ms = PollTimeout::try_from(nap.as_millis()).unwrap_or(PollTimeout::ZERO);
+                let ready = poll(&mut [PollFd::new(port.as_fd(), PollFlags::POLLIN)], nap_ms);
+                let now_us = origin.elapsed().as_micros() as u64;
+                bus.advance(now_us);
+                if ready.is_ok_and(|count| count > 0) {
+                    match port.read(&mut bytes) {
+                        Ok(count) if count > 0 => bus.write(&bytes[..count], now_us),
+                        _ => break,
+                    }
+                }
+                let count = bus.read(&mut bytes, now_us);
+                if count > 0 && port.write_all(&bytes[..count]).is_err() {
+                    break;
+                }
+            }
+            bus
+        })?;
+    Ok(PtyEnd {
+        path,
+        stop,
+        thread: Some(thread),
+        _host: File::from(pty.slave),
+    })
+}

@@ -1,0 +1,172 @@
+//! The firmware core on this machine, one turn at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use firmware_bridge::wire::MAX_FRAME_BYTES;
+use firmware_bridge::{FirmwareCore, FirmwareState};
+use robot::JointVec;
+use robot::device::Joints;
+
+use super::wire::Wire;
+use crate::servo_bus::joints::{WayOut, WayOutSettings, WayOutState};
+
+/// Joints of which some may not have been read lately.
+pub trait Measured: Joints {
+    /// Whether the position of `joint` was read in the last period.
+    fn is_known(&self, joint: usize) -> bool;
+}
+
+/// What became of an arm in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// There is another.
+    Goes,
+    /// The host has left, and nothing more is to be done: torque is off, or the arm holds and nobody knows where it could lie.
+    Ended {
+        /// Whether it holds.
+        holds: bool,
+    },
+}
+
+/// A firmware core in front of joints.
+pub struct Core<J> {
+    joints: J,
+    firmware: FirmwareCore,
+    /// How the arm is laid down when the host has left; `None` if nobody said where it can lie.
+    way_out: Option<WayOutSettings>,
+    wire: Arc<Wire>,
+    e_stop: Arc<AtomicBool>,
+    dt_s: f32,
+    /// What the joints were told last.
+    set_point_rad: JointVec,
+    leaving: Option<WayOut>,
+}
+
+impl<J: Measured> Core<J> {
+    pub(super) fn new(
+        joints: J,
+        firmware: FirmwareCore,
+        way_out: Option<WayOutSettings>,
+        wire: Arc<Wire>,
+        e_stop: Arc<AtomicBool>,
+        dt_s: f32,
+    ) -> Self {
+        let set_point_rad = joints.joints().position_rad;
+        let mut core = Self {
+            joints,
+            firmware,
+            way_out,
+            wire,
+            e_stop,
+            dt_s,
+            set_point_rad,
+            leaving: None,
+        };
+        core.report(0);
+        core
+    }
+
+    /// The joints.
+    pub fn joints(&self) -> &J {
+        &self.joints
+    }
+
+    /// The joints, to reach what is emulated behind them.
+    pub fn joints_mut(&mut self) -> &mut J {
+        &mut self.joints
+    }
+
+    /// One turn at `now_us`. The control loop may be late, stalled or gone.
+    pub fn turn(&mut self, now_us: u64) -> Turn {
+        if self.e_stop.load(Ordering::SeqCst) {
+            self.firmware.e_stop();
+            self.leaving = None;
+        }
+        match self.leaving.take() {
+            None => self.follow(now_us),
+            Some(way_out) => self.leave(way_out, now_us),
+        }
+    }
+
+    /// Does what the host asks for, within the firmware's limits.
+    fn follow(&mut self, now_us: u64) -> Turn {
+        while let Some(byte) = self.wire.to_arm.pop() {
+            self.firmware.on_bytes(now_us, &[byte]);
+        }
+        let joints = self.joints.joints();
+        let drive = self
+            .firmware
+            .tick(now_us, &joints.position_rad, &joints.velocity_rad_s);
+        let stepped = self.joints.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
+        self.set_point_rad = drive.set_point_rad;
+        if let Err(error) = stepped {
+            // Said once; the control loop stops by it, and its own message is the shorter one.
+            if self.wire.fault.set(error.to_string()).is_ok() {
+                log::error!("{error}");
+            }
+            return self.end(now_us, drive.torque_on);
+        }
+        self.report(now_us);
+        let at_rest = !matches!(
+            self.firmware.state(),
+            FirmwareState::Active | FirmwareState::Stopping
+        );
+        if at_rest && self.wire.host_left.load(Ordering::SeqCst) {
+            return self.end(now_us, self.firmware.state() == FirmwareState::Held);
+        }
+        Turn::Goes
+    }
+
+    /// Begins the way out of an arm that `holds`.
+    fn end(&mut self, now_us: u64, holds: bool) -> Turn {
+        match self.way_out.take().filter(|_| holds) {
+            Some(settings) => {
+                self.leaving = Some(WayOut::begin(settings, &self.set_point_rad, now_us));
+                Turn::Goes
+            }
+            None => Turn::Ended { holds },
+        }
+    }
+
+    /// One turn of the way out. A joint that is lost does not keep the others from being laid down.
+    fn leave(&mut self, mut way_out: WayOut, now_us: u64) -> Turn {
+        let position_rad = self.joints.joints().position_rad;
+        let measured_rad: heapless::Vec<Option<f32>, { robot::MAX_JOINTS }> = (0..self.joints.joint_count())
+            .map(|joint| {
+                position_rad
+                    .get(joint)
+                    .copied()
+                    .filter(|_| self.joints.is_known(joint))
+            })
+            .collect();
+        let set_point_rad = way_out.step(&measured_rad, now_us);
+        // Whether it comes is measured; an error was told before.
+        let _ = self.joints.step(&set_point_rad, way_out.torque_on(), self.dt_s);
+        match way_out.state() {
+            WayOutState::Released => Turn::Ended { holds: false },
+            WayOutState::Stuck => Turn::Ended { holds: true },
+            WayOutState::Holding | WayOutState::Ramping => {
+                self.leaving = Some(way_out);
+                Turn::Goes
+            }
+        }
+    }
+
+    fn report(&mut self, now_us: u64) {
+        let joints = self.joints.joints();
+        self.firmware
+            .report(now_us, &joints.position_rad, &joints.velocity_rad_s);
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        loop {
+            let frame = self.firmware.poll_transmit(&mut buffer);
+            // Telemetry that nobody takes is dropped, whole.
+            if frame.is_empty() || self.wire.to_host.capacity() - self.wire.to_host.len() < frame.len() {
+                return;
+            }
+            for byte in frame {
+                let _ = self.wire.to_host.push(*byte);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The wire between the control loop and a firmware core in the same process: bytes in memory, without locks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crossbeam::queue::ArrayQueue;
+use robot::Clock;
+use robot::device::LinkError;
+
+use crate::link::ByteStream;
+
+/// Bytes that each direction holds: seconds of telemetry.
+const BYTES: usize = 16 * 1024;
+
+/// How often a wait looks for bytes, in nanoseconds.
+const LOOK_NS: u64 = 200_000;
+
+/// What both ends share.
+pub(super) struct Wire {
+    pub(super) to_arm: ArrayQueue<u8>,
+    pub(super) to_host: ArrayQueue<u8>,
+    /// The host has let go of its end for good.
+    pub(super) host_left: AtomicBool,
+    /// Why the arm's end is gone.
+    pub(super) fault: OnceLock<String>,
+    /// The clock of both ends.
+    clock: Arc<dyn Clock>,
+}
+
+impl Wire {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            to_arm: ArrayQueue::new(BYTES),
+            to_host: ArrayQueue::new(BYTES),
+            host_left: AtomicBool::new(false),
+            fault: OnceLock::new(),
+            clock,
+        }
+    }
+
+    /// Microseconds on the clock of both ends.
+    pub(super) fn now_us(&self) -> u64 {
+        self.clock.now_ns() / 1_000
+    }
+}
+
+/// The control loop's end.
+pub struct HostEnd {
+    name: String,
+    wire: Arc<Wire>,
+}
+
+impl std::fmt::Debug for HostEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostEnd")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HostEnd {
+    pub(super) fn new(name: &str, wire: Arc<Wire>) -> Self {
+        Self {
+            name: name.to_owned(),
+            wire,
+        }
+    }
+
+    fn check(&self) -> Result<(), LinkError> {
+        match self.wire.fault.get() {
+            None => Ok(()),
+            Some(fault) => Err(LinkError::Lost {
+                port: self.name.clone(),
+                problem: fault.clone(),
+            }),
+        }
+    }
+}
+
+impl Drop for HostEnd {
+    fn drop(&mut self) {
+        self.wire.host_left.store(true, Ordering::SeqCst);
+    }
+}
+
+impl ByteStream for HostEnd {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn now_us(&self) -> u64 {
+        self.wire.now_us()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.check()?;
+        if self.wire.to_arm.capacity() - self.wire.to_arm.len() < bytes.len() {
+            return Err(LinkError::WriteTimeout {
+                port: self.name.clone(),
+            });
+        }
+        for byte in bytes {
+            // There is room: nobody else writes.
+            let _ = self.wire.to_arm.push(*byte);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        self.check()?;
+        let mut count = 0;
+        while count < into.len()
+            && let Some(byte) = self.wire.to_host.pop()
+        {
+            into[count] = byte;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        let until_us = self.now_us().saturating_add(timeout_us);
+        while self.wire.to_host.is_empty() && self.now_us() < until_us {
+            self.check()?;
+            self.wire.clock.sleep_until_ns(self.wire.clock.now_ns() + LOOK_NS);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! Arms of servos as a robot file names them: `feetech(port: "/dev/ttyACM0", servos: [(id: 1), (id: 2)])`.
+
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+
+use firmware_bridge::arm::ArmOptions;
+use robot::device::{DeviceError, JointBus};
+use robot::{ActionMode, Config, JointVec};
+
+use crate::arms::{ArmSettings, Opening, Stopped};
+use crate::dynamixel::Dynamixel;
+use crate::feetech::Feetech;
+use crate::hosted::{HostedArm, HostedOptions, Measured};
+use crate::serial::SerialStream;
+use crate::servo_bus::joints::{self, Direction, ServoArm, ServoJoint, WayOutSettings};
+use crate::servo_bus::{Bus, Family, Line, Timing};
+
+/// Speed on the way to the rest pose, in radians a second.
+const REST_RAD_S: f32 = 0.5;
+
+/// How long an arm holds before it is led there, in seconds.
+const REST_HOLD_S: f32 = 0.5;
+
+/// How near to it the joints must be measured before torque goes, in radians.
+const REST_TOLERANCE_RAD: f32 = 0.1;
+
+/// How long that may take beyond the way itself, in seconds.
+const REST_PATIENCE_S: f32 = 2.0;
+
+/// Share of a turn that the exchanges with the servos may take.
+const BUDGET: f32 = 0.7;
+
+/// An arm of Feetech STS servos (SO-100, SO-101).
+pub type FeetechSettings = Settings<Feetech>;
+
+/// An arm of Dynamixel servos of protocol 2 (Koch).
+pub type DynamixelSettings = Settings<Dynamixel>;
+
+/// An arm of servos of one family.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields, bound = "")]
+pub struct Settings<F> {
+    /// Path of the port. Those in `/dev/serial/by-id` stay the same when other devices are plugged in.
+    pub port: String,
+    /// The servos, one a joint, base first.
+    pub servos: Vec<Servo>,
+    /// Bits a second.
+    #[serde(default = "baud")]
+    pub baud: u32,
+    /// How often the servos are asked and told, a second. A slow bus needs fewer.
+    #[serde(default = "rate_hz")]
+    pub rate_hz: f32,
+    /// A pose in which the arm can be let go, in radians a joint.
+    #[serde(default)]
+    pub rest_rad: Option<Vec<f32>>,
+    /// The servos' own limit of torque, as a share of the most, where they have one.
+    #[serde(default = "whole")]
+    pub torque_limit: f32,
+    #[serde(skip)]
+    family: PhantomData<F>,
+}
+
+/// One servo.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Servo {
+    /// Its id on the bus.
+    pub id: u8,
+    /// Its position, in ticks, where the joint's angle is 0; the middle of its turn if not given.
+    #[serde(default)]
+    pub zero_ticks: Option<i64>,
+    /// Whether the joint's angle grows against the servo's ticks.
+    #[serde(default)]
+    pub reversed: bool,
+}
+
+fn baud() -> u32 {
+    1_000_000
+}
+
+fn rate_hz() -> f32 {
+    50.0
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
+impl<P: Family, L: Line> Measured for ServoArm<P, L> {
+    fn is_known(&self, joint: usize) -> bool {
+        self.missed(joint) == 0
+    }
+}
+
+impl<F: Family> Settings<F> {
+    /// Refuses what does not fit the robot.
+    fn check(&self, config: &Config) -> Result<(), DeviceError> {
+        let joints = config.joint_count();
+        let refuse = |field: &str, problem: String, remedy: &str| {
+            Err(DeviceError::new(format!(
+                "robot `{}`: field `arm.{field}`: {problem}; {remedy}",
+                config.name
+            )))
+        };
+        if config.envelope.mode() == ActionMode::Absolute {
+            return refuse(
+                "servos",
+                "an arm of servos is not driven by `action: absolute`".to_owned(),
+                "describe it with joint speeds, links and a workspace box",
+            );
+        }
+        if self.servos.len() != joints {
+            let problem = format!("{} servos for {joints} joints", self.servos.len());
+            return refuse("servos", problem, "write one a joint, base first");
+        }
+        if !(5.0..=500.0).contains(&self.rate_hz) {
+            let problem = format!("{:?} turns a second", self.rate_hz);
+            return refuse("rate_hz", problem, "write a number from 5 to 500, such as 50");
+        }
+        if !(self.torque_limit > 0.0 && self.torque_limit <= 1.0) {
+            let problem = format!("{:?} of the most torque", self.torque_limit);
+            return refuse("torque_limit", problem, "write a share above 0, 1 at most");
+        }
+        if let Some(rest_rad) = &self.rest_rad {
+            let inside = rest_rad.len() == joints
+                && config
+                    .envelope
+                    .joints()
+                    .iter()
+                    .zip(rest_rad)
+                    .all(|(joint, rest)| (joint.position_min_rad..=joint.position_max_rad).contains(rest));
+            if !inside {
+                let problem = format!("{rest_rad:?} is no pose of this arm");
+                return refuse(
+                    "rest_rad",
+                    problem,
+                    "write one angle a joint, within its `position_rad`",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn timing(&self) -> Timing {
+        Timing {
+            baud: self.baud,
+            ..Timing::default()
+        }
+    }
+
+    /// What the servo arm is made with.
+    fn arm(&self, config: &Config) -> joints::ArmSettings {
+        let middle = i64::from(F::TICKS_PER_TURN / 2);
+        let servos = self.servos.iter().zip(config.envelope.joints());
+        let joints = servos
+            .map(|(servo, joint)| ServoJoint {
+                name: joint.name.clone(),
+                id: servo.id,
+                zero_ticks: servo.zero_ticks.unwrap_or(middle),
+                direction: if servo.reversed {
+                    Direction::Reversed
+                } else {
+                    Direction::Forward
+                },
+                position_min_rad: joint.position_min_rad,
+                position_max_rad: joint.position_max_rad,
+                homing_offset_ticks: None,
+            })
+            .collect();
+        joints::ArmSettings {
+            budget_us: (1e6 * BUDGET / self.rate_hz) as u64,
+            torque_limit: self.torque_limit,
+            ..joints::ArmSettings::new(joints)
+        }
+    }
+
+    /// The arm on `line`, once its servos were found and set up. Nothing moves.
+    ///
+    /// # Errors
+    /// [`DeviceError`]: settings that do not fit the robot, and servos that are missing, of another model, or at fault.
+    pub fn on_line<L: Line>(&self, line: L, config: &Config) -> Result<ServoArm<F, L>, DeviceError> {
+        self.check(config)?;
+        ServoArm::new(Bus::new(line, self.timing()), self.arm(config))
+            .map_err(|error| DeviceError::new(format!("{}: {error}", self.port)))
+    }
+
+    /// What drives it from this machine.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for joints without usable limits.
+    pub fn hosted(&self, opening: &Opening<'_>) -> Result<HostedOptions, DeviceError> {
+        let arm = ArmOptions::from_config(opening.config)
+            .ok_or_else(|| DeviceError::new("the robot file's joints have no usable limits"))?;
+        let way_out = self.rest_rad.as_ref().map(|rest_rad| WayOutSettings {
+            hold_s: REST_HOLD_S,
+            velocity_rad_s: REST_RAD_S,
+            rest_rad: rest_rad.iter().copied().collect::<JointVec>(),
+            tolerance_rad: REST_TOLERANCE_RAD,
+            patience_s: REST_PATIENCE_S,
+        });
+        Ok(HostedOptions {
+            name: self.port.clone(),
+            arm,
+            rate_hz: self.rate_hz,
+            way_out,
+            e_stop: Arc::clone(&opening.signals.e_stop),
+        })
+    }
+}
+
+impl<F: Family + 'static> ArmSettings for Settings<F> {
+    fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError> {
+        self.check(opening.config)?;
+        let line = SerialStream::open(&self.port, self.baud)?;
+        let arm = self.on_line(line, opening.config)?;
+        Ok(Box::new(HostedArm::start(arm, self.hosted(opening)?)?))
+    }
+
+    fn e_stop(&self, config: &Config) -> Result<Stopped, DeviceError> {
+        self.check(config)?;
+        let line = SerialStream::open(&self.port, self.baud)?;
+        joints::set_torque(
+            &mut Bus::<F, _>::new(line, self.timing()),
+            &self.arm(config),
+            false,
+        )
+        .map_err(|error| DeviceError::new(format!("{}: {error}", self.port)))?;
+        Ok(Stopped::LetGo)
+    }
+
+    fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {
+        self.port = port.display().to_string();
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! The thread that owns a camera, and the way of pictures to whoever polls.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::JoinHandle;
+
+use robot::device::{DeviceError, FrameSource, FrameStamp, Picture};
+use robot::{Clock, MonotonicNs};
+
+use super::device::Agreed;
+use super::kernel::System;
+use super::stream::Taken;
+use super::{BootClock, Counts, Driver, Linux, Settings, WebcamError};
+
+/// A loss is told to whoever polled within so long before it, in nanoseconds. One that happened while nobody polled concerns nobody.
+const AWAY_NS: u64 = 1_000_000_000;
+
+/// What goes from the thread to whoever polls. It is locked for as long as two pictures take to change places.
+#[derive(Debug, Default)]
+pub(super) struct Offered {
+    pub(super) picture: Picture,
+    /// The picture's number and time, until it is taken.
+    pub(super) taken: Option<Taken>,
+    /// Why there is no camera now.
+    pub(super) lost: Option<WebcamError>,
+    /// The last loss, until it is told.
+    pub(super) untold: Option<WebcamError>,
+    pub(super) age_max_ns: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) offered: Mutex<Offered>,
+    /// For reports, never for the tick.
+    pub(super) report: Mutex<(Option<Agreed>, Counts)>,
+    pub(super) stop: AtomicBool,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a thread that panicked left is whole: it only ever exchanged whole values.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A webcam that never makes its caller wait.
+pub struct Webcam {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    polled_ns: MonotonicNs,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Webcam {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webcam")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Webcam {
+    /// Opens the camera and starts its thread.
+    ///
+    /// # Errors
+    /// [`WebcamError`], which names the field of `settings` if it is one's fault.
+    pub fn start(settings: &Settings) -> Result<Self, WebcamError> {
+        let (mut driver, mut webcam) = Self::parts(settings, Box::new(Linux), Arc::new(BootClock))?;
+        webcam.thread = Some(
+            std::thread::Builder::new()
+                .name("webcam".to_owned())
+                .spawn(move || {
+                    while !driver.is_done() {
+                        driver.turn();
+                    }
+                })
+                .map_err(|error| WebcamError::Thread(error.to_string()))?,
+        );
+        Ok(webcam)
+    }
+
+    /// Opens the camera without a thread: whoever has the [`Driver`] gives it its turns. `clock` must be that of the drivers' stamps.
+    ///
+    /// # Errors
+    /// As for [`Webcam::start`].
+    pub fn parts(
+        settings: &Settings,
+        system: Box<dyn System>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Driver, Self), WebcamError> {
+        settings.check()?;
+        let shared = Arc::new(Shared::default());
+        let mut driver = Driver::new(settings, system, Arc::clone(&clock), Arc::clone(&shared));
+        driver.open()?;
+        let polled_ns = clock.now_ns();
+        let webcam = Self {
+            shared,
+            clock,
+            polled_ns,
+            thread: None,
+        };
+        Ok((driver, webcam))
+    }
+
+    /// What was agreed to with the camera the last time it was opened.
+    pub fn agreed(&self) -> Option<Agreed> {
+        lock(&self.shared.report).0.clone()
+    }
+
+    /// What became of pictures so far.
+    pub fn counts(&self) -> Counts {
+        lock(&self.shared.report).1
+    }
+}
+
+impl Drop for Webcam {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It looks at `stop` at least every WAIT_MS. That it panicked was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl FrameSource for Webcam {
+    /// Exchanges `into` with the newest picture: nothing is copied or allocated. An error is told for as long as the camera is gone,
+    /// and at least once for each loss; pictures come again once it has been found again.
+    fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError> {
+        let now_ns = self.clock.now_ns();
+        let away = now_ns.saturating_sub(self.polled_ns) > AWAY_NS;
+        let mut offered = match self.shared.offered.try_lock() {
+            Ok(offered) => offered,
+            // The thread is just offering a picture: it is there at the next poll.
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        };
+        self.polled_ns = now_ns;
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Err(DeviceError::new(
+                "the camera's thread failed: its message is printed above",
+            ));
+        }
+        let untold = offered.untold.take().filter(|_| !away);
+        if let Some(error) = untold.or_else(|| offered.lost.clone()) {
+            return Err(DeviceError::new(error));
+        }
+        let Some(taken) = offered.taken.take() else {
+            return Ok(None);
+        };
+        let age_ns = now_ns.saturating_sub(taken.captured_ns);
+        if age_ns > offered.age_max_ns {
+            return Ok(None);
+        }
+        std::mem::swap(&mut offered.picture, into);
+        Ok(Some(FrameStamp {
+            seq: taken.seq,
+            age_ns,
+        }))
+    }
+}

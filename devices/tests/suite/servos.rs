@@ -1,0 +1,10 @@
+//! Servo buses, through public interfaces.
+
+mod bus;
+mod codec;
+mod damage;
+mod emulation;
+mod hosted;
+mod joints;
+mod peers;
+mod pty;

@@ -1,0 +1,313 @@
+//! A firmware core on this machine in front of emulated servos, in virtual time: the host's waits give the core its turns.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use devices::emulation::{EmulatedBus, EmulatedServo, MemoryLine};
+use devices::feetech::Feetech;
+use devices::hosted::{Core, HostEnd, Measured, Turn, parts};
+use devices::link::{ByteStream, HostLink};
+use devices::servo_bus::Family;
+use devices::servo_bus::joints::ServoArm;
+use devices::{Arm, Opening};
+use robot::device::{ArmReport, ArmState, DeviceError, JointBus, Joints, LinkError, Signals};
+use robot::{Clock, Config, JointState, VirtualClock};
+
+type Servos = ServoArm<Feetech, MemoryLine<Feetech>>;
+
+const TURN_US: u64 = 20_000;
+const PERIOD_US: u32 = 100_000;
+
+/// The servos' own time goes on with the turns.
+struct Paced(Servos);
+
+impl Joints for Paced {
+    fn joint_count(&self) -> usize {
+        self.0.joint_count()
+    }
+
+    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
+        let begun_us = devices::servo_bus::Line::now_us(self.0.bus().line());
+        let stepped = self.0.step(set_point_rad, torque_on, dt_s);
+        let line = self.0.bus_mut().line_mut();
+        let took_us = devices::servo_bus::Line::now_us(line) - begun_us;
+        line.advance(TURN_US.saturating_sub(took_us));
+        stepped
+    }
+
+    fn joints(&self) -> JointState {
+        self.0.joints()
+    }
+}
+
+impl Measured for Paced {
+    fn is_known(&self, joint: usize) -> bool {
+        self.0.is_known(joint)
+    }
+}
+
+/// The host's end, whose waits are the core's turns.
+struct Turning {
+    end: HostEnd,
+    core: Core<Paced>,
+    clock: Arc<VirtualClock>,
+    turns: Arc<AtomicU32>,
+}
+
+impl Turning {
+    fn turn(&mut self) -> Turn {
+        self.clock.advance_ns(1_000 * TURN_US);
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        self.core.turn(self.clock.now_ns() / 1_000)
+    }
+
+    fn servo(&mut self, id: u8) -> &mut EmulatedServo<Feetech> {
+        self.core.joints_mut().0.bus_mut().line_mut().bus().servo(id)
+    }
+}
+
+impl ByteStream for Turning {
+    fn name(&self) -> &str {
+        self.end.name()
+    }
+
+    fn now_us(&self) -> u64 {
+        self.end.now_us()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.end.write(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        self.end.read(into)
+    }
+
+    fn wait(&mut self, _timeout_us: u64) -> Result<(), LinkError> {
+        self.turn();
+        Ok(())
+    }
+}
+
+/// The planar arm with two servos; `rest` is written behind them.
+fn robot(rest: &str) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/sim-planar.ron");
+    let text = std::fs::read_to_string(path).expect("the shipped robot file");
+    let arm = format!(
+        "    arm: feetech(port: \"bus\", servos: [(id: 1), (id: 2, reversed: true)]{rest}),\n    capture: ("
+    );
+    let text = text.replace("    capture: (", &arm);
+    Config::parse(Path::new("robot.ron"), text).expect("a sound robot file")
+}
+
+fn host(rest: &str) -> (HostLink<Turning>, Signals) {
+    let (config, signals) = (robot(rest), Signals::default());
+    let Ok(Arm::Feetech(settings)) = Arm::of(&config, None) else {
+        panic!("another arm");
+    };
+    let servos = [1, 2].map(|id| EmulatedServo::new(id, 2048)).into();
+    let line = MemoryLine::new(EmulatedBus::new(1_000_000, servos));
+    let joints = Paced(settings.on_line(line, &config).expect("comes up"));
+    let clock = Arc::new(VirtualClock::default());
+    let opening = Opening {
+        config: &config,
+        signals: &signals,
+    };
+    let options = settings.hosted(&opening).expect("limits");
+    let (core, end) = parts(joints, options, Arc::clone(&clock) as Arc<dyn Clock>);
+    let stream = Turning {
+        end,
+        core,
+        clock,
+        turns: Arc::default(),
+    };
+    let mut link = HostLink::new(stream, 2, 2_000_000);
+    link.handshake().expect("the core answers");
+    (link, signals)
+}
+
+/// Some turns, and what the arm says of itself after them.
+fn turns(link: &mut HostLink<Turning>, count: u32) -> ArmReport {
+    for _ in 0..count {
+        link.wait(0).expect("an open wire");
+    }
+    link.poll().expect("an open wire").expect("a report")
+}
+
+/// Leads the arm to `rad` by periods, a set point each, as a control loop does.
+fn lead(link: &mut HostLink<Turning>, rad: [f32; 2]) -> ArmReport {
+    let mut set_point = turns(link, 1).set_point_rad;
+    for _ in 0..60 {
+        for (joint, to) in rad.iter().enumerate() {
+            set_point[joint] += (to - set_point[joint]).clamp(-0.05, 0.05);
+        }
+        link.send_set_point(&set_point, PERIOD_US, 3 * PERIOD_US / 2)
+            .expect("taken");
+        turns(link, PERIOD_US / TURN_US as u32);
+    }
+    turns(link, 1)
+}
+
+#[test]
+fn servos_go_where_the_control_loop_leads_them() {
+    let (mut link, _) = host("");
+    assert_eq!(turns(&mut link, 1).state, ArmState::Idle);
+    assert!(
+        !link.stream_mut().servo(1).torque_on(),
+        "nothing was commanded yet"
+    );
+    let there = lead(&mut link, [0.6, -0.9]);
+    assert_eq!(there.state, ArmState::Active);
+    for (measured, to) in there.position_rad.iter().zip([0.6, -0.9]) {
+        assert!((measured - to).abs() < 0.02, "{:?}", there.position_rad);
+    }
+    // Ticks of the second count the other way.
+    let ticks = |link: &mut HostLink<Turning>, id| {
+        link.stream_mut()
+            .servo(id)
+            .get(<Feetech as Family>::ROLES.present_position)
+    };
+    assert!(ticks(&mut link, 1) > 2048 + 300 && ticks(&mut link, 2) > 2048 + 400);
+}
+
+#[test]
+fn a_control_loop_that_stalls_leaves_an_arm_that_holds() {
+    let (mut link, _) = host("");
+    lead(&mut link, [0.6, -0.9]);
+    // An hour of silence.
+    let held = turns(&mut link, 180_000);
+    assert_eq!(held.state, ArmState::Held);
+    for (measured, to) in held.position_rad.iter().zip([0.6, -0.9]) {
+        assert!((measured - to).abs() < 0.05, "{:?}", held.position_rad);
+    }
+    assert!(link.stream_mut().servo(1).torque_on() && link.stream_mut().servo(2).torque_on());
+    // It is driven on from where it is.
+    lead(&mut link, [0.0, 0.0]);
+    assert_eq!(turns(&mut link, 1).state, ArmState::Active);
+}
+
+/// Lets go of the host's end and gives the core its turns until it has ended.
+fn leave(link: HostLink<Turning>) -> (Core<Paced>, bool, u32) {
+    let stream = link.into_stream();
+    let (mut core, clock) = (stream.core, Arc::clone(&stream.clock));
+    stream.turns.store(0, Ordering::SeqCst);
+    drop(stream.end);
+    for turn in 1..10_000 {
+        clock.advance_ns(1_000 * TURN_US);
+        if let Turn::Ended { holds } = core.turn(clock.now_ns() / 1_000) {
+            return (core, holds, turn);
+        }
+    }
+    panic!("it never ends");
+}
+
+#[test]
+fn a_program_that_ends_lays_the_arm_down_and_never_drops_it() {
+    let (mut link, _) = host(", rest_rad: [0.1, 1.2]");
+    lead(&mut link, [0.6, -0.9]);
+    let (mut core, holds, turns) = leave(link);
+    assert!(!holds);
+    let rest = core.joints().0.joints().position_rad;
+    for (measured, to) in rest.iter().zip([0.1, 1.2]) {
+        assert!((measured - to).abs() <= 0.1, "{rest:?}");
+    }
+    // 2.1 rad at half a radian a second, and the hold before it.
+    assert!(turns > 250, "{turns} turns");
+    let bus = core.joints_mut().0.bus_mut().line_mut().bus();
+    assert!(!bus.servo(1).torque_on() && !bus.servo(2).torque_on());
+}
+
+#[test]
+fn an_arm_whose_rest_pose_nobody_named_goes_on_holding() {
+    let (mut link, _) = host("");
+    lead(&mut link, [0.6, -0.9]);
+    let (mut core, holds, _) = leave(link);
+    assert!(holds);
+    let bus = core.joints_mut().0.bus_mut().line_mut().bus();
+    assert!(bus.servo(1).torque_on() && bus.servo(2).torque_on());
+    // One that was never driven has no torque to keep.
+    let (link, _) = host(", rest_rad: [0.1, 1.2]");
+    let (mut core, holds, turns) = leave(link);
+    assert!(!holds && turns <= 2);
+    let bus = core.joints_mut().0.bus_mut().line_mut().bus();
+    assert!(!bus.servo(1).torque_on());
+}
+
+#[test]
+fn an_emergency_stop_takes_torque_off_at_once_also_while_the_arm_is_laid_down() {
+    let (mut link, signals) = host(", rest_rad: [0.1, 1.2]");
+    lead(&mut link, [0.6, -0.9]);
+    signals.e_stop.store(true, Ordering::SeqCst);
+    let stopped = turns(&mut link, 1);
+    assert_eq!(stopped.state, ArmState::EStopped);
+    assert!(!link.stream_mut().servo(1).torque_on() && !link.stream_mut().servo(2).torque_on());
+
+    let (mut link, signals) = host(", rest_rad: [0.1, 1.2]");
+    lead(&mut link, [0.6, -0.9]);
+    let stream = link.into_stream();
+    let (mut core, clock) = (stream.core, stream.clock);
+    drop(stream.end);
+    let mut ended = None;
+    for turn in 0..200 {
+        if turn == 100 {
+            signals.e_stop.store(true, Ordering::SeqCst);
+        }
+        clock.advance_ns(1_000 * TURN_US);
+        if let Turn::Ended { holds } = core.turn(clock.now_ns() / 1_000) {
+            ended = Some((turn, holds));
+            break;
+        }
+    }
+    assert_eq!(ended, Some((100, false)));
+    let bus = core.joints_mut().0.bus_mut().line_mut().bus();
+    assert!(!bus.servo(1).torque_on() && !bus.servo(2).torque_on());
+}
+
+#[test]
+fn a_servo_that_is_lost_is_told_to_the_control_loop_by_name_and_the_others_hold() {
+    let (mut link, _) = host(", rest_rad: [0.1, 1.2]");
+    lead(&mut link, [0.6, -0.9]);
+    link.stream_mut().servo(2).faults.silent = true;
+    let mut told = None;
+    for _ in 0..20 {
+        link.wait(0).expect("turns go on");
+        if let Err(error) = link.poll() {
+            told = Some(error.to_string());
+            break;
+        }
+    }
+    let told = told.expect("the loop hears of it");
+    for word in ["bus: ", "elbow", "servo 2"] {
+        assert!(told.contains(word), "no {word} in {told}");
+    }
+    // Nobody knows where the elbow is: the arm is led to its rest pose, and held there.
+    let (mut core, holds, _) = leave(link);
+    assert!(holds);
+    let bus = core.joints_mut().0.bus_mut().line_mut().bus();
+    assert!(bus.servo(1).torque_on());
+}
+
+#[test]
+fn what_does_not_fit_the_robot_is_refused_by_field() {
+    for (rest, words) in [
+        (", rest_rad: [0.1]", ["arm.rest_rad", "one angle a joint"]),
+        (", rest_rad: [0.1, 9.0]", ["arm.rest_rad", "position_rad"]),
+        (", rate_hz: 0.0", ["arm.rate_hz", "from 5 to 500"]),
+        (", torque_limit: 1.5", ["arm.torque_limit", "1 at most"]),
+    ] {
+        let config = robot(rest);
+        let Ok(Arm::Feetech(settings)) = Arm::of(&config, None) else {
+            panic!("another arm");
+        };
+        let line = MemoryLine::<Feetech>::new(EmulatedBus::new(1_000_000, Vec::new()));
+        let said = settings
+            .on_line(line, &config)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        for word in words {
+            assert!(said.contains(word), "{rest}: no {word} in {said}");
+        }
+    }
+}
