@@ -144,7 +144,14 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
             attachments: &session.attachments(),
         };
         let (camera, task) = camera.split();
-        let sight = Sight::with_task(camera, task, encoder);
+        let sight = Sight::new(
+            &session.config,
+            Box::new(camera),
+            Some(Box::new(task)),
+            encoder,
+            session.bundle.as_ref(),
+        )
+        .expect("a view");
         let signals = Signals::default();
         let ran = live::run(
             &session.config,

@@ -137,7 +137,14 @@ fn drive(
         attachments: &attachments,
     };
     let (camera, task) = camera.split();
-    let sight = Sight::with_task(camera, task, encoder);
+    let sight = Sight::new(
+        &session.config,
+        Box::new(camera),
+        Some(Box::new(task)),
+        encoder,
+        session.bundle.as_ref(),
+    )
+    .expect("a view");
     live::run(
         &session.config,
         &mut controller,

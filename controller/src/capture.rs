@@ -3,6 +3,8 @@
 //! The thread polls the camera, encodes each new frame and offers it in a place that it overwrites; the tick
 //! takes what is there and never waits. Frames circulate through a fixed pool: nothing is allocated in the tick.
 
+mod imager;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,9 +12,11 @@ use std::time::Duration;
 
 use episode::ArmState;
 use robot::config::Realtime;
-use robot::device::{DeviceError, FrameSource, Picture, PixelFormat, Task};
-use robot::{Clock, Frame, JointState, JointVec, SystemClock};
-use world_model::Encoder;
+use robot::device::{DeviceError, FrameSource, Picture, Task};
+use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
+use world_model::{Bundle, Encoder};
+
+pub use imager::Imager;
 
 use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
@@ -103,21 +107,51 @@ pub struct Sight {
     pub camera: Box<dyn FrameSource>,
     /// What begins an episode and gives rewards, where something does.
     pub task: Option<Box<dyn Task>>,
+    /// Makes the model's images of its pictures.
+    pub imager: Imager,
     /// The model's encoder, where one takes part.
     pub encoder: Option<Encoder>,
+    /// SHA-256 of the table that the model's images were made by when it learned, where that is known.
+    pub learned_by: Option<String>,
 }
 
 impl Sight {
-    /// A camera whose pictures go with a task.
-    pub fn with_task(
-        camera: impl FrameSource + 'static,
-        task: impl Task + 'static,
+    /// A camera, with a task if one goes with it, seen as the robot file says and by the model of `bundle`, where one takes part.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for a `capture.view` or `capture.lens` of the robot file that cannot be read.
+    pub fn new(
+        config: &Config,
+        camera: Box<dyn FrameSource>,
+        task: Option<Box<dyn Task>>,
         encoder: Option<Encoder>,
-    ) -> Self {
-        Self {
-            camera: Box::new(camera),
-            task: Some(Box::new(task)),
+        bundle: Option<&Bundle>,
+    ) -> Result<Self, DeviceError> {
+        Ok(Self {
+            camera,
+            task,
+            imager: Imager::new(config)?,
             encoder,
+            learned_by: bundle.and_then(|bundle| bundle.manifest().picture_sha256.clone()),
+        })
+    }
+
+    /// Names the table that the images of this episode are made by, if the size of the pictures is known before they come.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for a view that does not fit, and for a model that learned with another table.
+    pub(crate) fn table(&mut self) -> Result<Option<String>, DeviceError> {
+        if let Some((width_px, height_px)) = self.camera.size() {
+            self.imager.prepare(width_px, height_px)?;
+        }
+        let here = self.imager.sha256();
+        match (&self.learned_by, here) {
+            (Some(learned), Some(here)) if learned != here => Err(DeviceError::new(format!(
+                "field `picture_sha256` of the bundle is {learned}, and the images of this camera are made by the table {here}: the \
+                 model learned with another size, view or lens; use the camera settings and the `capture` of the robot file that it was \
+                 recorded with, or record and train anew"
+            ))),
+            _ => Ok(here.map(str::to_owned)),
         }
     }
 }
@@ -161,9 +195,9 @@ impl CaptureThread {
                 let mut slot = its.free.take().unwrap_or_else(another);
                 while !its.stop.load(Ordering::Relaxed) {
                     let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
-                        stamp
-                            .map(|stamp| image_of(&picture, &mut slot.frame).map(|()| stamp))
-                            .transpose()
+                        let Some(stamp) = stamp else { return Ok(None) };
+                        let made = sight.imager.make(&picture, &mut slot.frame)?;
+                        Ok(made.then_some(stamp))
                     });
                     match polled {
                         Ok(Some(stamp)) => {
@@ -221,27 +255,4 @@ impl CaptureThread {
         self.thread.thread().unpark();
         self.thread.join().map_err(|_| CapturePanicked)
     }
-}
-
-/// The model's image of a camera's picture.
-///
-/// # Errors
-/// [`DeviceError`] for a picture that is not the model's image already.
-fn image_of(picture: &Picture, image: &mut Frame) -> Result<(), DeviceError> {
-    let Picture {
-        width,
-        height,
-        format,
-        bytes,
-    } = picture;
-    let (side, rgb) = (image.side(), image.rgb_mut());
-    let sized = [*width as usize, *height as usize] == [side, side] && bytes.len() == rgb.len();
-    if *format != PixelFormat::Rgb8 || !sized {
-        return Err(DeviceError::new(format!(
-            "the camera delivers pictures of {width}x{height} in {format:?}, and the model sees {side}x{side} in Rgb8 (`capture.side` of \
-             the robot file); bring them to that size where they are taken"
-        )));
-    }
-    rgb.copy_from_slice(bytes);
-    Ok(())
 }

@@ -136,6 +136,10 @@ pub struct Config {
     pub realtime: Realtime,
     /// The simulated task that stands in for the arm, if any.
     pub simulator: Option<Simulated>,
+    /// Which part of a camera's picture the model sees, if the file says so.
+    pub view: Option<DeviceText>,
+    /// How the camera's lens bends lines, likewise.
+    pub lens: Option<DeviceText>,
     /// The arm, if the file names one that is plugged in.
     pub arm: Option<DeviceText>,
     /// The camera, likewise.

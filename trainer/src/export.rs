@@ -220,6 +220,7 @@ fn manifest(
         joint_scales: task.joint_scales.clone(),
         image: format!("rgb8-{SIDE}x{SIDE}-{}bit-centre", model.sizes.image_bits),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),
+        picture_sha256: task.robot.picture_sha256.clone(),
         camera_calibration_sha256: world_model::CAMERA_CALIBRATION.to_owned(),
         provenance: world_model::Provenance {
             software: concat!("armillary-train ", env!("CARGO_PKG_VERSION")).to_owned(),

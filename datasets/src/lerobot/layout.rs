@@ -122,6 +122,8 @@ pub(super) struct Own {
     pub(super) reward_source: String,
     pub(super) config_sha256: String,
     pub(super) joint_calibration_sha256: Option<String>,
+    #[serde(default)]
+    pub(super) picture_sha256: Option<String>,
     pub(super) software: String,
 }
 
@@ -136,6 +138,7 @@ impl Own {
             reward_source: info.reward_source.clone(),
             config_sha256: info.config_sha256.clone(),
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
+            picture_sha256: info.picture_sha256.clone(),
             software: info.software.clone(),
         }
     }
@@ -149,6 +152,7 @@ impl Own {
             reward_source: self.reward_source,
             config_sha256: self.config_sha256,
             joint_calibration_sha256: self.joint_calibration_sha256,
+            picture_sha256: self.picture_sha256,
             software: self.software,
             ..EpisodeInfo::default()
         }

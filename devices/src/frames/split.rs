@@ -42,6 +42,13 @@ impl FrameSource for SocketCamera {
         }
         Ok(newer.map(|delivered| delivered.stamp))
     }
+
+    fn size(&self) -> Option<(u32, u32)> {
+        let socket = self.0.lock();
+        let picture = socket.picture_at_hand();
+        // Before the first picture there is none.
+        (!picture.bytes.is_empty()).then_some((picture.width, picture.height))
+    }
 }
 
 impl Task for SocketTask {

@@ -289,6 +289,8 @@ impl Checker<'_> {
             })
         };
         let camera = device("camera", &raw.camera);
+        let view = device("capture.view", &raw.capture.view);
+        let lens = device("capture.lens", &raw.capture.lens);
         let (arm, simulated) = match device("arm", &raw.arm) {
             Some(arm) if arm.is("simulated") => {
                 let SimulatedArm::Simulated(simulated) = arm.read()?;
@@ -335,6 +337,8 @@ impl Checker<'_> {
             trust: raw.trust,
             realtime: raw.realtime,
             simulator,
+            view,
+            lens,
             arm,
             camera,
             episode_ticks: raw.episode_ticks,

@@ -99,6 +99,12 @@ pub struct RawCapture {
     /// Width and height of the model's image, in pixels.
     #[serde(default = "crate::frame::default_side")]
     pub side: usize,
+    /// Which part of a camera's picture the model sees; the largest square in the middle if not given.
+    #[serde(default)]
+    pub view: Option<Box<RawValue>>,
+    /// How the camera's lens bends lines, where it has been calibrated.
+    #[serde(default)]
+    pub lens: Option<Box<RawValue>>,
 }
 
 /// Serial settings.

@@ -405,6 +405,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
             joint_names: info.joint_names.clone(),
             period_s: info.period_s,
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
+            picture_sha256: info.picture_sha256.clone(),
         },
         planned: info.policy.starts_with("planner"),
         measured: super::logs::measured(&log),
