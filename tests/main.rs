@@ -17,6 +17,7 @@ mod patient;
 mod planning;
 mod report;
 mod rollouts;
+mod servos;
 mod sides;
 mod tune;
 
