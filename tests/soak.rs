@@ -215,7 +215,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
-        frame_side: 64,
+        frame_side: session.config.frame_side,
         serial_path: dir.join("arm"),
         frame_path: dir.join("camera"),
         watch_parent: false,

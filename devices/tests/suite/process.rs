@@ -60,6 +60,12 @@ fn its_joints_are_the_controls_it_was_given() {
         problem.contains("0.1 s") && problem.contains("substeps"),
         "{problem}"
     );
+    // Nothing is asked of the process: what it said would be a picture of 64 x 64.
+    let problem = plant.render(&mut Frame::new(96)).unwrap_err().to_string();
+    for part in ["64x64", "96x96", "`side`"] {
+        assert!(problem.contains(part), "no {part} in {problem}");
+    }
+    plant.render(&mut frame).unwrap();
 }
 
 #[test]
