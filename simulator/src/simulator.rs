@@ -14,7 +14,7 @@ use crate::{SimulatorError, Task, trig};
 
 /// A simulated arm with its camera and task.
 ///
-/// Until [`Plant::reset`] is first called it is as after `reset(0)`.
+/// Until [`device::Task::reset`] is first called it is as after `reset(0)`.
 #[derive(Debug, Clone)]
 pub struct Simulator {
     arm: Arm,
