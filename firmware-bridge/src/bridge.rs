@@ -272,6 +272,7 @@ impl<P: Plant> SimulatorBridge<P> {
         }
         let welcome = Welcome {
             protocol_version: FRAME_PROTOCOL_VERSION,
+            earlier: None,
         };
         client.reply(&Reply::Welcome(welcome), None);
         self.client = Some(client);

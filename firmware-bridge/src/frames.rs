@@ -24,7 +24,8 @@ mod reader;
 
 pub use path::{PathTooLong, check_length};
 pub use protocol::{
-    BridgeInfo, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, MAX_PICTURE_BYTES,
-    NO_REWARD_BITS, Refusal, Reply, Request, Welcome, monotonic_ns, write_header,
+    BridgeInfo, EARLIER_PROTOCOL_VERSION, EARLIER_SIDE, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader,
+    MAX_HEADER_BYTES, MAX_PICTURE_BYTES, NO_REWARD_BITS, Refusal, Reply, Request, Welcome, monotonic_ns,
+    write_header,
 };
 pub use reader::{MessageReader, ReadError, WithBody};

@@ -143,6 +143,8 @@ pub struct FrameSocket {
     stream: UnixStream,
     reader: MessageReader<Reply>,
     timeout: Duration,
+    /// What a bridge of an earlier release has said of its arm already.
+    earlier: Option<BridgeInfo>,
     newest: Picture,
     header: Option<FrameHeader>,
     handed_over: Option<Delivered>,
@@ -165,6 +167,7 @@ impl FrameSocket {
             stream,
             reader: MessageReader::new(),
             timeout,
+            earlier: None,
             newest: Picture::default(),
             header: None,
             handed_over: None,
@@ -173,7 +176,9 @@ impl FrameSocket {
             Reply::Welcome(welcome) => Some(welcome),
             _ => None,
         })?;
-        if welcome.protocol_version != FRAME_PROTOCOL_VERSION {
+        socket.earlier = welcome.earlier;
+        socket.reader.earlier = welcome.earlier.is_some();
+        if welcome.protocol_version != FRAME_PROTOCOL_VERSION && welcome.earlier.is_none() {
             return Err(FrameError::VersionMismatch {
                 path: socket.path,
                 ours: FRAME_PROTOCOL_VERSION,
@@ -193,6 +198,9 @@ impl FrameSocket {
     /// # Errors
     /// [`FrameError`].
     pub fn describe(&mut self) -> Result<Option<BridgeInfo>, FrameError> {
+        if self.earlier.is_some() {
+            return Ok(self.earlier);
+        }
         self.request(Request::Describe)?;
         let answer = self.answer("a description", |reply| match reply {
             Reply::Bridge(info) => Some(info),

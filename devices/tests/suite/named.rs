@@ -131,6 +131,7 @@ fn camera_alone(listener: &UnixListener) {
     let (mut stream, _) = listener.accept().expect("a client");
     let welcome = Welcome {
         protocol_version: FRAME_PROTOCOL_VERSION,
+        earlier: None,
     };
     say(&mut stream, &Reply::Welcome(welcome), &[]);
     let request = MessageReader::<Request>::new()
