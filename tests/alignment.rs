@@ -1,8 +1,8 @@
 //! `action[t]` caused `observation[t]`: shifting a log's actions by one must surprise the model.
 
 use controller::session::PolicyChoice;
+use robot::Frame;
 use robot::config::Pipeline;
-use robot::{FRAME_BYTES, Frame};
 use world_model::{Belief, Bundle};
 
 use crate::{bundle, record, session};
@@ -33,8 +33,8 @@ fn mean_kl(shift: isize) -> f32 {
         };
         let mut belief = Belief::initial(&bundle.dimensions());
         for t in 0..data.length {
-            let frame =
-                Frame::from_rgb(&data.frames[t * FRAME_BYTES..(t + 1) * FRAME_BYTES]).expect("a frame");
+            let bytes = Frame::bytes(data.side);
+            let frame = Frame::from_rgb(&data.frames[t * bytes..(t + 1) * bytes]).expect("a frame");
             encoder.encode(&frame, &mut embedding);
             let from = (t as isize + shift).clamp(0, data.length as isize - 1) as usize;
             let action = &data.actions[from * data.action_dim..(from + 1) * data.action_dim];

@@ -11,7 +11,7 @@ use controller::capture::Captured;
 use controller::encode::embed;
 use controller::plan::Limit;
 use controller::record::Recorder;
-use controller::session::PolicyChoice;
+use controller::session::{PolicyChoice, Session};
 use controller::tick::Timing;
 use episode::{ArmState, EpisodeWriter, Reason};
 use robot::config::{Method, Pipeline};
@@ -25,7 +25,7 @@ use crate::counting::{EVERYWHERE, HERE};
 /// A camera with a few frames to show, some of which come late, and an arm that goes where it is told.
 struct Stage {
     frames: Vec<Frame>,
-    encoder: Encoder,
+    encoder: Option<Encoder>,
     clock: SystemClock,
     seq: u32,
     set_point_rad: robot::JointVec,
@@ -51,7 +51,7 @@ impl World for Stage {
 
     fn encode(&mut self, held: &mut Captured) {
         held.encode_ns = embed(
-            Some(&mut self.encoder),
+            self.encoder.as_mut(),
             &held.frame,
             &mut held.embedding,
             &self.clock,
@@ -70,7 +70,13 @@ impl World for Stage {
     }
 }
 
-/// Allocations of all threads and of this one, while some hundred ticks ran; `log` records them, too.
+/// The repository's root.
+fn root() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("this crate has a parent")
+}
+
+/// What [`allocations_of`] counts where a model plans.
 fn allocations(
     method: Method,
     threads: usize,
@@ -78,13 +84,9 @@ fn allocations(
     background: bool,
     log: Option<&Path>,
 ) -> [u64; 2] {
-    let ticks = 400;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("this crate has a parent");
     let mut session = simulation::session(
-        &root.join("configs/sim-arm.ron"),
-        Some(&root.join("models/reach")),
+        &root().join("configs/sim-arm.ron"),
+        Some(&root().join("models/reach")),
         PolicyChoice::Planner { noise: 0.3 },
         Some(pipeline),
     )
@@ -100,6 +102,13 @@ fn allocations(
     };
     // Pictures of noise surprise any model; here it is to go on.
     session.config.trust.kl_max_nats = f32::MAX;
+    allocations_of(&session, 2, background, log)
+}
+
+/// Allocations of all threads and of this one, while some hundred ticks ran, each with so many iterations of a plan; `log` records
+/// them, too.
+fn allocations_of(session: &Session, iterations: u32, background: bool, log: Option<&Path>) -> [u64; 2] {
+    let ticks = 400;
     let made = if background {
         session.live_controller()
     } else {
@@ -108,14 +117,14 @@ fn allocations(
     let (mut controller, encoder) = made.expect("a controller");
     let home = session.config.envelope.home().position_rad;
     let mut stream = Stream::new(1, 1);
-    let mut frames = vec![Frame::default(); 5];
+    let mut frames = vec![Frame::new(session.config.frame_side); 5];
     for byte in frames.iter_mut().flat_map(|frame| frame.rgb_mut().iter_mut()) {
         *byte = stream.next_u32() as u8;
     }
     let clock = SystemClock::default();
     let mut stage = Stage {
         frames,
-        encoder: encoder.expect("a model takes part"),
+        encoder,
         clock: clock.clone(),
         seq: 0,
         set_point_rad: home.clone(),
@@ -123,7 +132,7 @@ fn allocations(
     let mut recorder = log.map(|path| {
         let info = session.info(&controller, 0, 0);
         let writer = EpisodeWriter::create(path, &info, &session.attachments()).expect("a log");
-        Recorder::start(writer).expect("a thread")
+        Recorder::start(writer, session.config.frame_side).expect("a thread")
     });
     controller.reset(&home, 0);
     let mut begun = [0; 2];
@@ -141,7 +150,7 @@ fn allocations(
         };
         let (row, stop) = controller.tick(&mut stage, timing);
         assert_eq!(stop, None, "tick {tick}");
-        assert_eq!(row.plan.iterations, 2, "tick {tick}");
+        assert_eq!(row.plan.iterations, iterations, "tick {tick}");
         if let Some(recorder) = &mut recorder {
             let row = row.clone();
             recorder.push(&row, Some(controller.frame()), edge_ns, true);
@@ -174,6 +183,22 @@ fn the_tick_allocates_nothing_once_the_episode_has_begun() {
     let log = dir.path().join("episode.mcap");
     let [_, here] = allocations(Method::Planet, 2, Pipeline::NextTick, false, Some(&log));
     assert_eq!(here, 0, "with a log");
+    // Pictures of another side, without a model: places for them are of that side from the beginning.
+    let mut session = simulation::session(
+        &root().join("configs/sim-planar.ron"),
+        None,
+        PolicyChoice::Random,
+        Some(Pipeline::NextTick),
+    )
+    .expect("the shipped robot file");
+    session.config.frame_side = 96;
+    assert_eq!(allocations_of(&session, 0, false, None)[0], 0, "at 96");
+    let log = dir.path().join("large.mcap");
+    assert_eq!(
+        allocations_of(&session, 0, false, Some(&log))[1],
+        0,
+        "at 96, with a log"
+    );
     let before = HERE.get();
     drop(std::hint::black_box(Box::new([0_u8; 32])));
     assert_eq!(HERE.get() - before, 1, "the count counts");

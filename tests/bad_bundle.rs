@@ -70,6 +70,18 @@ fn a_mistyped_manifest_names_line_and_column() {
 }
 
 #[test]
+fn an_image_of_another_side_than_the_encoder_takes_is_refused() {
+    for (image, words) in [
+        ("rgb8-96x96-5bit-centre", "encoder.onnx"),
+        ("rgb8-40x40-5bit-centre", "multiple of 16 from 32 to 256"),
+        ("rgb8-64x96-5bit-centre", "field `image`"),
+    ] {
+        let error = refused(|dir| edit_manifest(dir, "rgb8-64x64-5bit-centre", image)).to_string();
+        assert!(error.contains(words), "{image}: {error}");
+    }
+}
+
+#[test]
 fn dimensions_that_do_not_fit_the_graphs_are_refused() {
     let error = refused(|dir| edit_manifest(dir, "stochastic: 30", "stochastic: 31"));
     assert!(matches!(error, BundleError::Graph { .. }), "{error}");

@@ -116,6 +116,7 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
+        frame_side: session.config.frame_side,
         serial_path: dir.path().join("arm"),
         frame_path: dir.path().join("camera"),
         watch_parent: false,
@@ -143,7 +144,14 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
             attachments: &session.attachments(),
         };
         let (camera, task) = camera.split();
-        let sight = Sight::with_task(camera, task, encoder);
+        let sight = Sight::new(
+            &session.config,
+            Box::new(camera),
+            Some(Box::new(task)),
+            encoder,
+            session.bundle.as_ref(),
+        )
+        .expect("a view");
         let signals = Signals::default();
         let ran = live::run(
             &session.config,

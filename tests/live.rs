@@ -21,7 +21,7 @@ use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError, Signals};
 use simulator::Simulator;
 
 use crate::patient::PatientLink;
-use crate::patient_session;
+use crate::{patient_session, patient_session_of_side};
 
 struct Bridge {
     stop: Arc<AtomicBool>,
@@ -41,6 +41,7 @@ fn bridge(session: &Session, dir: &Path) -> Bridge {
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
+        frame_side: session.config.frame_side,
         serial_path: dir.join("arm"),
         frame_path: dir.join("camera"),
         watch_parent: false,
@@ -90,6 +91,20 @@ fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode:
     log
 }
 
+#[test]
+fn an_arm_is_driven_and_recorded_by_pictures_of_another_side() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let session = patient_session_of_side(dir.path(), 96, PolicyChoice::Random, Pipeline::NextTick);
+    let log = run(&session, dir.path(), 6, false);
+    assert_eq!(log.frame_side(), Some(96));
+    let reproduced = controller::replay::replay(&dir.path().join("episode.mcap"), None, Computed::default());
+    let left = log
+        .ticks
+        .iter()
+        .filter(|row| row.guard.reason != Reason::EpisodeEnd);
+    assert_eq!(reproduced.expect("replays"), left.count() as u32);
+}
+
 /// The loop always ends with a controlled stop: the arm must be holding, for this reason.
 fn assert_holds(bus: &mut SerialLink, reason: StopReason) {
     loop {
@@ -122,7 +137,14 @@ fn drive(
         attachments: &attachments,
     };
     let (camera, task) = camera.split();
-    let sight = Sight::with_task(camera, task, encoder);
+    let sight = Sight::new(
+        &session.config,
+        Box::new(camera),
+        Some(Box::new(task)),
+        encoder,
+        session.bundle.as_ref(),
+    )
+    .expect("a view");
     live::run(
         &session.config,
         &mut controller,

@@ -17,6 +17,8 @@ mod patient;
 mod planning;
 mod report;
 mod rollouts;
+mod servos;
+mod sides;
 mod tune;
 
 use armillary::simulation::{self, Simulated as _};
@@ -53,13 +55,16 @@ fn session(policy: PolicyChoice, pipeline: Pipeline) -> Session {
 /// machine is. Pictures that are late, periods without one and a silent host stop nothing, and a model whose periods were skipped
 /// may be surprised.
 fn patient_session(dir: &Path, policy: PolicyChoice, pipeline: Pipeline) -> Session {
+    patient_session_of_side(dir, 64, policy, pipeline)
+}
+
+/// The same with pictures of `side` x `side` pixels.
+fn patient_session_of_side(dir: &Path, side: usize, policy: PolicyChoice, pipeline: Pipeline) -> Session {
     let mut text =
         std::fs::read_to_string(root().join("configs/sim-planar.ron")).expect("the shipped robot file");
+    let sized = format!("max_age_s: 10.0, gap_ticks: 100000, side: {side}");
     for (from, to) in [
-        (
-            "max_age_s: 0.08, gap_ticks: 5",
-            "max_age_s: 10.0, gap_ticks: 100000",
-        ),
+        ("max_age_s: 0.08, gap_ticks: 5", sized.as_str()),
         (
             "watchdog_periods: 2.5, torque_grace_s: 1.0",
             "watchdog_periods: 100.0, torque_grace_s: 20.0",

@@ -215,6 +215,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
+        frame_side: session.config.frame_side,
         serial_path: dir.join("arm"),
         frame_path: dir.join("camera"),
         watch_parent: false,
@@ -252,7 +253,14 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         attachments: &attachments,
     };
     let (camera, task) = camera.split();
-    let sight = Sight::with_task(camera, task, encoder);
+    let sight = Sight::new(
+        &session.config,
+        Box::new(camera),
+        Some(Box::new(task)),
+        encoder,
+        session.bundle.as_ref(),
+    )
+    .expect("a view");
     let before = Needed::until_now();
     live::run(
         &session.config,

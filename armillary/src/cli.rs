@@ -5,6 +5,7 @@ mod datasets;
 mod demo;
 mod e_stop;
 mod eval;
+mod find;
 mod inspect;
 mod planner;
 mod record;
@@ -50,6 +51,10 @@ enum Command {
     EStop(e_stop::EStop),
     /// Unlatch an emergency stop; asks a person first.
     ClearEStop(e_stop::EStop),
+    /// List the cameras that are plugged in, and what to write into a robot file for each.
+    FindCameras(find::FindCameras),
+    /// List the serial ports that are plugged in, and find the arm's by its cable.
+    FindPort(find::FindPort),
     /// Re-run the controller on a log and check every action, bit for bit.
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
@@ -82,6 +87,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::EStop(arguments) => e_stop::stop(&arguments),
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
+        Command::FindCameras(arguments) => find::cameras(&arguments),
+        Command::FindPort(arguments) => find::port(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

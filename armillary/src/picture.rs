@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use episode::Episode;
 use image::RgbImage;
-use robot::{FRAME_SIDE, Frame};
+use robot::Frame;
 use world_model::Bundle;
 
 use controller::beliefs::{Period, Recollection};
@@ -46,10 +46,12 @@ pub fn panels(path: &Path, log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec
         let Some((now, before)) = periods.split_last() else {
             continue;
         };
+        let seen = recollection.frame().clone();
         let mut panels = Panels {
             tick: row.tick,
-            seen: recollection.frame().clone(),
-            ..Panels::default()
+            believed: Frame::new(seen.side()),
+            imagined: Frame::new(seen.side()),
+            seen,
         };
         decoder
             .decode(&now.belief, &mut panels.believed)
@@ -70,12 +72,17 @@ pub fn panels(path: &Path, log: &Episode, bundle: &Bundle) -> anyhow::Result<Vec
 
 fn paste(picture: &mut RgbImage, frame: &Frame, left: u32, top: u32, zoom: u32) {
     for (index, pixel) in frame.rgb().chunks_exact(3).enumerate() {
-        let (x, y) = ((index % FRAME_SIDE) as u32, (index / FRAME_SIDE) as u32);
+        let (x, y) = ((index % frame.side()) as u32, (index / frame.side()) as u32);
         for (dx, dy) in (0..zoom).flat_map(|dy| (0..zoom).map(move |dx| (dx, dy))) {
             let colour = image::Rgb([pixel[0], pixel[1], pixel[2]]);
             picture.put_pixel(left + x * zoom + dx, top + y * zoom + dy, colour);
         }
     }
+}
+
+/// Width and height of each panel, in pixels: all are of one log.
+fn side_of(panels: &[Panels]) -> u32 {
+    panels.first().map_or(1, |panels| panels.seen.side() as u32)
 }
 
 /// Writes an animated GIF, a tick a frame: seen, believed, imagined. One that this program made before is replaced.
@@ -85,7 +92,7 @@ fn paste(picture: &mut RgbImage, frame: &Frame, left: u32, top: u32, zoom: u32) 
 pub fn write_gif(path: &Path, panels: &[Panels], period_s: f32) -> anyhow::Result<PathBuf> {
     const ZOOM: u32 = 3;
     const GAP: u32 = 6;
-    let side = FRAME_SIDE as u32 * ZOOM;
+    let side = side_of(panels) * ZOOM;
     let (width, height) = (3 * side + 2 * GAP, side);
     let context = || format!("{}: cannot write the animation", path.display());
     let mut bytes = Vec::new();
@@ -125,7 +132,7 @@ pub fn write_strip(path: &Path, panels: &[Panels], every: usize) -> anyhow::Resu
 /// The PNG encoder's.
 pub fn strip(panels: &[Panels], every: usize) -> anyhow::Result<Vec<u8>> {
     let chosen: Vec<&Panels> = panels.iter().step_by(every.max(1)).collect();
-    let side = FRAME_SIDE as u32;
+    let side = side_of(panels);
     let mut picture = RgbImage::new((chosen.len() as u32 * side).max(1), 3 * side);
     for (column, tick) in chosen.iter().enumerate() {
         for (row, frame) in [&tick.seen, &tick.believed, &tick.imagined]

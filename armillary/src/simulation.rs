@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use controller::lockstep::{self, Labels, Outcome};
 use controller::session::{PolicyChoice, Session};
-use devices::process::Spec;
+use devices::process::{PICTURE_SIDE, Spec};
 use devices::{Loopback, ProcessPlant};
 use firmware_bridge::arm::ArmOptions;
 use robot::config::Pipeline;
@@ -43,6 +43,13 @@ impl Simulation {
                 bail!(
                     "field `simulator.substeps`: {} steps by control periods, not by parts of one; write 1",
                     simulator.task
+                );
+            }
+            if config.frame_side != PICTURE_SIDE {
+                bail!(
+                    "field `capture.side`: {} draws pictures of {PICTURE_SIDE}x{PICTURE_SIDE}, not of {1}x{1}; leave it out",
+                    simulator.task,
+                    config.frame_side
                 );
             }
             return Ok(Self::Process(simulator.task.clone()));

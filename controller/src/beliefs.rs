@@ -58,10 +58,7 @@ impl Recollection {
             next_tick,
             filter: BeliefFilter::new(bundle)?,
             encoder: bundle.encoder()?,
-            held: Captured {
-                embedding: vec![0.0; bundle.image_embedding()],
-                ..Captured::default()
-            },
+            held: Captured::sized(config.frame_side, bundle.image_embedding()),
             course: Course::from_rest(start),
             config,
         })

@@ -3,6 +3,8 @@
 //! The thread polls the camera, encodes each new frame and offers it in a place that it overwrites; the tick
 //! takes what is there and never waits. Frames circulate through a fixed pool: nothing is allocated in the tick.
 
+mod imager;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,16 +12,18 @@ use std::time::Duration;
 
 use episode::ArmState;
 use robot::config::Realtime;
-use robot::device::{DeviceError, FrameSource, Picture, PixelFormat, Task};
-use robot::{Clock, Frame, JointState, JointVec, SystemClock};
-use world_model::Encoder;
+use robot::device::{DeviceError, FrameSource, Picture, Task};
+use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
+use world_model::{Bundle, Encoder};
+
+pub use imager::Imager;
 
 use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
 use crate::realtime::Raised;
 
 /// One observation: a frame, its embedding, and the joints as last reported.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Captured {
     /// The image.
     pub frame: Frame,
@@ -43,6 +47,25 @@ pub struct Captured {
     pub arm_set_point_rad: JointVec,
     /// Time encoding took.
     pub encode_ns: u64,
+}
+
+impl Captured {
+    /// One of nothing yet, with room for an image of `side` x `side` pixels and an embedding of `embedding` numbers.
+    pub fn sized(side: usize, embedding: usize) -> Self {
+        Self {
+            frame: Frame::new(side),
+            embedding: vec![0.0; embedding],
+            frame_seq: 0,
+            captured_ns: 0,
+            reward: None,
+            ended: false,
+            joints: JointState::default(),
+            arm: ArmState::default(),
+            arm_refused: false,
+            arm_set_point_rad: JointVec::new(),
+            encode_ns: 0,
+        }
+    }
 }
 
 /// The thread that takes frames in has panicked.
@@ -84,21 +107,51 @@ pub struct Sight {
     pub camera: Box<dyn FrameSource>,
     /// What begins an episode and gives rewards, where something does.
     pub task: Option<Box<dyn Task>>,
+    /// Makes the model's images of its pictures.
+    pub imager: Imager,
     /// The model's encoder, where one takes part.
     pub encoder: Option<Encoder>,
+    /// SHA-256 of the table that the model's images were made by when it learned, where that is known.
+    pub learned_by: Option<String>,
 }
 
 impl Sight {
-    /// A camera whose pictures go with a task.
-    pub fn with_task(
-        camera: impl FrameSource + 'static,
-        task: impl Task + 'static,
+    /// A camera, with a task if one goes with it, seen as the robot file says and by the model of `bundle`, where one takes part.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for a `capture.view` or `capture.lens` of the robot file that cannot be read.
+    pub fn new(
+        config: &Config,
+        camera: Box<dyn FrameSource>,
+        task: Option<Box<dyn Task>>,
         encoder: Option<Encoder>,
-    ) -> Self {
-        Self {
-            camera: Box::new(camera),
-            task: Some(Box::new(task)),
+        bundle: Option<&Bundle>,
+    ) -> Result<Self, DeviceError> {
+        Ok(Self {
+            camera,
+            task,
+            imager: Imager::new(config)?,
             encoder,
+            learned_by: bundle.and_then(|bundle| bundle.manifest().picture_sha256.clone()),
+        })
+    }
+
+    /// Names the table that the images of this episode are made by, if the size of the pictures is known before they come.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for a view that does not fit, and for a model that learned with another table.
+    pub(crate) fn table(&mut self) -> Result<Option<String>, DeviceError> {
+        if let Some((width_px, height_px)) = self.camera.size() {
+            self.imager.prepare(width_px, height_px)?;
+        }
+        let here = self.imager.sha256();
+        match (&self.learned_by, here) {
+            (Some(learned), Some(here)) if learned != here => Err(DeviceError::new(format!(
+                "field `picture_sha256` of the bundle is {learned}, and the images of this camera are made by the table {here}: the \
+                 model learned with another size, view or lens; use the camera settings and the `capture` of the robot file that it was \
+                 recorded with, or record and train anew"
+            ))),
+            _ => Ok(here.map(str::to_owned)),
         }
     }
 }
@@ -110,26 +163,25 @@ pub struct CaptureThread {
 }
 
 impl CaptureThread {
-    /// Starts polling the camera.
+    /// Starts polling the camera, whose pictures become images of `side` x `side` pixels with `embedding` numbers each.
     ///
     /// # Errors
     /// If the operating system gives no thread.
     pub fn start(
         mut sight: Sight,
+        side: usize,
         embedding: usize,
         clock: SystemClock,
         realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             offered: Slot::default(),
-            free: Pool::full(|| Captured {
-                embedding: vec![0.0; embedding],
-                ..Captured::default()
-            }),
+            free: Pool::full(|| Captured::sized(side, embedding)),
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         });
         let its = Arc::clone(&shared);
+        let another = move || Box::new(Captured::sized(side, embedding));
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
@@ -140,12 +192,12 @@ impl CaptureThread {
                 let _failing = Failing(Arc::clone(&its));
                 let mut error = None;
                 let mut picture = Picture::default();
-                let mut slot = its.free.take().unwrap_or_default();
+                let mut slot = its.free.take().unwrap_or_else(another);
                 while !its.stop.load(Ordering::Relaxed) {
                     let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
-                        stamp
-                            .map(|stamp| image_of(&picture, &mut slot.frame).map(|()| stamp))
-                            .transpose()
+                        let Some(stamp) = stamp else { return Ok(None) };
+                        let made = sight.imager.make(&picture, &mut slot.frame)?;
+                        Ok(made.then_some(stamp))
                     });
                     match polled {
                         Ok(Some(stamp)) => {
@@ -157,7 +209,8 @@ impl CaptureThread {
                             slot.encode_ns =
                                 embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
                             let replaced = its.offered.put(slot);
-                            slot = replaced.or_else(|| its.free.take()).unwrap_or_default();
+                            slot = replaced.or_else(|| its.free.take()).unwrap_or_else(another);
+                            // The tick's own place comes here in exchange, whoever made it.
                             slot.embedding.resize(embedding, 0.0);
                         }
                         Ok(None) => std::thread::park_timeout(POLL),
@@ -202,28 +255,4 @@ impl CaptureThread {
         self.thread.thread().unpark();
         self.thread.join().map_err(|_| CapturePanicked)
     }
-}
-
-/// The model's image of a camera's picture.
-///
-/// # Errors
-/// [`DeviceError`] for a picture that is not the model's image already.
-fn image_of(picture: &Picture, image: &mut Frame) -> Result<(), DeviceError> {
-    let (
-        Picture {
-            width,
-            height,
-            format,
-            bytes,
-        },
-        rgb,
-    ) = (picture, image.rgb_mut());
-    if *format != PixelFormat::Rgb8 || bytes.len() != rgb.len() {
-        return Err(DeviceError::new(format!(
-            "the camera delivers pictures of {width}x{height} in {format:?}, and the model sees 64x64 in Rgb8; bring them to that size \
-             where they are taken"
-        )));
-    }
-    rgb.copy_from_slice(bytes);
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use episode::{ArmState, EpisodeWriter, Pictures, Reason};
+use episode::{ArmState, EpisodeInfo, EpisodeWriter, Pictures, Reason};
 use robot::device::{ArmReport, JointBus, LinkError, Signals};
 use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
@@ -135,6 +135,7 @@ pub fn run(
         // Before the handshake: a simulated arm that is placed at a start pose ends its session.
         attend(bus, signals, || task.reset(labels.info.episode_seed))?;
     }
+    let picture_sha256 = sight.table()?;
     bus.handshake()?;
     let first = first_report(bus, &clock, signals)?;
     check_pose(&first, config.joint_count())?;
@@ -143,12 +144,19 @@ pub fn run(
         position_rad: first.position_rad,
         velocity_rad_s: first.velocity_rad_s,
     });
-    let mut recorder = Recorder::start(EpisodeWriter::create(
-        labels.log,
-        &labels.info,
-        labels.attachments,
-    )?)?;
-    let capture = CaptureThread::start(sight, embedding, clock.clone(), config.realtime.clone())?;
+    let info = EpisodeInfo {
+        picture_sha256,
+        ..labels.info.clone()
+    };
+    let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?;
+    let mut recorder = Recorder::start(writer, config.frame_side)?;
+    let capture = CaptureThread::start(
+        sight,
+        config.frame_side,
+        embedding,
+        clock.clone(),
+        config.realtime.clone(),
+    )?;
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
     let sentinel = Sentinel::start(&clock, late_send_ns(period_ns) / 2, &config.realtime)?;
     realtime::lock_memory(&config.realtime);

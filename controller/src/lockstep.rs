@@ -169,10 +169,12 @@ pub fn run(
 ) -> Result<Outcome, EpisodeRunError> {
     let info = &labels.info;
     let clock = SystemClock::default();
-    let mut frame = Frame::default();
+    let side = controller.frame().side();
+    let mut frame = Frame::new(side);
     let mut observation = waiting.reset(info.episode_seed, &mut frame)?;
     controller.reset(&observation.set_point_rad, info.planner_seed);
-    let mut recorder = Recorder::start(EpisodeWriter::create(labels.log, info, labels.attachments)?)?;
+    let writer = EpisodeWriter::create(labels.log, info, labels.attachments)?;
+    let mut recorder = Recorder::start(writer, side)?;
     let period_ns = (f64::from(info.period_s) * 1e9) as u64;
     let mut outcome = Outcome {
         total_reward: None,
@@ -189,13 +191,17 @@ pub fn run(
         let edge_ns = u64::from(tick) * period_ns;
         let mut now = Some(Captured {
             frame: frame.clone(),
+            // The tick puts its own in the place.
+            embedding: Vec::new(),
             frame_seq: u64::from(tick),
             captured_ns: edge_ns,
             reward: observation.reward,
             joints: observation.joints.clone(),
             arm: observation.state,
+            ended: observation.ended,
+            arm_refused: false,
             arm_set_point_rad: observation.set_point_rad.clone(),
-            ..Captured::default()
+            encode_ns: 0,
         });
         let mut world = WaitingWorld {
             encoder: encoder.as_deref_mut(),

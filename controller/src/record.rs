@@ -15,7 +15,7 @@ use robot::Frame;
 /// Records in flight: over six seconds at 10 Hz.
 const SLOTS: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slot {
     record: TickRecord,
     frame: Frame,
@@ -38,15 +38,20 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the writing thread.
+    /// Starts the writing thread, for frames of `side` x `side` pixels.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(mut writer: EpisodeWriter) -> std::io::Result<Self> {
+    pub fn start(mut writer: EpisodeWriter, side: usize) -> std::io::Result<Self> {
         let free = Arc::new(ArrayQueue::new(SLOTS));
         let full: Arc<ArrayQueue<Box<Slot>>> = Arc::new(ArrayQueue::new(SLOTS));
         for _ in 0..SLOTS {
-            let _ = free.push(Box::<Slot>::default());
+            let _ = free.push(Box::new(Slot {
+                record: TickRecord::default(),
+                frame: Frame::new(side),
+                with_frame: false,
+                time_ns: 0,
+            }));
         }
         let (done, whole, failed) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicBool>)>::default();
         let shared = (

@@ -259,6 +259,17 @@ pub(crate) fn recorded_config(path: &Path, log: &Episode) -> Result<Config, Repl
             });
         }
     }
+    if let Some(side) = log.frame_side()
+        && side != config.frame_side
+    {
+        return Err(ReplayError::Unusable {
+            path: path.to_owned(),
+            problem: format!(
+                "its pictures are of {side}x{side}, and field `capture.side` of the robot file it keeps says {}; leave this log out",
+                config.frame_side
+            ),
+        });
+    }
     Ok(config)
 }
 

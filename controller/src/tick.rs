@@ -63,10 +63,7 @@ impl Controller {
             filter,
             policy,
             guard: Guard::new(config),
-            held: Box::new(Captured {
-                embedding: vec![0.0; embedding],
-                ..Captured::default()
-            }),
+            held: Box::new(Captured::sized(config.frame_side, embedding)),
             course: Course::from_rest(home.position_rad.clone()),
             decided: (zero, home),
             row: TickRecord::default(),

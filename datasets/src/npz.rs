@@ -100,7 +100,7 @@ pub fn import(
     imported.report.reward = Some(REWARD.to_owned());
     let joints = source.info.joint_names.len();
     for (index, path) in files.iter().enumerate() {
-        let read = read(path, options.rows).and_then(|(recording, clipped)| {
+        let read = read(path, options.rows, source.frame_side).and_then(|(recording, clipped)| {
             let width = recording.steps.first().map_or(0, |step| step.action.len());
             if width == joints && recording.steps.len() > 1 {
                 return Ok((recording, clipped));
@@ -162,13 +162,13 @@ pub fn import(
     Ok(imported)
 }
 
-/// An episode, its rewards still in their rows, and how many of its actions were beyond [-1, 1].
+/// An episode with pictures of `side` x `side` pixels, its rewards still in their rows, and how many of its actions were beyond [-1, 1].
 ///
 /// # Errors
 /// [`DatasetError`], naming the array.
-pub fn read(path: &Path, rows: Option<Rows>) -> Result<(Recording, u64), DatasetError> {
+pub fn read(path: &Path, rows: Option<Rows>, side: usize) -> Result<(Recording, u64), DatasetError> {
     let mut archive = Archive::open(path)?;
-    let frames = archive.pictures()?;
+    let frames = archive.pictures(side)?;
     let missing = |field: &str| refuse(path, field, "is missing");
     let action = archive.floats("action")?.ok_or_else(|| missing("action"))?;
     let width = width(path, &action.shape)?;

@@ -1,10 +1,10 @@
-//! Pictures as the model sees them: the middle square, 64 x 64.
+//! Pictures as the model sees them: the middle square, at the side that the robot file asks for.
 
 use std::path::Path;
 
 use image::imageops::{FilterType, crop_imm, resize};
 use image::{ColorType, ImageFormat, ImageReader, Limits, RgbImage};
-use robot::{FRAME_SIDE, Frame};
+use robot::Frame;
 
 use crate::DatasetError;
 
@@ -13,7 +13,7 @@ const LARGEST_SIDE: u32 = 16_384;
 
 /// A frame as PNG.
 pub(crate) fn to_png(path: &Path, frame: &Frame) -> Result<Vec<u8>, DatasetError> {
-    let side = FRAME_SIDE as u32;
+    let side = frame.side() as u32;
     let mut bytes = Vec::new();
     image::write_buffer_with_format(
         &mut std::io::Cursor::new(&mut bytes),
@@ -27,10 +27,10 @@ pub(crate) fn to_png(path: &Path, frame: &Frame) -> Result<Vec<u8>, DatasetError
     Ok(bytes)
 }
 
-/// The frame in an encoded picture (PNG or JPEG) of colours in 8 bits, and of one channel if it may be `grey`. One that has the
-/// model's size already is taken as it is. Also returns width and height as they were. The error says what is wrong with the
+/// The frame in an encoded picture (PNG or JPEG) of colours in 8 bits, and of one channel if it may be `grey`. It becomes
+/// `side` x `side` pixels; one that has this size already is taken as it is. Also returns width and height as they were. The error says what is wrong with the
 /// picture.
-pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<(Frame, (u64, u64)), String> {
+pub(crate) fn decode(bytes: &[u8], grey: bool, side: usize) -> Result<(Frame, (u64, u64)), String> {
     // A decoder fills the rest of a picture that is cut off with grey.
     if bytes.starts_with(&[0xff, 0xd8]) && !without_zeros(bytes).ends_with(&[0xff, 0xd9]) {
         return Err("the picture is a JPEG that is cut off".to_owned());
@@ -57,7 +57,7 @@ pub(crate) fn decode(bytes: &[u8], grey: bool) -> Result<(Frame, (u64, u64)), St
         return Err("the picture has no pixels".to_owned());
     }
     let size = (u64::from(picture.width()), u64::from(picture.height()));
-    Ok((square(&picture), size))
+    Ok((square(&picture, side), size))
 }
 
 /// `bytes` without zeros at the end, which some recorders pad pictures with.
@@ -69,18 +69,18 @@ fn without_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// The middle square of `picture`, at the model's size.
-pub(crate) fn square(picture: &RgbImage) -> Frame {
+/// The middle square of `picture`, as an image of `target` x `target` pixels.
+pub(crate) fn square(picture: &RgbImage, target: usize) -> Frame {
+    let mut frame = Frame::new(target);
+    let target = target as u32;
     let side = picture.width().min(picture.height());
     let (left, top) = ((picture.width() - side) / 2, (picture.height() - side) / 2);
-    let target = FRAME_SIDE as u32;
     let middle = crop_imm(picture, left, top, side, side).to_image();
     let fitted = if side == target {
         middle
     } else {
         resize(&middle, target, target, FilterType::Triangle)
     };
-    let mut frame = Frame::default();
     frame.rgb_mut().copy_from_slice(fitted.as_raw());
     frame
 }

@@ -51,6 +51,8 @@ pub struct Source {
     pub info: EpisodeInfo,
     /// The robot file that goes into each log.
     pub robot_text: String,
+    /// Width and height that pictures are brought to, in pixels: those of the robot file.
+    pub frame_side: usize,
 }
 
 /// What an import made.

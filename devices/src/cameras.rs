@@ -7,6 +7,7 @@ use robot::device::{DeviceError, FrameSource, Task};
 
 use crate::frames;
 use crate::table::devices;
+use crate::webcam;
 
 devices! {
     /// A camera, as the field `camera` of a robot file names it. To add one, write its settings and what opens them into a file of
@@ -14,6 +15,8 @@ devices! {
     Camera by CameraSettings {
         /// `frames(socket: "/tmp/camera")`: another program on this machine, at a frame socket.
         Frames: frames::Settings,
+        /// `webcam(device: "usb-046d:0825-5A3B12", width: 640, height: 480, rate_hz: 30)`: a webcam, by the kernel's own interface.
+        Webcam: webcam::Settings,
     }
 }
 

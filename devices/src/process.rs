@@ -11,11 +11,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use robot::device::{DeviceError, Joints, Task, View};
-use robot::{FRAME_BYTES, Frame, JointState, JointVec, joint};
+use robot::{Frame, JointState, JointVec, joint};
 use serde::Deserialize;
 
 use self::conversation::Conversation;
 pub use self::error::ProcessError;
+
+/// Side of the pictures that come over the pipe, in pixels.
+pub const PICTURE_SIDE: usize = 64;
 
 /// Where `cargo xtask rig` puts the Python that has the package.
 const OWN_PYTHON: &str = ".venv-rig/bin/python";
@@ -202,11 +205,19 @@ impl Joints for ProcessPlant {
 
 impl View for ProcessPlant {
     fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
+        if frame.side() != PICTURE_SIDE {
+            return Err(ProcessError::Side {
+                rig: self.spec.name.clone(),
+                asked: frame.side(),
+            }
+            .into());
+        }
         self.outgoing.clear();
         self.outgoing.push(b'P');
-        let mut pixels = [0; FRAME_BYTES];
+        // Not into the frame at once: what is half there is no picture.
+        let mut pixels = [0; Frame::bytes(PICTURE_SIDE)];
         self.conversation.ask("drawing", &self.outgoing, &mut pixels)?;
-        *frame.rgb_mut() = pixels;
+        frame.rgb_mut().copy_from_slice(&pixels);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod line;
 mod opening;
+pub mod ports;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -13,6 +14,7 @@ use robot::device::{DeviceError, JointBus, LinkError};
 
 use serialport::{SerialPort, TTYPort};
 
+pub use self::ports::Port;
 use crate::arms::{ArmSettings, Opening, Stopped};
 use crate::link::{ByteStream, HostLink};
 

@@ -118,6 +118,16 @@ impl<F: Family> Settings<F> {
             let problem = format!("{:?} turns a second", self.rate_hz);
             return refuse("rate_hz", problem, "write a number from 5 to 500, such as 50");
         }
+        // The core takes up what the control loop has sent once a turn, and a set point is valid for one and a half periods.
+        let least_hz = 2.0 / config.period_s;
+        if self.rate_hz < least_hz {
+            let problem = format!(
+                "{:?} turns a second, with control periods of {:?} s",
+                self.rate_hz, config.period_s
+            );
+            let remedy = format!("write {least_hz:.0} or more, so that there are two turns a control period");
+            return refuse("rate_hz", problem, &remedy);
+        }
         if !(self.torque_limit > 0.0 && self.torque_limit <= 1.0) {
             let problem = format!("{:?} of the most torque", self.torque_limit);
             return refuse("torque_limit", problem, "write a share above 0, 1 at most");
@@ -142,10 +152,18 @@ impl<F: Family> Settings<F> {
         Ok(())
     }
 
+    /// How long the exchanges of a turn may take, in microseconds.
+    fn budget_us(&self) -> u64 {
+        (1e6 * BUDGET / self.rate_hz) as u64
+    }
+
+    /// A slow arm has time to wait for servos and for this machine: a quarter of a turn's exchanges for the beginning of an answer.
     fn timing(&self) -> Timing {
+        let usual = Timing::default();
         Timing {
             baud: self.baud,
-            ..Timing::default()
+            turnaround_us: usual.turnaround_us.max(self.budget_us() / 4),
+            ..usual
         }
     }
 
@@ -168,10 +186,13 @@ impl<F: Family> Settings<F> {
                 homing_offset_ticks: None,
             })
             .collect();
+        let budget_us = self.budget_us();
+        let usual = joints::ArmSettings::new(joints);
         joints::ArmSettings {
-            budget_us: (1e6 * BUDGET / self.rate_hz) as u64,
+            budget_us,
+            bring_up_us: usual.bring_up_us.max(budget_us),
             torque_limit: self.torque_limit,
-            ..joints::ArmSettings::new(joints)
+            ..usual
         }
     }
 

@@ -72,10 +72,10 @@ pub enum EpisodeError {
         /// [`crate::FORMAT_VERSION`].
         expected: u32,
     },
-    /// Pictures of another size than models see.
+    /// A picture that is no model's image, or of another size than the pictures before it.
     #[error(
-        "{path}: tick {tick}: field `width`, `height` or `encoding` of its pictures: {found}, but a model sees 64x64 rgb8; bring \
-         pictures to that size where they are recorded, or leave this log out"
+        "{path}: tick {tick}: field `width`, `height` or `encoding` of its pictures: {found}, but {expected}; bring pictures to one \
+         such size where they are recorded, or leave this log out"
     )]
     FrameSize {
         /// The file.
@@ -84,6 +84,8 @@ pub enum EpisodeError {
         tick: u32,
         /// What it has.
         found: String,
+        /// What it may have.
+        expected: String,
     },
     /// A whole log was needed and this one is cut off or damaged.
     #[error(

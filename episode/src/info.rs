@@ -47,6 +47,8 @@ pub struct EpisodeInfo {
     pub config_sha256: String,
     /// SHA-256 of the joint mapping: order, names and action scale. Logs of one training set share it.
     pub joint_calibration_sha256: Option<String>,
+    /// SHA-256 of the table that made the model's images of a camera's pictures; none where pictures are the model's images already.
+    pub picture_sha256: Option<String>,
     /// SHA-256 of the model bundle's manifest, if a model took part.
     pub bundle_sha256: Option<String>,
     /// Wall clock at the first edge, in nanoseconds since 1970; 0 in lockstep, so that files are reproducible.
@@ -71,6 +73,7 @@ impl Default for EpisodeInfo {
             reward_source: String::new(),
             config_sha256: String::new(),
             joint_calibration_sha256: None,
+            picture_sha256: None,
             bundle_sha256: None,
             started_unix_ns: 0,
             software: String::new(),
@@ -105,6 +108,7 @@ impl EpisodeInfo {
         for (key, value) in [
             ("bundle_sha256", &self.bundle_sha256),
             ("joint_calibration_sha256", &self.joint_calibration_sha256),
+            ("picture_sha256", &self.picture_sha256),
         ] {
             if let Some(sha256) = value {
                 map.insert(key.to_owned(), sha256.clone());
@@ -141,6 +145,7 @@ impl EpisodeInfo {
             reward_source: fields.text("reward_source")?,
             config_sha256: fields.text("config_sha256")?,
             joint_calibration_sha256: map.get("joint_calibration_sha256").cloned(),
+            picture_sha256: map.get("picture_sha256").cloned(),
             bundle_sha256: map.get("bundle_sha256").cloned(),
             started_unix_ns: fields.number("started_unix_ns")?,
             software: fields.text("software")?,

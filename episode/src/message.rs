@@ -2,7 +2,7 @@
 
 use foxglove::messages::{JointState, JointStates, RawImage, Timestamp};
 use foxglove::{Decode, Encode};
-use robot::{FRAME_SIDE, Frame, JointVec};
+use robot::{Frame, JointVec};
 use serde::{Deserialize, Serialize};
 
 use crate::row::{RecordRow, StageTimes, TickRecord};
@@ -72,7 +72,7 @@ fn protobuf(buffer: &mut Vec<u8>, message: &impl Encode) -> std::io::Result<()> 
 
 /// `foxglove.RawImage` of a frame.
 pub(crate) fn image(buffer: &mut Vec<u8>, frame: &Frame, time_ns: u64) -> std::io::Result<()> {
-    let side = FRAME_SIDE as u32;
+    let side = frame.side() as u32;
     let message = RawImage {
         timestamp: Some(timestamp(time_ns)),
         frame_id: "camera".to_owned(),
@@ -90,27 +90,41 @@ pub(crate) enum BadMessage {
     /// It cannot be read.
     Damaged(String),
     /// A picture of another size or kind.
-    OtherImage(String),
+    OtherImage(OtherImage),
+}
+
+/// A picture that a log may not have.
+pub(crate) struct OtherImage {
+    /// What it is.
+    pub(crate) found: String,
+    /// What it may be.
+    pub(crate) expected: String,
+}
+
+impl OtherImage {
+    /// A picture of another side than those before it in its log.
+    pub(crate) fn of_side(side: usize, before: usize) -> Self {
+        Self {
+            found: format!("{side}x{side} rgb8"),
+            expected: format!("the pictures before it are {before}x{before} rgb8"),
+        }
+    }
 }
 
 /// The frame in a `foxglove.RawImage`, or what is wrong with it.
 pub(crate) fn read_image(payload: &[u8]) -> Result<Frame, BadMessage> {
     let message =
         <RawImage as Decode>::decode(payload).map_err(|error| BadMessage::Damaged(error.to_string()))?;
-    let side = FRAME_SIDE as u32;
-    let shape = (
-        message.width,
-        message.height,
-        message.step,
-        message.encoding.as_str(),
-    );
-    if shape != (side, side, 3 * side, "rgb8") {
-        return Err(BadMessage::OtherImage(format!(
-            "{}x{} {}",
-            message.width, message.height, message.encoding
-        )));
+    let side = message.width;
+    let shape = (message.height, message.step, message.encoding.as_str());
+    if !Frame::allows(side as usize) || shape != (side, 3 * side, "rgb8") {
+        return Err(BadMessage::OtherImage(OtherImage {
+            found: format!("{}x{} {}", message.width, message.height, message.encoding),
+            expected: format!("a model sees a square in rgb8 whose side is {}", Frame::SIDES),
+        }));
     }
     Frame::from_rgb(&message.data)
+        .filter(|frame| frame.side() == side as usize)
         .ok_or_else(|| BadMessage::Damaged(format!("a frame of {} bytes", message.data.len())))
 }
 

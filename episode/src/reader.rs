@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::channel::Channel;
 use crate::error::EpisodeError;
 use crate::info::{EpisodeInfo, INFO_RECORD, NO_REWARD};
-use crate::message::{self, BadMessage, RecordMessage};
+use crate::message::{self, BadMessage, OtherImage, RecordMessage};
 use crate::row::TickRecord;
 use crate::scan::{Found, Stop, scan};
 
@@ -35,12 +35,20 @@ pub struct Episode {
     pub problem: Option<String>,
 }
 
+impl Episode {
+    /// Width and height of its pictures, in pixels; `None` if it has none.
+    pub fn frame_side(&self) -> Option<usize> {
+        self.frames.iter().flatten().next().map(Frame::side)
+    }
+}
+
 /// Reads a log, whole, cut off or damaged: every tick outside of damaged chunks is in the result, unaltered. Behind damage ticks
 /// are missing, as where a live loop skips them: whoever needs what hangs together takes the first [`Episode::intact`].
 ///
 /// # Errors
 /// [`EpisodeError::Read`] if the file cannot be read, [`EpisodeError::NotALog`] if it is something else or was cut off
-/// within its first few hundred bytes, [`EpisodeError::Version`] if it is in another format, [`EpisodeError::Inconsistent`] if its
+/// within its first few hundred bytes, [`EpisodeError::Version`] if it is in another format, [`EpisodeError::FrameSize`] for
+/// pictures that no model sees or that change their size, [`EpisodeError::Inconsistent`] if its
 /// rows contradict each other, its pictures or its description, [`EpisodeError::RobotFile`] if the robot file in it is not the one
 /// that it was recorded with.
 pub fn read_episode(path: &Path) -> Result<Episode, EpisodeError> {
@@ -80,11 +88,14 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
                     BadMessage::Damaged(problem) => {
                         Stop::Damaged(format!("tick {sequence}, {}: {problem}", channel.topic()))
                     }
-                    BadMessage::OtherImage(found) => Stop::Refused(EpisodeError::FrameSize {
-                        path: path.to_owned(),
-                        tick: sequence,
-                        found,
-                    }),
+                    BadMessage::OtherImage(OtherImage { found, expected }) => {
+                        Stop::Refused(EpisodeError::FrameSize {
+                            path: path.to_owned(),
+                            tick: sequence,
+                            found,
+                            expected,
+                        })
+                    }
                 })?,
         }
         Ok(())
@@ -197,6 +208,8 @@ struct Gathering {
     frames: Vec<Option<Frame>>,
     tick: TickRecord,
     frame: Option<Frame>,
+    /// Of the pictures so far, in pixels.
+    side: Option<usize>,
     /// A bit for each channel of the tick at hand that has been seen.
     seen: u16,
     /// Whether the next tick may have begun in what cannot be read.
@@ -235,7 +248,14 @@ impl Gathering {
             self.seen = 0;
         }
         match channel {
-            Channel::Capture => self.frame = Some(message::read_image(data)?),
+            Channel::Capture => {
+                let frame = message::read_image(data)?;
+                let (side, before) = (frame.side(), *self.side.get_or_insert(frame.side()));
+                if side != before {
+                    return Err(BadMessage::OtherImage(OtherImage::of_side(side, before)));
+                }
+                self.frame = Some(frame);
+            }
             Channel::CaptureJoints => {
                 (self.tick.capture.position_rad, self.tick.capture.velocity_rad_s) =
                     message::read_joints(data).map_err(BadMessage::Damaged)?;

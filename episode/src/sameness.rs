@@ -37,7 +37,7 @@ pub(crate) struct Sameness {
 }
 
 impl Sameness {
-    /// The next picture. Costs a comparison of two frames until one differs from the first, and nothing is allocated.
+    /// The next picture. Costs a comparison of two frames until one differs from the first, and allocates for the first at most.
     pub(crate) fn see(&mut self, frame: &Frame) {
         if self.count == 0 {
             self.first.copy_from(frame);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use robot::FRAME_BYTES;
+use robot::Frame;
 
 use crate::error::EpisodeError;
 use crate::reader::Episode;
@@ -14,8 +14,10 @@ use crate::row::TickRecord;
 /// the first frame is outside the stretch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrainingEpisode {
-    /// `length` frames of [`FRAME_BYTES`] bytes, row-major RGB.
+    /// `length` frames of `side` x `side` pixels, row-major RGB.
     pub frames: Vec<u8>,
+    /// Width and height of a frame, in pixels.
+    pub side: usize,
     /// `length` rows of `action_dim` numbers in [-1, 1].
     pub actions: Vec<f32>,
     /// Reward of the state that each frame shows, a finite number; `None` where nobody gave one.
@@ -78,13 +80,14 @@ impl Episode {
         for range in self.stretches() {
             let mut episode = TrainingEpisode {
                 length: range.len(),
+                side: self.frame_side().unwrap_or_default(),
                 action_dim,
                 ..TrainingEpisode::default()
             };
             for frame in self.frames[range.clone()].iter().flatten() {
                 episode.frames.extend_from_slice(frame.rgb());
             }
-            debug_assert_eq!(episode.frames.len(), episode.length * FRAME_BYTES);
+            debug_assert_eq!(episode.frames.len(), episode.length * Frame::bytes(episode.side));
             let ticks = &self.ticks[range];
             episode
                 .rewards

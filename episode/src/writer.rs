@@ -13,7 +13,7 @@ use robot::Frame;
 use crate::channel::Channel;
 use crate::error::EpisodeError;
 use crate::info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
-use crate::message::{self, RecordMessage};
+use crate::message::{self, OtherImage, RecordMessage};
 use crate::row::TickRecord;
 use crate::sameness::{Pictures, Sameness};
 use crate::schema;
@@ -54,6 +54,8 @@ pub struct EpisodeWriter<W: Write = BufWriter<File>> {
     joint_names: Vec<String>,
     channel_ids: [u16; Channel::ALL.len()],
     payload: Vec<u8>,
+    /// Of the pictures so far, in pixels.
+    side: Option<usize>,
     chunk_bytes: usize,
     pending_bytes: usize,
     summary: EpisodeSummary,
@@ -152,7 +154,8 @@ impl<W: Write> EpisodeWriter<W> {
             path: path.to_owned(),
             joint_names: info.joint_names.clone(),
             channel_ids: [0; Channel::ALL.len()],
-            payload: Vec::with_capacity(2 * robot::FRAME_BYTES),
+            payload: Vec::new(),
+            side: None,
             chunk_bytes,
             pending_bytes: 0,
             summary: EpisodeSummary::default(),
@@ -167,13 +170,26 @@ impl<W: Write> EpisodeWriter<W> {
     /// nanoseconds since 1970, or since the episode's start in lockstep.
     ///
     /// # Errors
-    /// [`EpisodeError::Write`]; from then on every call fails.
+    /// [`EpisodeError::Write`]; from then on every call fails. [`EpisodeError::FrameSize`] for a frame of another side than those
+    /// before it; the tick is then not in the log.
     pub fn write_tick(
         &mut self,
         tick: &TickRecord,
         frame: Option<&Frame>,
         time_ns: u64,
     ) -> Result<(), EpisodeError> {
+        if let Some(side) = frame.map(Frame::side) {
+            let before = *self.side.get_or_insert(side);
+            if side != before {
+                let OtherImage { found, expected } = OtherImage::of_side(side, before);
+                return Err(EpisodeError::FrameSize {
+                    path: self.path.clone(),
+                    tick: tick.tick,
+                    found,
+                    expected,
+                });
+            }
+        }
         self.attempt(|this| {
             for channel in Channel::ALL {
                 if this.encode(channel, tick, frame, time_ns)? {

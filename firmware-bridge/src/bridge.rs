@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getppid};
-use robot::{DeviceError, FRAME_SIDE, Frame, Plant};
+use robot::{DeviceError, Frame, Plant};
 
 use crate::arm::{ArmOptions, SimulatedArm};
 use crate::frames::{
@@ -65,6 +65,8 @@ pub struct BridgeOptions {
     pub arm: ArmOptions,
     /// When the world moves.
     pub mode: BridgeMode,
+    /// Width and height of its pictures, in pixels: such as [`Frame::allows`].
+    pub frame_side: usize,
     /// Symbolic link that will point at the pty. Only a link that a bridge left behind is replaced.
     pub serial_path: PathBuf,
     /// Where the frame socket will listen. Only a socket that nobody listens at is replaced.
@@ -132,7 +134,7 @@ impl<P: Plant> SimulatorBridge<P> {
             parent: options.watch_parent.then(getppid),
             client: None,
             awaited: None,
-            frame: Frame::default(),
+            frame: Frame::new(options.frame_side),
             frame_seq: 0,
             origin: Instant::now(),
         })
@@ -270,6 +272,7 @@ impl<P: Plant> SimulatorBridge<P> {
         }
         let welcome = Welcome {
             protocol_version: FRAME_PROTOCOL_VERSION,
+            earlier: None,
         };
         client.reply(&Reply::Welcome(welcome), None);
         self.client = Some(client);
@@ -391,8 +394,8 @@ impl<P: Plant> SimulatorBridge<P> {
             reward: FrameHeader::reward_field(self.arm.reward()),
             cause,
             ended: self.arm.ended(),
-            width: FRAME_SIDE as u16,
-            height: FRAME_SIDE as u16,
+            width: self.frame.side() as u16,
+            height: self.frame.side() as u16,
         };
         self.arm.render(&mut self.frame)?;
         match cause {

@@ -8,8 +8,8 @@
 //!           | u16 LE | postcard         |
 //!           +--------+------------------+
 //!  reply    +--------+------------------+----------------------------------+
-//!           | len    | Reply            | 64 x 64 x RGB, row-major         |
-//!           | u16 LE | postcard         | 12,288 bytes, with Frame only    |
+//!           | len    | Reply            | width x height x RGB, row-major  |
+//!           | u16 LE | postcard         | with Frame only, which names both|
 //!           +--------+------------------+----------------------------------+
 //! ```
 //!
@@ -24,7 +24,8 @@ mod reader;
 
 pub use path::{PathTooLong, check_length};
 pub use protocol::{
-    BridgeInfo, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, MAX_HEADER_BYTES, MAX_PICTURE_BYTES,
-    NO_REWARD_BITS, Refusal, Reply, Request, Welcome, monotonic_ns, write_header,
+    BridgeInfo, EARLIER_PROTOCOL_VERSION, EARLIER_SIDE, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader,
+    MAX_HEADER_BYTES, MAX_PICTURE_BYTES, NO_REWARD_BITS, Refusal, Reply, Request, Welcome, monotonic_ns,
+    write_header,
 };
 pub use reader::{MessageReader, ReadError, WithBody};

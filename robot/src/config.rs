@@ -114,6 +114,8 @@ pub struct Config {
     pub period_s: f32,
     /// Joints, limits, kinematics and workspace.
     pub envelope: Envelope,
+    /// Width and height of the model's image, in pixels.
+    pub frame_side: usize,
     /// Oldest frame the filter may use, in seconds before the edge.
     pub frame_max_age_s: f32,
     /// Consecutive ticks without a fresh frame before the arm is stopped.
@@ -134,6 +136,10 @@ pub struct Config {
     pub realtime: Realtime,
     /// The simulated task that stands in for the arm, if any.
     pub simulator: Option<Simulated>,
+    /// Which part of a camera's picture the model sees, if the file says so.
+    pub view: Option<DeviceText>,
+    /// How the camera's lens bends lines, likewise.
+    pub lens: Option<DeviceText>,
     /// The arm, if the file names one that is plugged in.
     pub arm: Option<DeviceText>,
     /// The camera, likewise.

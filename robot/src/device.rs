@@ -138,4 +138,9 @@ pub trait FrameSource: Send {
     /// # Errors
     /// [`DeviceError`] when the camera is gone.
     fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError>;
+
+    /// Pixels a row and rows of the pictures that will come, where that is known before the first.
+    fn size(&self) -> Option<(u32, u32)> {
+        None
+    }
 }

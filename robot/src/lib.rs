@@ -20,6 +20,6 @@ pub use complaint::complaint;
 pub use config::{Config, ConfigError, text_sha256};
 pub use device::{DeviceError, Plant};
 pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
-pub use frame::{FRAME_BYTES, FRAME_SIDE, Frame};
+pub use frame::Frame;
 pub use joint::{ActionMode, Joint, JointState, JointVec, MAX_JOINTS};
 pub use kinematics::{Chain, Link};

@@ -47,6 +47,23 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 }
 
 #[test]
+fn the_side_of_pictures_is_64_or_what_the_file_says_of_those_there_are() {
+    let folder = Folder::new();
+    let with = |side: &str| changed(PLANAR, "gap_ticks: 5", &format!("gap_ticks: 5, side: {side}"));
+    assert_eq!(folder.load(PLANAR.as_bytes()).expect("shipped").frame_side, 64);
+    for side in [32, 64, 96, 256] {
+        let config = folder.load(with(&side.to_string()).as_bytes()).expect("allowed");
+        assert_eq!(config.frame_side, side);
+    }
+    for side in ["0", "16", "40", "97", "272"] {
+        let message = folder.refused(with(side).as_bytes());
+        for part in ["field `capture.side`", side, "multiple of 16 from 32 to 256"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
+
+#[test]
 fn limits_in_degrees_are_refused_with_what_they_are_in_radians() {
     let folder = Folder::new();
     for (from, to, field, radians) in [

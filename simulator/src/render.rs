@@ -5,8 +5,9 @@
 //! either direction changes the picture.
 
 use rapier3d::math::{Mat3, Pose, Vector};
-use robot::{FRAME_SIDE, Frame};
+use robot::Frame;
 
+use crate::camera::Projection;
 use crate::scene::Scene;
 use crate::shape::{Ray, Shape};
 
@@ -55,9 +56,10 @@ impl Renderer {
         target_m: [f32; 3],
         frame: &mut Frame,
     ) {
-        self.place(scene, position_rad, target_m);
-        let camera = &scene.camera;
-        for (y, line) in frame.rgb_mut().chunks_exact_mut(FRAME_SIDE * 3).enumerate() {
+        let side = frame.side();
+        let camera = scene.camera.of_side(side);
+        self.place(scene, &camera, position_rad, target_m);
+        for (y, line) in frame.rgb_mut().chunks_exact_mut(side * 3).enumerate() {
             self.row.clear();
             let placed = self.placed.iter().enumerate();
             self.row.extend(
@@ -81,14 +83,14 @@ impl Renderer {
         }
     }
 
-    fn place(&mut self, scene: &Scene, position_rad: &[f32], target_m: [f32; 3]) {
+    fn place(&mut self, scene: &Scene, camera: &Projection<'_>, position_rad: &[f32], target_m: [f32; 3]) {
         self.poses.resize(scene.body_count(), Pose::IDENTITY);
         scene.poses(position_rad, target_m, &mut self.poses);
         self.placed.clear();
         for geom in &scene.geoms {
             let pose = self.poses[geom.body] * geom.local;
             let radius = geom.shape.bounding_radius_m();
-            let (columns, rows) = scene.camera.bounds(pose.translation, radius);
+            let (columns, rows) = camera.bounds(pose.translation, radius);
             self.placed.push(Placed {
                 shape: geom.shape,
                 rotation: Mat3::from_quat(pose.rotation),

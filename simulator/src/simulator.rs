@@ -14,7 +14,7 @@ use crate::{SimulatorError, Task, trig};
 
 /// A simulated arm with its camera and task.
 ///
-/// Until [`Plant::reset`] is first called it is as after `reset(0)`.
+/// Until [`device::Task::reset`] is first called it is as after `reset(0)`.
 #[derive(Debug, Clone)]
 pub struct Simulator {
     arm: Arm,
@@ -92,10 +92,13 @@ impl Simulator {
         (x * x + y * y + z * z).sqrt()
     }
 
-    /// Where a point of the base frame appears in the image, in pixels from the top left corner: (column, row).
-    /// `None` behind the camera; may lie outside the frame.
-    pub fn pixel_of(&self, point_m: [f32; 3]) -> Option<[f32; 2]> {
-        self.scene.camera.project(Vector::from_array(point_m))
+    /// Where a point of the base frame appears in an image of `side` x `side` pixels, in pixels from the top left corner:
+    /// (column, row). `None` behind the camera; may lie outside the frame.
+    pub fn pixel_of(&self, point_m: [f32; 3], side: usize) -> Option<[f32; 2]> {
+        self.scene
+            .camera
+            .of_side(side)
+            .project(Vector::from_array(point_m))
     }
 
     fn position_rad(&self) -> &[f32] {
@@ -154,7 +157,7 @@ impl Simulator {
         }
     }
 
-    /// What the camera sees now.
+    /// What the camera sees now, at the side of `frame`.
     pub fn render(&mut self, frame: &mut Frame) {
         let mut position_rad = robot::joint::zeros(self.joint_count());
         position_rad.copy_from_slice(self.position_rad());

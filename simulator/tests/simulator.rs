@@ -14,7 +14,11 @@ fn new(task: Task, seed: u64) -> Simulator {
 }
 
 fn frame(simulator: &mut Simulator) -> Frame {
-    let mut frame = Frame::default();
+    frame_of_side(simulator, 64)
+}
+
+fn frame_of_side(simulator: &mut Simulator, side: usize) -> Frame {
+    let mut frame = Frame::new(side);
     simulator.render(&mut frame);
     frame
 }
@@ -409,26 +413,29 @@ fn without_torque_the_standing_arm_sinks_and_rests_on_the_table() {
 }
 
 fn pixel(frame: &Frame, [x, y]: [f32; 2]) -> [i32; 3] {
-    let at = (y as usize * robot::FRAME_SIDE + x as usize) * 3;
+    let at = (y as usize * frame.side() + x as usize) * 3;
     [0, 1, 2].map(|channel| i32::from(frame.rgb()[at + channel]))
 }
 
 #[test]
 fn target_and_tip_show_where_they_are() {
     const SEEDS: usize = 60;
-    for task in Task::ALL {
+    for (task, side) in Task::ALL
+        .into_iter()
+        .flat_map(|task| [32, 64, 96].map(|side| (task, side)))
+    {
         let (mut tips, mut targets) = (0, 0);
         let mut simulator = Simulator::new(task).unwrap();
         for seed in 0..SEEDS as u64 {
             simulator.reset(seed);
-            let frame = frame(&mut simulator);
-            let side = robot::FRAME_SIDE as f32;
-            let [tip_px, target_px] =
-                [simulator.tip_m(), simulator.target_m()].map(|point| simulator.pixel_of(point).unwrap());
+            let frame = frame_of_side(&mut simulator, side);
+            let inside = 0.0..side as f32;
+            let [tip_px, target_px] = [simulator.tip_m(), simulator.target_m()]
+                .map(|point| simulator.pixel_of(point, side).unwrap());
             for [x, y] in [tip_px, target_px] {
                 assert!(
-                    (0.0..side).contains(&x) && (0.0..side).contains(&y),
-                    "{task}, seed {seed}: ({x}, {y})"
+                    inside.contains(&x) && inside.contains(&y),
+                    "{task} at {side}, seed {seed}: ({x}, {y})"
                 );
             }
             // The arm may stand before either.
@@ -439,7 +446,7 @@ fn target_and_tip_show_where_they_are() {
         }
         assert!(
             tips.min(targets) > SEEDS * 8 / 10,
-            "{task}: {tips} tips, {targets} targets of {SEEDS} visible"
+            "{task} at {side}: {tips} tips, {targets} targets of {SEEDS} visible"
         );
     }
 }

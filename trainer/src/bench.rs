@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::device::finish;
 use crate::learner::{Diverged, Learner};
 use crate::loss::{Batch, dequantise, loss};
+use crate::model::SIDE;
 use crate::noise::Noise;
 use crate::preset::Preset;
 
@@ -73,7 +74,7 @@ pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Res
     let joints = preset.model.observation.joint_numbers(action as usize) as i64;
     let mut learner = Learner::new(preset, action, 1, device);
     learner.timed = true;
-    let frames = Tensor::randint(256, [length, size, 64, 64, 3], (Kind::Uint8, Device::Cpu));
+    let frames = Tensor::randint(256, [length, size, SIDE, SIDE, 3], (Kind::Uint8, Device::Cpu));
     let batch = Batch {
         frames: frames.permute([0, 1, 4, 2, 3]),
         action: Tensor::rand([length, size, action], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,

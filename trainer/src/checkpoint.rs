@@ -107,6 +107,9 @@ pub struct RobotOfLogs {
     /// SHA-256 of the joint mapping, if the logs say it.
     #[serde(default)]
     pub joint_calibration_sha256: Option<String>,
+    /// SHA-256 of the table that made images of a camera's pictures, if the logs say it.
+    #[serde(default)]
+    pub picture_sha256: Option<String>,
 }
 
 /// A robot at its task, as the trainer has come to know it.

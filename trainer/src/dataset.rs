@@ -17,8 +17,8 @@ mod task;
 
 use std::path::{Path, PathBuf};
 
+use robot::Frame;
 use robot::philox::Stream;
-use robot::{FRAME_BYTES, FRAME_SIDE};
 use sha2::{Digest, Sha256};
 
 use self::cache::Cache;
@@ -27,6 +27,7 @@ use self::numbers::Numbers;
 use self::task::{Moments, Pool, Task, Usable};
 use crate::checkpoint::{RobotOfLogs, TaskOfLogs, widest_action};
 use crate::loss::Batch;
+use crate::model::SIDE;
 use crate::preset::{Optimiser, Preset};
 
 pub use self::error::DatasetError;
@@ -142,6 +143,15 @@ impl Dataset {
                 log::warn!("{}: {problem}", path.display());
             }
             let (first_path, first_robot) = *first.get_or_insert((path, &entry.robot));
+            if self.pixels
+                && let Some(side) = entry.other_side(SIDE as usize)
+            {
+                return Err(DatasetError::Side {
+                    path: path.clone(),
+                    side,
+                    expected: SIDE as usize,
+                });
+            }
             logs::same_robot(first_path, first_robot, path, &entry.robot)?;
             let width = entry.robot.joint_names.len();
             measured |= entry.measured;
@@ -279,7 +289,8 @@ impl Dataset {
         let from_planned = optimiser
             .planned_fraction
             .map(|fraction| (fraction * batch as f64).round() as usize);
-        let side = if self.pixels { FRAME_SIDE } else { 0 };
+        let side = if self.pixels { SIDE as usize } else { 0 };
+        let frame_bytes = Frame::bytes(side);
         // Channels come last in memory, as in the logs: no copy to turn them, and convolutions are faster for it.
         let mut frames = Numbers::<u8>::new(&[length, batch, side, side, 3]);
         let mut actions = Numbers::<f32>::new(&[length, batch, width]);
@@ -287,7 +298,7 @@ impl Dataset {
         let mut rewards = Numbers::<f32>::new(&[length, batch]);
         let mut rewarded = Numbers::<f32>::new(&[length, batch]);
         let mut all_rewarded = true;
-        let mut chunk = vec![0; length * FRAME_BYTES];
+        let mut chunk = vec![0; length * frame_bytes];
         for row in 0..batch {
             let task = match self.tasks.as_slice() {
                 [task] => task,
@@ -306,9 +317,9 @@ impl Dataset {
             if self.pixels {
                 self.readers
                     .with(|reader| self.cache.read(stretch, start, &mut chunk, reader))?;
-                for (t, frame) in chunk.chunks_exact(FRAME_BYTES).enumerate() {
+                for (t, frame) in chunk.chunks_exact(frame_bytes).enumerate() {
                     let at = t * batch + row;
-                    frames.all()[at * FRAME_BYTES..(at + 1) * FRAME_BYTES].copy_from_slice(frame);
+                    frames.all()[at * frame_bytes..(at + 1) * frame_bytes].copy_from_slice(frame);
                 }
             }
             // What a robot with fewer joints does not have stays zero.

@@ -14,7 +14,7 @@ use world_model::{Bundle, BundleError, Dimensions, Manifest, Observation};
 
 use self::graphs::{Exported, decoder, encoder, filter, reward, transition};
 use crate::checkpoint::{Provenance, TaskOfLogs, bytes};
-use crate::model::WorldModel;
+use crate::model::{SIDE, WorldModel};
 use crate::preset::Design;
 
 /// Why no bundle was written.
@@ -218,8 +218,9 @@ fn manifest(
         sampled_latents: model.sizes.design != Design::Rnn,
         observation: model.sizes.observation,
         joint_scales: task.joint_scales.clone(),
-        image: format!("rgb8-64x64-{}bit-centre", model.sizes.image_bits),
+        image: format!("rgb8-{SIDE}x{SIDE}-{}bit-centre", model.sizes.image_bits),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),
+        picture_sha256: task.robot.picture_sha256.clone(),
         camera_calibration_sha256: world_model::CAMERA_CALIBRATION.to_owned(),
         provenance: world_model::Provenance {
             software: concat!("armillary-train ", env!("CARGO_PKG_VERSION")).to_owned(),

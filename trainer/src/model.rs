@@ -14,6 +14,9 @@ use crate::noise::Noise;
 use crate::params::{Gru, Linear, Params};
 use crate::preset::{Design, ModelSizes};
 
+/// Width and height of the images that the encoder's and the decoder's kernels fit, in pixels.
+pub const SIDE: i64 = 64;
+
 /// A diagonal Gaussian; mean and standard deviation have the same shape.
 #[derive(Debug)]
 pub struct Gaussian {

@@ -2,7 +2,6 @@
 //! the latent state do to the image.
 
 use image::{ImageEncoder, RgbImage};
-use robot::FRAME_SIDE;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::loss::{Batch, bin_centre};
@@ -25,7 +24,7 @@ pub const CONTEXT: i64 = 5;
 /// Steps of a latent number to either side of its mean, in its own standard deviations.
 const TRAVERSAL: [f64; 7] = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
 
-const SIDE: u32 = FRAME_SIDE as u32;
+const SIDE: u32 = crate::model::SIDE as u32;
 
 /// Truth, imagination after [`CONTEXT`] frames, and their difference: pixels of each, in time order.
 #[derive(Debug)]

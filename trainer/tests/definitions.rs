@@ -3,14 +3,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use robot::{FRAME_BYTES, Frame};
+use robot::Frame;
 use tch::{Device, Kind, Tensor};
 use trainer::adam::Adam;
 use trainer::loss::{Batch, bin_centre, dequantise, loss};
 use trainer::model::{Gaussian, WorldModel};
 use trainer::noise::Noise;
 use trainer::preset::Preset;
-use world_model::image::{ImageBits, to_planes};
+use world_model::image::{ImageForm, to_planes};
 
 fn small() -> Preset {
     ron::from_str(include_str!("small.ron")).expect("the test preset is valid")
@@ -36,8 +36,13 @@ fn images_are_reduced_to_their_bits() {
             .iter_mut()
             .zip(0u8..=255)
             .for_each(|(byte, x)| *byte = x);
-        let mut planes = vec![0.0; FRAME_BYTES];
-        to_planes(&frame, ImageBits::new(bits as u8).expect("1 to 8"), &mut planes);
+        let bytes = frame.rgb().len();
+        let mut planes = vec![0.0; bytes];
+        to_planes(
+            &frame,
+            ImageForm::new(64, bits as u8).expect("1 to 8"),
+            &mut planes,
+        );
         for x in 0..256i64 {
             let low = (x / width) as f64 / bins - 0.5;
             let (centre, noisy) = (centre.double_value(&[x]), noisy.double_value(&[x]));
@@ -47,7 +52,7 @@ fn images_are_reduced_to_their_bits() {
                 "{x}: {noisy} from {low}"
             );
             // What the controller makes of the same pixel: channels come in planes.
-            let plane = planes[(x % 3) as usize * FRAME_BYTES / 3 + (x / 3) as usize];
+            let plane = planes[(x % 3) as usize * bytes / 3 + (x / 3) as usize];
             assert_eq!(f64::from(plane), centre, "{x} in {bits} bits");
         }
     }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::encoder::Encoder;
 use crate::error::BundleError;
 use crate::filter::Filter;
-use crate::image::ImageBits;
+use crate::image::ImageForm;
 use crate::kernel::{Instructions, KernelRollout};
 use crate::manifest::{Dimensions, MANIFEST_VERSION, MANIFEST_VERSION_OF_PIXELS, Manifest};
 use crate::observation::Observer;
@@ -43,7 +43,7 @@ pub struct Bundle {
     weights: Arc<LatentWeights>,
     encoder: Arc<[Convolution]>,
     posterior: Arc<[Dense; 2]>,
-    bits: ImageBits,
+    form: ImageForm,
     parity_error: f32,
 }
 
@@ -68,11 +68,11 @@ impl Bundle {
                 supported: MANIFEST_VERSION,
             });
         }
-        let Some(bits) = ImageBits::from_name(&manifest.image) else {
+        let Some(form) = ImageForm::from_name(&manifest.image) else {
             return Err(BundleError::Image {
                 path: manifest_path,
                 found: manifest.image,
-                planet: ImageBits::PLANET.name(),
+                planet: ImageForm::PLANET.to_string(),
             });
         };
         let pixels = manifest.observation.pixels();
@@ -130,7 +130,7 @@ impl Bundle {
         let (encoder, filter) = (dir.join("encoder.onnx"), dir.join("filter.onnx"));
         let dimensions = manifest.dimensions;
         let encoder = if pixels {
-            weights::encoder((&encoder, &files["encoder.onnx"]), image)?
+            weights::encoder((&encoder, &files["encoder.onnx"]), form.side(), image)?
         } else {
             Vec::new()
         };
@@ -138,7 +138,7 @@ impl Bundle {
         let mut bundle = Self {
             encoder: encoder.into(),
             posterior: Arc::new(posterior),
-            bits,
+            form,
             dir: dir.to_owned(),
             manifest,
             manifest_text,
@@ -187,7 +187,7 @@ impl Bundle {
     /// Refuses a robot whose joints, period or scaling are not those the model learned on.
     ///
     /// # Errors
-    /// [`BundleError::Robot`], naming the field.
+    /// [`BundleError::Robot`] or [`BundleError::Side`], naming the field.
     pub fn check_robot(&self, config: &Config) -> Result<(), BundleError> {
         let manifest = &self.manifest;
         let joints = config.envelope.joints();
@@ -217,13 +217,24 @@ impl Bundle {
                 format!("{scale:?}"),
             ),
         ];
-        match fields.into_iter().find(|(_, found, expected)| found != expected) {
-            None => Ok(()),
-            Some((field, found, expected)) => Err(BundleError::Robot {
+        if let Some((field, found, expected)) =
+            fields.into_iter().find(|(_, found, expected)| found != expected)
+        {
+            return Err(BundleError::Robot {
                 path: self.dir.join(MANIFEST),
                 field,
                 found,
                 expected,
+            });
+        }
+        // Where no picture is seen, none need fit.
+        match self.image_side().filter(|side| *side != config.frame_side) {
+            None => Ok(()),
+            Some(side) => Err(BundleError::Side {
+                path: self.dir.join(MANIFEST),
+                side,
+                robot: config.name.clone(),
+                expected: config.frame_side,
             }),
         }
     }
@@ -246,6 +257,11 @@ impl Bundle {
     /// Sizes of the model's vectors.
     pub fn dimensions(&self) -> Dimensions {
         self.manifest.dimensions
+    }
+
+    /// Width and height of the pictures that it sees, in pixels; `None` if it sees none.
+    pub fn image_side(&self) -> Option<usize> {
+        self.manifest.observation.pixels().then(|| self.form.side())
     }
 
     /// Length of a picture's embedding; 0 for a model that sees none.
@@ -301,7 +317,7 @@ impl Bundle {
     /// # Errors
     /// [`BundleError::Unsupported`] on a CPU without them.
     pub fn encoder_with(&self, instructions: Instructions) -> Result<Encoder, BundleError> {
-        Ok(Encoder::new(&self.encoder, self.bits, instructions)?)
+        Ok(Encoder::new(&self.encoder, self.form, instructions)?)
     }
 
     /// Its filter.

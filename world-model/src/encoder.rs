@@ -1,8 +1,8 @@
 //! Frames to embeddings.
 
-use robot::{FRAME_SIDE, Frame};
+use robot::Frame;
 
-use crate::image::{ImageBits, to_planes};
+use crate::image::{ImageForm, to_planes};
 use crate::kernel::{Convolve, Instructions, Unsupported, convolve};
 use crate::weights::Convolution;
 
@@ -10,7 +10,7 @@ use crate::weights::Convolution;
 /// model that sees no pictures has no layers, and writes nothing.
 pub struct Encoder {
     convolutions: Option<Box<dyn Convolve>>,
-    bits: ImageBits,
+    form: ImageForm,
     planes: Vec<f32>,
 }
 
@@ -21,13 +21,13 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// Packs the weights and sizes all buffers; frames are reduced to `bits`.
+    /// Packs the weights and sizes all buffers; frames are of `form`.
     ///
     /// # Errors
     /// [`Unsupported`] on a CPU without these instructions, and for `bf16`.
     pub fn new(
         layers: &[Convolution],
-        bits: ImageBits,
+        form: ImageForm,
         instructions: Instructions,
     ) -> Result<Self, Unsupported> {
         Ok(Self {
@@ -35,23 +35,28 @@ impl Encoder {
                 [] => None,
                 layers => Some(convolve(layers, instructions)?),
             },
-            bits,
-            planes: vec![0.0; 3 * FRAME_SIDE * FRAME_SIDE],
+            form,
+            planes: vec![0.0; form.numbers()],
         })
+    }
+
+    /// Numbers of an image.
+    pub(crate) fn image_numbers(&self) -> usize {
+        self.planes.len()
     }
 
     /// Writes the embedding of `frame`.
     ///
     /// # Panics
-    /// If `embedding` is not as long as the manifest says.
+    /// If the frame is not of the model's side, or `embedding` not as long as the manifest says.
     pub fn encode(&mut self, frame: &Frame, embedding: &mut [f32]) {
         if let Some(convolutions) = &mut self.convolutions {
-            to_planes(frame, self.bits, &mut self.planes);
+            to_planes(frame, self.form, &mut self.planes);
             convolutions.run(&self.planes, embedding);
         }
     }
 
-    /// The same for planes `[3][64][64]` that are there already.
+    /// The same for planes `[3][side][side]` that are there already.
     ///
     /// # Panics
     /// If a slice has another length.

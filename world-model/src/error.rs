@@ -101,9 +101,26 @@ pub enum BundleError {
         /// In the robot file.
         expected: String,
     },
+    /// The robot file asks for pictures of another size than the model sees.
+    #[error(
+        "{path}: field `image`: the model sees pictures of {side}x{side}, and `capture.side` of robot `{robot}` is {expected}; write \
+         `side: {side}` into `capture` of the robot file, or use a model that sees {expected}x{expected}"
+    )]
+    Side {
+        /// The manifest.
+        path: PathBuf,
+        /// In the bundle, in pixels.
+        side: usize,
+        /// The robot.
+        robot: String,
+        /// In the robot file, in pixels.
+        expected: usize,
+    },
     /// Pictures are made ready in a way that nobody here knows.
     #[error(
-        "{path}: field `image` is {found}; this program knows {planet}, and the same with 1 to 8 bits: export the model anew"
+        "{path}: field `image` is {found}; this program knows {planet}, and the same with 1 to 8 bits and a side that is {}: export \
+         the model anew",
+        robot::Frame::SIDES
     )]
     Image {
         /// The manifest.

@@ -46,10 +46,13 @@ pub struct Manifest {
     /// In which terms it sees the joints, one a joint; none if it does not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joint_scales: Vec<JointScale>,
-    /// How pixels become numbers: `rgb8-64x64-5bit-centre`, or another number of bits.
+    /// How pixels become numbers: `rgb8-64x64-5bit-centre`, or another side or number of bits.
     pub image: String,
     /// SHA-256 of the joint mapping the logs were recorded with.
     pub joint_calibration_sha256: String,
+    /// SHA-256 of the table that made its images of a camera's pictures; none where the logs' pictures were the model's images already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_sha256: Option<String>,
     /// Not used: it tells nothing of a camera. [`CAMERA_CALIBRATION`], which earlier programs ask for.
     #[serde(default)]
     pub camera_calibration_sha256: String,

@@ -224,7 +224,7 @@ fn belief(h: &[f32], s: &[f32]) -> Belief {
 /// Runs the encoder on the parity images.
 ///
 /// # Errors
-/// [`BundleError::Parity`] naming the output.
+/// [`BundleError::Parity`] naming the output; [`BundleError::Graph`] if the images are of another size.
 pub fn check_encoder(
     mut encoder: Encoder,
     path: &Path,
@@ -232,6 +232,18 @@ pub fn check_encoder(
     outputs: &[Vector],
 ) -> Result<f32, BundleError> {
     let rows = inputs.first().and_then(|image| image.shape.first()).copied();
+    let (found, expected) = (
+        inputs.first().map_or(0, |image| image.values.len()),
+        rows.unwrap_or(0) * encoder.image_numbers(),
+    );
+    if found != expected {
+        return Err(BundleError::Graph {
+            path: path.to_owned(),
+            problem: format!(
+                "its parity images hold {found} numbers, and {expected} belong to the manifest's field `image`"
+            ),
+        });
+    }
     let length = outputs
         .first()
         .map_or(0, |embedding| embedding.values.len() / rows.unwrap_or(1).max(1));

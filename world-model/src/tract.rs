@@ -98,15 +98,21 @@ impl Decoder {
         })
     }
 
-    /// Draws what a belief looks like.
+    /// Draws what a belief looks like into `frame`, which is of the model's side.
     ///
     /// # Errors
-    /// What the graph executor says.
+    /// What the graph executor says; a graph that draws another size.
     pub fn decode(&self, belief: &Belief, frame: &mut Frame) -> Result<(), String> {
         let outputs = self.graph.run(&[&belief.h, &belief.s])?;
         let planes = outputs.first().ok_or("decoder.onnx lacks its output")?;
-        from_planes(planes, frame);
-        Ok(())
+        if from_planes(planes, frame) {
+            return Ok(());
+        }
+        Err(format!(
+            "decoder.onnx draws {} numbers, not an image of {1}x{1}",
+            planes.len(),
+            frame.side()
+        ))
     }
 }
 

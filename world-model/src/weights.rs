@@ -329,18 +329,22 @@ impl LatentWeights {
 /// Stride of the encoder's convolutions (PlaNet, appendix A).
 const STRIDE: usize = 2;
 
-/// Reads `encoder.onnx`: convolutions from a frame down to an embedding of `embedding` numbers.
+/// Reads `encoder.onnx`: convolutions from an image of `side` x `side` pixels down to an embedding of `embedding` numbers.
 ///
 /// # Errors
 /// [`BundleError::Graph`], naming the initialiser.
-pub fn encoder(graph: (&Path, &[u8]), embedding: usize) -> Result<Vec<Convolution>, BundleError> {
+pub fn encoder(
+    graph: (&Path, &[u8]),
+    side: usize,
+    embedding: usize,
+) -> Result<Vec<Convolution>, BundleError> {
     let model = parse(graph.0, graph.1)?;
     let e = Initialisers {
         path: graph.0,
         model: &model,
     };
     let mut layers: Vec<Convolution> = Vec::new();
-    let (mut channels, mut side) = (3, robot::FRAME_SIDE);
+    let (mut channels, mut side) = (3, side);
     while let Some(shape) = e.shape(&format!("encoder.{}.weight", layers.len())) {
         let name = format!("encoder.{}.weight", layers.len());
         let &[output, input, kernel, width] = shape.as_slice() else {

@@ -151,6 +151,7 @@ fn import_lerobot(arguments: &Import) -> anyhow::Result<Imported> {
         Some(text) => Source {
             info: dataset.info(),
             robot_text: text.to_owned(),
+            frame_side: dataset.frame_side(),
         },
         None => {
             let comment = "Made by `armillary import`: ranges are those of the goals in the data.";
@@ -240,7 +241,11 @@ fn made(from: &Path, comment: &str, info: EpisodeInfo, actuators: &[Actuator]) -
         software: concat!("armillary ", env!("CARGO_PKG_VERSION"), ", import").to_owned(),
         ..info
     };
-    Ok(Source { info, robot_text })
+    Ok(Source {
+        info,
+        robot_text,
+        frame_side: config.frame_side,
+    })
 }
 
 /// The commands that come after take a robot file.

@@ -79,6 +79,7 @@ impl LiveArm {
         let mut camera = Camera::of(config, frames)?;
         let mut arm = Arm::of(config, port)?;
         let OpenCamera { camera, task } = camera.open(config)?;
+        let sight = Sight::new(config, camera, task, encoder, session.bundle.as_ref())?;
         let signals = Signals::default();
         let bus = arm.open(&Opening {
             config,
@@ -93,11 +94,7 @@ impl LiveArm {
         flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
         Ok(Self {
             bus,
-            sight: Some(Sight {
-                camera,
-                task,
-                encoder,
-            }),
+            sight: Some(sight),
             controller,
             signals,
         })

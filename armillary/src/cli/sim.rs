@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
             Mode::Lockstep => BridgeMode::Lockstep,
             Mode::RealTime => BridgeMode::RealTime,
         },
+        frame_side: session.config.frame_side,
         serial_path: arguments.serial.clone(),
         frame_path: arguments.frames.clone(),
         watch_parent: arguments.watch_parent,

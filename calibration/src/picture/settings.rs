@@ -1,5 +1,7 @@
 //! What a table is made from, as a robot file says it, and what is refused.
 
+use robot::config::DeviceText;
+use robot::{Config, ConfigError};
 use serde::{Deserialize, Serialize};
 
 use super::axis::Rectangle;
@@ -94,6 +96,23 @@ pub(super) enum Region {
 }
 
 impl PictureSettings {
+    /// What the robot file says of pictures of this size.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a `capture.view` or `capture.lens` that cannot be read.
+    pub fn of(config: &Config, width_px: u32, height_px: u32) -> Result<Self, ConfigError> {
+        Ok(Self {
+            width_px,
+            height_px,
+            view: config
+                .view
+                .as_ref()
+                .map_or(Ok(View::default()), DeviceText::read)?,
+            lens: config.lens.as_ref().map(DeviceText::read).transpose()?,
+            side: config.frame_side as u32,
+        })
+    }
+
     /// Checks every field by itself, and finds the part of the picture.
     pub(super) fn region(&self) -> Result<Region, SettingsError> {
         let within = |field, value, max| match value {

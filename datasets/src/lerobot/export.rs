@@ -139,6 +139,11 @@ fn has_reward(log: &Episode) -> bool {
     log.ticks.iter().any(|tick| tick.capture.reward.is_some())
 }
 
+/// Width and height of a log's pictures, in pixels.
+fn side_of(log: &Episode) -> usize {
+    log.frame_side().unwrap_or_default()
+}
+
 /// A data set in the making.
 struct Set {
     root: PathBuf,
@@ -151,6 +156,8 @@ struct Set {
     /// Length, data file and task of each episode.
     lengths: Vec<(u64, usize, usize)>,
     frames: u64,
+    /// Width and height of its pictures, in pixels: those of the first log.
+    side: usize,
     /// Whether there are columns of rewards: whether the first log has one.
     rewarded: bool,
     stats: [(&'static str, Stats); 8],
@@ -172,6 +179,7 @@ impl Set {
             tasks: Vec::new(),
             lengths: Vec::new(),
             frames: 0,
+            side: side_of(first),
             rewarded,
             stats: [
                 (layout::STATE, Stats::new(joints)),
@@ -198,6 +206,11 @@ impl Set {
         }
         let fields = [
             ("robot", &log.info.robot, own.robot.clone()),
+            (
+                "size of pictures",
+                &side_of(log).to_string(),
+                self.side.to_string(),
+            ),
             ("period", &log.info.period_s.to_string(), own.period_s.to_string()),
             (
                 "list of joints",
@@ -343,6 +356,7 @@ impl Set {
         write_episodes(&layout::episodes_path(root), &self.lengths, &self.tasks)?;
         let info = layout::info(
             &self.own,
+            self.side,
             self.lengths.len(),
             self.frames,
             self.tasks.len(),

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use episode::EpisodeInfo;
+use robot::Frame;
 use robot::config::Pipeline;
 use robot::config::made::Actuator;
 
@@ -151,6 +152,15 @@ impl Dataset {
     /// The robot file that an export of ours carries.
     pub fn robot_text(&self) -> Option<&str> {
         self.robot_text.as_deref()
+    }
+
+    /// Width and height of the pictures of an export of ours, in pixels; 64 for other data.
+    pub fn frame_side(&self) -> usize {
+        let size = self.found.own.as_ref().and(self.found.camera.size);
+        match size.map(|(width, height)| (width as usize, height as usize)) {
+            Some((side, height)) if side == height && Frame::allows(side) => side,
+            _ => Frame::default().side(),
+        }
     }
 
     /// Joints, and the ranges that their goals have in the data: what -1 and 1 are to be.

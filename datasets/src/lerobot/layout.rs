@@ -122,6 +122,8 @@ pub(super) struct Own {
     pub(super) reward_source: String,
     pub(super) config_sha256: String,
     pub(super) joint_calibration_sha256: Option<String>,
+    #[serde(default)]
+    pub(super) picture_sha256: Option<String>,
     pub(super) software: String,
 }
 
@@ -136,6 +138,7 @@ impl Own {
             reward_source: info.reward_source.clone(),
             config_sha256: info.config_sha256.clone(),
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
+            picture_sha256: info.picture_sha256.clone(),
             software: info.software.clone(),
         }
     }
@@ -149,16 +152,16 @@ impl Own {
             reward_source: self.reward_source,
             config_sha256: self.config_sha256,
             joint_calibration_sha256: self.joint_calibration_sha256,
+            picture_sha256: self.picture_sha256,
             software: self.software,
             ..EpisodeInfo::default()
         }
     }
 }
 
-/// The features of an export, as `info.json` has them; those of rewards only where a reward is given.
-pub(super) fn features(joints: &[String], rewarded: bool) -> Map<String, Value> {
+/// The features of an export with pictures of `side` x `side` pixels, as `info.json` has them; those of rewards only where a reward is given.
+pub(super) fn features(joints: &[String], side: usize, rewarded: bool) -> Map<String, Value> {
     let count = joints.len();
-    let side = robot::FRAME_SIDE;
     let vector = json!({"dtype": "float32", "shape": [count], "names": joints});
     let one = |dtype: &str| json!({"dtype": dtype, "shape": [1], "names": null});
     let picture =
@@ -197,7 +200,14 @@ fn fps(period_s: f32) -> Value {
 }
 
 /// `info.json` of an export.
-pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize, rewarded: bool) -> Value {
+pub(super) fn info(
+    own: &Own,
+    side: usize,
+    episodes: usize,
+    frames: u64,
+    tasks: usize,
+    rewarded: bool,
+) -> Value {
     json!({
         "codebase_version": VERSION,
         "robot_type": own.robot,
@@ -211,7 +221,7 @@ pub(super) fn info(own: &Own, episodes: usize, frames: u64, tasks: usize, reward
         "splits": {"train": format!("0:{episodes}")},
         "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
         "video_path": null,
-        "features": features(&own.joint_names, rewarded),
+        "features": features(&own.joint_names, side, rewarded),
     })
 }
 

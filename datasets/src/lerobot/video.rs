@@ -51,6 +51,8 @@ fn input(file: &Path) -> OsString {
 pub(super) struct Pictures {
     /// Whether a video of one channel is what was asked for.
     grey: bool,
+    /// Width and height that pictures are brought to, in pixels.
+    side: usize,
     open: Option<(PathBuf, Decoder)>,
 }
 
@@ -58,9 +60,13 @@ pub(super) struct Pictures {
 const READ_ON_S: f64 = 20.0;
 
 impl Pictures {
-    /// Pictures of colours, or of one channel if that was asked for.
-    pub(super) fn of(grey: bool) -> Self {
-        Self { grey, open: None }
+    /// Pictures of colours, or of one channel if that was asked for, at `side` x `side` pixels.
+    pub(super) fn of(grey: bool, side: usize) -> Self {
+        Self {
+            grey,
+            side,
+            open: None,
+        }
     }
 
     /// The pictures of `file`, whose first frame is at `start_s`, at `times_s`, which increase. `None` where the video has none at that time. Or why they cannot be
@@ -85,7 +91,7 @@ impl Pictures {
         });
         let mut decoder = match goes_on {
             Some((_, decoder)) => decoder,
-            None => Decoder::start(file, start_s, first_s - TOLERANCE_S)?,
+            None => Decoder::start(file, start_s, first_s - TOLERANCE_S, self.side)?,
         };
         let first = decoder.decoded();
         let mut pictures = Vec::with_capacity(times_s.len());

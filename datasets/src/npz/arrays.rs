@@ -178,8 +178,8 @@ impl<'a> Archive<'a> {
             .map_err(|error| self.refuse(name, error.to_string()))
     }
 
-    /// The pictures of the episode.
-    pub(super) fn pictures(&mut self) -> Result<Vec<Frame>, DatasetError> {
+    /// The pictures of the episode, as images of `side` x `side` pixels.
+    pub(super) fn pictures(&mut self, side: usize) -> Result<Vec<Frame>, DatasetError> {
         let mut found = None;
         for name in IMAGES {
             if let Some(bytes) = self.entry(name)? {
@@ -202,7 +202,7 @@ impl<'a> Archive<'a> {
             .chunks_exact(size)
             .map(|pixels| {
                 RgbImage::from_raw(width, height, pixels.to_vec())
-                    .map(|picture| picture::square(&picture))
+                    .map(|picture| picture::square(&picture, side))
                     .ok_or_else(|| self.refuse(name, "has no pixels"))
             })
             .collect()

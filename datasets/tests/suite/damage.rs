@@ -354,6 +354,7 @@ fn import(from: &Path, out: &Path, strict: bool) -> Result<(Imported, Vec<Actuat
     let source = Source {
         info: dataset.info(),
         robot_text: String::new(),
+        frame_side: 64,
     };
     let imported = dataset.import(out, &source, &mut |_| {})?;
     Ok((imported, dataset.actuators().to_vec()))

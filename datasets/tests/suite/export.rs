@@ -204,6 +204,7 @@ fn import(set: &Path, out: &Path) -> Result<(), datasets::DatasetError> {
     let source = Source {
         info: dataset.info(),
         robot_text: dataset.robot_text().unwrap_or_default().to_owned(),
+        frame_side: dataset.frame_side(),
     };
     dataset.import(out, &source, &mut |_| {}).map(|_| ())
 }

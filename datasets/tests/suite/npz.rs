@@ -7,9 +7,11 @@ use std::path::Path;
 use datasets::{LastReward, Source, npz};
 use episode::{EpisodeInfo, read_episode};
 use npyz::WriterBuilder;
-use robot::FRAME_BYTES;
 
 use crate::round_trip::{info, logs, training};
+
+/// Bytes of a picture.
+const PICTURE_BYTES: usize = robot::Frame::bytes(64);
 
 fn npy_bytes<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -45,8 +47,8 @@ enum Array {
 #[test]
 fn the_action_in_row_t_of_an_npz_caused_its_picture() {
     let dir = tempfile::tempdir().unwrap();
-    let pixels: Vec<u8> = (0..4 * FRAME_BYTES)
-        .map(|index| (index / FRAME_BYTES * 40 + index % 7) as u8)
+    let pixels: Vec<u8> = (0..4 * PICTURE_BYTES)
+        .map(|index| (index / PICTURE_BYTES * 40 + index % 7) as u8)
         .collect();
     let actions = vec![0.0, 0.0, 0.1, -0.2, 0.3, -3.0, 0.5, 0.25];
     let rewards = [0.0, 1.0, 2.0, 3.0];
@@ -63,6 +65,7 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
     let source = Source {
         info: info(0),
         robot_text: String::new(),
+        frame_side: 64,
     };
     let files = npz::list(dir.path()).unwrap();
     let imported = npz::import(
@@ -91,7 +94,7 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
         (
             "image",
             vec![4, 12288],
-            Array::Bytes(vec![0; 4 * FRAME_BYTES]),
+            Array::Bytes(vec![0; 4 * PICTURE_BYTES]),
             "shape",
         ),
     ] {
@@ -103,11 +106,11 @@ fn the_action_in_row_t_of_an_npz_caused_its_picture() {
         arrays.retain(|(other, ..)| *other != name);
         arrays.push((name, shape, array));
         npy(&path, &arrays);
-        let problem = npz::read(&path, None).unwrap_err().to_string();
+        let problem = npz::read(&path, None, 64).unwrap_err().to_string();
         assert!(problem.contains(name) && problem.contains(words), "{problem}");
     }
     fs::write(&path, b"no archive").unwrap();
-    let problem = npz::read(&path, None).unwrap_err().to_string();
+    let problem = npz::read(&path, None, 64).unwrap_err().to_string();
     assert!(problem.contains("episode.npz"), "{problem}");
 }
 
@@ -116,7 +119,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("episode.npz");
     let write = |actions: [f32; 3], firsts: [bool; 3]| {
-        let pixels = vec![9; 3 * FRAME_BYTES];
+        let pixels = vec![9; 3 * PICTURE_BYTES];
         let arrays = [
             ("image", vec![3, 64, 64, 3], Array::Bytes(pixels)),
             ("action", vec![3, 1], Array::Floats(actions.to_vec())),
@@ -126,7 +129,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
         npy(&path, &arrays);
     };
     write([0.5, -0.25, 0.125], [true, false, false]);
-    let problem = npz::read(&path, None).unwrap_err().to_string();
+    let problem = npz::read(&path, None, 64).unwrap_err().to_string();
     assert!(
         problem.contains("episode.npz") && problem.contains("action") && problem.contains("--rows"),
         "{problem}"
@@ -137,6 +140,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
             ..info(0)
         },
         robot_text: String::new(),
+        frame_side: 64,
     };
     let files = npz::list(dir.path()).unwrap();
     for (name, rows, last, actions, rewards, left) in [
@@ -198,7 +202,7 @@ fn an_npz_that_holds_actions_beside_what_they_were_taken_at_is_asked_about() {
 
     for (firsts, several) in [([true, false, false], false), ([true, false, true], true)] {
         write([0.0; 3], firsts);
-        let problem = npz::read(&path, None).err().map(|error| error.to_string());
+        let problem = npz::read(&path, None, 64).err().map(|error| error.to_string());
         let named = |problem: &String| problem.contains("is_first") && problem.contains("row 2");
         assert_eq!(problem.as_ref().is_some_and(named), several, "{problem:?}");
         assert_eq!(problem.is_some(), several, "{problem:?}");

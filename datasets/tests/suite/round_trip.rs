@@ -38,6 +38,18 @@ fn write_log(
     info: &EpisodeInfo,
     spoil: &dyn Fn(&mut TickRecord),
 ) -> PathBuf {
+    write_log_of_side(64, dir, index, ticks, info, spoil)
+}
+
+/// The same with pictures of `side` x `side` pixels.
+fn write_log_of_side(
+    side: usize,
+    dir: &Path,
+    index: u64,
+    ticks: u32,
+    info: &EpisodeInfo,
+    spoil: &dyn Fn(&mut TickRecord),
+) -> PathBuf {
     let path = dir.join(format!("log-{index}.mcap"));
     let attachments: [(&str, &str, &[u8]); 1] = [("robot.ron", "text/plain", ROBOT)];
     let mut writer = EpisodeWriter::create(&path, info, &attachments).unwrap();
@@ -64,7 +76,7 @@ fn write_log(
             ..TickRecord::default()
         };
         spoil(&mut tick);
-        let mut frame = Frame::default();
+        let mut frame = Frame::new(side);
         for byte in frame.rgb_mut() {
             *byte = stream.below(256) as u8;
         }
@@ -95,8 +107,26 @@ fn import(from: &Path, out: &Path) -> Result<(), DatasetError> {
     let source = Source {
         info: dataset.info(),
         robot_text: dataset.robot_text().unwrap_or_default().to_owned(),
+        frame_side: dataset.frame_side(),
     };
     dataset.import(out, &source, &mut |_| {}).map(|_| ())
+}
+
+#[test]
+fn an_export_keeps_the_side_of_its_pictures_and_takes_one_side_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let [runs, set, back] = ["runs", "set", "back"].map(|name| dir.path().join(name));
+    write_log_of_side(96, &runs, 0, 6, &info(0), &|_| {});
+    lerobot::export(&runs, &set, &mut |_, _| {}).unwrap();
+    import(&set, &back).unwrap();
+    assert_eq!(training(&back), training(&runs));
+    assert_eq!(training(&back)[0].side, 96);
+
+    write_log(&runs, 1, 6, &info(1), &|_| {});
+    let error = lerobot::export(&runs, &dir.path().join("both"), &mut |_, _| {}).unwrap_err();
+    for part in ["log-1.mcap", "size of pictures is 64", "is 96"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn import(root: &Path, out: &Path, options: lerobot::Options) -> Result<Imported
     let source = Source {
         info: dataset.info(),
         robot_text: String::new(),
+        frame_side: 64,
     };
     dataset.import(out, &source, &mut |_| {})
 }

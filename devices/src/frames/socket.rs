@@ -87,7 +87,8 @@ pub enum FrameError {
     },
     /// A picture that is not the model's image, where one was asked for.
     #[error(
-        "{}: delivers pictures of {width}x{height} where the model's image is needed; start the bridge of the same release",
+        "{}: delivers pictures of {width}x{height} where the model's image of {side}x{side} is needed; start the bridge with the same \
+         robot file, whose field `capture.side` both go by",
         path.display()
     )]
     Size {
@@ -97,6 +98,8 @@ pub enum FrameError {
         width: u32,
         /// Rows.
         height: u32,
+        /// Of the model's image, in pixels.
+        side: usize,
     },
     /// What came is not the protocol.
     #[error("{}: what arrives is not the frame protocol; is this the bridge's socket?", path.display())]
@@ -140,6 +143,8 @@ pub struct FrameSocket {
     stream: UnixStream,
     reader: MessageReader<Reply>,
     timeout: Duration,
+    /// What a bridge of an earlier release has said of its arm already.
+    earlier: Option<BridgeInfo>,
     newest: Picture,
     header: Option<FrameHeader>,
     handed_over: Option<Delivered>,
@@ -162,6 +167,7 @@ impl FrameSocket {
             stream,
             reader: MessageReader::new(),
             timeout,
+            earlier: None,
             newest: Picture::default(),
             header: None,
             handed_over: None,
@@ -170,7 +176,9 @@ impl FrameSocket {
             Reply::Welcome(welcome) => Some(welcome),
             _ => None,
         })?;
-        if welcome.protocol_version != FRAME_PROTOCOL_VERSION {
+        socket.earlier = welcome.earlier;
+        socket.reader.earlier = welcome.earlier.is_some();
+        if welcome.protocol_version != FRAME_PROTOCOL_VERSION && welcome.earlier.is_none() {
             return Err(FrameError::VersionMismatch {
                 path: socket.path,
                 ours: FRAME_PROTOCOL_VERSION,
@@ -190,6 +198,9 @@ impl FrameSocket {
     /// # Errors
     /// [`FrameError`].
     pub fn describe(&mut self) -> Result<Option<BridgeInfo>, FrameError> {
+        if self.earlier.is_some() {
+            return Ok(self.earlier);
+        }
         self.request(Request::Describe)?;
         let answer = self.answer("a description", |reply| match reply {
             Reply::Bridge(info) => Some(info),
@@ -209,8 +220,15 @@ impl FrameSocket {
     /// # Errors
     /// [`FrameError`].
     pub fn reset(&mut self, seed: u64, into: &mut Frame) -> Result<Delivered, FrameError> {
+        let delivered = self.restart(seed)?;
+        self.copy_to(into)?;
+        Ok(delivered)
+    }
+
+    /// [`FrameSocket::reset`] without the copy: the pixels are those of [`FrameSocket::picture_at_hand`].
+    pub(super) fn restart(&mut self, seed: u64) -> Result<Delivered, FrameError> {
         self.request(Request::Reset { seed })?;
-        self.frame("reset", FrameCause::Reset, into)
+        self.delivery("reset", FrameCause::Reset)
     }
 
     /// Lockstep: advances one control period once the firmware has received command `command_seq`, and waits for the
@@ -222,7 +240,9 @@ impl FrameSocket {
         self.request(Request::Step {
             command_seq: Some(command_seq),
         })?;
-        self.frame("step", FrameCause::Step, into)
+        let delivered = self.delivery("step", FrameCause::Step)?;
+        self.copy_to(into)?;
+        Ok(delivered)
     }
 
     /// Lockstep: advances one control period without waiting for a command.
@@ -231,7 +251,9 @@ impl FrameSocket {
     /// [`FrameError`].
     pub fn advance(&mut self, into: &mut Frame) -> Result<Delivered, FrameError> {
         self.request(Request::Step { command_seq: None })?;
-        self.frame("step", FrameCause::Step, into)
+        let delivered = self.delivery("step", FrameCause::Step)?;
+        self.copy_to(into)?;
+        Ok(delivered)
     }
 
     /// Blocks until something arrives, or `timeout` at most.
@@ -274,17 +296,12 @@ impl FrameSocket {
         Ok(())
     }
 
-    fn frame(
-        &mut self,
-        request: &'static str,
-        cause: FrameCause,
-        into: &mut Frame,
-    ) -> Result<Delivered, FrameError> {
+    /// Waits for the frame that answers `request`.
+    fn delivery(&mut self, request: &'static str, cause: FrameCause) -> Result<Delivered, FrameError> {
         let header = self.answer(request, |reply| match reply {
             Reply::Frame(header) if header.cause == cause => Some(header),
             _ => None,
         })?;
-        self.copy_to(into)?;
         Ok(self.hand_over(&header))
     }
 
@@ -317,15 +334,22 @@ impl FrameSocket {
     }
 
     fn copy_to(&self, into: &mut Frame) -> Result<(), FrameError> {
-        let rgb = into.rgb_mut();
-        if self.newest.bytes.len() != rgb.len() {
+        let Picture {
+            width,
+            height,
+            ref bytes,
+            ..
+        } = self.newest;
+        let side = into.side();
+        if [width as usize, height as usize] != [side, side] {
             return Err(FrameError::Size {
                 path: self.path.clone(),
-                width: self.newest.width,
-                height: self.newest.height,
+                width,
+                height,
+                side,
             });
         }
-        rgb.copy_from_slice(&self.newest.bytes);
+        into.rgb_mut().copy_from_slice(bytes);
         Ok(())
     }
 

@@ -42,13 +42,19 @@ impl FrameSource for SocketCamera {
         }
         Ok(newer.map(|delivered| delivered.stamp))
     }
+
+    fn size(&self) -> Option<(u32, u32)> {
+        let socket = self.0.lock();
+        let picture = socket.picture_at_hand();
+        // Before the first picture there is none.
+        (!picture.bytes.is_empty()).then_some((picture.width, picture.height))
+    }
 }
 
 impl Task for SocketTask {
     fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
         // The first picture of an episode is one of those that come by themselves.
-        let mut start = robot::Frame::default();
-        self.0.lock().reset(seed, &mut start)?;
+        self.0.lock().restart(seed)?;
         Ok(())
     }
 

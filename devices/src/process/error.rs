@@ -55,6 +55,17 @@ pub enum ProcessError {
         /// What is wrong.
         problem: String,
     },
+    /// It was asked for a picture of another size than it draws.
+    #[error(
+        "rig `{rig}` draws pictures of {0}x{0} and was asked for {asked}x{asked}; leave `side` out of `capture` in the robot file",
+        super::PICTURE_SIDE
+    )]
+    Side {
+        /// The rig.
+        rig: String,
+        /// What it was asked for.
+        asked: usize,
+    },
     /// It was asked to move by something else than a control period.
     #[error(
         "rig `{rig}` moves by control periods of {period_s} s and was asked for {asked_s} s; write `period_s: {period_s}` \

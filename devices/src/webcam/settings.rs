@@ -1,9 +1,12 @@
 //! What a robot file says of a webcam.
 
-use robot::device::PixelFormat;
+use robot::Config;
+use robot::device::{DeviceError, PixelFormat};
 use serde::{Deserialize, Serialize};
 
+use super::Webcam;
 use super::abi::four_letters;
+use crate::cameras::{CameraSettings, OpenCamera};
 
 /// A webcam: `webcam(device: "usb-046d:0825-5A3B12", width: 640, height: 480, rate_hz: 30, format: mjpeg, exposure_us: value(8000))`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +127,28 @@ pub enum Lock {
     Hold,
     /// This value, for good.
     Value(i32),
+}
+
+impl CameraSettings for Settings {
+    fn open(&self, config: &Config) -> Result<OpenCamera, DeviceError> {
+        let webcam = Webcam::start(self)
+            .map_err(|error| DeviceError::new(format!("robot `{}`: `camera`: {error}", config.name)))?;
+        if let Some(agreed) = webcam.agreed() {
+            log::info!(
+                "camera {} ({}): {} x {} {}, {} pictures a second",
+                self.device,
+                agreed.card,
+                agreed.width,
+                agreed.height,
+                self.format.name(),
+                self.rate_hz
+            );
+        }
+        Ok(OpenCamera {
+            camera: Box::new(webcam),
+            task: None,
+        })
+    }
 }
 
 impl Settings {

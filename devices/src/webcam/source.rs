@@ -156,4 +156,8 @@ impl FrameSource for Webcam {
             age_ns,
         }))
     }
+
+    fn size(&self) -> Option<(u32, u32)> {
+        self.agreed().map(|agreed| (agreed.width, agreed.height))
+    }
 }

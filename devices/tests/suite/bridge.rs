@@ -13,8 +13,8 @@ use firmware_bridge::frames::{MAX_HEADER_BYTES, Refusal, Reply};
 use firmware_bridge::{
     BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason, Telemetry,
 };
+use robot::Frame;
 use robot::device::{JointBus, LinkError, Lockstep};
-use robot::{FRAME_BYTES, Frame};
 
 use crate::common::{JOINTS, TestPlant, arm_options};
 
@@ -34,9 +34,17 @@ impl Served {
     }
 
     fn with(mode: BridgeMode, plant: TestPlant) -> Self {
+        Self::of_side(64, mode, plant)
+    }
+
+    fn of_side(side: usize, mode: BridgeMode, plant: TestPlant) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let bridge = SimulatorBridge::new(plant, options(&folder, mode)).unwrap();
+        let options = BridgeOptions {
+            frame_side: side,
+            ..options(&folder, mode)
+        };
+        let bridge = SimulatorBridge::new(plant, options).unwrap();
         let flag = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("bridge".to_owned())
@@ -92,6 +100,7 @@ fn options(folder: &tempfile::TempDir, mode: BridgeMode) -> BridgeOptions {
     BridgeOptions {
         arm: arm_options(),
         mode,
+        frame_side: 64,
         serial_path: folder.path().join("arm"),
         frame_path: folder.path().join("frames"),
         watch_parent: true,
@@ -122,6 +131,22 @@ fn next_frame(frames: &mut FrameSocket, frame: &mut Frame) -> u64 {
         }
         assert!(start.elapsed() < PATIENCE, "no frame");
         frames.wait_readable(Duration::from_millis(100)).unwrap();
+    }
+}
+
+#[test]
+fn pictures_cross_the_socket_at_the_side_of_the_bridge_and_at_no_other() {
+    let served = Served::of_side(96, BridgeMode::Lockstep, TestPlant::default());
+    let (mut over_pty, mut in_process) = (served.rig(), Loopback::new(TestPlant::default(), &arm_options()));
+    let (mut a, mut b) = (Frame::new(96), Frame::new(96));
+    let start = over_pty.reset(3, &mut a).unwrap();
+    assert_eq!(start, in_process.reset(3, &mut b).unwrap());
+    assert_eq!(a, b);
+    let error = over_pty
+        .step(&start.set_point_rad, &mut Frame::default())
+        .unwrap_err();
+    for part in ["96x96", "64x64", "`capture.side`"] {
+        assert!(error.to_string().contains(part), "{error}");
     }
 }
 
@@ -325,7 +350,7 @@ fn a_slow_frame_client_gets_new_frames_and_stops_nobody() {
     let mut stream = UnixStream::connect(served.folder.path().join("frames")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut read_reply = || {
-        let (mut len, mut header, mut pixels) = ([0; 2], [0; MAX_HEADER_BYTES], [0; FRAME_BYTES]);
+        let (mut len, mut header, mut pixels) = ([0; 2], [0; MAX_HEADER_BYTES], [0; Frame::bytes(64)]);
         stream.read_exact(&mut len).unwrap();
         let header = &mut header[..usize::from(u16::from_le_bytes(len))];
         stream.read_exact(header).unwrap();

@@ -50,7 +50,7 @@ fn what_names_no_device_is_refused_by_field_with_a_remedy() {
     type Open = fn(&Config) -> String;
     let arm: Open = |config| Arm::of(config, None).unwrap_err().to_string();
     let camera: Open = |config| Camera::of(config, None).unwrap_err().to_string();
-    let cases: [(&str, Open, &[&str]); 8] = [
+    let cases: [(&str, Open, &[&str]); 10] = [
         ("", arm, &["sim-planar", "`arm: firmware(", "--port"]),
         ("", camera, &["sim-planar", "`camera: frames(", "--frames"]),
         (
@@ -70,6 +70,16 @@ fn what_names_no_device_is_refused_by_field_with_a_remedy() {
         ),
         ("arm: firmware(port: 7),", arm, &["robot.ron", "`arm`"]),
         ("arm: firmware,", arm, &["robot.ron", "`arm`"]),
+        (
+            "camera: webcam(device: \"usb-1-2\", width: 640),",
+            camera,
+            &["robot.ron", "`camera`", "`height`"],
+        ),
+        (
+            "arm: feetech(port: \"x\", servos: [(id: 1, zero: 3)]),",
+            arm,
+            &["robot.ron", "`arm`", "`zero`", "zero_ticks"],
+        ),
         (
             "camera: eye(socket: \"x\"),",
             camera,
@@ -95,6 +105,13 @@ fn a_device_that_is_not_there_is_named() {
     let mut arm = Arm::of(&config, None).expect("named");
     let said = arm.open(&opening).err().expect("no such port").to_string();
     assert!(said.contains("nowhere: no such port"), "{said}");
+    let unplugged = robot("camera: webcam(device: \"usb-nowhere\", width: 640, height: 480, rate_hz: 30),");
+    let mut camera = Camera::of(&unplugged, None).expect("named");
+    let said = camera.open(&unplugged).err().expect("no such camera").to_string();
+    assert!(
+        said.contains("`camera`: device: no camera is called \"usb-nowhere\""),
+        "{said}"
+    );
     for (given, path) in [(None, "dark"), (Some(Path::new("given")), "given")] {
         let mut camera = Camera::of(&config, given).expect("named");
         let said = camera.open(&config).err().expect("no such socket").to_string();
@@ -114,6 +131,7 @@ fn camera_alone(listener: &UnixListener) {
     let (mut stream, _) = listener.accept().expect("a client");
     let welcome = Welcome {
         protocol_version: FRAME_PROTOCOL_VERSION,
+        earlier: None,
     };
     say(&mut stream, &Reply::Welcome(welcome), &[]);
     let request = MessageReader::<Request>::new()

@@ -5,9 +5,11 @@ use std::process::Command;
 use devices::{Loopback, ProcessError, ProcessPlant};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareLimits, JointLimits};
+use robot::Frame;
 use robot::device::Lockstep;
 use robot::device::{Joints, Task, View};
-use robot::{FRAME_BYTES, Frame};
+
+const PICTURE_BYTES: usize = Frame::bytes(64);
 
 const SPEC: &str = r#"{"name": "sh:one", "actuators": [{"name": "slide", "low": -1.0, "high": 2.0}], "period_s": 0.1,
     "action_repeat": 2, "episode_ticks": 5, "software": "sh"}"#;
@@ -30,7 +32,7 @@ fn plant(script: &str) -> Result<ProcessPlant, ProcessError> {
 /// last of them the episode has ended.
 fn living(steps: usize) -> String {
     let mut script = greeting(2, SPEC);
-    let picture = format!("head -c 1 >/dev/null; printf '\\000'; head -c {FRAME_BYTES} /dev/zero\n");
+    let picture = format!("head -c 1 >/dev/null; printf '\\000'; head -c {PICTURE_BYTES} /dev/zero\n");
     script.push_str("head -c 9 >/dev/null; printf '\\000'\n");
     script.push_str(&picture);
     for step in 1..=steps {
@@ -58,6 +60,12 @@ fn its_joints_are_the_controls_it_was_given() {
         problem.contains("0.1 s") && problem.contains("substeps"),
         "{problem}"
     );
+    // Nothing is asked of the process: what it said would be a picture of 64 x 64.
+    let problem = plant.render(&mut Frame::new(96)).unwrap_err().to_string();
+    for part in ["64x64", "96x96", "`side`"] {
+        assert!(problem.contains(part), "no {part} in {problem}");
+    }
+    plant.render(&mut frame).unwrap();
 }
 
 #[test]

@@ -218,3 +218,29 @@ fn a_peer_that_stops_reading_is_an_error_in_bounded_time() {
     let error = (0..100_000).find_map(|_| link.send_stop().err()).unwrap();
     assert!(matches!(error, LinkError::WriteTimeout { .. }), "{error}");
 }
+
+#[test]
+fn ports_are_listed_by_the_name_that_stays() {
+    use devices::serial::{Port, ports};
+    let dev = tempfile::tempdir().unwrap();
+    assert_eq!(ports::list(dev.path()), []);
+    for name in ["ttyACM0", "ttyUSB1", "ttyS0", "null"] {
+        File::create(dev.path().join(name)).unwrap();
+    }
+    let by_id = dev.path().join("serial/by-id");
+    std::fs::create_dir_all(&by_id).unwrap();
+    let named = by_id.join("usb-1a86_USB_Single_Serial_5A7A-if00");
+    std::os::unix::fs::symlink("../../ttyACM0", &named).unwrap();
+    // A link whose device is gone.
+    std::os::unix::fs::symlink("../../ttyACM7", by_id.join("usb-gone")).unwrap();
+    let node = |name: &str| std::fs::canonicalize(dev.path().join(name)).unwrap();
+    let found: Vec<_> = ports::list(&std::fs::canonicalize(dev.path()).unwrap())
+        .into_iter()
+        .map(|Port { name, node }| (name.file_name().unwrap().to_owned(), node))
+        .collect();
+    let expected = [
+        ("usb-1a86_USB_Single_Serial_5A7A-if00", node("ttyACM0")),
+        ("ttyUSB1", node("ttyUSB1")),
+    ];
+    assert_eq!(found, expected.map(|(name, node)| (name.into(), node)));
+}

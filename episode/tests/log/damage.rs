@@ -263,10 +263,16 @@ fn widened(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn pictures_of_another_size_are_named() {
+fn pictures_that_no_model_sees_are_named() {
     let (bytes, _) = log(2);
     let problem = read(&widened(&bytes)).unwrap_err().to_string();
-    for part in ["tick 0", "`width`", "96x64 rgb8", "64x64", "leave this log out"] {
+    for part in [
+        "tick 0",
+        "`width`",
+        "96x64 rgb8",
+        "multiple of 16 from 32 to 256",
+        "leave this log out",
+    ] {
         assert!(problem.contains(part), "{problem}");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use episode::{Episode, EpisodeError, TickRecord, TrainingEpisode};
-use robot::{FRAME_BYTES, JointVec};
+use robot::{Frame, JointVec};
 
 use crate::sample::{frame, info, tick};
 
@@ -40,10 +40,11 @@ fn check(episode: &Episode, expected: &[&[u32]]) {
             (stretch.rewards.len(), stretch.actions.len()),
             (ticks.len(), 2 * ticks.len())
         );
-        assert_eq!(stretch.frames.len(), ticks.len() * FRAME_BYTES);
+        let bytes = Frame::bytes(stretch.side);
+        assert_eq!((stretch.side, stretch.frames.len()), (64, ticks.len() * bytes));
         for (index, number) in ticks.iter().enumerate() {
             assert!(
-                stretch.frames[index * FRAME_BYTES..][..FRAME_BYTES] == frame(*number).rgb()[..],
+                stretch.frames[index * bytes..][..bytes] == frame(*number).rgb()[..],
                 "frame {index}"
             );
             assert_eq!(stretch.rewards[index], tick(*number).capture.reward);

@@ -5,6 +5,13 @@ use serde::{Deserialize, Serialize};
 /// Raised whenever a message of the frame socket changes so that an earlier peer cannot read it.
 pub const FRAME_PROTOCOL_VERSION: u16 = 2;
 
+/// The version of before, whose servers are still understood: they tell of their arm in their welcome, and their pictures have
+/// [`EARLIER_SIDE`] rows of as many pixels.
+pub const EARLIER_PROTOCOL_VERSION: u16 = 1;
+
+/// See [`EARLIER_PROTOCOL_VERSION`].
+pub const EARLIER_SIDE: u8 = 64;
+
 /// The largest picture: 3 bytes a pixel, 4096 x 4096 pixels.
 pub const MAX_PICTURE_BYTES: usize = 3 * 4096 * 4096;
 
@@ -48,6 +55,9 @@ pub enum Reply {
 pub struct Welcome {
     /// The bridge's [`FRAME_PROTOCOL_VERSION`].
     pub protocol_version: u16,
+    /// What a bridge of [`EARLIER_PROTOCOL_VERSION`] says of its arm in the same breath. Not sent any more.
+    #[serde(skip)]
+    pub earlier: Option<BridgeInfo>,
 }
 
 /// The world behind a camera: what a controller must agree with.

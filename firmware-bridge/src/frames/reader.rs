@@ -4,7 +4,9 @@ use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
 
-use super::{MAX_HEADER_BYTES, MAX_PICTURE_BYTES, Reply, Request};
+use super::{
+    EARLIER_PROTOCOL_VERSION, EARLIER_SIDE, MAX_HEADER_BYTES, MAX_PICTURE_BYTES, Reply, Request, Welcome,
+};
 
 const LENGTH_BYTES: usize = 2;
 
@@ -23,6 +25,11 @@ pub enum ReadError {
 pub trait WithBody: DeserializeOwned {
     /// Bytes after the header.
     fn body_bytes(&self) -> usize;
+
+    /// Reads a header; `None` if it is none. Where the peer is an `earlier` one, the header may lack what was added since.
+    fn read_header(bytes: &[u8], _earlier: bool) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
 }
 
 impl WithBody for Request {
@@ -38,6 +45,41 @@ impl WithBody for Reply {
             Self::Welcome(_) | Self::Refused(_) | Self::Bridge(_) => 0,
         }
     }
+
+    fn read_header(bytes: &[u8], earlier: bool) -> Option<Self> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((Self::Welcome(welcome), rest)) if welcome.protocol_version == EARLIER_PROTOCOL_VERSION => {
+                let info = postcard::from_bytes(rest).ok()?;
+                Some(Self::Welcome(Welcome {
+                    earlier: Some(info),
+                    ..welcome
+                }))
+            }
+            Ok((reply, _)) if !earlier => Some(reply),
+            Ok((reply @ (Self::Welcome(_) | Self::Refused(_)), _)) => Some(reply),
+            _ if earlier => earlier_frame(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// A frame's header of an earlier peer, without its last fields: `width`, `height`, and perhaps `ended`.
+fn earlier_frame(bytes: &[u8]) -> Option<Reply> {
+    [
+        &[EARLIER_SIDE, EARLIER_SIDE][..],
+        &[0, EARLIER_SIDE, EARLIER_SIDE],
+    ]
+    .into_iter()
+    .find_map(|missing| {
+        let mut longer = [0; MAX_HEADER_BYTES + 3];
+        let longer = longer.get_mut(..bytes.len() + missing.len())?;
+        longer[..bytes.len()].copy_from_slice(bytes);
+        longer[bytes.len()..].copy_from_slice(missing);
+        match postcard::take_from_bytes(longer) {
+            Ok((reply @ Reply::Frame(_), [])) => Some(reply),
+            _ => None,
+        }
+    })
 }
 
 /// Collects one message at a time. It allocates only for a message that is longer than all before it.
@@ -46,6 +88,14 @@ pub struct MessageReader<M> {
     buffer: Vec<u8>,
     filled: usize,
     header: Option<M>,
+    /// Whether the peer is of [`EARLIER_PROTOCOL_VERSION`].
+    pub earlier: bool,
+}
+
+impl<M: WithBody> Default for MessageReader<M> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<M: WithBody> MessageReader<M> {
@@ -55,6 +105,7 @@ impl<M: WithBody> MessageReader<M> {
             buffer: vec![0; LENGTH_BYTES + MAX_HEADER_BYTES],
             filled: 0,
             header: None,
+            earlier: false,
         }
     }
 
@@ -66,8 +117,8 @@ impl<M: WithBody> MessageReader<M> {
         loop {
             let header_end = LENGTH_BYTES + self.header_bytes()?;
             if self.header.is_none() && self.filled >= LENGTH_BYTES && self.filled == header_end {
-                let header: M = postcard::from_bytes(&self.buffer[LENGTH_BYTES..header_end])
-                    .map_err(|_| ReadError::Malformed)?;
+                let header = M::read_header(&self.buffer[LENGTH_BYTES..header_end], self.earlier)
+                    .ok_or(ReadError::Malformed)?;
                 if header.body_bytes() > MAX_PICTURE_BYTES {
                     return Err(ReadError::Malformed);
                 }
@@ -115,7 +166,7 @@ impl<M: WithBody> MessageReader<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FrameCause, FrameHeader, write_header};
+    use super::super::{BridgeInfo, FrameCause, FrameHeader, write_header};
     use super::*;
 
     /// Hands out a few bytes at a time and then has no more for now.
@@ -165,6 +216,77 @@ mod tests {
             }
             assert!(reader.next(&mut stream).unwrap().is_none());
         }
+    }
+
+    /// What servers of before say, with and without the last field that they had.
+    #[test]
+    fn servers_of_an_earlier_release_are_understood() {
+        #[derive(serde::Serialize)]
+        struct EarlierWelcome(u16, bool, u32, u8);
+        #[derive(serde::Serialize)]
+        struct EarlierHeader(u64, u64, u64, f32, FrameCause);
+        #[derive(serde::Serialize)]
+        struct LaterHeader(u64, u64, u64, f32, FrameCause, bool);
+        #[derive(serde::Serialize)]
+        enum Earlier {
+            Welcome(EarlierWelcome),
+            Frame(EarlierHeader),
+        }
+        #[derive(serde::Serialize)]
+        enum Later {
+            #[expect(dead_code, reason = "the first variant's place is taken")]
+            Welcome,
+            Frame(LaterHeader),
+        }
+        let mut bytes = Vec::new();
+        write_header(
+            &Earlier::Welcome(EarlierWelcome(1, false, 100_000, 2)),
+            &mut bytes,
+        );
+        let info = BridgeInfo {
+            lockstep: false,
+            period_us: 100_000,
+            joints: 2,
+        };
+        let welcome = Reply::Welcome(Welcome {
+            protocol_version: 1,
+            earlier: Some(info),
+        });
+        assert_eq!(Reply::read_header(&bytes[2..], false), Some(welcome));
+        let expected = |ended| {
+            Some(Reply::Frame(FrameHeader {
+                ended,
+                width: 64,
+                height: 64,
+                ..header(7)
+            }))
+        };
+        let stamp = (7, 1, 2, 0.5, FrameCause::Step);
+        bytes.clear();
+        write_header(
+            &Earlier::Frame(EarlierHeader(stamp.0, stamp.1, stamp.2, stamp.3, stamp.4)),
+            &mut bytes,
+        );
+        assert_eq!(Reply::read_header(&bytes[2..], true), expected(false));
+        assert_eq!(
+            Reply::read_header(&bytes[2..], false),
+            None,
+            "a server of now says how large"
+        );
+        // Half of a header is none, however little is missing.
+        for length in 0..bytes.len() - 2 {
+            assert_eq!(
+                Reply::read_header(&bytes[2..][..length], true),
+                None,
+                "{length} bytes"
+            );
+        }
+        bytes.clear();
+        write_header(
+            &Later::Frame(LaterHeader(stamp.0, stamp.1, stamp.2, stamp.3, stamp.4, true)),
+            &mut bytes,
+        );
+        assert_eq!(Reply::read_header(&bytes[2..], true), expected(true));
     }
 
     #[test]

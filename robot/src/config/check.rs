@@ -8,7 +8,7 @@ use super::device::{DeviceText, SimulatedArm};
 use super::raw::{self, Method};
 use super::units::{self, Doubt};
 use super::{Config, ConfigError, HORIZON_MAX, PLANNER_THREADS_MAX, Planner};
-use crate::{ActionMode, Chain, Envelope, Joint, Link, MAX_JOINTS};
+use crate::{ActionMode, Chain, Envelope, Frame, Joint, Link, MAX_JOINTS};
 
 /// Shortest and longest axis that has a direction in single precision.
 const AXIS_MIN: f32 = 1e-6;
@@ -242,6 +242,14 @@ impl Checker<'_> {
         self.within("planner.initial_std", plan.initial_std, 1e-3, 10.0)?;
         self.within("planner.deadline_fraction", plan.deadline_fraction, 0.05, 0.95)?;
         self.within("capture.max_age_s", raw.capture.max_age_s, 1e-3, 10.0)?;
+        if !Frame::allows(raw.capture.side) {
+            let problem = format!("{} is not {}", raw.capture.side, Frame::SIDES);
+            return Err(self.refuse(
+                "capture.side",
+                problem,
+                "choose such a side; without one it is 64",
+            ));
+        }
         self.within("link.watchdog_periods", raw.link.watchdog_periods, 1.0, 100.0)?;
         self.within("link.torque_grace_s", raw.link.torque_grace_s, 0.0, 60.0)?;
         self.within("link.boot_s", raw.link.boot_s, 0.0, BOOT_MAX_S)?;
@@ -281,6 +289,8 @@ impl Checker<'_> {
             })
         };
         let camera = device("camera", &raw.camera);
+        let view = device("capture.view", &raw.capture.view);
+        let lens = device("capture.lens", &raw.capture.lens);
         let (arm, simulated) = match device("arm", &raw.arm) {
             Some(arm) if arm.is("simulated") => {
                 let SimulatedArm::Simulated(simulated) = arm.read()?;
@@ -303,6 +313,7 @@ impl Checker<'_> {
             name: raw.name,
             period_s: raw.period_s,
             envelope,
+            frame_side: raw.capture.side,
             frame_max_age_s: raw.capture.max_age_s,
             frame_gap_ticks: raw.capture.gap_ticks,
             baud: raw.link.baud,
@@ -326,6 +337,8 @@ impl Checker<'_> {
             trust: raw.trust,
             realtime: raw.realtime,
             simulator,
+            view,
+            lens,
             arm,
             camera,
             episode_ticks: raw.episode_ticks,

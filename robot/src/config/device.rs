@@ -1,5 +1,5 @@
 //! Devices as a robot file names them: `arm: firmware(port: "/dev/ttyUSB0")`. Which kinds of devices there are, and what each must be
-//! told, is known to the crate that drives them; here they are text.
+//! told, is known to the crate that drives them; here they are text. So is the part of a camera's picture that the model sees.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{ConfigError, raw};
 pub struct DeviceText {
     /// The robot file, for messages.
     pub(super) path: PathBuf,
-    /// The field that it is written in: `arm` or `camera`.
+    /// The field that it is written in: `arm`, `camera`, `capture.view` or `capture.lens`.
     pub(super) field: &'static str,
     /// Its text in RON: the kind, and in parentheses what it must be told.
     pub(super) ron: String,

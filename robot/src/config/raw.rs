@@ -44,7 +44,7 @@ pub struct RawConfig {
     /// Likewise the camera.
     #[serde(default)]
     pub camera: Option<Box<RawValue>>,
-    /// When a picture is too old.
+    /// How large the model's image is, and when a picture is too old.
     pub capture: RawCapture,
     /// Serial link and the firmware's watchdog.
     pub link: RawLink,
@@ -96,6 +96,15 @@ pub struct RawCapture {
     pub max_age_s: f32,
     /// Ticks without a fresh frame before a controlled stop.
     pub gap_ticks: u32,
+    /// Width and height of the model's image, in pixels.
+    #[serde(default = "crate::frame::default_side")]
+    pub side: usize,
+    /// Which part of a camera's picture the model sees; the largest square in the middle if not given.
+    #[serde(default)]
+    pub view: Option<Box<RawValue>>,
+    /// How the camera's lens bends lines, where it has been calibrated.
+    #[serde(default)]
+    pub lens: Option<Box<RawValue>>,
 }
 
 /// Serial settings.

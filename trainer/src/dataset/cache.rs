@@ -11,7 +11,7 @@ use std::sync::mpsc;
 
 use episode::EpisodeError;
 use files::OutputError;
-use robot::FRAME_BYTES;
+use robot::Frame;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +23,7 @@ use crate::checkpoint::RobotOfLogs;
 const GROUP: usize = 8;
 
 /// Raised whenever the layout changes.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// What the file of frames begins with. A file of its name that does not is somebody else's.
 const MAGIC: &[u8; 16] = b"armillary frames";
@@ -45,6 +45,8 @@ pub(super) struct Stretch {
     at: u64,
     /// Where each group ends, from there.
     ends: Vec<u64>,
+    /// Width and height of its frames, in pixels.
+    side: usize,
     /// `[T][A]`; the action that caused each frame.
     pub(super) actions: Vec<f32>,
     /// `[T][2 A]`; position and velocity of each joint in turn.
@@ -69,6 +71,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The side of its frames, in pixels, if that is not `side`. All stretches of a log have one side.
+    pub(super) fn other_side(&self, side: usize) -> Option<usize> {
+        let found = self.stretches.first().map(|stretch| stretch.side);
+        found.filter(|found| *found != side)
+    }
+
     /// What its frames take in the file.
     fn compressed_bytes(&self) -> u64 {
         let ends = self.stretches.iter().filter_map(|stretch| stretch.ends.last());
@@ -272,7 +280,7 @@ impl Cache {
         self.entries.get(key)
     }
 
-    /// Copies `out.len() / FRAME_BYTES` frames of `stretch` from frame `start` on. `reader` is the caller's, and is kept
+    /// Copies as many frames as `out` has room for of `stretch` from frame `start` on. `reader` is the caller's, and is kept
     /// for the next call.
     pub(super) fn read(
         &self,
@@ -281,6 +289,7 @@ impl Cache {
         out: &mut [u8],
         reader: &mut Reader,
     ) -> Result<(), DatasetError> {
+        let frame_bytes = Frame::bytes(stretch.side);
         let mut at = start;
         let mut rest = out;
         while !rest.is_empty() {
@@ -288,7 +297,7 @@ impl Cache {
             let frames = reader
                 .group(&self.frames, stretch, group)
                 .map_err(|source| self.failed("cannot read", source))?;
-            let inside = (at - group * GROUP) * FRAME_BYTES;
+            let inside = (at - group * GROUP) * frame_bytes;
             let Some(frames) = frames.get(inside..).filter(|frames| !frames.is_empty()) else {
                 let short = std::io::Error::other("a group holds fewer frames than its index says");
                 return Err(self.failed("cannot read", short));
@@ -297,7 +306,7 @@ impl Cache {
             let (now, later) = rest.split_at_mut(count);
             now.copy_from_slice(&frames[..count]);
             rest = later;
-            at += count / FRAME_BYTES;
+            at += count / frame_bytes;
         }
         Ok(())
     }
@@ -315,7 +324,7 @@ impl Reader {
         Ok(Self {
             decompressor: zstd::bulk::Decompressor::new()?,
             compressed: Vec::new(),
-            frames: vec![0; GROUP * FRAME_BYTES],
+            frames: Vec::new(),
         })
     }
 
@@ -325,6 +334,7 @@ impl Reader {
         let begin = if group == 0 { 0 } else { stretch.ends[group - 1] };
         self.compressed.resize((end - begin) as usize, 0);
         file.read_exact_at(&mut self.compressed, stretch.at + begin)?;
+        self.frames.resize(GROUP * Frame::bytes(stretch.side), 0);
         // Its checksum is verified, too.
         let size = self
             .decompressor
@@ -372,13 +382,14 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
         super::logs::finite(path, &stretch)?;
         let at = data.len();
         let mut ends = Vec::new();
-        for group in stretch.frames.chunks(GROUP * FRAME_BYTES) {
+        for group in stretch.frames.chunks(GROUP * Frame::bytes(stretch.side)) {
             data.extend(compressor.compress(group).map_err(failed)?);
             ends.push((data.len() - at) as u64);
         }
         stretches.push(Stretch {
             at: at as u64,
             ends,
+            side: stretch.side,
             actions: stretch.actions,
             joints: stretch.joints,
             rewards: stretch.rewards,
@@ -394,6 +405,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
             joint_names: info.joint_names.clone(),
             period_s: info.period_s,
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
+            picture_sha256: info.picture_sha256.clone(),
         },
         planned: info.policy.starts_with("planner"),
         measured: super::logs::measured(&log),

@@ -27,6 +27,19 @@ pub enum DatasetError {
         /// That log's value.
         expected: String,
     },
+    /// Pictures of another size than the encoder and the decoder are built for.
+    #[error(
+        "{path}: its pictures are {side}x{side}, and a model that sees pictures is trained on {expected}x{expected}: leave this log out, or \
+         record it with a robot file whose `capture.side` is {expected}"
+    )]
+    Side {
+        /// The log.
+        path: PathBuf,
+        /// Of its pictures, in pixels.
+        side: usize,
+        /// Of the model's, in pixels.
+        expected: usize,
+    },
     /// Nothing long enough.
     #[error(
         "{dir}: none of the {logs} logs holds {length} consecutive steps; record longer episodes or lower `optimiser.length`"

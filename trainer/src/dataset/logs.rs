@@ -13,6 +13,8 @@ pub(super) fn same_robot(
     path: &Path,
     found: &RobotOfLogs,
 ) -> Result<(), DatasetError> {
+    // A log that says nothing of a camera's pictures has the model's images from elsewhere.
+    let pictures = expected.picture_sha256.is_some() && found.picture_sha256.is_some();
     let fields = |robot: &RobotOfLogs| {
         [
             ("robot", format!("{:?}", robot.name)),
@@ -20,6 +22,10 @@ pub(super) fn same_robot(
             (
                 "joint_calibration_sha256",
                 format!("{:?}", robot.joint_calibration_sha256),
+            ),
+            (
+                "picture_sha256",
+                format!("{:?}", robot.picture_sha256.as_ref().filter(|_| pictures)),
             ),
             ("joint_names", format!("{:?}", robot.joint_names)),
             ("period_s", robot.period_s.to_string()),

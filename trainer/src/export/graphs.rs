@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::model::{Cell, Latent, WorldModel};
+use crate::model::{Cell, Latent, SIDE, WorldModel};
 use crate::onnx::{GraphBuilder, Value, integer, integers};
 use crate::params::Linear;
 
@@ -98,7 +98,7 @@ fn random_action(model: &WorldModel) -> Tensor {
 
 pub(super) fn encoder(model: &WorldModel) -> Exported {
     let mut g = GraphBuilder::new("encoder");
-    let mut x = g.input("image", &[3, 64, 64]);
+    let mut x = g.input("image", &[3, SIDE, SIDE]);
     for (i, layer) in model.encoder.iter().enumerate() {
         let w = g.weight(&format!("encoder.{i}.weight"), &layer.weight);
         let b = g.weight(&format!("encoder.{i}.bias"), &layer.bias);
@@ -108,7 +108,7 @@ pub(super) fn encoder(model: &WorldModel) -> Exported {
     }
     let x = g.node("Flatten", &[&x], vec![integer("axis", 1)], None);
     g.output(&x, "embedding", &[model.image_embedding()]);
-    let image = Tensor::rand([PARITY_ROWS, 3, 64, 64], (Kind::Float, Device::Cpu)) - 0.5;
+    let image = Tensor::rand([PARITY_ROWS, 3, SIDE, SIDE], (Kind::Float, Device::Cpu)) - 0.5;
     let embedding = no_grad(|| model.encode(&image));
     Exported {
         name: "encoder",
@@ -251,7 +251,7 @@ pub(super) fn decoder(model: &WorldModel) -> Exported {
             x = g.op("Relu", &[&x]);
         }
     }
-    g.output(&x, "image", &[3, 64, 64]);
+    g.output(&x, "image", &[3, SIDE, SIDE]);
     let latent = random_latent(model);
     let image = no_grad(|| model.decode(&model.features(&latent)));
     Exported {

@@ -31,6 +31,23 @@ fn open_all(dirs: &[&Path], preset: &Preset) -> Result<Dataset, DatasetError> {
 }
 
 #[test]
+fn a_log_of_another_side_is_refused_by_name_unless_no_pictures_are_seen() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    for seed in 0..2 {
+        write_log(dir.path(), seed, 40, |info| info.task = "large".to_owned());
+    }
+    let mut preset = small();
+    let error = open_all(&[dir.path()], &preset)
+        .expect_err("another side")
+        .to_string();
+    for part in ["episode-000.mcap", "96x96", "64x64", "`capture.side` is 64"] {
+        assert!(error.contains(part), "{error}");
+    }
+    preset.model.observation = Observation::Joints;
+    open_all(&[dir.path()], &preset).expect("joints are seen at any side");
+}
+
+#[test]
 fn batches_depend_on_seed_and_number_alone() {
     let dir = logs(6, 40);
     let optimiser = small().optimiser;
@@ -128,7 +145,8 @@ fn frames_come_out_of_the_cache_as_they_are_in_the_logs() {
             .expect("a chunk of the log");
         starts.insert(start);
         for t in 0..11 {
-            let frame = &log.frames[(start + t) * robot::FRAME_BYTES..(start + t + 1) * robot::FRAME_BYTES];
+            let bytes = robot::Frame::bytes(log.side);
+            let frame = &log.frames[(start + t) * bytes..(start + t + 1) * bytes];
             let expected = tch::Tensor::from_data_size(frame, &[64, 64, 3], tch::Kind::Uint8);
             let found = batch.frames.get(t as i64).get(row);
             assert!(found.equal(&expected.permute([2, 0, 1])), "row {row}, step {t}");

@@ -35,6 +35,7 @@ fn logs_of(config: &Config) -> TaskOfLogs {
             joint_names: joints.iter().map(|joint| joint.name.clone()).collect(),
             period_s: config.period_s,
             joint_calibration_sha256: Some(calibration::JointMapping::of(config).sha256()),
+            picture_sha256: None,
         },
         joint_scales: Vec::new(),
     }

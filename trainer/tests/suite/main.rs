@@ -11,8 +11,8 @@ mod run;
 use std::path::Path;
 
 use episode::{Episode, EpisodeInfo, EpisodeWriter, TickRecord, read_episode};
+use robot::Frame;
 use robot::philox::Stream;
-use robot::{FRAME_SIDE, Frame};
 use trainer::preset::Preset;
 
 /// A preset small enough for tests.
@@ -48,9 +48,13 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
             tick,
             ..TickRecord::default()
         };
-        let mut frame = Frame::default();
+        let mut frame = if info.task == "large" {
+            Frame::new(96)
+        } else {
+            Frame::default()
+        };
         for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
-            let (x, y) = ((index % FRAME_SIDE) as f32, (index / FRAME_SIDE) as f32);
+            let (x, y) = ((index % 64) as f32, (index / 64) as f32);
             let inside = (x - position[0]).abs() < 5.0 && (y - position[1]).abs() < 5.0;
             pixel.copy_from_slice(if inside { &[230, 80, 40] } else { &[30, 30, 40] });
         }

@@ -35,6 +35,7 @@ fn bundle(out: &Path, observation: Observation) {
             joint_names: vec!["shoulder".to_owned(), "elbow".to_owned()],
             period_s: config.period_s,
             joint_calibration_sha256: Some(calibration::JointMapping::of(&config).sha256()),
+            picture_sha256: None,
         },
         joint_scales: vec![scale; 2],
     };

@@ -29,6 +29,8 @@ pub(super) struct Draft {
 /// The columns of a batch that a row is made of.
 pub(super) struct Table<'a> {
     path: &'a Path,
+    /// Width and height that pictures are brought to, in pixels.
+    side: usize,
     action: Vectors,
     state: Option<Vectors>,
     reward: Option<Vectors>,
@@ -45,7 +47,7 @@ struct Own {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn of(set: &Found, rows: &Rows<'a>) -> Result<Self, DatasetError> {
+    pub(super) fn of(set: &Found, side: usize, rows: &Rows<'a>) -> Result<Self, DatasetError> {
         let joints = set.actuators.len();
         // What is not one number a joint (a whole scene, say) is no joint position.
         let of_joints = state_problem(&set.info, joints).is_none();
@@ -64,6 +66,7 @@ impl<'a> Table<'a> {
         };
         Ok(Self {
             path: rows.path,
+            side,
             action: rows.vectors(layout::ACTION)?,
             state: match own.is_some() || of_joints {
                 true => Some(rows.vectors(layout::STATE)?),
@@ -142,7 +145,8 @@ impl<'a> Table<'a> {
     }
 
     fn decoded(&self, set: &Found, bytes: &[u8]) -> Result<(Frame, (u64, u64)), String> {
-        picture::decode(bytes, set.camera.grey).map_err(|problem| format!("{}: {problem}", set.camera.name))
+        picture::decode(bytes, set.camera.grey, self.side)
+            .map_err(|problem| format!("{}: {problem}", set.camera.name))
     }
 
     /// The file that the rows are in.

@@ -48,7 +48,7 @@ impl<'a> Writing<'a> {
             wanted: wanted(set.files.len(), &set.episodes),
             open: BTreeMap::new(),
             waiting: 0,
-            pictures: Pictures::of(set.camera.grey),
+            pictures: Pictures::of(set.camera.grey, source.frame_side),
             other_sizes: None,
             imported: Imported {
                 report: set.report.clone(),
@@ -59,7 +59,7 @@ impl<'a> Writing<'a> {
 
     /// Takes the rows of a batch of a file.
     pub(super) fn take(&mut self, file: usize, rows: &Rows<'_>) -> Result<(), DatasetError> {
-        let table = Table::of(self.set, rows)?;
+        let table = Table::of(self.set, self.source.frame_side, rows)?;
         let first = rows.first;
         let of_batch = within(&self.wanted[file], first, first + rows.len() as u32).to_vec();
         for (row, slot, place) in of_batch {

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use robot::{FRAME_SIDE, Frame};
+use robot::Frame;
 
 use super::complaints::Complaints;
 use super::{TOLERANCE_S, ffmpeg, input, not_started};
@@ -32,6 +32,8 @@ struct Told {
 #[derive(Debug)]
 pub(in crate::lerobot) struct Decoder {
     child: Child,
+    /// Width and height of its frames, in pixels.
+    side: usize,
     /// Taken away first at the end, so that the listener never waits for room.
     told: Option<Receiver<Told>>,
     listener: Option<JoinHandle<Complaints>>,
@@ -47,14 +49,19 @@ pub(in crate::lerobot) struct Decoder {
 }
 
 impl Decoder {
-    /// Starts to decode `file`, the first frame of which is at `start_s`, at the first frame that is not before `from_s`.
+    /// Starts to decode `file`, the first frame of which is at `start_s`, at the first frame that is not before `from_s`. Frames are
+    /// brought to `side` x `side` pixels.
     ///
     /// # Errors
     /// [`DatasetError`] if the program cannot be started.
-    pub(in crate::lerobot) fn start(file: &Path, start_s: f64, from_s: f64) -> Result<Self, DatasetError> {
-        let filter = format!(
-            "crop='min(iw,ih)':'min(iw,ih)',scale={FRAME_SIDE}:{FRAME_SIDE}:flags=area,showinfo=checksum=0"
-        );
+    pub(in crate::lerobot) fn start(
+        file: &Path,
+        start_s: f64,
+        from_s: f64,
+        side: usize,
+    ) -> Result<Self, DatasetError> {
+        let filter =
+            format!("crop='min(iw,ih)':'min(iw,ih)',scale={side}:{side}:flags=area,showinfo=checksum=0");
         // The program counts from the beginning of the file, which is not after its first frame.
         let from_s = format!("{:.6}", (from_s - start_s.max(0.0)).max(0.0));
         let mut child = ffmpeg()
@@ -76,6 +83,7 @@ impl Decoder {
             .spawn(move || listen(said, &teller));
         let mut decoder = Self {
             child,
+            side,
             told: Some(told),
             listener: None,
             held: None,
@@ -143,7 +151,7 @@ impl Decoder {
 
     /// Decodes the next frame.
     fn advance(&mut self) -> Result<(), String> {
-        let mut frame = Frame::default();
+        let mut frame = Frame::new(self.side);
         let read = self
             .child
             .stdout

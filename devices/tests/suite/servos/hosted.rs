@@ -294,6 +294,7 @@ fn what_does_not_fit_the_robot_is_refused_by_field() {
         (", rest_rad: [0.1]", ["arm.rest_rad", "one angle a joint"]),
         (", rest_rad: [0.1, 9.0]", ["arm.rest_rad", "position_rad"]),
         (", rate_hz: 0.0", ["arm.rate_hz", "from 5 to 500"]),
+        (", rate_hz: 10.0", ["arm.rate_hz", "write 20 or more"]),
         (", torque_limit: 1.5", ["arm.torque_limit", "1 at most"]),
     ] {
         let config = robot(rest);
