@@ -162,7 +162,11 @@ impl Camera {
             if now_s >= seconds {
                 return Ok(0.0);
             }
-            while let Some(fault) = faults.pop_front_if(|fault| fault.pictures <= self.since_fault) {
+            if faults
+                .front()
+                .is_some_and(|fault| fault.pictures <= self.since_fault)
+                && let Some(fault) = faults.pop_front()
+            {
                 self.since_fault = 0;
                 match fault.what.as_str() {
                     "unplug" => return Ok(fault.for_s),
