@@ -5,6 +5,7 @@ use std::path::Path;
 use robot::Config;
 use robot::device::{DeviceError, FrameSource, Task};
 
+use crate::folder;
 use crate::frames;
 use crate::table::devices;
 
@@ -14,6 +15,8 @@ devices! {
     Camera by CameraSettings {
         /// `frames(socket: "/tmp/camera")`: another program on this machine, at a frame socket.
         Frames: frames::Settings,
+        /// `folder(path: "pictures", rate_hz: 30, repeat: true)`: a folder of PNG and JPEG files.
+        Folder: folder::Settings,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod emulation;
 pub mod fake;
 pub mod fault;
 pub mod feetech;
+pub mod folder;
 pub mod frames;
 pub mod hosted;
 pub mod link;

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod common;
+mod folder;
 mod link;
 mod named;
 mod process;
