@@ -14,6 +14,7 @@ pub mod frames;
 pub mod hosted;
 pub mod link;
 pub mod lockstep;
+pub mod playback;
 pub mod process;
 pub mod serial;
 pub mod servo_bus;

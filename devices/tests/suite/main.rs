@@ -6,6 +6,7 @@ mod common;
 mod folder;
 mod link;
 mod named;
+mod playback;
 mod process;
 mod serial;
 mod servos;
