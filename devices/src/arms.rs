@@ -5,6 +5,7 @@ use std::path::Path;
 use robot::Config;
 use robot::device::{DeviceError, JointBus, Signals};
 
+use crate::playback;
 use crate::serial;
 use crate::servos;
 use crate::table::devices;
@@ -19,6 +20,8 @@ devices! {
         Feetech: servos::FeetechSettings,
         /// `dynamixel(port: "/dev/ttyUSB0", servos: [(id: 1), ..])`: Koch.
         Dynamixel: servos::DynamixelSettings,
+        /// `playback(log: "runs/x/episode-000000.mcap")`: the joints of a recorded log.
+        Playback: playback::Settings,
     }
 }
 

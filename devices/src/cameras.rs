@@ -5,6 +5,7 @@ use std::path::Path;
 use robot::Config;
 use robot::device::{DeviceError, FrameSource, Task};
 
+use crate::folder;
 use crate::frames;
 use crate::table::devices;
 use crate::webcam;
@@ -17,6 +18,8 @@ devices! {
         Frames: frames::Settings,
         /// `webcam(device: "usb-046d:0825-5A3B12", width: 640, height: 480, rate_hz: 30)`: a webcam, by the kernel's own interface.
         Webcam: webcam::Settings,
+        /// `folder(path: "pictures", rate_hz: 30, repeat: true)`: a folder of PNG and JPEG files.
+        Folder: folder::Settings,
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod bridge;
 mod common;
+mod folder;
 mod link;
 mod named;
+mod playback;
 mod process;
 mod serial;
 mod servos;
