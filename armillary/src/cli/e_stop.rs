@@ -48,7 +48,7 @@ pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
     match stopped {
         Stopped::Latched => println!("emergency stop latched: torque is off"),
         Stopped::LetGo => println!(
-            "torque is off; these servos have no latch: the next program that drives the arm switches it on again"
+            "torque is off; this arm has no latch: the next program that drives it switches torque on again"
         ),
     }
     Ok(())
@@ -69,7 +69,7 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
     let (arm, config) = arguments.arm()?;
     let Arm::Firmware(arm) = arm else {
         bail!(
-            "robot `{}`: the servos of this arm have no latched stop: there is nothing to clear",
+            "robot `{}`: this arm has no latched stop that this command knows: there is nothing to clear",
             config.name
         );
     };
