@@ -4,15 +4,18 @@ mod line;
 mod opening;
 pub mod ports;
 
-use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Config;
 use robot::device::{DeviceError, JointBus, LinkError};
 
-use serialport::{SerialPort, TTYPort};
+use serialport::TTYPort;
 
 pub use self::ports::Port;
 use crate::arms::{ArmSettings, Opening, Stopped};
@@ -179,35 +182,32 @@ impl SerialStream {
         })
     }
 
-    /// Whether something can be read, a hang-up included, within `timeout_ms`. Unlike the port's own wait it does not
-    /// allocate to say no.
-    fn readable(&self, timeout_ms: u64) -> Result<bool, LinkError> {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::{AsRawFd, BorrowedFd};
-
-        // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.port.as_raw_fd()) };
+    /// Whether `events` are there, a hang-up included, within `timeout_ms`. Unlike the port's own wait it does not allocate to say no.
+    fn ready(&self, events: PollFlags, timeout_ms: u64) -> Result<bool, LinkError> {
         let timeout = PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+        match poll(&mut [PollFd::new(self.fd(), events)], timeout) {
             Ok(ready) => Ok(ready > 0),
-            Err(nix::errno::Errno::EINTR) => Ok(false),
-            Err(errno) => Err(self.fault(errno.into())),
+            Err(Errno::EINTR) => Ok(false),
+            Err(errno) => Err(self.fault(errno)),
         }
     }
 
-    fn fault(&self, source: io::Error) -> LinkError {
-        use io::ErrorKind as Kind;
-        match source.kind() {
-            Kind::BrokenPipe
-            | Kind::NotConnected
-            | Kind::ConnectionReset
-            | Kind::ConnectionAborted
-            | Kind::NotFound => LinkError::Closed {
-                port: self.name.clone(),
-            },
-            _ => LinkError::Io {
-                port: self.name.clone(),
-                source,
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the port owns this descriptor, and lives for as long as the borrow of `self`.
+        unsafe { BorrowedFd::borrow_raw(self.port.as_raw_fd()) }
+    }
+
+    fn fault(&self, errno: Errno) -> LinkError {
+        let port = self.name.clone();
+        match errno {
+            // What Linux says of a USB device that was pulled out (the first three: which one depends on how far it has got with it), and
+            // of the other side of a pty that is gone.
+            Errno::ENODEV | Errno::ENXIO | Errno::EIO | Errno::EPIPE | Errno::ESHUTDOWN => {
+                LinkError::Closed { port }
+            }
+            errno => LinkError::Io {
+                port,
+                source: errno.into(),
             },
         }
     }
@@ -234,52 +234,48 @@ impl ByteStream for SerialStream {
         let deadline = Instant::now() + WRITE_TIMEOUT;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Err(error) = self.port.set_timeout(left) {
-                return Err(self.fault(error.into()));
-            }
-            match self.port.write(rest) {
+            // Not by the library: it does not pass the system's own number of an error on.
+            match nix::unistd::write(self.fd(), rest) {
                 Ok(count) => rest = &rest[count..],
-                Err(error) if !quiet(&error) => return Err(self.fault(error)),
-                Err(_) => {}
-            }
-            if !rest.is_empty() && left.is_zero() {
-                return Err(LinkError::WriteTimeout {
-                    port: self.name.clone(),
-                });
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(LinkError::WriteTimeout {
+                            port: self.name.clone(),
+                        });
+                    }
+                    self.ready(PollFlags::POLLOUT, us(left).div_ceil(1_000))?;
+                }
+                Err(errno) => return Err(self.fault(errno)),
             }
         }
         Ok(())
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
-        if !self.readable(0)? {
+        if !self.ready(PollFlags::POLLIN, 0)? {
             return Ok(0);
         }
-        if let Err(error) = self.port.set_timeout(Duration::ZERO) {
-            return Err(self.fault(error.into()));
-        }
-        match self.port.read(into) {
+        match nix::unistd::read(self.fd(), into) {
             // End of file is how some drivers say that the device is gone.
             Ok(0) => Err(LinkError::Closed {
                 port: self.name.clone(),
             }),
             Ok(count) => Ok(count),
-            Err(error) if quiet(&error) => Ok(0),
-            Err(error) => Err(self.fault(error)),
+            Err(Errno::EINTR | Errno::EAGAIN) => Ok(0),
+            Err(errno) => Err(self.fault(errno)),
         }
     }
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
         // What has happened, a hang-up for one, the next read reports.
-        self.readable(timeout_us.div_ceil(1_000)).map(|_| ())
+        self.ready(PollFlags::POLLIN, timeout_us.div_ceil(1_000))
+            .map(|_| ())
     }
 }
 
 fn nonblocking(port: &TTYPort) -> nix::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    use std::os::fd::{AsRawFd, BorrowedFd};
-
     // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
     let fd = unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) };
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
@@ -288,12 +284,4 @@ fn nonblocking(port: &TTYPort) -> nix::Result<()> {
 
 fn us(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Nothing happened in time: not a fault.
-fn quiet(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }

@@ -23,7 +23,7 @@ use checks::{CHECKS, Check};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Examples of the crate `devices` that go into the machine.
-const PROGRAMS: [&str; 2] = ["webcam", "uvc_camera"];
+const PROGRAMS: [&str; 3] = ["webcam", "uvc_camera", "usb_serial"];
 
 #[derive(Args)]
 pub(crate) struct Vm {
@@ -47,6 +47,8 @@ pub(crate) enum Group {
     Camera,
     /// The webcam on `uvcvideo`: a USB camera of software, plugged in by USB/IP.
     Uvc,
+    /// An arm on USB serial ports, `ftdi_sio` and `cdc_acm`, that are unplugged while it moves.
+    Serial,
 }
 
 impl Group {
@@ -54,6 +56,7 @@ impl Group {
         match self {
             Self::Camera => "camera",
             Self::Uvc => "uvc",
+            Self::Serial => "serial",
         }
     }
 }
@@ -112,7 +115,7 @@ fn check(
     let booted = Instant::now();
     let (mut done, mut failed) = (0, 0);
     let mut outcomes = table::Outcomes::default();
-    let ended = machine::run(&folder, &kernel.image, tools, limit, |line| {
+    let ended = machine::run(&folder, group, &kernel.image, tools, limit, |line| {
         if let Some(outcome) = outcomes.line(line) {
             let check = checks.get(done).copied();
             done += 1;

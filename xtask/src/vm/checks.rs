@@ -40,6 +40,22 @@ const fn exactly(figure: &'static str, number: f64) -> Want {
 /// A call that takes longer than this hangs.
 const HANG: Want = most("poll_most_ms", 1_000.0);
 
+/// Each time the link says that it is closed, the arm stops by itself (after its watchdog of 250 ms, and what the machine takes), a new
+/// handshake is needed, and nothing moves before it and a command.
+const UNPLUGGED: &[Want] = &[
+    exactly("unplugs", 25.0),
+    exactly("closed", 25.0),
+    exactly("handshakes", 25.0),
+    exactly("refused_before_handshake", 25.0),
+    exactly("stale_sent", 48.0),
+    least("stale_refused", 48.0),
+    least("held", 15.0),
+    least("released", 2.0),
+    exactly("unarmed_motions", 0.0),
+    most("stop_most_ms", 1_000.0),
+    most("closed_most_ms", 2_000.0),
+];
+
 /// All checks, in the order in which they are done. That no picture was used that was older than two periods is a matter of `webcam`'s
 /// own: it fails otherwise.
 pub(crate) const CHECKS: &[Check] = &[
@@ -149,5 +165,19 @@ pub(crate) const CHECKS: &[Check] = &[
                  with_camera \"$faults\" webcam $UVC --rate 30 --frames 230",
         limit_s: 150,
         wants: &[HANG, exactly("losses", 10.0)],
+    },
+    Check {
+        group: Group::Serial,
+        name: "ftdi_sio: unplugged 25 times",
+        script: "usb_serial ftdi 25",
+        limit_s: 150,
+        wants: UNPLUGGED,
+    },
+    Check {
+        group: Group::Serial,
+        name: "cdc_acm: unplugged 25 times",
+        script: "usb_serial acm 25",
+        limit_s: 150,
+        wants: UNPLUGGED,
     },
 ];

@@ -57,6 +57,7 @@ fn modules(group: Group) -> &'static [&'static str] {
     match group {
         Group::Camera => &["vivid"],
         Group::Uvc => &["vhci_hcd", "uvcvideo"],
+        Group::Serial => &["xhci_pci", "ftdi_sio", "dummy_hcd", "usb_f_acm", "cdc_acm"],
     }
 }
 
@@ -70,6 +71,16 @@ webcam $VIVID --size 320x180 --format yuyv --frames 10 --set '0,Timestamp Source
 "
         }
         Group::Uvc => "load vhci_hcd; load uvcvideo\n",
+        Group::Serial => {
+            "load xhci_pci; load ftdi_sio; load dummy_hcd; load usb_f_acm; load cdc_acm
+mount -t configfs none /sys/kernel/config
+cd /sys/kernel/config/usb_gadget
+mkdir -p arm/strings/0x409 arm/configs/c.1 arm/functions/acm.0
+echo 0x1234 > arm/idVendor; echo 0x5679 > arm/idProduct; echo NEAR0001 > arm/strings/0x409/serialnumber
+ln -s arm/functions/acm.0 arm/configs/c.1/
+cd /
+"
+        }
     }
 }
 

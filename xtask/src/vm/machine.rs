@@ -1,12 +1,14 @@
 //! The emulator: what it is called with, its time limit, and what is needed of this system.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+
+use super::Group;
 
 /// Programs of the system, and the packages that have them.
 const NEEDED: [(&str, &str); 5] = [
@@ -77,6 +79,34 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// What a group's machine has besides.
+fn devices(group: Group) -> &'static [&'static str] {
+    match group {
+        Group::Camera | Group::Uvc => &[],
+        // A cable, both of whose ends are in the machine, and a serial port at which it speaks to its own emulator: it can plug a USB
+        // port into the cable and pull it out by itself. The far end is no USB port: the emulator's wait until the cable takes what
+        // they send, and so does then the whole machine.
+        Group::Serial => &[
+            "-chardev",
+            "socket,id=monitor,path=monitor,server=on,wait=off",
+            "-mon",
+            "chardev=monitor,mode=readline",
+            "-chardev",
+            "socket,id=hand,path=monitor",
+            "-serial",
+            "chardev:hand",
+            "-chardev",
+            "socket,id=near,path=cable,server=on,wait=off",
+            "-chardev",
+            "socket,id=far,path=cable",
+            "-serial",
+            "chardev:far",
+            "-device",
+            "qemu-xhci,id=usb",
+        ],
+    }
+}
+
 /// How a machine ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -90,6 +120,7 @@ pub(crate) enum Ended {
 /// says in `folder`.
 pub(crate) fn run(
     folder: &Path,
+    group: Group,
     kernel: &Path,
     tools: &Tools,
     limit: Duration,
@@ -114,6 +145,7 @@ pub(crate) fn run(
             "chardev:console",
         ])
         .args(["-chardev", "stdio,id=said,signal=off", "-serial", "chardev:said"])
+        .args(devices(group))
         .arg("-kernel")
         .arg(kernel)
         .args(["-initrd", "initramfs", "-append", "console=ttyS0 quiet panic=1"])
@@ -134,13 +166,12 @@ pub(crate) fn run(
             }
         })?;
     let end = Instant::now() + limit;
-    let mut all = String::new();
+    let mut kept = std::fs::File::create_new(folder.join("said.txt"))?;
     let ended = loop {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(said) => {
                 let said = said.trim_end();
-                all.push_str(said);
-                all.push('\n');
+                writeln!(kept, "{said}")?;
                 line(said);
             }
             Err(RecvTimeoutError::Timeout) => break Ended::Late,
@@ -150,6 +181,5 @@ pub(crate) fn run(
     // One that has ended already cannot be ended.
     let _ = machine.kill();
     machine.wait()?;
-    std::fs::write(folder.join("said.txt"), all)?;
     Ok(ended)
 }
