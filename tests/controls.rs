@@ -117,7 +117,7 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
         frame_side: session.config.frame_side,
-        serial_path: dir.path().join("arm"),
+        serial_path: Some(dir.path().join("arm")),
         frame_path: dir.path().join("camera"),
         watch_parent: false,
     };

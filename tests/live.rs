@@ -42,7 +42,7 @@ fn bridge(session: &Session, dir: &Path) -> Bridge {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
         frame_side: session.config.frame_side,
-        serial_path: dir.join("arm"),
+        serial_path: Some(dir.join("arm")),
         frame_path: dir.join("camera"),
         watch_parent: false,
     };

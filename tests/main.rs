@@ -19,6 +19,7 @@ mod report;
 mod rollouts;
 mod servos;
 mod sides;
+mod so101;
 mod tune;
 
 use armillary::simulation::{self, Simulated as _};

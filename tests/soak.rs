@@ -2,6 +2,8 @@
 //! holds however busy the machine is: no tick allocates, the serial port included, and every period without a plan has its cause.
 //! The long one also asserts what only an idle machine can keep.
 //!
+//! The camera is an emulated webcam.
+//!
 //! 100,000 ticks over a pty in real time, with a planner that stalls at random: no send is late, no tick allocates, no page
 //! comes from disk, and every period without a plan has its cause. Takes 17 minutes on two cores that do nothing else, and
 //! wants to run as a user who may raise priorities:
@@ -23,7 +25,8 @@ use controller::lockstep::Labels;
 use controller::plan::{Background, Imagination, Planner, Policy, UNIT};
 use controller::session::{PolicyChoice, Session};
 use controller::tick::Controller;
-use devices::{FrameSocket, SerialLink, SerialOptions};
+use devices::webcam::{Format, emulated};
+use devices::{Camera, OpenCamera, SerialLink, SerialOptions};
 use episode::{Episode, PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
@@ -216,7 +219,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
         frame_side: session.config.frame_side,
-        serial_path: dir.join("arm"),
+        serial_path: Some(dir.join("arm")),
         frame_path: dir.join("camera"),
         watch_parent: false,
     };
@@ -239,7 +242,16 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         handshake_timeout: Duration::from_secs(5),
     })
     .expect("the port opens");
-    let camera = FrameSocket::connect(&dir.join("camera"), Duration::from_secs(5)).expect("a camera");
+    // A webcam's whole way, from the kernel's buffers on.
+    let OpenCamera { camera, task } = Camera::EmulatedWebcam(emulated::Settings {
+        socket: dir.join("camera"),
+        width: 160,
+        height: 120,
+        rate_hz: 100,
+        format: Format::Yuyv,
+    })
+    .open(&session.config)
+    .expect("a camera");
     let mut controller = controller(session, seed);
     let encoder = session
         .bundle
@@ -252,15 +264,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         info: session.info(&controller, seed, 1),
         attachments: &attachments,
     };
-    let (camera, task) = camera.split();
-    let sight = Sight::new(
-        &session.config,
-        Box::new(camera),
-        Some(Box::new(task)),
-        encoder,
-        session.bundle.as_ref(),
-    )
-    .expect("a view");
+    let sight = Sight::new(&session.config, camera, task, encoder, session.bundle.as_ref()).expect("a view");
     let before = Needed::until_now();
     live::run(
         &session.config,

@@ -1,5 +1,7 @@
 //! Simulations that a robot file can name, and the robot file of one that describes itself.
 
+mod servos;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -15,6 +17,8 @@ use robot::{ActionMode, Config};
 use simulator::{Simulator, Task};
 
 use crate::jobs;
+
+pub use servos::ServoWorld;
 
 /// What stands in for an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]

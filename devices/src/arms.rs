@@ -5,6 +5,7 @@ use std::path::Path;
 use robot::Config;
 use robot::device::{DeviceError, JointBus, Signals};
 
+use crate::emulation::EmulatedArm;
 use crate::playback;
 use crate::serial;
 use crate::servos;
@@ -62,6 +63,16 @@ pub trait ArmSettings {
         )))
     }
 
+    /// Serves an emulation of the arm's hardware at `path`, for a rehearsal without it. `None` if there is none: an arm that speaks our
+    /// protocol is simulated as a whole.
+    ///
+    /// # Errors
+    /// [`DeviceError`]: settings that do not fit the robot, and a path that is taken.
+    fn emulate(&self, config: &Config, path: &Path) -> Result<Option<EmulatedArm>, DeviceError> {
+        let _ = (config, path);
+        Ok(None)
+    }
+
     /// Takes another port than the one written, for `--port`.
     ///
     /// # Errors
@@ -103,6 +114,14 @@ impl Arm {
     /// [`DeviceError`] unless the arm confirms it.
     pub fn e_stop(&mut self, config: &Config) -> Result<Stopped, DeviceError> {
         self.settings().e_stop(config)
+    }
+
+    /// Serves an emulation of its hardware at `path`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn emulate(&mut self, config: &Config, path: &Path) -> Result<Option<EmulatedArm>, DeviceError> {
+        self.settings().emulate(config, path)
     }
 
     /// Opens it.

@@ -18,6 +18,9 @@ devices! {
         Frames: frames::Settings,
         /// `webcam(device: "usb-046d:0825-5A3B12", width: 640, height: 480, rate_hz: 30)`: a webcam, by the kernel's own interface.
         Webcam: webcam::Settings,
+        /// `emulated_webcam(socket: "/tmp/camera", width: 640, height: 480, rate_hz: 30)`: a webcam's whole way, with pictures of a frame
+        /// socket.
+        EmulatedWebcam: webcam::emulated::Settings,
         /// `folder(path: "pictures", rate_hz: 30, repeat: true)`: a folder of PNG and JPEG files.
         Folder: folder::Settings,
     }

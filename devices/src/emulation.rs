@@ -2,8 +2,9 @@
 //! and for whoever has no arm yet.
 //!
 //! [`EmulatedBus`] is the wire with the servos on it. [`MemoryLine`] puts it behind a [`crate::servo_bus::Line`] whose clock moves only
-//! when somebody waits; [`serve`] puts it behind a pseudo-terminal, in real time.
+//! when somebody waits; [`serve`] puts it behind a pseudo-terminal, in real time, and [`EmulatedArm`] a whole arm.
 
+mod arm;
 mod faults;
 mod layout;
 mod memory_line;
@@ -12,6 +13,7 @@ mod pty;
 mod servo;
 mod wire;
 
+pub use arm::EmulatedArm;
 pub use faults::Faults;
 pub use layout::Emulated;
 pub use memory_line::MemoryLine;

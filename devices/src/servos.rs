@@ -10,10 +10,11 @@ use robot::{ActionMode, Config, JointVec};
 
 use crate::arms::{ArmSettings, Opening, Stopped};
 use crate::dynamixel::Dynamixel;
+use crate::emulation::{Emulated, EmulatedArm};
 use crate::feetech::Feetech;
 use crate::hosted::{HostedArm, HostedOptions, Measured};
 use crate::serial::SerialStream;
-use crate::servo_bus::joints::{self, Direction, ServoArm, ServoJoint, WayOutSettings};
+use crate::servo_bus::joints::{self, Direction, HealthLimits, ServoArm, ServoJoint, WayOutSettings};
 use crate::servo_bus::{Bus, Family, Line, Timing};
 
 /// Speed on the way to the rest pose, in radians a second.
@@ -57,6 +58,9 @@ pub struct Settings<F> {
     /// The servos' own limit of torque, as a share of the most, where they have one.
     #[serde(default = "whole")]
     pub torque_limit: f32,
+    /// What of temperature, supply and load stops the arm.
+    #[serde(default)]
+    pub limits: HealthLimits,
     #[serde(skip)]
     family: PhantomData<F>,
 }
@@ -132,6 +136,10 @@ impl<F: Family> Settings<F> {
             let problem = format!("{:?} of the most torque", self.torque_limit);
             return refuse("torque_limit", problem, "write a share above 0, 1 at most");
         }
+        self.limits.check().or_else(|problem| {
+            let remedy = "write a temperature of 30 to 90, volts from the least to the most between 3 and 30, and a load above 0, 1 at most";
+            refuse("limits", problem, remedy)
+        })?;
         if let Some(rest_rad) = &self.rest_rad {
             let inside = rest_rad.len() == joints
                 && config
@@ -192,6 +200,7 @@ impl<F: Family> Settings<F> {
             budget_us,
             bring_up_us: usual.bring_up_us.max(budget_us),
             torque_limit: self.torque_limit,
+            limits: self.limits,
             ..usual
         }
     }
@@ -230,7 +239,7 @@ impl<F: Family> Settings<F> {
     }
 }
 
-impl<F: Family + 'static> ArmSettings for Settings<F> {
+impl<F: Emulated + Send + 'static> ArmSettings for Settings<F> {
     fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError> {
         self.check(opening.config)?;
         let line = SerialStream::open(&self.port, self.baud)?;
@@ -248,6 +257,13 @@ impl<F: Family + 'static> ArmSettings for Settings<F> {
         )
         .map_err(|error| DeviceError::new(format!("{}: {error}", self.port)))?;
         Ok(Stopped::LetGo)
+    }
+
+    fn emulate(&self, config: &Config, path: &Path) -> Result<Option<EmulatedArm>, DeviceError> {
+        self.check(config)?;
+        let home = config.envelope.home();
+        let joints = self.arm(config).joints;
+        EmulatedArm::serve::<F>(path, self.baud, &joints, &home.position_rad).map(Some)
     }
 
     fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {

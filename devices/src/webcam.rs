@@ -21,6 +21,7 @@ pub mod abi;
 mod controls;
 pub mod device;
 mod driver;
+pub mod emulated;
 pub mod fake;
 pub mod identity;
 mod judge;

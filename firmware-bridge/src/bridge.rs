@@ -35,7 +35,7 @@ use client::Client;
 pub use error::BridgeError;
 use error::io_error;
 use names::FrameListener;
-use pty::Pty;
+pub use pty::Pty;
 
 /// Longest sleep, so that a stop request is seen soon.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
@@ -67,8 +67,9 @@ pub struct BridgeOptions {
     pub mode: BridgeMode,
     /// Width and height of its pictures, in pixels: such as [`Frame::allows`].
     pub frame_side: usize,
-    /// Symbolic link that will point at the pty. Only a link that a bridge left behind is replaced.
-    pub serial_path: PathBuf,
+    /// Symbolic link that will point at the pty. Only a link that a bridge left behind is replaced. `None` for a world whose arm is
+    /// reached in another way.
+    pub serial_path: Option<PathBuf>,
     /// Where the frame socket will listen. Only a socket that nobody listens at is replaced.
     pub frame_path: PathBuf,
     /// End when the process that started this one does.
@@ -92,7 +93,7 @@ pub struct SimulatorBridge<P> {
     arm: SimulatedArm<P>,
     mode: BridgeMode,
     joints: u8,
-    pty: Pty,
+    pty: Option<Pty>,
     socket: FrameListener,
     parent: Option<Pid>,
     client: Option<Client>,
@@ -118,13 +119,8 @@ impl<P: Plant> SimulatorBridge<P> {
             });
         }
         let socket = FrameListener::bind(&options.frame_path)?;
-        let pty = Pty::new(&options.serial_path)?;
-        log::info!(
-            "serial port {} ({}), frames {}",
-            options.serial_path.display(),
-            pty.device().display(),
-            options.frame_path.display()
-        );
+        let pty = options.serial_path.as_deref().map(Pty::new).transpose()?;
+        log::info!("frames {}", options.frame_path.display());
         Ok(Self {
             arm: SimulatedArm::new(plant, &options.arm),
             mode: options.mode,
@@ -140,9 +136,9 @@ impl<P: Plant> SimulatorBridge<P> {
         })
     }
 
-    /// The path to open as a serial port.
-    pub fn serial_path(&self) -> &Path {
-        self.pty.link()
+    /// The path to open as a serial port, if it serves one.
+    pub fn serial_path(&self) -> Option<&Path> {
+        self.pty.as_ref().map(Pty::link)
     }
 
     /// The path to connect to for frames.
@@ -196,8 +192,8 @@ impl<P: Plant> SimulatorBridge<P> {
         }
         let mut fds = heapless::Vec::<PollFd<'_>, 3>::new();
         // Three entries at most, the capacity; a port without a host is left out, for its hang-up would end every wait.
-        if self.pty.is_open() {
-            let _ = fds.push(PollFd::new(self.pty.as_fd(), PollFlags::POLLIN));
+        if let Some(pty) = self.pty.as_ref().filter(|pty| pty.is_open()) {
+            let _ = fds.push(PollFd::new(pty.as_fd(), PollFlags::POLLIN));
         }
         match &self.client {
             Some(client) => {
@@ -219,27 +215,34 @@ impl<P: Plant> SimulatorBridge<P> {
     }
 
     fn elapsed_us(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
+        elapsed_us(self.origin)
     }
 
     fn read_serial(&mut self) -> Result<(), BridgeError> {
+        let Some(pty) = &mut self.pty else {
+            return Ok(());
+        };
         let mut buffer = [0; 1024];
-        self.pty.refresh()?;
+        pty.refresh()?;
         loop {
-            let count = self.pty.read(&mut buffer)?;
+            let count = pty.read(&mut buffer)?;
             if count == 0 {
                 return Ok(());
             }
             let now_us = match self.mode {
                 BridgeMode::Lockstep => self.arm.now_us(),
-                BridgeMode::RealTime => self.elapsed_us().max(self.arm.now_us()),
+                BridgeMode::RealTime => elapsed_us(self.origin).max(self.arm.now_us()),
             };
             self.arm.on_bytes(now_us, &buffer[..count]);
         }
     }
 
     fn write_serial(&mut self) -> Result<(), BridgeError> {
-        let pty = &mut self.pty;
+        let Some(pty) = &mut self.pty else {
+            // What a firmware without a host says is heard by nobody.
+            self.arm.transmit(|_| {});
+            return Ok(());
+        };
         self.arm.transmit(|frame| pty.queue(frame));
         pty.flush()
     }
@@ -404,4 +407,8 @@ impl<P: Plant> SimulatorBridge<P> {
         }
         Ok(())
     }
+}
+
+fn elapsed_us(origin: Instant) -> u64 {
+    u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

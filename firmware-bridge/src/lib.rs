@@ -27,4 +27,4 @@ pub use firmware::{Drive, FirmwareCore, FirmwareLimits, FirmwareOptions, JointLi
 pub use wire::{FirmwareState, PROTOCOL_VERSION, StopReason, Telemetry};
 
 #[cfg(feature = "std")]
-pub use bridge::{BridgeError, BridgeMode, BridgeOptions, Ended, SimulatorBridge};
+pub use bridge::{BridgeError, BridgeMode, BridgeOptions, Ended, Pty, SimulatorBridge};

@@ -1,4 +1,4 @@
-//! Draws a few episodes' first frames of both tasks, four times enlarged: `look contact-sheet.png`.
+//! Draws a few episodes' first frames of every task, four times enlarged: `look contact-sheet.png`.
 
 use robot::Frame;
 use simulator::{Simulator, Task};

@@ -27,7 +27,17 @@ pub const REACH_FORE_M: f32 = 0.40;
 /// `reach`: (lower, upper) limits of yaw, shoulder and elbow.
 pub const REACH_RANGES_RAD: [(f32, f32); 3] = [(-1.5, 1.5), (-0.1, 1.5), (0.1, 2.6)];
 
-/// Links, base first, and the tip in the last link's frame: what [`robot::Chain::new`] takes.
+/// `so101`: (lower, upper) limits of `shoulder_pan`, `shoulder_lift`, `elbow_flex`, `wrist_flex`, `wrist_roll` and `gripper`.
+pub const SO101_RANGES_RAD: [(f32, f32); 6] = [
+    (-1.92, 1.92),
+    (-1.75, 1.75),
+    (-1.69, 1.69),
+    (-1.66, 1.66),
+    (-2.74, 2.84),
+    (-0.17, 1.75),
+];
+
+/// Links, base first, up to the one that carries the tip, and the tip in that link's frame: what [`robot::Chain::new`] takes.
 pub fn chain(task: Task) -> (Vec<Link>, [f32; 3]) {
     let link = |origin_m, axis| Link { origin_m, axis };
     match task {
@@ -46,6 +56,17 @@ pub fn chain(task: Task) -> (Vec<Link>, [f32; 3]) {
             ],
             [REACH_FORE_M, 0.0, 0.0],
         ),
+        // The jaw comes after the link that carries the tip.
+        Task::So101 => (
+            vec![
+                link([0.039, 0.0, 0.062], [0.0, 0.0, -1.0]),
+                link([0.030, -0.018, 0.054], [0.0, 1.0, 0.0]),
+                link([0.028, 0.0, 0.113], [0.0, 1.0, 0.0]),
+                link([0.135, 0.0, 0.005], [0.0, 1.0, 0.0]),
+                link([0.061, 0.018, 0.0], [-1.0, 0.0, 0.0]),
+            ],
+            [0.098, 0.0, -0.008],
+        ),
     }
 }
 
@@ -54,6 +75,7 @@ pub fn joint_ranges_rad(task: Task) -> Vec<(f32, f32)> {
     match task {
         Task::ReachPlanar => PLANAR_RANGES_RAD.to_vec(),
         Task::Reach => REACH_RANGES_RAD.to_vec(),
+        Task::So101 => SO101_RANGES_RAD.to_vec(),
     }
 }
 
@@ -120,15 +142,20 @@ mod tests {
                 .filter(|entry| !entry.body.joints.is_empty())
                 .collect();
             let ranges_rad = joint_ranges_rad(task);
-            assert_eq!((jointed.len(), ranges_rad.len()), (links.len(), links.len()));
-            for ((entry, link), (low, high)) in jointed.iter().zip(&links).zip(ranges_rad) {
+            assert_eq!(jointed.len(), ranges_rad.len());
+            // A jaw has a joint and carries no tip.
+            assert_eq!(jointed.len() - usize::from(task == Task::So101), links.len());
+            for (entry, (low, high)) in jointed.iter().zip(ranges_rad) {
+                let range = entry.body.joints[0].range.unwrap();
+                assert_eq!(range.map(|angle| angle as f32), [low, high]);
+            }
+            for (entry, link) in jointed.iter().zip(&links) {
                 let joint = &entry.body.joints[0];
                 assert_eq!(
                     entry.body.pose.translation.to_array().map(|length| length as f32),
                     link.origin_m
                 );
                 assert_eq!(joint.axis.map(|part| part as f32), link.axis);
-                assert_eq!(joint.range.unwrap().map(|angle| angle as f32), [low, high]);
             }
             let tip = model.geom_by_name("tip").unwrap();
             let drawn = model.bodies[tip.0].body.geoms[tip.1].pose.translation.to_array();

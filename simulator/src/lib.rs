@@ -1,11 +1,12 @@
-//! The arm that needs no hardware: two reaching tasks with a camera and a reward, behind [`robot::Plant`].
+//! The arm that needs no hardware: three reaching tasks with a camera and a reward, behind [`robot::Plant`].
 //!
 //! | task | joints | camera | physics | a step of 20 ms |
 //! |---|---|---|---|---|
 //! | `reach-planar` | shoulder, elbow | straight above | first-order position servos | nanoseconds |
 //! | `reach` | yaw, shoulder, elbow | in front, 58 degrees up | rapier multibody, gravity on | microseconds |
+//! | `so101` | the six of an SO-101 | in front, 58 degrees up | first-order position servos | a microsecond |
 //!
-//! Both are described by an MJCF file of primitive shapes (`assets/`), from which come geometry, masses, servo gains,
+//! Each is described by an MJCF file of primitive shapes (`assets/`), from which come geometry, masses, servo gains,
 //! joint ranges, colours, camera and light. The kinematic chain that a robot file repeats is in [`kinematics`].
 //!
 //! **Invariant:** the same seed, set points and step lengths give the same joints, rewards and pixels to the last bit,
@@ -19,8 +20,10 @@ mod error;
 mod planar;
 mod render;
 mod scene;
+mod servo;
 mod shape;
 mod simulator;
+mod so101;
 mod spatial;
 mod task;
 mod trig;

@@ -1,4 +1,4 @@
-//! The planar arm: each joint is a position servo that closes a fixed share of its error per unit of time.
+//! The planar arm: two position servos with a first-order lag.
 //!
 //! A first-order lag is what a small geared servo looks like at 10 Hz, and it costs a few nanoseconds, so that planning
 //! on the true simulator (millions of steps an episode) stays cheap enough to anchor a learned model's score.
@@ -8,16 +8,17 @@ use robot::philox::Stream;
 use crate::kinematics::{
     PLANAR_FORE_M, PLANAR_HEIGHT_M, PLANAR_RANGES_RAD, PLANAR_UPPER_M, planar_tip_m, two_link_angles_rad,
 };
+use crate::servo::{Kind, Servos};
 use crate::trig;
 
 /// Names the random stream of this task's resets.
 const RESET_STREAM: u64 = 0x506c_616e_6172;
 
-/// Time in which a servo closes all but 1/e of its error.
-const TIME_CONSTANT_S: f32 = 0.11;
-
-/// Fastest a servo turns: half as much again as the robot file's limit, so that a lagging joint catches up.
-const SPEED_MAX_RAD_S: f32 = 1.0;
+/// A servo that lags, and turns half as fast again as the robot file's limit, so that a lagging joint catches up.
+const SERVO: Kind = Kind {
+    time_constant_s: 0.11,
+    speed_max_rad_s: 1.0,
+};
 
 /// Start poses, shoulder and elbow: in front of the base, as a desk arm works, and well away from the stops.
 const START_RAD: [(f32, f32); 2] = [(-1.3, 1.3), (-1.9, 1.9)];
@@ -38,29 +39,22 @@ const START_DISTANCE_MIN_M: f32 = 0.1;
 /// State of the arm. `Copy`: planning restores it thousands of times a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct PlanarArm {
-    position_rad: [f32; 2],
-    velocity_rad_s: [f32; 2],
-    /// The step length that `share` belongs to: an exponential a step would cost more than the step.
-    share_dt_s: f32,
-    share: f32,
+    servos: Servos<2>,
 }
 
 impl PlanarArm {
     /// At zero, at rest.
     pub(crate) fn new() -> Self {
         Self {
-            position_rad: [0.0; 2],
-            velocity_rad_s: [0.0; 2],
-            share_dt_s: 0.0,
-            share: 0.0,
+            servos: Servos::new(),
         }
     }
 
     /// Draws a start pose and returns a target that is in reach.
     pub(crate) fn reset(&mut self, seed: u64) -> [f32; 3] {
         let mut stream = Stream::new(seed, RESET_STREAM);
-        self.position_rad = START_RAD.map(|(low, high)| stream.range(low, high));
-        self.velocity_rad_s = [0.0; 2];
+        self.servos
+            .place(START_RAD.map(|(low, high)| stream.range(low, high)));
         let tip = self.tip_m();
         loop {
             let (near, far) = TARGET_RADIUS_M;
@@ -75,47 +69,29 @@ impl PlanarArm {
         }
     }
 
+    /// Puts the joints where somebody else's are.
+    pub(crate) fn place(&mut self, position_rad: [f32; 2]) {
+        self.servos.place(position_rad);
+    }
+
     /// Follows the set points; without torque the joints stay where they are, as nothing in the plane pulls at them.
     #[inline]
     pub(crate) fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) {
-        if dt_s.is_nan() || dt_s <= 0.0 {
-            return;
-        }
-        if !torque_on {
-            self.velocity_rad_s = [0.0; 2];
-            return;
-        }
-        if dt_s != self.share_dt_s {
-            self.share_dt_s = dt_s;
-            self.share = 1.0 - trig::exp(-dt_s / TIME_CONSTANT_S);
-        }
-        let most = SPEED_MAX_RAD_S * dt_s;
-        for (index, (low, high)) in PLANAR_RANGES_RAD.into_iter().enumerate() {
-            let before = self.position_rad[index];
-            // A missing or meaningless set point holds the joint.
-            let wanted = set_point_rad
-                .get(index)
-                .copied()
-                .filter(|angle| angle.is_finite())
-                .unwrap_or(before);
-            let change = ((wanted - before) * self.share).clamp(-most, most);
-            let after = (before + change).clamp(low, high);
-            self.position_rad[index] = after;
-            self.velocity_rad_s[index] = (after - before) / dt_s;
-        }
+        self.servos
+            .step(SERVO, &PLANAR_RANGES_RAD, set_point_rad, torque_on, dt_s);
     }
 
     pub(crate) fn position_rad(&self) -> &[f32; 2] {
-        &self.position_rad
+        &self.servos.position_rad
     }
 
     pub(crate) fn velocity_rad_s(&self) -> &[f32; 2] {
-        &self.velocity_rad_s
+        &self.servos.velocity_rad_s
     }
 
     #[inline]
     pub(crate) fn tip_m(&self) -> [f32; 3] {
-        planar_tip_m(self.position_rad)
+        planar_tip_m(self.servos.position_rad)
     }
 }
 

@@ -9,6 +9,7 @@ use robot::{Frame, JointState, JointVec};
 use crate::planar::PlanarArm;
 use crate::render::Renderer;
 use crate::scene::{self, Scene};
+use crate::so101::So101Arm;
 use crate::spatial::SpatialArm;
 use crate::{SimulatorError, Task, trig};
 
@@ -27,6 +28,7 @@ pub struct Simulator {
 enum Arm {
     Planar(PlanarArm),
     Spatial(Box<SpatialArm>),
+    So101(So101Arm),
 }
 
 impl Simulator {
@@ -37,6 +39,7 @@ impl Simulator {
         let arm = match task {
             Task::ReachPlanar => Arm::Planar(PlanarArm::new()),
             Task::Reach => Arm::Spatial(Box::new(SpatialArm::new(&model)?)),
+            Task::So101 => Arm::So101(So101Arm::new()),
         };
         let mut simulator = Self {
             arm,
@@ -53,11 +56,12 @@ impl Simulator {
         match self.arm {
             Arm::Planar(_) => Task::ReachPlanar,
             Arm::Spatial(_) => Task::Reach,
+            Arm::So101(_) => Task::So101,
         }
     }
 
     /// Takes over another simulator's arm and target, so that planning can try many futures from one present.
-    /// Allocates nothing for `reach-planar`.
+    /// Allocates nothing for `reach-planar` and `so101`.
     ///
     /// # Panics
     /// If the other simulates another task.
@@ -66,6 +70,7 @@ impl Simulator {
         match (&mut self.arm, &other.arm) {
             (Arm::Planar(own), Arm::Planar(others)) => *own = *others,
             (Arm::Spatial(own), Arm::Spatial(others)) => own.copy_state_from(others),
+            (Arm::So101(own), Arm::So101(others)) => *own = *others,
             _ => panic!("state of {} copied into {}", other.task(), self.task()),
         }
     }
@@ -76,6 +81,7 @@ impl Simulator {
         match &self.arm {
             Arm::Planar(arm) => arm.tip_m(),
             Arm::Spatial(arm) => arm.tip_m(),
+            Arm::So101(arm) => arm.tip_m(),
         }
     }
 
@@ -105,6 +111,7 @@ impl Simulator {
         match &self.arm {
             Arm::Planar(arm) => arm.position_rad(),
             Arm::Spatial(arm) => arm.position_rad(),
+            Arm::So101(arm) => arm.position_rad(),
         }
     }
 
@@ -112,6 +119,7 @@ impl Simulator {
         match &self.arm {
             Arm::Planar(arm) => arm.velocity_rad_s(),
             Arm::Spatial(arm) => arm.velocity_rad_s(),
+            Arm::So101(arm) => arm.velocity_rad_s(),
         }
     }
 
@@ -121,6 +129,7 @@ impl Simulator {
         match self.arm {
             Arm::Planar(_) => 0.09,
             Arm::Spatial(_) => 0.06,
+            Arm::So101(_) => 0.035,
         }
     }
 
@@ -130,6 +139,7 @@ impl Simulator {
         match self.arm {
             Arm::Planar(_) => 0.5,
             Arm::Spatial(_) => 0.3,
+            Arm::So101(_) => 0.15,
         }
     }
 
@@ -145,6 +155,7 @@ impl Simulator {
         self.target_m = match &mut self.arm {
             Arm::Planar(arm) => arm.reset(seed),
             Arm::Spatial(arm) => arm.reset(seed),
+            Arm::So101(arm) => arm.reset(seed),
         };
     }
 
@@ -154,6 +165,23 @@ impl Simulator {
         match &mut self.arm {
             Arm::Planar(arm) => arm.step(set_point_rad, torque_on, dt_s),
             Arm::Spatial(arm) => arm.step(set_point_rad, torque_on, dt_s),
+            Arm::So101(arm) => arm.step(set_point_rad, torque_on, dt_s),
+        }
+    }
+
+    /// Puts the joints where those of another arm are, at rest: what is seen and rewarded is then that arm's state. Joints that are not
+    /// given stay.
+    pub fn place(&mut self, position_rad: &[f32]) {
+        fn filled<const N: usize>(mut pose: [f32; N], position_rad: &[f32]) -> [f32; N] {
+            for (joint, rad) in pose.iter_mut().zip(position_rad) {
+                *joint = *rad;
+            }
+            pose
+        }
+        match &mut self.arm {
+            Arm::Planar(arm) => arm.place(filled(*arm.position_rad(), position_rad)),
+            Arm::Spatial(arm) => arm.place(filled(*arm.position_rad(), position_rad), [0.0; 3]),
+            Arm::So101(arm) => arm.place(filled(*arm.position_rad(), position_rad)),
         }
     }
 

@@ -374,7 +374,7 @@ impl SpatialArm {
     }
 
     /// Puts the joints at these angles and speeds, exactly: the next step depends on nothing else.
-    fn place(&mut self, position_rad: [f32; 3], velocity_rad_s: [f32; 3]) {
+    pub(crate) fn place(&mut self, position_rad: [f32; 3], velocity_rad_s: [f32; 3]) {
         (self.position_rad, self.velocity_rad_s) = (position_rad, velocity_rad_s);
         let Some(arm) = self.multibodies.get_multibody_mut(self.arm) else {
             return;

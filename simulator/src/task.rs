@@ -10,17 +10,20 @@ pub enum Task {
     ReachPlanar,
     /// Three joints over a table, seen at an angle, under gravity.
     Reach,
+    /// The six joints of an SO-101 over a table, seen at an angle.
+    So101,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 2] = [Self::ReachPlanar, Self::Reach];
+    pub const ALL: [Self; 3] = [Self::ReachPlanar, Self::Reach, Self::So101];
 
     /// The name that robot files use.
     pub fn name(self) -> &'static str {
         match self {
             Self::ReachPlanar => "reach-planar",
             Self::Reach => "reach",
+            Self::So101 => "so101",
         }
     }
 
@@ -28,6 +31,7 @@ impl Task {
         match self {
             Self::ReachPlanar => include_str!("../assets/reach_planar.xml"),
             Self::Reach => include_str!("../assets/reach.xml"),
+            Self::So101 => include_str!("../assets/so101.xml"),
         }
     }
 }
@@ -40,7 +44,7 @@ impl fmt::Display for Task {
 
 /// No task has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown task `{name}`; choose reach-planar or reach")]
+#[error("unknown task `{name}`; choose reach-planar, reach or so101")]
 pub struct UnknownTask {
     /// What was asked for.
     pub name: String,

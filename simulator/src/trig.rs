@@ -34,3 +34,8 @@ pub(crate) fn acos(x: f32) -> f32 {
 pub(crate) fn atan2(y: f32, x: f32) -> f32 {
     RealField::atan2(y, x)
 }
+
+#[inline]
+pub(crate) fn sqrt(x: f32) -> f32 {
+    ComplexField::sqrt(x)
+}

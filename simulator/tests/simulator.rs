@@ -1,4 +1,4 @@
-//! The simulator as its users see it: determinism, kinematics, reward, camera and servos of both tasks.
+//! The simulator as its users see it: determinism, kinematics, reward, camera and servos of every task.
 
 use robot::device::Joints;
 use robot::{Chain, Frame};
@@ -138,7 +138,7 @@ fn task_names() {
     let error = "reach-plannar".parse::<Task>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown task `reach-plannar`; choose reach-planar or reach"
+        "unknown task `reach-plannar`; choose reach-planar, reach or so101"
     );
 }
 
@@ -170,6 +170,7 @@ fn episodes_are_the_recorded_ones() {
     for (task, expected) in [
         (Task::ReachPlanar, 0xb8fc_5feb_2f60_422d),
         (Task::Reach, 0x48b2_ab2e_c7f3_3fdc),
+        (Task::So101, 0x22be_0441_66fd_7341),
     ] {
         let mut fingerprint = 0xcbf2_9ce4_8422_2325_u64;
         let mut take = |value: u64| fingerprint = (fingerprint ^ value).wrapping_mul(0x0000_0100_0000_01b3);
@@ -255,7 +256,7 @@ fn tip_agrees_with_the_robot_files_chain() {
 
 #[test]
 fn every_target_is_within_reach() {
-    for (task, seeds) in [(Task::ReachPlanar, 1000), (Task::Reach, 100)] {
+    for (task, seeds) in [(Task::ReachPlanar, 1000), (Task::Reach, 100), (Task::So101, 100)] {
         let ranges = joint_ranges_rad(task);
         let mut simulator = Simulator::new(task).unwrap();
         for seed in 0..seeds {
@@ -317,8 +318,21 @@ fn a_slow_arm_still_earns_most_of_an_episode() {
 #[test]
 fn servos_track_slow_set_points() {
     let cases = [
-        (Task::ReachPlanar, [0.8, 1.2, 0.0], [-0.8, -0.4, 0.0]),
-        (Task::Reach, [0.8, 0.9, 1.0], [-0.6, 0.7, 1.5]),
+        (
+            Task::ReachPlanar,
+            [0.8, 1.2, 0.0, 0.0, 0.0, 0.0],
+            [-0.8, -0.4, 0.0, 0.0, 0.0, 0.0],
+        ),
+        (
+            Task::Reach,
+            [0.8, 0.9, 1.0, 0.0, 0.0, 0.0],
+            [-0.6, 0.7, 1.5, 0.0, 0.0, 0.0],
+        ),
+        (
+            Task::So101,
+            [0.8, -0.5, 0.6, 0.9, -0.4, 0.3],
+            [-0.6, 0.3, 0.0, 0.4, 0.5, 1.0],
+        ),
     ];
     for (task, from, to) in cases {
         let count = joint_ranges_rad(task).len();
@@ -474,5 +488,26 @@ fn frames_follow_what_happens() {
                 .unwrap();
             assert_ne!(still, frame(&mut moved), "{task}, joint {joint}");
         }
+    }
+}
+
+#[test]
+fn an_arm_that_is_placed_looks_like_one_that_went_there() {
+    for task in Task::ALL {
+        let mut went = new(task, 6);
+        (0..50).for_each(|step| went.step(&wiggle(task, step), true, STEP_S));
+        let mut placed = new(task, 6);
+        assert_ne!(frame(&mut placed), frame(&mut went), "{task}");
+        placed.place(&went.joints().position_rad);
+        assert_eq!(
+            bits(&placed.joints().position_rad),
+            bits(&went.joints().position_rad)
+        );
+        assert_eq!(frame(&mut placed), frame(&mut went), "{task}");
+        assert_eq!(placed.reward().to_bits(), went.reward().to_bits(), "{task}");
+        assert!(
+            placed.joints().velocity_rad_s.iter().all(|speed| *speed == 0.0),
+            "{task}"
+        );
     }
 }

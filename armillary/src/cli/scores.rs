@@ -33,7 +33,7 @@ impl OracleBudget {
     pub(crate) fn affordable(task: Task) -> Self {
         match task {
             Task::ReachPlanar => Self::Paper,
-            Task::Reach => Self::Robot,
+            Task::Reach | Task::So101 => Self::Robot,
         }
     }
 

@@ -1,16 +1,21 @@
-//! `armillary sim`: the simulated arm behind a pty and a frame socket.
+//! `armillary sim`: the simulated arm behind a pty and a frame socket. What is at the far end of the pty is what the robot file says of its
+//! arm: a firmware, or servos.
 
-use armillary::simulation::Simulated as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use armillary::simulation::{ServoWorld, Simulated as _};
 use clap::ValueEnum;
-use controller::session::PolicyChoice;
+use controller::session::{PolicyChoice, Session};
+use devices::Arm;
+use devices::emulation::EmulatedArm;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
+use robot::device::Plant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use simulator::Simulator;
 
 use super::RobotChoice;
 
@@ -45,6 +50,7 @@ enum Mode {
 /// Serves.
 pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let session = arguments.robot.session(None, PolicyChoice::Hold, None)?;
+    let servos = servos(arguments, &session)?;
     let options = BridgeOptions {
         arm: session.arm_options()?,
         mode: match arguments.mode {
@@ -52,11 +58,19 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
             Mode::RealTime => BridgeMode::RealTime,
         },
         frame_side: session.config.frame_side,
-        serial_path: arguments.serial.clone(),
+        serial_path: servos.is_none().then(|| arguments.serial.clone()),
         frame_path: arguments.frames.clone(),
         watch_parent: arguments.watch_parent,
     };
-    let mut plant = session.simulation()?.plant(&session.config)?;
+    let what = if servos.is_some() {
+        "servo bus"
+    } else {
+        "serial port"
+    };
+    let mut plant: Box<dyn Plant> = match servos {
+        Some(servos) => Box::new(ServoWorld::new(servos, Simulator::new(session.task()?)?)),
+        None => session.simulation()?.plant(&session.config)?,
+    };
     // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.
     plant.reset(0)?;
     // The loop ends on these signals and removes link and socket. A second signal ends the program at once.
@@ -71,12 +85,27 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     }
     let bridge = SimulatorBridge::new(plant, options)?;
     println!(
-        "serial port {}, frame socket {}",
-        bridge.serial_path().display(),
+        "{what} {}, frame socket {}",
+        arguments.serial.display(),
         bridge.frame_path().display()
     );
     bridge.serve(stop)?;
     Ok(())
+}
+
+/// The servos of an arm on a servo bus, emulated; `None` for an arm with a firmware of its own, which is simulated as a whole.
+fn servos(arguments: &Sim, session: &Session) -> anyhow::Result<Option<EmulatedArm>> {
+    let config = &session.config;
+    if config.arm.is_none() {
+        return Ok(None);
+    }
+    let servos = Arm::of(config, None)?.emulate(config, &arguments.serial)?;
+    if servos.is_some() && matches!(arguments.mode, Mode::Lockstep) {
+        bail!(
+            "--mode lockstep: servos do not wait; leave it out, or record in lockstep by `armillary record`"
+        );
+    }
+    Ok(servos)
 }
 
 /// Whether whoever started this program had it ignore `signal`: `nohup` does, and a script that starts a program beside itself.

@@ -109,6 +109,11 @@ impl Fake {
         self.world().pictures = pictures;
     }
 
+    /// Pulls the camera out for good.
+    pub fn unplug(&self) {
+        self.world().back_ns = Some(MonotonicNs::MAX);
+    }
+
     /// When picture `number` was taken, whatever its time stamp says. Only the newest thousand are known.
     pub fn taken_ns(&self, number: u64) -> Option<MonotonicNs> {
         let world = self.world();

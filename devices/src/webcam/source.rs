@@ -63,7 +63,19 @@ impl Webcam {
     /// # Errors
     /// [`WebcamError`], which names the field of `settings` if it is one's fault.
     pub fn start(settings: &Settings) -> Result<Self, WebcamError> {
-        let (mut driver, mut webcam) = Self::parts(settings, Box::new(Linux), Arc::new(BootClock))?;
+        Self::start_on(settings, Box::new(Linux), Arc::new(BootClock))
+    }
+
+    /// The same, where another system stands in for the kernel. `clock` must be that of its stamps.
+    ///
+    /// # Errors
+    /// As for [`Webcam::start`].
+    pub fn start_on(
+        settings: &Settings,
+        system: Box<dyn System>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, WebcamError> {
+        let (mut driver, mut webcam) = Self::parts(settings, system, clock)?;
         webcam.thread = Some(
             std::thread::Builder::new()
                 .name("webcam".to_owned())

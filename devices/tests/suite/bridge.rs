@@ -101,7 +101,7 @@ fn options(folder: &tempfile::TempDir, mode: BridgeMode) -> BridgeOptions {
         arm: arm_options(),
         mode,
         frame_side: 64,
-        serial_path: folder.path().join("arm"),
+        serial_path: Some(folder.path().join("arm")),
         frame_path: folder.path().join("frames"),
         watch_parent: true,
     }
@@ -601,13 +601,13 @@ fn paths_that_no_socket_can_have_are_refused_with_their_length() {
         assert!(contents(folder.path()).is_empty());
     }
     let long = BridgeOptions {
-        serial_path: folder.path().join("s".repeat(300)),
+        serial_path: Some(folder.path().join("s".repeat(300))),
         ..options(&folder, BridgeMode::Lockstep)
     };
     let error = SimulatorBridge::new(TestPlant::default(), long).unwrap_err();
     assert!(error.to_string().contains("give a shorter path"), "{error}");
     let nowhere = BridgeOptions {
-        serial_path: folder.path().join("folder/arm"),
+        serial_path: Some(folder.path().join("folder/arm")),
         ..options(&folder, BridgeMode::Lockstep)
     };
     let error = SimulatorBridge::new(TestPlant::default(), nowhere).unwrap_err();

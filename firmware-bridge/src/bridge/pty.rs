@@ -1,4 +1,4 @@
-//! The pty that stands for a serial port.
+//! A pseudo-terminal that stands for a serial port, at a path that stays the same.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetat
 use super::names::LinkName;
 use super::{BridgeError, io_error};
 
-/// The master end. The bridge keeps no slave open, so that it notices when the host closes its own.
+/// The far end of a serial port that a program serves: the master of a pseudo-terminal. No slave is kept open, so that it is noticed when the
+/// host closes its own. Nothing here waits.
 #[derive(Debug)]
-pub(super) struct Pty {
+pub struct Pty {
     master: OwnedFd,
     device: PathBuf,
     name: LinkName,
@@ -26,7 +27,10 @@ pub(super) struct Pty {
 
 impl Pty {
     /// Makes a raw pty and points `link` at it.
-    pub(super) fn new(link: &Path) -> Result<Self, BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError`]: a path that is taken, or cannot be made.
+    pub fn new(link: &Path) -> Result<Self, BridgeError> {
         LinkName::clear(link)?;
         let (master, device) = make_pty().map_err(|errno| io_error("making a pty", errno.into()))?;
         let name = LinkName::make(link, &device)?;
@@ -39,27 +43,26 @@ impl Pty {
         })
     }
 
-    /// The slave's own path.
-    pub(super) fn device(&self) -> &Path {
-        &self.device
-    }
-
     /// The lasting name.
-    pub(super) fn link(&self) -> &Path {
+    pub fn link(&self) -> &Path {
         self.name.path()
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    /// To wait for bytes with.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.master.as_fd()
     }
 
     /// Whether a host had the slave open at the last [`Pty::refresh`].
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.open
     }
 
     /// Looks whether a host has the slave open; cleans up after one that left.
-    pub(super) fn refresh(&mut self) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn refresh(&mut self) -> Result<(), BridgeError> {
         let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::ZERO) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -95,7 +98,10 @@ impl Pty {
     }
 
     /// Reads what has arrived; 0 when nothing has.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn read(&mut self, into: &mut [u8]) -> Result<usize, BridgeError> {
         match nix::unistd::read(&self.master, into) {
             Ok(count) => Ok(count),
             // EIO: no host has the slave open.
@@ -105,7 +111,7 @@ impl Pty {
     }
 
     /// Queues a frame; dropped if no host listens, or if it has stopped taking them.
-    pub(super) fn queue(&mut self, frame: &[u8]) {
+    pub fn queue(&mut self, frame: &[u8]) {
         // A few frames may wait for the host to read; older news than that is no news.
         if self.open && self.pending.len() < 4 * crate::wire::MAX_FRAME_BYTES {
             self.pending.extend_from_slice(frame);
@@ -113,7 +119,10 @@ impl Pty {
     }
 
     /// Writes what the pty takes without waiting.
-    pub(super) fn flush(&mut self) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn flush(&mut self) -> Result<(), BridgeError> {
         while !self.pending.is_empty() {
             match nix::unistd::write(&self.master, &self.pending) {
                 Ok(count) => {

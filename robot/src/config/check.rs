@@ -156,8 +156,11 @@ impl Checker<'_> {
         }
         let check_lengths = self.units == Units::Checked && !raw.metres_checked;
         self.links(&raw.links, raw.tip_m, check_lengths)?;
-        let chain = Chain::new(&raw.links, raw.tip_m)
-            .ok_or_else(|| self.refuse("links", "an axis has no direction", "give every link a direction"))?;
+        let carried = self.tip_joint(raw.tip_joint.as_deref(), &joints)?;
+        let no_direction = || self.refuse("links", "an axis has no direction", "give every link a direction");
+        // The others' directions are of no consequence to the tip, and wrong all the same.
+        Chain::new(&raw.links, raw.tip_m).ok_or_else(no_direction)?;
+        let chain = Chain::new(&raw.links[..=carried], raw.tip_m).ok_or_else(no_direction)?;
         let (low, high) = (workspace_m.min, workspace_m.max);
         self.finite("workspace_m.min", &low)?;
         self.finite("workspace_m.max", &high)?;
@@ -183,6 +186,22 @@ impl Checker<'_> {
             return Err(self.refuse("workspace_m", problem, "enlarge the box or move `home_rad`"));
         }
         Ok(envelope)
+    }
+
+    /// The index of the joint whose link carries the tip.
+    fn tip_joint(&self, name: Option<&str>, joints: &[Joint]) -> Result<usize, ConfigError> {
+        let Some(name) = name else {
+            return Ok(joints.len() - 1);
+        };
+        joints.iter().position(|joint| joint.name == name).ok_or_else(|| {
+            let names: Vec<_> = joints.iter().map(|joint| joint.name.as_str()).collect();
+            let problem = format!("there is no joint `{name}`");
+            let remedy = format!(
+                "name one of {}, or leave the field out for the last",
+                names.join(", ")
+            );
+            self.refuse("tip_joint", problem, &remedy)
+        })
     }
 
     fn links(&self, links: &[Link], tip_m: [f32; 3], check_lengths: bool) -> Result<(), ConfigError> {

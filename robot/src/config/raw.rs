@@ -29,9 +29,12 @@ pub struct RawConfig {
     /// Links, one a joint, base first; none for a plant of actuators without a geometry.
     #[serde(default)]
     pub links: Vec<Link>,
-    /// The tip in the last link's frame.
+    /// The tip in the frame of the link that carries it.
     #[serde(default)]
     pub tip_m: [f32; 3],
+    /// The joint whose link carries the tip: the last if not given. The jaw of a gripper comes after it.
+    #[serde(default)]
+    pub tip_joint: Option<String>,
     /// The box the tip stays in, in the base frame.
     #[serde(default)]
     pub workspace_m: Option<RawBox>,

@@ -30,8 +30,9 @@ pub struct ServoHealth {
     new: [bool; 4],
 }
 
-/// Limits.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Limits, beyond which a servo stops the arm if it stays there for a few readings.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HealthLimits {
     /// Most temperature, in degrees Celsius.
     pub temperature_max_c: f32,
@@ -51,6 +52,27 @@ impl Default for HealthLimits {
             voltage_max_v: 13.5,
             load_max: 1.0,
         }
+    }
+}
+
+impl HealthLimits {
+    /// Refuses limits that no servo has.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        if !(30.0..=90.0).contains(&self.temperature_max_c) {
+            return Err(format!("`temperature_max_c` is {}", self.temperature_max_c));
+        }
+        let volts = 3.0..=30.0;
+        let (low, high) = (self.voltage_min_v, self.voltage_max_v);
+        if !(volts.contains(&low) && volts.contains(&high) && low < high) {
+            return Err(format!("`voltage_min_v` is {low} and `voltage_max_v` is {high}"));
+        }
+        if !(self.load_max > 0.0 && self.load_max <= 1.0) {
+            return Err(format!("`load_max` is {}", self.load_max));
+        }
+        Ok(())
     }
 }
 
