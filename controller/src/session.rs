@@ -12,7 +12,6 @@ use world_model::{Belief, Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
 use crate::plan::{Background, ColouredNoise, Planner, Policy};
-use crate::realtime::Raised;
 use crate::tick::Controller;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.

@@ -17,6 +17,7 @@ mod mapping;
 mod settings;
 mod trust;
 mod way_out;
+mod words;
 
 pub use bring_up::{BringUpError, BroughtUp, bring_up, set_torque};
 pub use health::{Finding, FindingKind, Health, HealthLimits, ServoHealth};

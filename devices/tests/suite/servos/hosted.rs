@@ -11,7 +11,7 @@ use devices::link::{ByteStream, HostLink};
 use devices::servo_bus::Family;
 use devices::servo_bus::joints::ServoArm;
 use devices::{Arm, Opening};
-use robot::device::{ArmReport, ArmState, DeviceError, JointBus, Joints, LinkError, Signals};
+use robot::device::{ArmReport, ArmState, DeviceError, JointBus, Joints, LinkError, Motors, Signals};
 use robot::{Clock, Config, JointState, VirtualClock};
 
 type Servos = ServoArm<Feetech, MemoryLine<Feetech>>;
@@ -44,6 +44,10 @@ impl Joints for Paced {
 impl Measured for Paced {
     fn is_known(&self, joint: usize) -> bool {
         self.0.is_known(joint)
+    }
+
+    fn motors(&self) -> Motors {
+        self.0.motors()
     }
 }
 
