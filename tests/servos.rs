@@ -5,13 +5,16 @@ use std::path::Path;
 
 use controller::capture::Sight;
 use controller::live;
-use controller::lockstep::Labels;
+use controller::lockstep::{Labels, Outcome};
 use controller::session::{PolicyChoice, Session};
 use devices::emulation::{EmulatedBus, EmulatedServo, serve};
 use devices::feetech::Feetech;
 use devices::{Arm, Opening};
+use episode::Reason;
 use robot::config::Pipeline;
-use robot::device::{ArmState, DeviceError, FrameSource, FrameStamp, Picture, PixelFormat, Signals};
+use robot::device::{
+    ArmState, DeviceError, FrameSource, FrameStamp, JointBus, Picture, PixelFormat, Signals,
+};
 use robot::{Clock, Config, SystemClock};
 
 /// A camera that sees another grey every time.
@@ -62,12 +65,8 @@ fn config(port: &Path) -> Config {
     Config::parse(Path::new("servos.ron"), text).expect("a sound robot file")
 }
 
-#[test]
-fn an_arm_of_emulated_servos_is_driven_recorded_and_laid_down() {
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let servos = [1, 2].map(|id| EmulatedServo::<Feetech>::new(id, 2048)).into();
-    let end = serve(EmulatedBus::new(1_000_000, servos)).expect("a terminal");
-    let config = config(end.path());
+/// Eight periods of random actions.
+fn run(config: &Config, dir: &Path) -> (Box<dyn JointBus>, Outcome) {
     let session = Session::of(
         config.clone(),
         None,
@@ -77,35 +76,38 @@ fn an_arm_of_emulated_servos_is_driven_recorded_and_laid_down() {
     .expect("sound");
     let (mut controller, encoder) = session.live_controller().expect("a controller");
     let signals = Signals::default();
-    let mut arm = Arm::of(&config, None).expect("named");
+    let mut arm = Arm::of(config, None).expect("named");
     // On a machine that is busy an answer may come after its time: opening moves nothing, and is tried again.
     let mut bus = (0..20)
         .find_map(|_| {
             let opening = Opening {
-                config: &config,
+                config,
                 signals: &signals,
             };
             arm.open(&opening).ok()
         })
         .expect("the servos answer");
-    let log = dir.path().join("episode.mcap");
+    let log = dir.join("episode.mcap");
     let labels = Labels {
         log: &log,
         info: session.info(&controller, 3, 1),
         attachments: &session.attachments(),
     };
-    let sight = Sight::new(&config, Box::new(Grey(0)), None, encoder, None).expect("a view");
-    live::run(
-        &config,
-        &mut controller,
-        &mut *bus,
-        sight,
-        0,
-        8,
-        &labels,
-        &signals,
-    )
-    .expect("the episode runs");
+    let sight = Sight::new(config, Box::new(Grey(0)), None, encoder, None).expect("a view");
+    let (outcome, _) = live::run(config, &mut controller, &mut *bus, sight, 0, 8, &labels, &signals)
+        .expect("the episode runs");
+    (bus, outcome)
+}
+
+#[test]
+fn an_arm_of_emulated_servos_is_driven_recorded_and_laid_down() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let servos = [1, 2].map(|id| EmulatedServo::<Feetech>::new(id, 2048)).into();
+    let end = serve(EmulatedBus::new(1_000_000, servos)).expect("a terminal");
+    let config = config(end.path());
+    let (mut bus, outcome) = run(&config, dir.path());
+    assert_eq!(outcome.stopped, None);
+    let log = outcome.log;
     let log = episode::read_episode(&log).expect("the log is whole");
     assert!(log.complete && log.info.picture_sha256.is_some());
     let followed = log
@@ -143,4 +145,24 @@ fn an_arm_of_emulated_servos_is_driven_recorded_and_laid_down() {
             "servo {id} lies at {there}, not at {ticks}"
         );
     }
+}
+
+#[test]
+fn a_servo_that_is_too_hot_stops_the_arm_which_says_so() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let mut servos = [1, 2].map(|id| EmulatedServo::<Feetech>::new(id, 2048));
+    servos[1].faults.temperature_c = Some(71.0);
+    let end = serve(EmulatedBus::new(1_000_000, servos.into())).expect("a terminal");
+    let config = config(end.path());
+    let (bus, outcome) = run(&config, dir.path());
+    assert_eq!(outcome.stopped, Some(Reason::OverTemperature));
+    let problem = outcome.problem.expect("the servo says why");
+    for part in ["elbow", "servo 2", "71.0 C"] {
+        assert!(problem.contains(part), "{problem}");
+    }
+    let log = episode::read_episode(&outcome.log).expect("the log is whole");
+    let last = log.ticks.last().expect("rows");
+    assert_eq!(last.guard.reason, Reason::OverTemperature);
+    assert_eq!(last.capture.motors.joints[1].temperature_c, Some(71.0));
+    drop(bus);
 }

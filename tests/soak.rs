@@ -155,7 +155,7 @@ impl Baseline {
         let thread = std::thread::Builder::new()
             .name("baseline".to_owned())
             .spawn(move || {
-                let _raised = controller::realtime::Raised::new(("baseline", 80), ("baseline", &[]));
+                let _raised = realtime::Raised::new(("baseline", 80), ("baseline", &[]));
                 let mut late_ns = Vec::with_capacity(2_000_000);
                 let clock = SystemClock::default();
                 while !its.load(Ordering::Relaxed) {
@@ -231,7 +231,7 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         .name("bridge".to_owned())
         .spawn(move || {
             // The arm and its camera are no part of what is measured.
-            let _raised = controller::realtime::Raised::new(("bridge", 75), ("bridge", &[]));
+            let _raised = realtime::Raised::new(("bridge", 75), ("bridge", &[]));
             bridge.serve(its)
         })
         .expect("a thread");

@@ -1,5 +1,6 @@
 //! The one-page report of a run: HTML with everything inline, so that it can be mailed as one file.
 
+mod devices;
 mod rewards;
 
 use std::fmt::Write as _;
@@ -47,6 +48,7 @@ pub fn write(
     }
     rewards::chart(&mut page, logs);
     latency(&mut page, logs);
+    devices::table(&mut page, logs);
     plans(&mut page, logs);
     faults(&mut page, logs);
     files::put(path, page.as_bytes(), &is_report).context("cannot write the report")

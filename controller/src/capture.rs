@@ -11,8 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use episode::ArmState;
+use realtime::Raised;
 use robot::config::Realtime;
-use robot::device::{DeviceError, FrameSource, Picture, Task};
+use robot::device::{DeviceError, FrameSource, Motors, Picture, Task};
 use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::{Bundle, Encoder};
 
@@ -20,7 +21,6 @@ pub use imager::Imager;
 
 use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
-use crate::realtime::Raised;
 
 /// One observation: a frame, its embedding, and the joints as last reported.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Captured {
     pub arm_refused: bool,
     /// Where its firmware is leading it.
     pub arm_set_point_rad: JointVec,
+    /// What its motors say of themselves.
+    pub motors: Motors,
     /// Time encoding took.
     pub encode_ns: u64,
 }
@@ -63,6 +65,7 @@ impl Captured {
             arm: ArmState::default(),
             arm_refused: false,
             arm_set_point_rad: JointVec::new(),
+            motors: Motors::default(),
             encode_ns: 0,
         }
     }
@@ -238,6 +241,7 @@ impl CaptureThread {
         // The arm speaks for itself, and has already been heard in this tick.
         (held.arm, held.arm_refused) = (old.arm, old.arm_refused);
         held.arm_set_point_rad.clone_from(&old.arm_set_point_rad);
+        held.motors.clone_from(&old.motors);
         self.shared.free.put(old);
     }
 

@@ -13,7 +13,6 @@ pub mod guard;
 pub mod live;
 pub mod lockstep;
 pub mod plan;
-pub mod realtime;
 pub mod record;
 pub mod replay;
 pub mod session;

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use episode::{ArmState, EpisodeInfo, EpisodeWriter, Pictures, Reason};
-use robot::device::{ArmReport, JointBus, LinkError, Signals};
+use realtime::Raised;
+use robot::device::{ArmReport, JointBus, LinkError, MotorTrouble, Signals};
 use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
 use crate::actuate::World;
 use crate::capture::{CaptureThread, Captured, Sight};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
-use crate::realtime::{self, Raised};
 use crate::record::Recorder;
 use crate::stall::Sentinel;
 use crate::tick::{Controller, Timing};
@@ -33,6 +33,25 @@ struct LiveWorld<'a> {
     /// The frame this tick is to use, if a new one had come when it began.
     newest: Option<Box<Captured>>,
     fault: Option<Reason>,
+    /// What the link said when it failed. It is put into words after the episode.
+    error: Option<LinkError>,
+    /// What was wrong with a motor, likewise.
+    trouble: Option<MotorTrouble>,
+}
+
+impl LiveWorld<'_> {
+    /// What ended the episode, in the words of whoever failed.
+    fn problem(&self, config: &Config) -> Option<String> {
+        match (&self.error, self.trouble) {
+            (Some(error), _) => Some(error.to_string()),
+            (None, Some(trouble)) => {
+                let joint = config.envelope.joints().get(usize::from(trouble.joint));
+                let name = joint.map_or("a joint", |joint| joint.name.as_str());
+                Some(format!("{name}: {trouble}"))
+            }
+            (None, None) => None,
+        }
+    }
 }
 
 impl World for LiveWorld<'_> {
@@ -45,9 +64,15 @@ impl World for LiveWorld<'_> {
                 held.joints.velocity_rad_s = report.velocity_rad_s;
             }
             Ok(None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
-            Err(_) => {
+            Err(error) => {
                 self.fault.get_or_insert(Reason::LinkLost);
+                self.error.get_or_insert(error);
             }
+        }
+        self.bus.motors(&mut held.motors);
+        if let Some(trouble) = held.motors.trouble {
+            self.fault.get_or_insert(trouble.kind.into());
+            self.trouble.get_or_insert(trouble);
         }
     }
 
@@ -212,6 +237,7 @@ fn ticks_in_real_time(
         host_stalls: 0,
         stopped: None,
         pictures: Pictures::None,
+        problem: None,
         log: labels.log.to_owned(),
     };
     let period_us = (period_ns / 1000) as u32;
@@ -227,6 +253,8 @@ fn ticks_in_real_time(
         },
         newest: None,
         fault: None,
+        error: None,
+        trouble: None,
     };
     let origin_ns = clock.now_ns() + period_ns;
     let mut tick = 0;
@@ -286,6 +314,7 @@ fn ticks_in_real_time(
         }
         outcome.ticks = tick;
         if last || stop.is_some() {
+            outcome.problem = world.problem(config);
             return outcome;
         }
         tick += 1;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use episode::{Attachment, EpisodeError, EpisodeInfo, EpisodeWriter, Pictures, Reason};
-use robot::device::{DeviceError, LinkError, Lockstep};
+use robot::device::{DeviceError, LinkError, Lockstep, Motors};
 use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
@@ -63,6 +63,8 @@ pub struct Outcome {
     pub stopped: Option<Reason>,
     /// What its pictures have in common.
     pub pictures: Pictures,
+    /// What the arm or its motors said of the fault that ended it, if they did.
+    pub problem: Option<String>,
     /// Its log.
     pub log: PathBuf,
 }
@@ -183,6 +185,7 @@ pub fn run(
         host_stalls: 0,
         stopped: None,
         pictures: Pictures::None,
+        problem: None,
         log: labels.log.to_owned(),
     };
     let mut encoder = encoder;
@@ -201,6 +204,7 @@ pub fn run(
             ended: observation.ended,
             arm_refused: false,
             arm_set_point_rad: observation.set_point_rad.clone(),
+            motors: Motors::default(),
             encode_ns: 0,
         });
         let mut world = WaitingWorld {

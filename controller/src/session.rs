@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::bail;
 use calibration::JointMapping;
 use episode::{Attachment, EpisodeInfo};
+use realtime::Raised;
 use robot::Config;
 use robot::config::Pipeline;
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
 use crate::plan::{Background, ColouredNoise, Planner, Policy};
-use crate::realtime::Raised;
 use crate::tick::Controller;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.

@@ -15,8 +15,6 @@ use std::thread::JoinHandle;
 use robot::config::Realtime;
 use robot::{Clock, SystemClock};
 
-use crate::realtime;
-
 /// Most time between two wake-ups.
 const BEAT_MAX_NS: u64 = 1_000_000;
 

@@ -183,6 +183,7 @@ impl Controller {
             arm: held.arm,
             arm_refused: held.arm_refused,
             arm_set_point_rad: held.arm_set_point_rad.clone(),
+            motors: held.motors.clone(),
             position_rad: held.joints.position_rad.clone(),
             velocity_rad_s: held.joints.velocity_rad_s.clone(),
         };

@@ -117,7 +117,7 @@ fn list() -> Result<(), Failure> {
 }
 
 fn watch(settings: &Settings, frames: u64, mut changes: Vec<Change>) -> Result<(), Failure> {
-    let mut webcam = Webcam::start(settings)?;
+    let mut webcam = Webcam::start(settings, 0)?;
     let agreed = webcam.agreed().ok_or("nothing was agreed to")?;
     let age_max_ms = 2e3 / agreed.rate_hz;
     println!("{agreed:?}");

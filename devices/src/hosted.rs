@@ -14,6 +14,7 @@
 //! off at once.
 
 mod core;
+mod motors;
 mod wire;
 
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use std::thread::JoinHandle;
 
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareCore, FirmwareOptions};
-use robot::device::{ArmReport, DeviceError, DeviceInfo, JointBus, LinkError};
+use realtime::Raised;
+use robot::device::{ArmReport, DeviceError, DeviceInfo, JointBus, LinkError, Motors};
 use robot::{Clock, SystemClock};
 
 pub use self::core::{Core, Measured, Turn};
@@ -51,6 +53,8 @@ pub struct HostedOptions {
     pub rate_hz: f32,
     /// How the arm is laid down; `None` if nobody knows where it can lie.
     pub way_out: Option<WayOutSettings>,
+    /// Priority of the core's thread: `realtime.bus_priority` of the robot file.
+    pub priority: u8,
     /// Set when a person asks for the emergency stop.
     pub e_stop: Arc<AtomicBool>,
 }
@@ -93,7 +97,7 @@ impl HostedArm {
     /// # Errors
     /// [`DeviceError`] if the operating system gives no thread.
     pub fn start<J: Measured + 'static>(joints: J, options: HostedOptions) -> Result<Self, DeviceError> {
-        let name = options.name.clone();
+        let (name, priority) = (options.name.clone(), options.priority);
         let step_ns = (1e9 / f64::from(options.rate_hz)) as u64;
         let (count, e_stop) = (joints.joint_count(), Arc::clone(&options.e_stop));
         let clock = Arc::new(SystemClock::default());
@@ -103,6 +107,7 @@ impl HostedArm {
         let thread = std::thread::Builder::new()
             .name("firmware".to_owned())
             .spawn(move || {
+                let _raised = Raised::new(("realtime.bus_priority", priority), ("realtime", &[]));
                 let mut due_ns = clock.now_ns();
                 loop {
                     if let Turn::Ended { holds } = core.turn(clock.now_ns() / 1_000) {
@@ -183,5 +188,11 @@ impl JointBus for HostedArm {
 
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
         self.link()?.poll()
+    }
+
+    fn motors(&mut self, into: &mut Motors) {
+        if let Some(link) = &mut self.link {
+            link.stream_mut().motors(into);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use firmware_bridge::arm::ArmOptions;
-use robot::device::{DeviceError, JointBus};
+use robot::device::{DeviceError, JointBus, Motors};
 use robot::{ActionMode, Config, JointVec};
 
 use crate::arms::{ArmSettings, Opening, Stopped};
@@ -94,6 +94,10 @@ fn whole() -> f32 {
 impl<P: Family, L: Line> Measured for ServoArm<P, L> {
     fn is_known(&self, joint: usize) -> bool {
         self.missed(joint) == 0
+    }
+
+    fn motors(&self) -> Motors {
+        self.motors()
     }
 }
 
@@ -234,6 +238,7 @@ impl<F: Family> Settings<F> {
             arm,
             rate_hz: self.rate_hz,
             way_out,
+            priority: opening.config.realtime.bus_priority,
             e_stop: Arc::clone(&opening.signals.e_stop),
         })
     }

@@ -520,6 +520,6 @@ fn settings_are_read_from_a_robot_file() {
 fn the_thread_ends_when_the_webcam_does_and_a_missing_camera_is_said_at_once() {
     let mut missing = settings();
     missing.device = "usb-0000:0000-NONE".to_owned();
-    let error = Webcam::start(&missing).unwrap_err();
+    let error = Webcam::start(&missing, 0).unwrap_err();
     assert!(matches!(error, WebcamError::Find(_)), "{error}");
 }

@@ -5,7 +5,7 @@
 //! skipped here is written elsewhere (measured joints to `/capture/joints`, times to `/record`). A row
 //! deserialises from JSON only; to read a log use [`crate::read_episode`].
 
-use robot::device::ArmState;
+use robot::device::{ArmState, Motors, TroubleKind};
 use robot::{JointState, JointVec};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,9 @@ pub struct CaptureRow {
     /// Where the arm's own firmware was leading its joints when it said so; empty if it said nothing.
     #[serde(default, with = "number::joints")]
     pub arm_set_point_rad: JointVec,
+    /// What the arm's motors said last; left out of the log where they say nothing.
+    #[serde(default, skip_serializing_if = "Motors::is_silent")]
+    pub motors: Motors,
     /// Measured joint positions; stored in `/capture/joints`.
     #[serde(skip)]
     pub position_rad: JointVec,
@@ -177,6 +180,14 @@ pub enum Reason {
     PlannerLost,
     /// The arm let go, or does not follow: its own firmware has stopped it.
     ArmStopped,
+    /// A motor is hotter than allowed.
+    OverTemperature,
+    /// A motor has less supply than allowed.
+    LowVoltage,
+    /// A motor has more supply than allowed.
+    HighVoltage,
+    /// A motor is overloaded, or at fault.
+    MotorFault,
     /// The log cannot be written: what the arm did next would be known to nobody.
     LogFailed,
     /// The emergency stop is latched.
@@ -187,6 +198,21 @@ pub enum Reason {
     Operator,
 }
 
+impl From<TroubleKind> for Reason {
+    fn from(kind: TroubleKind) -> Self {
+        match kind {
+            TroubleKind::OverTemperature => Self::OverTemperature,
+            TroubleKind::LowVoltage | TroubleKind::Voltage => Self::LowVoltage,
+            TroubleKind::HighVoltage => Self::HighVoltage,
+            TroubleKind::Overload
+            | TroubleKind::Load
+            | TroubleKind::OverCurrent
+            | TroubleKind::Encoder
+            | TroubleKind::Watchdog => Self::MotorFault,
+        }
+    }
+}
+
 impl Reason {
     /// Whether something outside the tick's own decisions brought it about: a connection, a thread, a person. A replay takes such
     /// a reason from the log, since nothing else in the log leads to it.
@@ -195,9 +221,13 @@ impl Reason {
             self,
             Self::CameraLost
                 | Self::EStop
+                | Self::HighVoltage
                 | Self::LinkLost
                 | Self::LogFailed
+                | Self::LowVoltage
+                | Self::MotorFault
                 | Self::Operator
+                | Self::OverTemperature
                 | Self::PlannerLost
         )
     }
@@ -225,6 +255,18 @@ impl Reason {
             Self::CameraLost => "the camera's connection closed; start the camera again",
             Self::ArmStopped => {
                 "the arm let go, or does not go where it is led; look for what holds it before you start again"
+            }
+            Self::OverTemperature => {
+                "a motor is too hot; let it cool, and look for what it works against, or lower `arm.torque_limit`"
+            }
+            Self::LowVoltage => {
+                "a motor has too little supply; check the power supply and its cable, or lower `arm.torque_limit`"
+            }
+            Self::HighVoltage => {
+                "a motor has more supply than it may have; take the power away, and check that supply and motors are of one voltage"
+            }
+            Self::MotorFault => {
+                "a motor is overloaded or at fault; look for what holds it, free it, and take its power away and give it back"
             }
             Self::LogFailed => "the log can no longer be written; free space on its disk",
             Self::EStop => {

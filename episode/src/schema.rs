@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use foxglove::Encode;
 use foxglove::messages::{JointStates, RawImage};
-use robot::device::ArmState;
+use robot::device::{ArmState, TroubleKind};
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
@@ -52,6 +52,9 @@ pub(crate) fn of(channel: Channel) -> ChannelSchema {
     }
 }
 
+/// Marks a field that rows need not have; no part of the schema.
+const OPTIONAL: &str = "optional";
+
 type Fields = Vec<(&'static str, Value)>;
 
 fn json_schema(name: &str, title: &str, fields: Fields) -> ChannelSchema {
@@ -79,10 +82,20 @@ fn joints(description: &str) -> Value {
 }
 
 fn object(description: &str, fields: Fields) -> Value {
-    let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|(_, schema)| schema[OPTIONAL] != true)
+        .map(|(name, _)| *name)
+        .collect();
     let properties: Map<String, Value> = fields
         .iter()
-        .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            if let Some(schema) = schema.as_object_mut() {
+                schema.remove(OPTIONAL);
+            }
+            ((*name).to_owned(), schema)
+        })
         .collect();
     json!({ "type": "object", "description": description, "properties": properties, "required": required })
 }
@@ -129,7 +142,58 @@ fn capture() -> Fields {
             "arm_set_point_rad",
             joints("where the arm's firmware was leading its joints, in radians"),
         ),
+        ("motors", motors()),
     ]
+}
+
+fn motors() -> Value {
+    let motor = object(
+        "what one motor said last; null where it has not",
+        vec![
+            (
+                "missed",
+                field("integer", "turns of the bus since its position was read"),
+            ),
+            ("voltage_v", field("number", "supply, in volts")),
+            (
+                "temperature_c",
+                field("number", "temperature, in degrees Celsius"),
+            ),
+            (
+                "load",
+                field("number", "how hard it pulls, as a share of the most"),
+            ),
+            ("current_a", field("number", "current, in amperes")),
+        ],
+    );
+    let trouble = object(
+        "what is beyond a limit; null if nothing is",
+        vec![
+            ("joint", field("integer", "the joint, counted from the base")),
+            ("id", field("integer", "the motor's id on its bus")),
+            ("kind", field("string", &one_of::<TroubleKind>())),
+            ("value", field("number", "the reading; null if there is none")),
+        ],
+    );
+    let mut motors = object(
+        "what the arm's motors said last; left out where they say nothing",
+        vec![
+            (
+                "exchange_us",
+                field(
+                    "integer",
+                    "longest turn of questions and answers on the bus since the tick before, in microseconds",
+                ),
+            ),
+            (
+                "joints",
+                json!({ "type": "array", "items": motor, "maxItems": robot::MAX_JOINTS, "description": "one a joint, base first" }),
+            ),
+            ("trouble", trouble),
+        ],
+    );
+    motors[OPTIONAL] = json!(true);
+    motors
 }
 
 fn encode() -> Fields {

@@ -85,6 +85,9 @@ pub struct Realtime {
     pub tick_priority: u8,
     /// Likewise of the thread that captures and encodes.
     pub capture_priority: u8,
+    /// Likewise of the thread that speaks to servos, in the place of a firmware.
+    #[serde(default)]
+    pub bus_priority: u8,
     /// Likewise of the threads that plan. They fill their cores: keep it below the others'.
     pub plan_priority: u8,
     /// The CPU that the tick's thread stays on; any if not given.

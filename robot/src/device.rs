@@ -6,11 +6,13 @@
 
 mod bus;
 mod lockstep;
+mod motors;
 mod picture;
 mod signals;
 
 pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
 pub use lockstep::{Lockstep, Observation};
+pub use motors::{Motor, MotorTrouble, Motors, TroubleKind};
 pub use picture::{Picture, PixelFormat};
 pub use signals::Signals;
 
@@ -142,5 +144,10 @@ pub trait FrameSource: Send {
     /// Pixels a row and rows of the pictures that will come, where that is known before the first.
     fn size(&self) -> Option<(u32, u32)> {
         None
+    }
+
+    /// What became of its pictures so far, and what their ages are from, for a report: a name and a value each. Not for the tick.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn cameras(arguments: &FindCameras) -> anyhow::Result<()> {
 
 /// Writes the first picture of a camera.
 fn picture(settings: &Settings, camera: &Identity, folder: &Path) -> anyhow::Result<PathBuf> {
-    let mut webcam = Webcam::start(settings)?;
+    let mut webcam = Webcam::start(settings, 0)?;
     let clock = SystemClock::default();
     let mut picture = Picture::default();
     while webcam.poll(&mut picture)?.is_none() {

@@ -50,6 +50,8 @@ pub(crate) struct LiveArm {
     sight: Option<Sight>,
     controller: Controller,
     signals: Signals,
+    /// What the camera says of its pictures, up to the last episode that it was not lost in.
+    camera_facts: Vec<report::Fact>,
 }
 
 impl LiveArm {
@@ -97,6 +99,7 @@ impl LiveArm {
             sight: Some(sight),
             controller,
             signals,
+            camera_facts: Vec::new(),
         })
     }
 
@@ -137,6 +140,8 @@ impl LiveArm {
             &labels,
             &self.signals,
         )?;
+        let facts = sight.camera.facts().into_iter();
+        self.camera_facts = facts.map(|(name, value)| (name.to_owned(), value)).collect();
         self.sight = Some(sight);
         Ok(outcome)
     }
@@ -179,7 +184,8 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
     let result = drive(arguments, &session, &mut arm, &mut logs);
-    match (result, arm.attend(|| report(arguments, &session, &logs))) {
+    let camera = std::mem::take(&mut arm.camera_facts);
+    match (result, arm.attend(|| report(arguments, &session, camera, &logs))) {
         (Err(error), Err(second)) => Err(error.context(format!("and no report: {second:#}"))),
         (Err(error), Ok(())) => Err(error),
         (Ok(()), reported) => reported,
@@ -190,7 +196,12 @@ fn report_path(arguments: &Run) -> PathBuf {
     arguments.episodes.out.join("report.html")
 }
 
-fn report(arguments: &Run, session: &Session, logs: &[PathBuf]) -> anyhow::Result<()> {
+fn report(
+    arguments: &Run,
+    session: &Session,
+    camera: Vec<report::Fact>,
+    logs: &[PathBuf],
+) -> anyhow::Result<()> {
     let logs: Vec<_> = logs
         .iter()
         .filter(|log| log.exists())
@@ -200,7 +211,7 @@ fn report(arguments: &Run, session: &Session, logs: &[PathBuf]) -> anyhow::Resul
         return Ok(());
     }
     let path = report_path(arguments);
-    let facts = [
+    let mut facts = vec![
         ("robot".to_owned(), session.config.name.clone()),
         ("policy".to_owned(), format!("{:?}", arguments.policy)),
         (
@@ -208,6 +219,7 @@ fn report(arguments: &Run, session: &Session, logs: &[PathBuf]) -> anyhow::Resul
             format!("{} s", session.config.period_s),
         ),
     ];
+    facts.extend(camera);
     report::write(&path, "Armillary run", &facts, &logs, None)?;
     println!("report {}", path.display());
     Ok(())
@@ -235,8 +247,12 @@ fn drive(
         );
         if let Some(reason) = outcome.stopped.filter(|reason| *reason != Reason::Operator) {
             bail!(
-                "{}: the guard stopped the arm: {}; the last ticks of {} tell more",
+                "{}: the guard stopped the arm: {}{}; the last ticks of {} tell more",
                 arm.bus.port(),
+                outcome
+                    .problem
+                    .map(|problem| format!("{problem}; "))
+                    .unwrap_or_default(),
                 reason.advice(),
                 log.display()
             );

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use firmware_bridge::wire::MAX_FRAME_BYTES;
 use firmware_bridge::{FirmwareCore, FirmwareState};
 use robot::JointVec;
-use robot::device::Joints;
+use robot::device::{Joints, Motors};
 
 use super::wire::Wire;
 use crate::servo_bus::joints::{WayOut, WayOutSettings, WayOutState};
@@ -15,6 +15,9 @@ use crate::servo_bus::joints::{WayOut, WayOutSettings, WayOutState};
 pub trait Measured: Joints {
     /// Whether the position of `joint` was read in the last period.
     fn is_known(&self, joint: usize) -> bool;
+
+    /// What the motors said last.
+    fn motors(&self) -> Motors;
 }
 
 /// What became of an arm in a turn.
@@ -99,6 +102,7 @@ impl<J: Measured> Core<J> {
             .firmware
             .tick(now_us, &joints.position_rad, &joints.velocity_rad_s);
         let stepped = self.joints.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
+        self.wire.motors.tell(self.joints.motors());
         self.set_point_rad = drive.set_point_rad;
         if let Err(error) = stepped {
             // Said once; the control loop stops by it, and its own message is the shorter one.

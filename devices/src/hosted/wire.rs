@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam::queue::ArrayQueue;
 use robot::Clock;
-use robot::device::LinkError;
+use robot::device::{LinkError, Motors};
 
+use super::motors::MotorsSlot;
 use crate::link::ByteStream;
 
 /// Bytes that each direction holds: seconds of telemetry.
@@ -21,6 +22,8 @@ pub(super) struct Wire {
     pub(super) to_host: ArrayQueue<u8>,
     /// The host has let go of its end for good.
     pub(super) host_left: AtomicBool,
+    /// What the motors say of themselves.
+    pub(super) motors: MotorsSlot,
     /// Why the arm's end is gone.
     pub(super) fault: OnceLock<String>,
     /// The clock of both ends.
@@ -33,6 +36,7 @@ impl Wire {
             to_arm: ArrayQueue::new(BYTES),
             to_host: ArrayQueue::new(BYTES),
             host_left: AtomicBool::new(false),
+            motors: MotorsSlot::default(),
             fault: OnceLock::new(),
             clock,
         }
@@ -64,6 +68,11 @@ impl HostEnd {
             name: name.to_owned(),
             wire,
         }
+    }
+
+    /// Copies what the motors said last, if it is new.
+    pub fn motors(&self, into: &mut Motors) {
+        self.wire.motors.hear(into);
     }
 
     fn check(&self) -> Result<(), LinkError> {

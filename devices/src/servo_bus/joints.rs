@@ -17,6 +17,7 @@ mod mapping;
 mod settings;
 mod trust;
 mod way_out;
+mod words;
 
 pub use bring_up::{BringUpError, BroughtUp, bring_up, set_torque};
 pub use health::{Finding, FindingKind, Health, HealthLimits, ServoHealth};
@@ -93,6 +94,8 @@ pub struct ServoArm<P, L> {
     holds: bool,
     period: usize,
     extra: usize,
+    /// How long the exchanges of the last period took.
+    exchange_us: u64,
 }
 
 impl<P: Family, L: Line> ServoArm<P, L> {
@@ -121,6 +124,7 @@ impl<P: Family, L: Line> ServoArm<P, L> {
             holds,
             period: 0,
             extra: 0,
+            exchange_us: 0,
         };
         arm.look()?;
         Ok(arm)
@@ -188,11 +192,12 @@ impl<P: Family, L: Line> ServoArm<P, L> {
             set_torque(&mut self.bus, &self.settings, torque_on)?;
             self.torque = Some(torque_on);
         }
-        let deadline_us = self.bus.line().now_us() + self.settings.budget_us;
+        let begun_us = self.bus.line().now_us();
         if torque_on {
             self.send_goals(set_point_rad)?;
         }
-        self.listen(deadline_us)?;
+        self.listen(begun_us + self.settings.budget_us)?;
+        self.exchange_us = self.bus.line().now_us().saturating_sub(begun_us);
         self.check_lost(self.settings.misses_max)
     }
 

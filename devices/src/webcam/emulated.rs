@@ -118,8 +118,13 @@ impl CameraSettings for Settings {
             frozen_after: 0,
             ..super::Settings::new(DEVICE)
         };
-        let webcam =
-            Webcam::start_on(&settings, Box::new(fake), Arc::new(BootClock)).map_err(DeviceError::new)?;
+        let webcam = Webcam::start_on(
+            &settings,
+            Box::new(fake),
+            Arc::new(BootClock),
+            config.realtime.capture_priority,
+        )
+        .map_err(DeviceError::new)?;
         Ok(OpenCamera {
             camera: Box::new(Emulated {
                 webcam,
@@ -143,6 +148,10 @@ impl FrameSource for Emulated {
 
     fn size(&self) -> Option<(u32, u32)> {
         self.webcam.size()
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        self.webcam.facts()
     }
 }
 

@@ -131,7 +131,7 @@ pub enum Lock {
 
 impl CameraSettings for Settings {
     fn open(&self, config: &Config) -> Result<OpenCamera, DeviceError> {
-        let webcam = Webcam::start(self)
+        let webcam = Webcam::start(self, config.realtime.capture_priority)
             .map_err(|error| DeviceError::new(format!("robot `{}`: `camera`: {error}", config.name)))?;
         if let Some(agreed) = webcam.agreed() {
             log::info!(

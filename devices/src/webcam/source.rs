@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
+use realtime::Raised;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Picture};
 use robot::{Clock, MonotonicNs};
 
@@ -58,12 +59,12 @@ impl std::fmt::Debug for Webcam {
 }
 
 impl Webcam {
-    /// Opens the camera and starts its thread.
+    /// Opens the camera and starts its thread, with `priority` (`realtime.capture_priority` of the robot file).
     ///
     /// # Errors
     /// [`WebcamError`], which names the field of `settings` if it is one's fault.
-    pub fn start(settings: &Settings) -> Result<Self, WebcamError> {
-        Self::start_on(settings, Box::new(Linux), Arc::new(BootClock))
+    pub fn start(settings: &Settings, priority: u8) -> Result<Self, WebcamError> {
+        Self::start_on(settings, Box::new(Linux), Arc::new(BootClock), priority)
     }
 
     /// The same, where another system stands in for the kernel. `clock` must be that of its stamps.
@@ -74,12 +75,14 @@ impl Webcam {
         settings: &Settings,
         system: Box<dyn System>,
         clock: Arc<dyn Clock>,
+        priority: u8,
     ) -> Result<Self, WebcamError> {
         let (mut driver, mut webcam) = Self::parts(settings, system, clock)?;
         webcam.thread = Some(
             std::thread::Builder::new()
                 .name("webcam".to_owned())
                 .spawn(move || {
+                    let _raised = Raised::new(("realtime.capture_priority", priority), ("realtime", &[]));
                     while !driver.is_done() {
                         driver.turn();
                     }
@@ -172,4 +175,48 @@ impl FrameSource for Webcam {
     fn size(&self) -> Option<(u32, u32)> {
         self.agreed().map(|agreed| (agreed.width, agreed.height))
     }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        facts(self.agreed().as_ref(), &self.counts())
+    }
+}
+
+/// What a report says of a camera.
+fn facts(agreed: Option<&Agreed>, counts: &Counts) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(agreed) = agreed {
+        let text = format!("{}, {} x {} pixels", agreed.card, agreed.width, agreed.height);
+        facts.push(("camera", text));
+    }
+    let ages = match (counts.driver_stamps, counts.arrival_stamps) {
+        (0, 0) => "unknown: no picture came".to_owned(),
+        (_, 0) => "from the driver's time stamps".to_owned(),
+        (0, _) => "from arrival: the driver's time stamps make no sense".to_owned(),
+        (driver, arrival) => {
+            format!("from the driver's time stamps for {driver} pictures, from arrival for {arrival}")
+        }
+    };
+    facts.push(("ages of pictures", ages));
+    let dropped = [
+        ("replaced by a newer one", counts.superseded),
+        ("marked by the driver", counts.flagged),
+        ("torn", counts.torn),
+        ("black", counts.black),
+        ("frozen", counts.frozen),
+        ("too old", counts.stale),
+        ("out of order", counts.disordered),
+        ("lost on the way", counts.gaps),
+    ];
+    let mut pictures = format!("{} delivered", counts.delivered);
+    for (why, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
+        pictures += &format!(", {count} {why}");
+    }
+    facts.push(("pictures", pictures));
+    if counts.losses > 0 {
+        facts.push((
+            "camera lost",
+            format!("{} times, opened {} times", counts.losses, counts.openings),
+        ));
+    }
+    facts
 }

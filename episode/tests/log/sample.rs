@@ -9,6 +9,7 @@ use episode::{
     ActuateRow, ArmState, Attachment, CaptureRow, EncodeRow, Episode, EpisodeInfo, EpisodeWriter, FilterRow,
     GuardRow, PlanRow, PlanSource, Reason, RecordRow, StageTimes, TickRecord, read_episode_from,
 };
+use robot::device::{Motor, MotorTrouble, Motors, TroubleKind};
 use robot::philox::Stream;
 use robot::{Frame, JointVec};
 
@@ -36,6 +37,30 @@ pub(crate) fn info() -> EpisodeInfo {
     }
 }
 
+/// Motors of every tick but the first ones; with trouble in some.
+fn motors(number: u32) -> Motors {
+    if number < 3 {
+        return Motors::default();
+    }
+    let motor = |joint: u32| Motor {
+        missed: number % 4,
+        voltage_v: Some(12.1 + joint as f32 / 3.0),
+        temperature_c: (number % 2 == 0).then_some(41.0),
+        load: Some(0.1),
+        current_a: None,
+    };
+    Motors {
+        exchange_us: 1_000 + number,
+        joints: (0..2).map(motor).collect(),
+        trouble: number.is_multiple_of(5).then_some(MotorTrouble {
+            joint: 1,
+            id: 2,
+            kind: TroubleKind::OverTemperature,
+            value: Some(71.0),
+        }),
+    }
+}
+
 /// A tick with every field set, different for each tick.
 pub(crate) fn tick(number: u32) -> TickRecord {
     let mut stream = Stream::new(7, u64::from(number));
@@ -53,6 +78,7 @@ pub(crate) fn tick(number: u32) -> TickRecord {
             arm: ArmState::Active,
             arm_refused: number == 30,
             arm_set_point_rad: joints(),
+            motors: motors(number),
             position_rad: joints(),
             velocity_rad_s: joints(),
         },

@@ -279,6 +279,7 @@ impl Checker<'_> {
         for (field, priority) in [
             ("realtime.tick_priority", raw.realtime.tick_priority),
             ("realtime.capture_priority", raw.realtime.capture_priority),
+            ("realtime.bus_priority", raw.realtime.bus_priority),
             ("realtime.plan_priority", raw.realtime.plan_priority),
         ] {
             self.count(field, priority.into(), 0, 99)?;

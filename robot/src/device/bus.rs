@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Motors;
 use crate::JointVec;
 
 /// An arm's joints behind a bounded, non-blocking interface: one call a control period to send, one to read.
@@ -63,6 +64,11 @@ pub trait JointBus: Send {
     /// # Errors
     /// A port error, [`LinkError::Closed`] when the arm is gone.
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError>;
+
+    /// Copies what the motors said last into `into`, where the arm knows. Never waits: it may leave `into` as it is.
+    fn motors(&mut self, into: &mut Motors) {
+        let _ = into;
+    }
 }
 
 /// What an arm says of itself.

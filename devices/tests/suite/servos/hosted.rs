@@ -11,7 +11,9 @@ use devices::link::{ByteStream, HostLink};
 use devices::servo_bus::Family;
 use devices::servo_bus::joints::ServoArm;
 use devices::{Arm, Opening};
-use robot::device::{ArmReport, ArmState, DeviceError, JointBus, Joints, LinkError, Signals};
+use robot::device::{
+    ArmReport, ArmState, DeviceError, JointBus, Joints, LinkError, Motors, Signals, TroubleKind,
+};
 use robot::{Clock, Config, JointState, VirtualClock};
 
 type Servos = ServoArm<Feetech, MemoryLine<Feetech>>;
@@ -44,6 +46,10 @@ impl Joints for Paced {
 impl Measured for Paced {
     fn is_known(&self, joint: usize) -> bool {
         self.0.is_known(joint)
+    }
+
+    fn motors(&self) -> Motors {
+        self.0.motors()
     }
 }
 
@@ -311,4 +317,56 @@ fn what_does_not_fit_the_robot_is_refused_by_field() {
             assert!(said.contains(word), "{rest}: no {word} in {said}");
         }
     }
+}
+
+#[test]
+fn what_servos_say_of_themselves_reaches_the_loop_and_trouble_with_it() {
+    let (mut link, _) = host(", limits: (temperature_max_c: 50.0)");
+    turns(&mut link, 8);
+    let heard = |link: &mut HostLink<Turning>| {
+        let mut motors = Motors::default();
+        link.stream_mut().end.motors(&mut motors);
+        motors
+    };
+    let motors = heard(&mut link);
+    assert_eq!((motors.joints.len(), motors.trouble), (2, None));
+    for motor in &motors.joints {
+        assert_eq!(
+            (motor.missed, motor.temperature_c, motor.voltage_v),
+            (0, Some(30.0), Some(12.0))
+        );
+    }
+    assert!(
+        (1..20_000).contains(&motors.exchange_us),
+        "{} us",
+        motors.exchange_us
+    );
+    assert!(heard(&mut link).is_silent(), "nothing new was said");
+
+    // Each kind of trouble has the servo that it is of.
+    link.stream_mut().servo(2).faults.temperature_c = Some(51.0);
+    turns(&mut link, 16);
+    let trouble = heard(&mut link).trouble.expect("too hot");
+    assert_eq!((trouble.joint, trouble.id), (1, 2));
+    assert_eq!(
+        (trouble.kind, trouble.value),
+        (TroubleKind::OverTemperature, Some(51.0))
+    );
+    link.stream_mut().servo(2).faults.temperature_c = None;
+    link.stream_mut().servo(1).faults.voltage_v = Some(4.0);
+    turns(&mut link, 16);
+    let trouble = heard(&mut link).trouble.expect("too little");
+    assert_eq!(
+        (trouble.joint, trouble.kind, trouble.value),
+        (0, TroubleKind::LowVoltage, Some(4.0))
+    );
+
+    // A servo that does not answer keeps what it said, and its age is told.
+    let (mut link, _) = host("");
+    turns(&mut link, 4);
+    link.stream_mut().servo(1).faults.silent = true;
+    turns(&mut link, 2);
+    let motors = heard(&mut link);
+    assert_eq!((motors.joints[0].missed, motors.joints[1].missed), (2, 0));
+    assert_eq!(motors.joints[0].temperature_c, Some(30.0));
 }

@@ -1,4 +1,4 @@
-//! What a live loop asks of the operating system, and says loudly when it is refused: priorities, places, locked memory.
+//! What the threads of a live loop ask of the operating system, and say loudly when it is refused: priorities, places, locked memory.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -19,7 +19,7 @@ pub fn lock_memory(wanted: &Realtime) {
 }
 
 /// `wanted`, or all CPUs that the calling thread may run on if none is named.
-pub(crate) fn cpus(wanted: &[usize]) -> Vec<usize> {
+pub fn cpus(wanted: &[usize]) -> Vec<usize> {
     if !wanted.is_empty() {
         return wanted.to_vec();
     }
@@ -32,12 +32,12 @@ pub(crate) fn cpus(wanted: &[usize]) -> Vec<usize> {
 }
 
 /// The next priority; the class ends at 99.
-pub(crate) const fn above(priority: u8) -> u8 {
+pub const fn above(priority: u8) -> u8 {
     if priority < 99 { priority + 1 } else { 99 }
 }
 
 /// Whether the calling thread may have a real-time priority above `priority`, which it loses again at once.
-pub(crate) fn may_raise(priority: u8) -> bool {
+pub fn may_raise(priority: u8) -> bool {
     let fifo = |priority: u8| schedule(libc::SCHED_FIFO, priority.into());
     priority > 0
         && fifo(above(priority)).is_ok_and(|(class, before)| {
