@@ -134,9 +134,7 @@ pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
             config.period_s
         );
     }
-    plant
-        .check_side(config.frame_side)
-        .with_context(|| format!("robot `{}`", config.name))?;
+    plant.check_side(config.frame_side)?;
     Ok(plant)
 }
 

@@ -102,6 +102,10 @@ impl Dataset {
             dataset.tasks.push(task);
         }
         dataset.action = widest_action(&dataset.tasks());
+        if dataset.side() != Side::default() {
+            // The same episodes in pictures of another size are other data.
+            hasher.update((dataset.side().pixels() as u64).to_le_bytes());
+        }
         dataset.fingerprint = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
         Ok(dataset)
     }

@@ -73,8 +73,13 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<()> {
         .iter()
         .map(|dir| dir.display().to_string())
         .collect();
+    let pictures = if preset.model.observation.pixels() {
+        format!(", pictures of {0}x{0} pixels", dataset.side().pixels())
+    } else {
+        String::new()
+    };
     log::info!(
-        "{} logs, {} agent steps below {}",
+        "{} logs, {} agent steps below {}{pictures}",
         dataset.logs(),
         dataset.steps(),
         folders.join(", ")

@@ -45,11 +45,13 @@ fn logs_of_sides(sides: &[usize], robot: &str) -> tempfile::TempDir {
 
 #[test]
 fn pictures_of_every_side_become_batches() {
+    let mut fingerprints = HashSet::new();
     for side in Side::ALL {
         let pixels = side.pixels();
         let dir = logs_of_sides(&[pixels; 2], "square");
         let dataset = open_all(&[dir.path()], &small()).expect("opens");
         assert_eq!(dataset.side(), side);
+        assert!(fingerprints.insert(dataset.fingerprint().to_owned()), "{side:?}");
         let batch = dataset.batch(3, 1, &small().optimiser).expect("a batch");
         let size = pixels as i64;
         assert_eq!(batch.frames.size(), [6, 4, 3, size, size]);
@@ -135,7 +137,7 @@ fn chunks_are_drawn_alike_unless_a_share_is_set_aside() {
     (optimiser.batch, optimiser.length) = (300, 6);
     let dataset = open(dir.path(), &optimiser).expect("opens");
     // A planned chunk is told by its first frame, which is in no random log.
-    let planned: std::collections::HashSet<Vec<u8>> = [1, 3, 5]
+    let planned: HashSet<Vec<u8>> = [1, 3, 5]
         .iter()
         .flat_map(|seed| {
             let path = dir.path().join(format!("episode-{seed:03}.mcap"));
