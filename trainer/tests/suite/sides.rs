@@ -218,14 +218,17 @@ fn what_does_not_fit_the_side_of_a_model_is_refused_with_both_sides() {
     assert!(std::fs::read(&checkpoint).expect("is there") == before);
     // A bundle for a robot whose pictures have another side.
     let robot = work.robot(Side::Of64);
+    let refusal = work.export("model", &robot, "bundle");
     refused(
-        &work.export("model", &robot, "bundle"),
+        &refusal,
         &[
             "96x96",
             "`capture.side` of robot `sim-planar` is 64",
             "`side: 96`",
         ],
     );
+    // The folder that the bundle would have been made in is nobody's to look for.
+    assert!(!said(&refusal).contains("manifest.ron"), "{}", said(&refusal));
     assert!(!work.path("bundle").exists());
     succeeded(&work.train(&runs, "model", "4"));
 }
