@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use controller::lockstep::{self, Labels, Outcome};
 use controller::session::{PolicyChoice, Session};
-use devices::process::{PICTURE_SIDE, Spec};
+use devices::process::Spec;
 use devices::{Loopback, ProcessPlant};
 use firmware_bridge::arm::ArmOptions;
 use robot::config::Pipeline;
@@ -49,13 +49,6 @@ impl Simulation {
                     simulator.task
                 );
             }
-            if config.frame_side != PICTURE_SIDE {
-                bail!(
-                    "field `capture.side`: {} draws pictures of {PICTURE_SIDE}x{PICTURE_SIDE}, not of {1}x{1}; leave it out",
-                    simulator.task,
-                    config.frame_side
-                );
-            }
             return Ok(Self::Process(simulator.task.clone()));
         }
         let task: Task = simulator.task.parse().context("field `simulator.task`")?;
@@ -95,7 +88,7 @@ impl Simulation {
 /// A process whose plant is the robot of `config`.
 ///
 /// # Errors
-/// One that does not start, or that has other actuators or another period.
+/// One that does not start, that has other actuators or another period, or that cannot draw pictures of the robot's side.
 pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
     let plant = ProcessPlant::start(rig)?;
     let spec = plant.spec();
@@ -145,6 +138,7 @@ pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
             config.period_s
         );
     }
+    plant.check_side(config.frame_side)?;
     Ok(plant)
 }
 

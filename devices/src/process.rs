@@ -17,9 +17,6 @@ use serde::Deserialize;
 use self::conversation::Conversation;
 pub use self::error::ProcessError;
 
-/// Side of the pictures that come over the pipe, in pixels.
-pub const PICTURE_SIDE: usize = 64;
-
 /// Where `cargo xtask rig` puts the Python that has the package.
 const OWN_PYTHON: &str = ".venv-rig/bin/python";
 
@@ -89,6 +86,8 @@ pub struct ProcessPlant {
     reward: Option<f32>,
     ended: bool,
     outgoing: Vec<u8>,
+    /// The last picture as it came: one that is half there is none.
+    picture: Vec<u8>,
 }
 
 impl ProcessPlant {
@@ -120,12 +119,28 @@ impl ProcessPlant {
             reward: None,
             ended: false,
             outgoing: Vec::new(),
+            picture: Vec::new(),
         })
     }
 
     /// What it says of itself.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// Whether it draws pictures of `side` x `side` pixels: any side, but for packages of before, which draw one.
+    ///
+    /// # Errors
+    /// [`ProcessError::Side`].
+    pub fn check_side(&self, side: usize) -> Result<(), ProcessError> {
+        match self.conversation.only_side() {
+            Some(only) if only != side => Err(ProcessError::Side {
+                rig: self.spec.name.clone(),
+                only,
+                asked: side,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The sum of rewards that each of `controls` (`candidates` x `horizon` x actuators) would earn from the present state,
@@ -205,19 +220,17 @@ impl Joints for ProcessPlant {
 
 impl View for ProcessPlant {
     fn render(&mut self, frame: &mut Frame) -> Result<(), DeviceError> {
-        if frame.side() != PICTURE_SIDE {
-            return Err(ProcessError::Side {
-                rig: self.spec.name.clone(),
-                asked: frame.side(),
-            }
-            .into());
-        }
+        let side = frame.side();
+        self.check_side(side)?;
         self.outgoing.clear();
         self.outgoing.push(b'P');
-        // Not into the frame at once: what is half there is no picture.
-        let mut pixels = [0; Frame::bytes(PICTURE_SIDE)];
-        self.conversation.ask("drawing", &self.outgoing, &mut pixels)?;
-        frame.rgb_mut().copy_from_slice(&pixels);
+        if self.conversation.only_side().is_none() {
+            self.outgoing.extend((side as u32).to_le_bytes());
+        }
+        self.picture.resize(Frame::bytes(side), 0);
+        self.conversation
+            .ask("drawing", &self.outgoing, &mut self.picture)?;
+        frame.rgb_mut().copy_from_slice(&self.picture);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use nalgebra::{DMatrix, DVector};
 use robot::{ActionMode, Config, Frame};
 
 use crate::dataset::DatasetError;
+use crate::side::Side;
 
 /// Lags looked at, in control periods: positive where pictures are later than the trainer assumes.
 pub const LAGS: std::ops::RangeInclusive<i32> = -2..=5;
@@ -91,6 +92,7 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
         findings: Vec::new(),
     };
     let (mut regression, mut first) = (None::<Regression>, None);
+    let mut first_side = None;
     for (done, path) in paths.iter().enumerate() {
         progress(done, paths.len());
         let mut note = |problem| {
@@ -114,6 +116,21 @@ pub fn audit(dir: &Path, progress: &dyn Fn(usize, usize)) -> Result<Audit, Datas
         match problems(&log, absolute) {
             Ok(problems) => problems.into_iter().for_each(&mut note),
             Err(error) => note(error.to_string()),
+        }
+        let pixels = log.frames.iter().flatten().map(Frame::side).next();
+        if let Some(side) = pixels {
+            match *first_side.get_or_insert(side) {
+                first if first != side => note(format!(
+                    "its pictures are {side}x{side}, and those of the first log {first}x{first}: a model that sees pictures is trained on logs \
+                     of one `capture.side`"
+                )),
+                _ if Side::try_from(side).is_err() => note(format!(
+                    "its pictures are {side}x{side}, and a model that sees pictures is trained on {}: choose one of these as \
+                     `capture.side` in the robot file",
+                    Side::LIST
+                )),
+                _ => {}
+            }
         }
         let info = &log.info;
         let whose = (

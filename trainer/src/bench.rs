@@ -9,15 +9,17 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::device::finish;
 use crate::learner::{Diverged, Learner};
 use crate::loss::{Batch, dequantise, loss};
-use crate::model::SIDE;
 use crate::noise::Noise;
 use crate::preset::Preset;
+use crate::side::Side;
 
 /// Median seconds of the parts of an update.
 #[derive(Debug, Clone, Serialize)]
 pub struct Profile {
     /// What was timed.
     pub preset: Preset,
+    /// Width and height of its images.
+    pub side: Side,
     /// Numbers an action.
     pub action: i64,
     /// The whole update.
@@ -40,10 +42,11 @@ impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "batch {} x {}, depth {}: {:.1} ms an update",
+            "batch {} x {}, {3}x{3} pixels, depth {2}: {4:.1} ms an update",
             self.preset.optimiser.batch,
             self.preset.optimiser.length,
             self.preset.model.depth,
+            self.side.pixels(),
             self.update_s * 1e3
         )?;
         for (name, seconds) in [
@@ -65,16 +68,23 @@ impl fmt::Display for Profile {
     }
 }
 
-/// Times `updates` updates on a made-up batch, after as many to warm up.
+/// Times `updates` updates on a made-up batch with images of `side`, after as many to warm up.
 ///
 /// # Errors
 /// [`Diverged`], which a made-up batch does not bring about by itself.
-pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Result<Profile, Diverged> {
+pub fn profile(
+    preset: Preset,
+    side: Side,
+    action: i64,
+    device: Device,
+    updates: u64,
+) -> Result<Profile, Diverged> {
     let (size, length) = (preset.optimiser.batch, preset.optimiser.length);
     let joints = preset.model.observation.joint_numbers(action as usize) as i64;
-    let mut learner = Learner::new(preset, action, 1, device);
+    let mut learner = Learner::new(preset, side, action, 1, device);
     learner.timed = true;
-    let frames = Tensor::randint(256, [length, size, SIDE, SIDE, 3], (Kind::Uint8, Device::Cpu));
+    let pixels = side.size();
+    let frames = Tensor::randint(256, [length, size, pixels, pixels, 3], (Kind::Uint8, Device::Cpu));
     let batch = Batch {
         frames: frames.permute([0, 1, 4, 2, 3]),
         action: Tensor::rand([length, size, action], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
@@ -103,6 +113,7 @@ pub fn profile(preset: Preset, action: i64, device: Device, updates: u64) -> Res
     let [encode_s, filter_s, decode_s] = no_grad(|| alone(&learner, &batch, updates)).map(median);
     Ok(Profile {
         preset: learner.preset,
+        side,
         action,
         update_s,
         forward_s,

@@ -15,6 +15,7 @@ use world_model::JointScale;
 use crate::learner::Learner;
 use crate::loss::Batch;
 use crate::preset::Preset;
+use crate::side::Side;
 
 pub use self::kept::{before, keep, step_back};
 
@@ -85,6 +86,9 @@ pub struct Provenance {
     pub seed: u64,
     /// Preset in force.
     pub preset: Preset,
+    /// Width and height of the images that it was trained on. One that does not say was trained on 64 pixels, or on none.
+    #[serde(default, skip_serializing_if = "Side::is_planets")]
+    pub side: Side,
     /// The robots of the logs, each with the task it was at; one as a rule.
     pub tasks: Vec<TaskOfLogs>,
     /// Fingerprint of the logs last trained on.
@@ -222,7 +226,13 @@ pub fn load(path: &Path, device: Device) -> Result<(Learner, Provenance), Checkp
     };
     let tensors = SafeTensors::deserialize(&data).map_err(|error| malformed(error.to_string()))?;
     let action = widest_action(&provenance.tasks) as i64;
-    let mut learner = Learner::new(provenance.preset.clone(), action, provenance.seed, device);
+    let mut learner = Learner::new(
+        provenance.preset.clone(),
+        provenance.side,
+        action,
+        provenance.seed,
+        device,
+    );
     learner.update = provenance.update;
     learner.adam.step = provenance.adam_step;
     let restore = |name: String, into: &Tensor| -> Result<(), CheckpointError> {
@@ -322,6 +332,7 @@ impl Provenance {
             adam_step: learner.adam.step,
             seed: learner.seed,
             preset: learner.preset.clone(),
+            side: learner.model.side,
             tasks: tasks.to_vec(),
             data_fingerprint: data_fingerprint.to_owned(),
             data_steps,

@@ -27,8 +27,8 @@ use self::numbers::Numbers;
 use self::task::{Moments, Pool, Task, Usable};
 use crate::checkpoint::{RobotOfLogs, TaskOfLogs, widest_action};
 use crate::loss::Batch;
-use crate::model::SIDE;
 use crate::preset::{Optimiser, Preset};
+use crate::side::Side;
 
 pub use self::error::DatasetError;
 pub use self::loader::Loader;
@@ -38,6 +38,8 @@ pub struct Dataset {
     cache: Cache,
     readers: Readers,
     tasks: Vec<Task>,
+    /// The side of all logs' pictures, and the log that it was first seen in; none if no picture is seen.
+    side: Option<(PathBuf, Side)>,
     /// Joints of the robot that has most.
     action: usize,
     /// Whether batches hold frames, and joints.
@@ -72,6 +74,7 @@ impl Dataset {
             cache: Cache::open(cache)?,
             readers: Readers::default(),
             tasks: Vec::new(),
+            side: None,
             action: 0,
             pixels: preset.model.observation.pixels(),
             joints: preset.model.observation.joints(),
@@ -99,6 +102,10 @@ impl Dataset {
             dataset.tasks.push(task);
         }
         dataset.action = widest_action(&dataset.tasks());
+        if dataset.side() != Side::default() {
+            // The same episodes in pictures of another size are other data.
+            hasher.update((dataset.side().pixels() as u64).to_le_bytes());
+        }
         dataset.fingerprint = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
         Ok(dataset)
     }
@@ -144,13 +151,9 @@ impl Dataset {
             }
             let (first_path, first_robot) = *first.get_or_insert((path, &entry.robot));
             if self.pixels
-                && let Some(side) = entry.other_side(SIDE as usize)
+                && let Some(pixels) = entry.side()
             {
-                return Err(DatasetError::Side {
-                    path: path.clone(),
-                    side,
-                    expected: SIDE as usize,
-                });
+                logs::same_side(&mut self.side, path, pixels)?;
             }
             logs::same_robot(first_path, first_robot, path, &entry.robot)?;
             let width = entry.robot.joint_names.len();
@@ -253,6 +256,11 @@ impl Dataset {
         self
     }
 
+    /// Width and height of the pictures of all logs; [`Side::default`] if none are seen.
+    pub fn side(&self) -> Side {
+        self.side.as_ref().map_or(Side::default(), |(_, side)| *side)
+    }
+
     /// Dimension of an action: joints of the robot that has most.
     pub fn action(&self) -> i64 {
         self.action as i64
@@ -289,7 +297,7 @@ impl Dataset {
         let from_planned = optimiser
             .planned_fraction
             .map(|fraction| (fraction * batch as f64).round() as usize);
-        let side = if self.pixels { SIDE as usize } else { 0 };
+        let side = if self.pixels { self.side().pixels() } else { 0 };
         let frame_bytes = Frame::bytes(side);
         // Channels come last in memory, as in the logs: no copy to turn them, and convolutions are faster for it.
         let mut frames = Numbers::<u8>::new(&[length, batch, side, side, 3]);

@@ -14,7 +14,7 @@ use world_model::{Bundle, BundleError, Dimensions, Manifest, Observation};
 
 use self::graphs::{Exported, decoder, encoder, filter, reward, transition};
 use crate::checkpoint::{Provenance, TaskOfLogs, bytes};
-use crate::model::{SIDE, WorldModel};
+use crate::model::WorldModel;
 use crate::preset::Design;
 
 /// Why no bundle was written.
@@ -71,6 +71,19 @@ pub enum ExportError {
         /// The robot file's robot.
         robot: String,
     },
+    /// The robot file asks for pictures of another size than the model learned from.
+    #[error(
+        "the model learned from pictures of {side}x{side} pixels, and `capture.side` of robot `{robot}` is {expected}; write \
+         `side: {side}` into `capture` of the robot file, or pass the one that the logs were recorded with as --robot"
+    )]
+    Side {
+        /// Of the model's images, in pixels.
+        side: usize,
+        /// The robot file's robot.
+        robot: String,
+        /// In the robot file, in pixels.
+        expected: usize,
+    },
     /// A serialiser failed.
     #[error("{path}: cannot serialise: {problem}")]
     Serialise {
@@ -102,6 +115,14 @@ pub fn export(
     {
         return Err(ExportError::Calibration {
             robot: config.name.clone(),
+        });
+    }
+    let side = model.side.pixels();
+    if model.sizes.observation.pixels() && side != config.frame_side {
+        return Err(ExportError::Side {
+            side,
+            robot: config.name.clone(),
+            expected: config.frame_side,
         });
     }
     let older = older::files(out)?;
@@ -218,7 +239,11 @@ fn manifest(
         sampled_latents: model.sizes.design != Design::Rnn,
         observation: model.sizes.observation,
         joint_scales: task.joint_scales.clone(),
-        image: format!("rgb8-{SIDE}x{SIDE}-{}bit-centre", model.sizes.image_bits),
+        image: format!(
+            "rgb8-{0}x{0}-{1}bit-centre",
+            model.side.pixels(),
+            model.sizes.image_bits
+        ),
         joint_calibration_sha256: calibration::JointMapping::of(config).sha256(),
         picture_sha256: task.robot.picture_sha256.clone(),
         camera_calibration_sha256: world_model::CAMERA_CALIBRATION.to_owned(),

@@ -9,6 +9,7 @@ use crate::loss::{Batch, loss};
 use crate::model::WorldModel;
 use crate::noise::Noise;
 use crate::preset::Preset;
+use crate::side::Side;
 use crate::watch::Watch;
 
 /// What one update did.
@@ -67,9 +68,9 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// A fresh learner; the seed fixes weights, batches and noise.
-    pub fn new(preset: Preset, action: i64, seed: u64, device: Device) -> Self {
-        let mut model = WorldModel::new(&preset.model, action, noise_seed(seed, 0), device);
+    /// A fresh learner on images of `side`; the seed fixes weights, batches and noise.
+    pub fn new(preset: Preset, side: Side, action: i64, seed: u64, device: Device) -> Self {
+        let mut model = WorldModel::new(&preset.model, side, action, noise_seed(seed, 0), device);
         model.convolutions = preset.optimiser.convolutions.kind();
         let adam = Adam::new(model.params.entries(), preset.optimiser.epsilon);
         Self {

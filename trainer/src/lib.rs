@@ -19,6 +19,7 @@ pub mod onnx;
 pub mod params;
 pub mod preset;
 pub mod report;
+pub mod side;
 pub mod strip;
 pub mod tensorboard;
 pub mod watch;

@@ -12,7 +12,7 @@ use crate::preset::{Head, LossSwitches};
 /// A batch of sequences.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[L, B, 3, 64, 64]`, u8; in memory the channels may come last. `[L, B, 3, 0, 0]` if no model is to see them.
+    /// `[L, B, 3, S, S]`, u8, S pixels a side; in memory the channels may come last. `[L, B, 3, 0, 0]` if no model is to see them.
     pub frames: Tensor,
     /// `[L, B, A]`; `action[t]` caused `frames[t]`.
     pub action: Tensor,

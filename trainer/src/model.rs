@@ -13,9 +13,7 @@ use world_model::Observation;
 use crate::noise::Noise;
 use crate::params::{Gru, Linear, Params};
 use crate::preset::{Design, ModelSizes};
-
-/// Width and height of the images that the encoder's and the decoder's kernels fit, in pixels.
-pub const SIDE: i64 = 64;
+use crate::side::Side;
 
 /// A diagonal Gaussian; mean and standard deviation have the same shape.
 #[derive(Debug)]
@@ -97,6 +95,8 @@ pub struct Filtered {
 pub struct WorldModel {
     /// Sizes it was made with.
     pub sizes: ModelSizes,
+    /// Width and height of the images that it sees; [`Side::default`] if it sees none.
+    pub side: Side,
     /// Dimension of an action.
     pub action: i64,
     /// Where it computes.
@@ -105,7 +105,7 @@ pub struct WorldModel {
     pub convolutions: Kind,
     /// All parameters, in order.
     pub params: Params,
-    /// Four strided convolutions; none if the model sees no pictures.
+    /// Strided convolutions, as many as the side needs; none if the model sees no pictures.
     pub encoder: Vec<Linear>,
     /// `[s, a]` to hidden.
     pub input: Linear,
@@ -118,32 +118,37 @@ pub struct WorldModel {
     pub posterior: [Linear; 2],
     /// Hidden layers and the scalar output.
     pub reward: Vec<Linear>,
-    /// Dense layer, then four transposed convolutions; none if the model sees no pictures.
+    /// Dense layer, then transposed convolutions, as many as the side needs; none if the model sees no pictures.
     pub decoder: Vec<Linear>,
     /// Features to the joints' standardised state, sized like the reward head; none if the model does not see them.
     pub joints: Vec<Linear>,
 }
 
 impl WorldModel {
-    /// A freshly initialised model; the same `seed` gives the same weights.
-    pub fn new(sizes: &ModelSizes, action: i64, seed: i64, device: Device) -> Self {
+    /// A freshly initialised model for images of `side`, which a model that sees none does not look at; the same `seed` gives the same
+    /// weights.
+    pub fn new(sizes: &ModelSizes, side: Side, action: i64, seed: i64, device: Device) -> Self {
         tch::manual_seed(seed);
         let mut p = Params::on(device);
         let d = sizes.depth;
         let (pixels, joints) = (sizes.observation.pixels(), sizes.observation.joints());
-        let image = 32 * d;
+        let image = embedding_of_images(d);
         let joint_numbers = sizes.observation.joint_numbers(action as usize) as i64;
         let embedding = if pixels { image } else { 0 } + joint_numbers;
         let features = match sizes.design {
             Design::Rssm | Design::Rnn => sizes.stochastic + sizes.belief,
             Design::Ssm => sizes.stochastic,
         };
-        let encoder = [(3, d), (d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]
-            .iter()
-            .enumerate()
-            .filter(|_| pixels)
-            .map(|(i, &(from, to))| p.conv(&format!("encoder.{i}"), from, to, 4))
-            .collect();
+        let side = if pixels { side } else { Side::default() };
+        let channels = side.channels(d);
+        let mut encoder = Vec::new();
+        if pixels {
+            let mut from = COLOURS;
+            for (i, (&to, &kernel)) in channels.iter().zip(side.encoder_kernels()).enumerate() {
+                encoder.push(p.conv(&format!("encoder.{i}"), from, to, kernel));
+                from = to;
+            }
+        }
         let input = p.linear("input", sizes.stochastic + action, sizes.hidden);
         let mut sizes = sizes.clone();
         let gaussian = 2 * sizes.stochastic;
@@ -180,11 +185,11 @@ impl WorldModel {
         let mut decoder = Vec::new();
         if pixels {
             decoder.push(p.linear("decoder.dense", features, image));
-            for (i, (from, to, kernel)) in [(image, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)]
-                .into_iter()
-                .enumerate()
-            {
+            let back = channels.iter().rev().skip(1).copied().chain([COLOURS]);
+            let mut from = image;
+            for (i, (to, &kernel)) in back.zip(side.decoder_kernels()).enumerate() {
                 decoder.push(p.deconv(&format!("decoder.{i}"), from, to, kernel));
+                from = to;
             }
         }
         let joints = if joints {
@@ -194,6 +199,7 @@ impl WorldModel {
         };
         Self {
             sizes,
+            side,
             action,
             device,
             convolutions: Kind::Float,
@@ -212,7 +218,7 @@ impl WorldModel {
     /// Length of a picture's embedding; 0 if the model sees none.
     pub fn image_embedding(&self) -> i64 {
         if self.sizes.observation.pixels() {
-            32 * self.sizes.depth
+            embedding_of_images(self.sizes.depth)
         } else {
             0
         }
@@ -223,7 +229,7 @@ impl WorldModel {
         self.image_embedding() + self.sizes.observation.joint_numbers(self.action as usize) as i64
     }
 
-    /// What the posterior takes of images `[N, 3, 64, 64]` in [-0.5, 0.5] and of joints `[N, 2 A]` in their standard
+    /// What the posterior takes of images `[N, 3, S, S]` in [-0.5, 0.5] and of joints `[N, 2 A]` in their standard
     /// deviations, as far as the model sees them: `[N, E]`.
     pub fn observe(&self, image: &Tensor, joints: &Tensor) -> Tensor {
         match self.sizes.observation {
@@ -233,7 +239,7 @@ impl WorldModel {
         }
     }
 
-    /// Images `[N, 3, 64, 64]` in [-0.5, 0.5] to embeddings `[N, 32 depth]`.
+    /// Images `[N, 3, S, S]` in [-0.5, 0.5], S pixels a side, to embeddings `[N, 32 depth]`.
     pub fn encode(&self, image: &Tensor) -> Tensor {
         self.encoder
             .iter()
@@ -244,7 +250,7 @@ impl WorldModel {
             .to_kind(Kind::Float)
     }
 
-    /// Features `[N, F]` to images `[N, 3, 64, 64]`.
+    /// Features `[N, F]` to images `[N, 3, S, S]`, S pixels a side.
     pub fn decode(&self, features: &Tensor) -> Tensor {
         let dense = self.decoder[0].dense(features).unsqueeze(-1).unsqueeze(-1);
         let last = self.decoder.len() - 1;
@@ -348,6 +354,14 @@ impl WorldModel {
             prior,
         }
     }
+}
+
+/// Channels of an image.
+const COLOURS: i64 = 3;
+
+/// Length of a picture's embedding: the encoder ends in 2 x 2 positions of `8 depth` channels at every side.
+fn embedding_of_images(depth: i64) -> i64 {
+    32 * depth
 }
 
 /// Dense layers with ReLU in between.

@@ -152,6 +152,7 @@ fn facts(page: &mut String, provenance: &Provenance) {
     for (name, value) in [
         ("updates", provenance.update.to_string()),
         ("agent steps in the logs", provenance.data_steps.to_string()),
+        ("pictures", pictures(provenance)),
         ("data", provenance.data_fingerprint.clone()),
         ("seed", provenance.seed.to_string()),
     ] {
@@ -171,6 +172,15 @@ fn facts(page: &mut String, provenance: &Provenance) {
         "</table><details><summary>preset</summary><pre>{}</pre></details>",
         escape(&preset)
     );
+}
+
+/// What it saw of the world in pixels.
+fn pictures(provenance: &Provenance) -> String {
+    if provenance.preset.model.observation.pixels() {
+        format!("{0}x{0} pixels", provenance.side.pixels())
+    } else {
+        "none are seen".to_owned()
+    }
 }
 
 struct Table {

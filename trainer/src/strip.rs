@@ -24,15 +24,15 @@ pub const CONTEXT: i64 = 5;
 /// Steps of a latent number to either side of its mean, in its own standard deviations.
 const TRAVERSAL: [f64; 7] = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
 
-const SIDE: u32 = crate::model::SIDE as u32;
-
 /// Truth, imagination after [`CONTEXT`] frames, and their difference: pixels of each, in time order.
 #[derive(Debug)]
 pub struct OpenLoop {
     length: u32,
     /// Sequences in the batch.
     size: u32,
-    /// `[L][B][64][64][3]` of truth, imagination and difference.
+    /// Width and height of an image, in pixels.
+    side: u32,
+    /// `[L][B][side][side][3]` of truth, imagination and difference.
     bands: [Vec<u8>; 3],
 }
 
@@ -62,15 +62,22 @@ impl OpenLoop {
             Self {
                 length: length as u32,
                 size: size as u32,
+                side: model.side.size() as u32,
                 bands: [pixels(&truth), pixels(&imagined), pixels(&difference)],
             }
         })
     }
 
     fn paste(&self, picture: &mut RgbImage, band: usize, t: u32, row: u32, left: u32, top: u32) {
-        let bytes = (SIDE * SIDE * 3) as usize;
+        let bytes = (self.side * self.side * 3) as usize;
         let from = (t * self.size + row) as usize * bytes;
-        paste(picture, &self.bands[band][from..from + bytes], left, top);
+        paste(
+            picture,
+            &self.bands[band][from..from + bytes],
+            self.side,
+            left,
+            top,
+        );
     }
 
     /// A PNG of the first `rows` sequences, time going right: truth, imagination, difference below one another.
@@ -78,12 +85,12 @@ impl OpenLoop {
     /// # Errors
     /// The encoder's.
     pub fn strip(&self, rows: u32) -> image::ImageResult<Picture> {
-        let rows = rows.min(self.size);
-        let mut picture = RgbImage::new(self.length * SIDE, rows * 3 * SIDE);
+        let (rows, side) = (rows.min(self.size), self.side);
+        let mut picture = RgbImage::new(self.length * side, rows * 3 * side);
         for (row, t) in (0..rows).flat_map(|row| (0..self.length).map(move |t| (row, t))) {
             for band in 0..3 {
-                let top = (row * 3 + band as u32) * SIDE;
-                self.paste(&mut picture, band, t, row, t * SIDE, top);
+                let top = (row * 3 + band as u32) * side;
+                self.paste(&mut picture, band, t, row, t * side, top);
             }
         }
         png(&picture)
@@ -94,8 +101,8 @@ impl OpenLoop {
     /// # Errors
     /// The encoder's.
     pub fn video(&self, columns: u32) -> Result<Picture, gif::EncodingError> {
-        let columns = columns.min(self.size);
-        let (width, height) = (columns * SIDE, 3 * SIDE + 2);
+        let (columns, side) = (columns.min(self.size), self.side);
+        let (width, height) = (columns * side, 3 * side + 2);
         let mut bytes = Vec::new();
         {
             let mut encoder = gif::Encoder::new(&mut bytes, width as u16, height as u16, &[])?;
@@ -113,8 +120,8 @@ impl OpenLoop {
                         band,
                         t,
                         column,
-                        column * SIDE,
-                        2 + band as u32 * SIDE,
+                        column * side,
+                        2 + band as u32 * side,
                     );
                 }
                 let mut frame = gif::Frame::from_rgb_speed(width as u16, height as u16, picture.as_raw(), 15);
@@ -161,15 +168,16 @@ pub fn traversal(model: &WorldModel, batch: &Batch, rows: i64) -> image::ImageRe
         (pixels(&images), rows as u32)
     });
     let columns = TRAVERSAL.len() as u32;
-    let mut picture = RgbImage::new(columns * SIDE, rows * SIDE);
-    for (index, image) in decoded.chunks_exact((SIDE * SIDE * 3) as usize).enumerate() {
+    let side = model.side.size() as u32;
+    let mut picture = RgbImage::new(columns * side, rows * side);
+    for (index, image) in decoded.chunks_exact((side * side * 3) as usize).enumerate() {
         let (row, column) = (index as u32 / columns, index as u32 % columns);
-        paste(&mut picture, image, column * SIDE, row * SIDE);
+        paste(&mut picture, image, side, column * side, row * side);
     }
     png(&picture)
 }
 
-/// Images `[N, 3, 64, 64]` in [-0.5, 0.5] as bytes, channels last.
+/// Images `[N, 3, S, S]` in [-0.5, 0.5] as bytes, channels last.
 fn pixels(images: &Tensor) -> Vec<u8> {
     let pixels = ((images + 0.5) * 255.0)
         .clamp(0.0, 255.0)
@@ -183,9 +191,9 @@ fn pixels(images: &Tensor) -> Vec<u8> {
     bytes
 }
 
-fn paste(picture: &mut RgbImage, rgb: &[u8], left: u32, top: u32) {
+fn paste(picture: &mut RgbImage, rgb: &[u8], side: u32, left: u32, top: u32) {
     for (index, pixel) in rgb.chunks_exact(3).enumerate() {
-        let (x, y) = (index as u32 % SIDE, index as u32 / SIDE);
+        let (x, y) = (index as u32 % side, index as u32 / side);
         picture.put_pixel(left + x, top + y, image::Rgb([pixel[0], pixel[1], pixel[2]]));
     }
 }

@@ -4,12 +4,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use robot::Frame;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use trainer::adam::Adam;
 use trainer::loss::{Batch, bin_centre, dequantise, loss};
 use trainer::model::{Gaussian, WorldModel};
 use trainer::noise::Noise;
 use trainer::preset::Preset;
+use trainer::side::Side;
 use world_model::image::{ImageForm, to_planes};
 
 fn small() -> Preset {
@@ -82,13 +84,57 @@ fn kl_is_that_of_diagonal_gaussians() {
 #[test]
 fn shapes_are_the_papers() {
     let _drawing = generator();
-    let model = WorldModel::new(&small().model, 2, 0, Device::Cpu);
-    let image = Tensor::zeros([3, 3, 64, 64], (Kind::Float, Device::Cpu));
-    let embedding = model.encode(&image);
-    assert_eq!(embedding.size(), [3, 64]);
-    let latent = model.initial(3);
-    assert_eq!(model.decode(&model.features(&latent)).size(), [3, 3, 64, 64]);
-    assert_eq!(model.reward(&model.features(&latent)).size(), [3]);
+    for (side, layers) in [(Side::Of64, 4), (Side::Of96, 5), (Side::Of128, 5)] {
+        let model = WorldModel::new(&small().model, side, 2, 0, Device::Cpu);
+        let pixels = side.pixels() as i64;
+        let image = Tensor::zeros([3, 3, pixels, pixels], (Kind::Float, Device::Cpu));
+        assert_eq!(
+            (model.encoder.len(), model.decoder.len()),
+            (layers, layers + 1),
+            "{side:?}"
+        );
+        let embedding = model.encode(&image);
+        assert_eq!(embedding.size(), [3, 64], "{side:?}");
+        let latent = model.initial(3);
+        let drawn = model.decode(&model.features(&latent));
+        assert_eq!(drawn.size(), image.size(), "{side:?}");
+        assert_eq!(model.reward(&model.features(&latent)).size(), [3]);
+    }
+}
+
+/// Weights are drawn in an order that training runs of before have drawn them in.
+#[test]
+fn a_seed_gives_the_weights_that_it_always_gave() {
+    let _drawing = generator();
+    let model = WorldModel::new(&small().model, Side::Of64, 2, 5, Device::Cpu);
+    let mut hasher = Sha256::new();
+    for (name, tensor) in model.params.entries() {
+        hasher.update(name);
+        hasher.update(format!("{:?}", tensor.size()));
+        hasher.update(trainer::checkpoint::bytes(tensor));
+    }
+    let found: String = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(
+        found,
+        "ec4e75c3c413149e0e28aa57b872a79c41eb24cf32686b27d1abb1a787e4db52"
+    );
+}
+
+#[test]
+fn sides_are_the_ones_that_messages_list() {
+    let listed: Vec<String> = Side::ALL.map(|side| side.pixels().to_string()).to_vec();
+    let words: Vec<&str> = Side::LIST
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter(|word| !word.is_empty())
+        .collect();
+    assert_eq!(words, listed);
+    for pixels in [0, 32, 63, 80, 112, 256] {
+        let problem = Side::try_from(pixels).expect_err("is not trained on").to_string();
+        assert!(
+            problem.contains(&format!("{pixels} pixels")) && problem.contains(Side::LIST),
+            "{problem}"
+        );
+    }
 }
 
 fn batch(length: i64, size: i64) -> Batch {
@@ -128,7 +174,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 fn the_loss_is_its_definition() {
     let _drawing = generator();
     let preset = small();
-    let model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
+    let model = WorldModel::new(&preset.model, Side::default(), 2, 1, Device::Cpu);
     let batch = batch(5, 3);
     for free_nats in [0.0, 0.3, 1.0e3] {
         let mut switches = preset.loss.clone();
@@ -187,7 +233,7 @@ fn the_loss_is_its_definition() {
 fn frames_without_a_reward_are_left_out_of_its_loss_alone() {
     let _drawing = generator();
     let preset = small();
-    let model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
+    let model = WorldModel::new(&preset.model, Side::default(), 2, 1, Device::Cpu);
     let mut switches = preset.loss.clone();
     (switches.overshooting_distance, switches.overshooting_starts) = (1, 0);
     let terms = |rewards: &Tensor, rewarded: Option<Tensor>| {
@@ -234,7 +280,7 @@ fn frames_without_a_reward_are_left_out_of_its_loss_alone() {
 fn overshooting_by_one_step_is_the_one_step_divergence() {
     let _drawing = generator();
     let preset = small();
-    let model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
+    let model = WorldModel::new(&preset.model, Side::default(), 2, 1, Device::Cpu);
     // Two steps leave one start, whatever is drawn.
     let batch = batch(2, 4);
     let mut switches = preset.loss.clone();
@@ -317,7 +363,7 @@ fn sixteen_bit_convolutions_are_close() {
     let _drawing = generator();
     let mut preset = small();
     preset.model.depth = 8;
-    let mut model = WorldModel::new(&preset.model, 2, 1, Device::Cpu);
+    let mut model = WorldModel::new(&preset.model, Side::default(), 2, 1, Device::Cpu);
     let image = Tensor::rand([5, 3, 64, 64], (Kind::Float, Device::Cpu)) - 0.5;
     let features = Tensor::randn(
         [5, model.sizes.belief + model.sizes.stochastic],

@@ -1,5 +1,5 @@
-//! Cells, losses and gradients against a small numpy reference (`reference/reference.py`), in all three designs and with
-//! all observations.
+//! Cells, losses and gradients against a small numpy reference (`reference/reference.py`), in all three designs, with
+//! all observations and at all sides of pictures.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,6 +9,7 @@ use trainer::loss::{Batch, Terms, loss};
 use trainer::model::{Filtered, WorldModel};
 use trainer::noise::Noise;
 use trainer::preset::{Design, LossSwitches, ModelSizes};
+use trainer::side::Side;
 use world_model::Observation;
 
 /// Relative to the larger of 1 and the expected value: single against double precision.
@@ -19,36 +20,52 @@ const SLOPE_TOLERANCE: f64 = 2e-3;
 
 const DESIGNS: [(&str, Design); 3] = [("rssm", Design::Rssm), ("ssm", Design::Ssm), ("rnn", Design::Rnn)];
 
-struct Reference(HashMap<String, Tensor>);
+struct Reference {
+    arrays: HashMap<String, Tensor>,
+    side: Side,
+    /// Name of its pictures.
+    frames: String,
+}
 
 impl Reference {
     fn load() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/reference.npz");
-        Self(
-            Tensor::read_npz(path)
-                .expect("numpy's file")
-                .into_iter()
-                .collect(),
-        )
+        Self::read("reference.npz", Side::Of64, "frames".to_owned())
+    }
+
+    /// That of models of larger pictures.
+    fn of_side(side: Side) -> Self {
+        Self::read("sides.npz", side, format!("frames_{}", side.pixels()))
+    }
+
+    fn read(file: &str, side: Side, frames: String) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/reference")
+            .join(file);
+        let arrays = Tensor::read_npz(path).expect("numpy's file");
+        Self {
+            arrays: arrays.into_iter().collect(),
+            side,
+            frames,
+        }
     }
 
     fn get(&self, name: &str) -> &Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("no `{name}`"))
+        self.arrays.get(name).unwrap_or_else(|| panic!("no `{name}`"))
     }
 
     fn number(&self, name: &str) -> Option<f64> {
-        self.0.get(name).map(|tensor| tensor.double_value(&[]))
+        self.arrays.get(name).map(|tensor| tensor.double_value(&[]))
     }
 
     fn batch(&self, observation: Observation) -> Batch {
-        let joints = self.get("joints");
+        let action = self.get("action");
         Batch {
-            frames: self.get("frames").shallow_clone(),
-            action: self.get("action").shallow_clone(),
+            frames: self.get(&self.frames).shallow_clone(),
+            action: action.shallow_clone(),
             joints: if observation.joints() {
-                joints.shallow_clone()
+                self.get("joints").shallow_clone()
             } else {
-                joints.narrow(-1, 0, 0)
+                action.narrow(-1, 0, 0)
             },
             reward: self.get("reward").shallow_clone(),
             rewarded: None,
@@ -58,9 +75,9 @@ impl Reference {
     /// The noise of a loss in the order in which it is drawn: bins' centres, a step of the filter after the other, a
     /// distance of overshooting after the other.
     fn noise(&self, design: Design, observation: Observation, distance: i64) -> Noise {
-        let size = self.get("frames").size();
-        let (length, batch) = (size[0], size[1]);
-        let centre = Tensor::zeros([length * batch, 3, 64, 64], (Kind::Float, tch::Device::Cpu)) + 0.5;
+        let frames = self.get(&self.frames);
+        let length = frames.size()[0];
+        let centre = frames.flatten(0, 1).zeros_like().to_kind(Kind::Float) + 0.5;
         let mut list = Vec::new();
         if observation.pixels() {
             list.push(centre);
@@ -88,7 +105,7 @@ impl Reference {
             reward_units: 6,
             min_std: 0.1,
         };
-        let model = WorldModel::new(&sizes, 2, 0, tch::Device::Cpu);
+        let model = WorldModel::new(&sizes, self.side, 2, 0, tch::Device::Cpu);
         for (parameter, tensor) in model.params.entries() {
             let given = self.get(&format!("{name}.{parameter}"));
             assert_eq!(tensor.size(), given.size(), "{parameter}");
@@ -265,35 +282,64 @@ fn every_term_of_the_loss_and_its_gradient() {
             cases()
         };
         for (case, switches) in cases {
-            for (_, parameter) in model.params.entries() {
-                parameter.shallow_clone().zero_grad();
-            }
-            let mut noise = reference.noise(design, observation, switches.overshooting_distance);
-            let terms = loss(&model, &switches, &reference.batch(observation), &mut noise);
-            assert_terms(&reference, &terms, &format!("{name}.{case}"), &[]);
+            assert_case(&reference, &model, name, case, &switches);
+        }
+    }
+}
 
-            terms.total.backward();
-            let slope: f64 = model
-                .params
-                .entries()
-                .iter()
-                .map(|(parameter, tensor)| {
-                    let direction = reference.get(&format!("{name}.direction.{parameter}"));
-                    let gradient = tensor.grad();
-                    if gradient.defined() {
-                        (gradient * direction).sum(Kind::Double).double_value(&[])
-                    } else {
-                        0.0
-                    }
-                })
-                .sum();
-            let expected = reference
-                .number(&format!("{name}.{case}.slope"))
-                .expect("a slope");
-            assert!(
-                (slope - expected).abs() < SLOPE_TOLERANCE * expected.abs().max(1.0),
-                "{name}, {case}: slope {slope}, by finite differences {expected}"
-            );
+/// The terms of a loss, and its derivative along a direction in the space of all weights.
+fn assert_case(reference: &Reference, model: &WorldModel, name: &str, case: &str, switches: &LossSwitches) {
+    let (design, observation) = (model.sizes.design, model.sizes.observation);
+    for (_, parameter) in model.params.entries() {
+        parameter.shallow_clone().zero_grad();
+    }
+    let mut noise = reference.noise(design, observation, switches.overshooting_distance);
+    let terms = loss(model, switches, &reference.batch(observation), &mut noise);
+    assert_terms(reference, &terms, &format!("{name}.{case}"), &[]);
+
+    terms.total.backward();
+    let slope: f64 = model
+        .params
+        .entries()
+        .iter()
+        .map(|(parameter, tensor)| {
+            let direction = reference.get(&format!("{name}.direction.{parameter}"));
+            let gradient = tensor.grad();
+            if gradient.defined() {
+                (gradient * direction).sum(Kind::Double).double_value(&[])
+            } else {
+                0.0
+            }
+        })
+        .sum();
+    let expected = reference
+        .number(&format!("{name}.{case}.slope"))
+        .expect("a slope");
+    assert!(
+        (slope - expected).abs() < SLOPE_TOLERANCE * expected.abs().max(1.0),
+        "{name}, {case}: slope {slope}, by finite differences {expected}"
+    );
+}
+
+#[test]
+fn models_of_larger_pictures() {
+    for side in [Side::Of96, Side::Of128] {
+        let reference = Reference::of_side(side);
+        let (design, observation) = (Design::Rssm, Observation::Pixels);
+        let name = format!("side_{}", side.pixels());
+        let model = reference.model(&name, design, observation);
+        let first = reference.get(&reference.frames).get(0);
+        let embedding = no_grad(|| model.encode(&trainer::loss::bin_centre(&first, 5)));
+        assert_close(&embedding, reference.get(&format!("{name}.embedding")), &name);
+        let found = filtered(
+            &model,
+            &reference.batch(observation),
+            &mut reference.noise(design, observation, 0),
+        );
+        assert_close(&found.latent.s, reference.get(&format!("{name}.s")), &name);
+        let of_side = |(case, _): &(&str, LossSwitches)| ["plain", "over_1"].contains(case);
+        for (case, switches) in cases().into_iter().filter(of_side) {
+            assert_case(&reference, &model, &name, case, &switches);
         }
     }
 }

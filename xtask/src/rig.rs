@@ -110,6 +110,7 @@ fn go_through(
     beside(root, out, "cartpole-balance")?;
     own(root, &out.join("own"), armillary)?;
     broken(root, &out.join("broken"))?;
+    sized(out, armillary)?;
     // The robot file that recording left is as good as the name.
     let robot = out.join("robot.ron").display().to_string();
     armillary(&[
@@ -125,6 +126,41 @@ fn go_through(
         "--ticks",
         "5",
     ])
+}
+
+/// Records environments with pictures of other sides than 64: what draws at any side, and what draws 64 x 64 whatever it is asked for.
+fn sized(out: &Path, armillary: &dyn Fn(&[&str]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for (made, side) in [("robot.ron", 96), ("own/logs/robot.ron", 128)] {
+        let made = out.join(made);
+        let text = fs::read_to_string(&made).with_context(|| format!("{}: cannot read", made.display()))?;
+        let larger = text.replacen("gap_ticks: 5", &format!("gap_ticks: 5, side: {side}"), 1);
+        let (robot, logs) = (out.join(format!("{side}.ron")), out.join(format!("side-{side}")));
+        fs::write(&robot, larger).with_context(|| format!("{}: cannot write", robot.display()))?;
+        let [robot, logs_given] = [&robot, &logs].map(|path| path.display().to_string());
+        armillary(&[
+            "record",
+            "--robot",
+            &robot,
+            "--policy",
+            "random",
+            "--ticks",
+            "8",
+            "--out",
+            &logs_given,
+        ])?;
+        let log = logs.join("episode-000000.mcap");
+        let episode = episode::read_episode(&log)?;
+        let first = episode.frames.first().cloned().flatten();
+        let moved = episode.frames.iter().any(|frame| *frame != first);
+        if episode.frame_side() != Some(side) || !moved {
+            bail!(
+                "{}: should hold pictures of {side}x{side} in which something moves",
+                log.display()
+            );
+        }
+        armillary(&["replay", &log.display().to_string()])?;
+    }
+    Ok(())
 }
 
 /// Records a plant whose reward is no number in its third period: the refusal names the period, and the log keeps those before it.

@@ -14,7 +14,7 @@ from dm_env import specs
 
 from armillary_bridge.errors import RigError, kind
 from armillary_bridge.futures import REWARDS, stepwise_returns
-from armillary_bridge.plant import FRAME_SIDE, Actuator, Plant, Spec, episode_ticks
+from armillary_bridge.plant import Actuator, Plant, Spec, episode_ticks
 from armillary_bridge.spaces import Controls
 from armillary_bridge.values import flag, number
 
@@ -91,7 +91,15 @@ class DmcPlant(Plant):
         return total
 
     def render(self) -> np.ndarray:
-        return self._environment.physics.render(FRAME_SIDE, FRAME_SIDE, camera_id=0)
+        side, physics = self.picture_side, self._environment.physics
+        most = physics.model.vis.global_
+        if side > min(most.offwidth, most.offheight):
+            raise RigError(
+                f"pictures of {side} x {side} are asked for (`capture.side` of the robot file), and its model has room for "
+                f"{most.offwidth} x {most.offheight}: write <visual><global offwidth=\"{side}\" offheight=\"{side}\"/></visual> "
+                "into the model, or choose a smaller side"
+            )
+        return physics.render(side, side, camera_id=0)
 
     def returns(self, controls: np.ndarray) -> np.ndarray:
         if self._wrapped:

@@ -80,7 +80,7 @@ class GymPlant(Plant):
         return total
 
     def render(self) -> np.ndarray:
-        return self._pictures.frame(self._environment.render())
+        return self._pictures.frame(self._environment.render(), self.picture_side)
 
 
 def _controls(environment: gymnasium.Env) -> Controls:

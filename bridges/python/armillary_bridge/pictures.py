@@ -28,8 +28,8 @@ class Pictures:
         # What a 1 of a floating-point picture stands for; None while all of them were black.
         self._scale: float | None = None
 
-    def frame(self, drawn: object) -> np.ndarray:
-        """The middle square of `drawn` as [64, 64, 3] uint8. Raises `RigError` for what is no picture."""
+    def frame(self, drawn: object, side: int = FRAME_SIDE) -> np.ndarray:
+        """The middle square of `drawn` as [side, side, 3] uint8. Raises `RigError` for what is no picture."""
         picture = self._array(drawn)
         said = (picture.shape, picture.dtype)
         self._first = self._first or said
@@ -38,7 +38,7 @@ class Pictures:
                 f"its picture is {kind(picture)}, and its first was of {self._first[1]} with shape {self._first[0]}; "
                 "draw all pictures in one size and type"
             )
-        return square(self._bytes(_three_channels(picture)))
+        return square(self._bytes(_three_channels(picture)), side)
 
     def _array(self, drawn: object) -> np.ndarray:
         if drawn is None:
@@ -86,18 +86,18 @@ class Pictures:
         return self._scale or 1.0
 
 
-def square(picture: np.ndarray) -> np.ndarray:
-    """The middle square of `picture` [height, width, 3] uint8, as [64, 64, 3]."""
+def square(picture: np.ndarray, side: int) -> np.ndarray:
+    """The middle square of `picture` [height, width, 3] uint8, as [side, side, 3]."""
     height, width, _ = picture.shape
-    if height == width == FRAME_SIDE:
+    if height == width == side:
         return np.ascontiguousarray(picture)
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(picture))
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    part = image.crop((left, top, left + side, top + side))
-    return np.asarray(part.resize((FRAME_SIDE, FRAME_SIDE), Image.Resampling.BOX))
+    seen = min(height, width)
+    left, top = (width - seen) // 2, (height - seen) // 2
+    part = image.crop((left, top, left + seen, top + seen))
+    return np.asarray(part.resize((side, side), Image.Resampling.BOX))
 
 
 def _three_channels(picture: np.ndarray) -> np.ndarray:

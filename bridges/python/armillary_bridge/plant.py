@@ -12,6 +12,8 @@ from armillary_bridge.errors import RigError, kind
 from armillary_bridge.spaces import check_bounds
 
 FRAME_SIDE = 64
+"""Width and height of a picture if nobody asks for others, in pixels."""
+FRAME_SIDE_MAX = 1024
 JOINTS_MAX = 8
 PERIOD_MIN_S = 0.005
 PERIOD_MAX_S = 1.0
@@ -98,6 +100,10 @@ class Plant(abc.ABC):
     spec: Spec
     ended: bool = False
     """Whether the episode has ended by itself, before its `episode_ticks`: its log ends there."""
+
+    picture_side: int = FRAME_SIDE
+    """Width and height of the pictures that are asked for, in pixels: set before `render` is called. A picture of another size is
+    brought to it."""
 
     @abc.abstractmethod
     def reset(self, seed: int) -> None:

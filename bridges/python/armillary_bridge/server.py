@@ -7,7 +7,7 @@ one answer: a status byte, 0 and the payload, or 1, a length (u32) and a message
 |---|---|---|
 | `R` reset | seed u64 | |
 | `S` step | controls f32 x actuators | reward f32, 1 byte: 1 if the episode ended by itself |
-| `P` picture | | 64 x 64 x 3 bytes |
+| `P` picture | side u32 | side x side x 3 bytes |
 | `F` futures | candidates u32, horizon u32, controls f32 | returns f32 x candidates |
 | `Q` quit | | none: the process ends |
 """
@@ -25,12 +25,12 @@ from typing import BinaryIO
 import numpy as np
 
 from armillary_bridge.errors import RigError, told
-from armillary_bridge.pictures import Pictures
-from armillary_bridge.plant import Plant
+from armillary_bridge.pictures import SIDE_MIN, Pictures
+from armillary_bridge.plant import FRAME_SIDE_MAX, Plant
 from armillary_bridge.values import flag, number
 
 MAGIC = b"ARMP"
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 TEXT_MAX_BYTES = 1 << 16
 
 
@@ -80,7 +80,7 @@ class _Answering:
 
     def __init__(self, plant: Plant, requests: BinaryIO) -> None:
         self._plant, self._requests = plant, requests
-        self._pictures = Pictures()
+        self._pictures, self._side = Pictures(), None
         # Control periods since the last reset, the present one included: the log's number of the row that this leads to.
         self._tick = 0
 
@@ -101,7 +101,8 @@ class _Answering:
                 reward = number("its reward", self._plant.step(control))
                 return struct.pack("<f?", reward, flag("`ended`", self._plant.ended))
             case b"P":
-                return self._pictures.frame(self._plant.render()).tobytes()
+                (side,) = struct.unpack("<I", self._read(4))
+                return self._picture(side).tobytes()
             case b"F":
                 candidates, horizon = struct.unpack("<II", self._read(8))
                 raw = self._read(4 * candidates * horizon * joints)
@@ -111,6 +112,19 @@ class _Answering:
                     raise RigError(f"its returns have shape {returns.shape}; one number for each of {candidates} candidates is needed")
                 return returns.tobytes()
         raise ValueError(f"request {tag!r} is not of protocol version {PROTOCOL_VERSION}")
+
+    def _picture(self, side: int) -> np.ndarray:
+        if not SIDE_MIN <= side <= FRAME_SIDE_MAX:
+            raise RigError(f"pictures of {side} x {side} are asked for; {SIDE_MIN} to {FRAME_SIDE_MAX} pixels a side can be drawn")
+        if side != self._side:
+            # A plant may draw at the side that is asked for: what was said of the size of the pictures before does not hold.
+            self._pictures, self._side = Pictures(), side
+        try:
+            self._plant.picture_side = side
+        except AttributeError:
+            # It cannot be told, and need not be: its pictures are brought to that side.
+            pass
+        return self._pictures.frame(self._plant.render(), side)
 
     def _read(self, count: int) -> bytes:
         data = self._requests.read(count)

@@ -6,6 +6,8 @@ import sys
 import gymnasium
 import numpy as np
 
+from armillary_bridge import Actuator, Plant, Spec
+
 AT_IMPORT = os.environ.get("MUJOCO_GL")
 
 
@@ -123,3 +125,21 @@ def nothing():
 
 
 not_callable = 3
+
+
+class Closed(Plant):
+    """A plant that cannot be told which side is asked for."""
+
+    spec = Spec("closed", (Actuator("push", -1, 1),), 0.1, 1, 5, "tests")
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} cannot be set")
+
+    def reset(self, seed):
+        pass
+
+    def step(self, control):
+        return 1.0
+
+    def render(self):
+        return Sound.picture

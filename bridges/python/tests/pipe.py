@@ -46,7 +46,7 @@ class Pipe:
         text = self.read(length).decode()
         if version == 0:
             raise Refused(text)
-        assert version == 2
+        assert version == 3
         return json.loads(text)
 
     def ask(self, request, count=0):
@@ -62,8 +62,8 @@ class Pipe:
     def step(self, *control):
         return struct.unpack("<f?", self.ask(b"S" + struct.pack(f"<{len(control)}f", *control), 5))
 
-    def picture(self):
-        return self.ask(b"P", 64 * 64 * 3)
+    def picture(self, side=64):
+        return self.ask(b"P" + struct.pack("<I", side), side * side * 3)
 
     def quit(self):
         """Ends it; returns its exit status and what it printed."""

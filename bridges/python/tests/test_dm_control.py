@@ -91,6 +91,15 @@ def test_bounds_of_a_wrapper_may_be_scalars(minimum, maximum):
         plant.returns(np.zeros((1, 1, 1)))
 
 
+def test_a_model_without_room_for_the_side_is_refused():
+    plant = adapt("py:odd", environment(), 1)
+    plant.reset(1)
+    assert plant.render().shape == (64, 64, 3)
+    plant.picture_side = 96
+    with pytest.raises(RigError, match=r"96 x 96 .*`capture.side`.* 64 x 64.*offwidth=.96."):
+        plant.render()
+
+
 def test_a_wrapped_environment_has_no_time_limit_of_its_own():
     plant = adapt("py:odd", pixels.Wrapper(environment(time_limit=0.05), render_kwargs={"height": 64, "width": 64, "camera_id": 0}), 1)
     plant.reset(1)

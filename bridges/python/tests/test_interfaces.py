@@ -162,6 +162,15 @@ def test_what_fails_in_a_period_names_it(rig, words):
         pipe.reset()
 
 
+@pytest.mark.parametrize("rig", ["py:odd:Sound", "py:odd:Closed"])
+def test_a_picture_of_ones_own_is_brought_to_the_side(rig):
+    with Pipe(rig) as pipe:
+        pipe.greeting()
+        pipe.reset()
+        for side in (64, 96, 128):
+            assert set(pipe.picture(side)) == {100}
+
+
 def test_what_fails_at_the_start_names_the_users_line():
     with Pipe("py:odd:imports_what_is_not_there") as pipe, pytest.raises(Refused, match=r"ModuleNotFoundError.*odd.py, line \d+"):
         pipe.greeting()

@@ -41,6 +41,17 @@ def test_it_is_taken_or_converted(drawn, grey):
     assert set(np.unique(frame)) == {grey}
 
 
+@pytest.mark.parametrize("side", [64, 96, 128])
+@pytest.mark.parametrize("size", [(480, 640), (96, 96), (50, 40)])
+def test_a_picture_has_the_side_that_is_asked_for(side, size):
+    drawn = full((*size, 3), 0)
+    drawn[: size[0] // 2] = 200
+    frame = Pictures().frame(drawn, side)
+    assert frame.shape == (side, side, 3) and frame.dtype == np.uint8
+    # The upper half stays the upper half, whatever the two sides.
+    assert set(np.unique(frame[: side // 2 - 2])) == {200} and set(np.unique(frame[side // 2 + 2 :])) == {0}
+
+
 def test_the_middle_square_is_seen():
     wide = full((80, 160, 3), 0)
     wide[:, 40:120] = 200

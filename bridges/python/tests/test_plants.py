@@ -104,6 +104,20 @@ def test_a_time_limit_is_no_end():
         assert not plant.ended
 
 
+@pytest.mark.parametrize("side", [64, 96, 128])
+def test_environments_draw_at_the_side_that_is_asked_for(side):
+    for name in ("dmc:cartpole-balance", "gym:Pendulum-v1"):
+        plant = open_rig(name)
+        plant.reset(3)
+        small = plant.render().astype(float)
+        plant.picture_side = side
+        picture = plant.render()
+        assert picture.shape == (side, side, 3) and picture.dtype == np.uint8
+        # The same scene, in more pixels.
+        blocks = lambda of, by: of.reshape(32, by, 32, by, 3).mean((1, 3))
+        assert np.abs(blocks(picture.astype(float), side // 32) - blocks(small, 2)).mean() < 4.0
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -129,6 +143,11 @@ def test_the_pipe():
         reward, ended = pipe.step(0.5)
         assert 0 < reward <= 8 and not ended
         assert len(set(pipe.picture())) > 10
+        for side in (96, 128, 64):
+            assert len(set(pipe.picture(side))) > 10
+        for side in (0, 4, 1025):
+            with pytest.raises(Refused, match=f"pictures of {side} x {side} are asked for; 5 to 1024"):
+                pipe.picture(side)
         with pytest.raises(Refused, match="protocol version"):
             pipe.ask(b"?")
         assert pipe.quit()[0] == 0

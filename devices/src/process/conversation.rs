@@ -11,7 +11,13 @@ use super::error::pipe;
 use super::{ProcessError, Spec};
 
 /// What both ends speak.
-const PROTOCOL_VERSION: u32 = 2;
+const PROTOCOL_VERSION: u32 = 3;
+
+/// The version before: a request for a picture names no side.
+const PROTOCOL_VERSION_OF_ONE_SIDE: u32 = 2;
+
+/// Width and height of the pictures that come by that version, in pixels.
+const ONE_SIDE: usize = 64;
 
 /// How long any answer may take: importing a simulator takes seconds, a plan on one minutes at worst.
 const ANSWER_TIMEOUT_MS: u16 = 60_000;
@@ -38,6 +44,8 @@ pub(super) struct Conversation {
     child: Child,
     requests: Option<ChildStdin>,
     answers: ChildStdout,
+    /// What the other end speaks.
+    version: u32,
 }
 
 impl Conversation {
@@ -56,6 +64,7 @@ impl Conversation {
             child,
             requests: Some(requests),
             answers,
+            version: PROTOCOL_VERSION,
         })
     }
 
@@ -79,17 +88,23 @@ impl Conversation {
             let message = String::from_utf8_lossy(&text).into_owned();
             return Err(ProcessError::Environment { rig, message });
         }
-        if version != PROTOCOL_VERSION {
+        if ![PROTOCOL_VERSION, PROTOCOL_VERSION_OF_ONE_SIDE].contains(&version) {
             let problem =
                 format!("it speaks version {version} of the protocol, this program {PROTOCOL_VERSION}");
             return Err(protocol(problem));
         }
+        self.version = version;
         let spec: Spec = serde_json::from_slice(&text)
             .map_err(|error| protocol(format!("its spec cannot be read: {error}")))?;
         match spec.problem() {
             Some(problem) => Err(protocol(problem)),
             None => Ok(spec),
         }
+    }
+
+    /// The side of all its pictures, in pixels, if it cannot be told another.
+    pub(super) fn only_side(&self) -> Option<usize> {
+        (self.version == PROTOCOL_VERSION_OF_ONE_SIDE).then_some(ONE_SIDE)
     }
 
     /// Sends `request` and fills `payload` with the answer.

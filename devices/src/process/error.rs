@@ -55,14 +55,16 @@ pub enum ProcessError {
         /// What is wrong.
         problem: String,
     },
-    /// It was asked for a picture of another size than it draws.
+    /// Its package is of before pictures had a size, and was asked for another than the one that it draws.
     #[error(
-        "rig `{rig}` draws pictures of {0}x{0} and was asked for {asked}x{asked}; leave `side` out of `capture` in the robot file",
-        super::PICTURE_SIDE
+        "rig `{rig}`: field `capture.side` of the robot file is {asked}, and the installed package armillary-bridge draws pictures of \
+         {only}x{only} alone; install the package of this release: `pip install --upgrade ./bridges/python`, or leave `side` out"
     )]
     Side {
         /// The rig.
         rig: String,
+        /// The side of what it draws, in pixels.
+        only: usize,
         /// What it was asked for.
         asked: usize,
     },

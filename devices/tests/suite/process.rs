@@ -9,8 +9,6 @@ use robot::Frame;
 use robot::device::Lockstep;
 use robot::device::{Joints, Task, View};
 
-const PICTURE_BYTES: usize = Frame::bytes(64);
-
 const SPEC: &str = r#"{"name": "sh:one", "actuators": [{"name": "slide", "low": -1.0, "high": 2.0}], "period_s": 0.1,
     "action_repeat": 2, "episode_ticks": 5, "software": "sh"}"#;
 
@@ -28,11 +26,32 @@ fn plant(script: &str) -> Result<ProcessPlant, ProcessError> {
     ProcessPlant::spawn("sh:one", Command::new("sh").args(["-c", script]))
 }
 
-/// Takes a reset (9 bytes) and answers it; then as many steps (5 bytes) with a reward of 1, each with a picture (1 byte). At the
+/// Takes a request for a picture and answers it, if it names `side`: an answer of another length would not be understood. The answer
+/// of version 2 is to a request without a side.
+fn picture(version: u32, side: usize) -> String {
+    let bytes = Frame::bytes(side);
+    let taken = if version == 2 {
+        "head -c 1 >/dev/null".to_owned()
+    } else {
+        let numbers = [b'P', side as u8, (side >> 8) as u8, 0, 0].map(|byte| byte.to_string());
+        format!(
+            "[ \"$(head -c 5 | od -An -v -tu1 | xargs)\" = \"{}\" ] || exit 9",
+            numbers.join(" ")
+        )
+    };
+    format!("{taken}; printf '\\000'; head -c {bytes} /dev/zero\n")
+}
+
+/// Takes a reset (9 bytes) and answers it; then as many steps (5 bytes) with a reward of 1, each with a picture. At the
 /// last of them the episode has ended.
 fn living(steps: usize) -> String {
-    let mut script = greeting(2, SPEC);
-    let picture = format!("head -c 1 >/dev/null; printf '\\000'; head -c {PICTURE_BYTES} /dev/zero\n");
+    living_at(3, 64, steps)
+}
+
+/// The same by `version` of the protocol, with pictures of `side` x `side` pixels.
+fn living_at(version: u32, side: usize, steps: usize) -> String {
+    let mut script = greeting(version, SPEC);
+    let picture = picture(version, side);
     script.push_str("head -c 9 >/dev/null; printf '\\000'\n");
     script.push_str(&picture);
     for step in 1..=steps {
@@ -60,11 +79,41 @@ fn its_joints_are_the_controls_it_was_given() {
         problem.contains("0.1 s") && problem.contains("substeps"),
         "{problem}"
     );
-    // Nothing is asked of the process: what it said would be a picture of 64 x 64.
-    let problem = plant.render(&mut Frame::new(96)).unwrap_err().to_string();
-    for part in ["64x64", "96x96", "`side`"] {
-        assert!(problem.contains(part), "no {part} in {problem}");
+    plant.render(&mut frame).unwrap();
+}
+
+#[test]
+fn pictures_have_the_side_that_is_asked_for() {
+    for side in [64, 96, 128, 256] {
+        let mut plant = plant(&living_at(3, side, 1)).unwrap();
+        plant.check_side(side).unwrap();
+        plant.reset(7).unwrap();
+        let mut frame = Frame::new(side);
+        frame.rgb_mut().fill(9);
+        plant.render(&mut frame).unwrap();
+        assert!(frame.rgb().iter().all(|byte| *byte == 0), "{side}");
+        plant.step(&[0.75], true, 0.1).unwrap();
+        plant.render(&mut frame).unwrap();
     }
+}
+
+#[test]
+fn a_package_of_before_draws_its_side_and_refuses_others_in_words() {
+    let mut plant = plant(&living_at(2, 64, 1)).unwrap();
+    plant.check_side(64).unwrap();
+    plant.reset(7).unwrap();
+    let mut frame = Frame::default();
+    plant.render(&mut frame).unwrap();
+    // Nothing is asked of the process: what it answers would be a picture of 64 x 64.
+    for problem in [
+        plant.check_side(96).unwrap_err().to_string(),
+        plant.render(&mut Frame::new(96)).unwrap_err().to_string(),
+    ] {
+        for part in ["`capture.side`", "96", "64x64", "pip install --upgrade"] {
+            assert!(problem.contains(part), "no {part} in {problem}");
+        }
+    }
+    plant.step(&[0.75], true, 0.1).unwrap();
     plant.render(&mut frame).unwrap();
 }
 
@@ -106,7 +155,7 @@ fn what_the_environment_says_is_passed_on() {
     let problem = plant(&greeting(0, broken)).unwrap_err().to_string();
     assert!(problem.contains(broken), "{problem}");
 
-    let mut script = greeting(2, SPEC);
+    let mut script = greeting(3, SPEC);
     script.push_str("head -c 9 >/dev/null; printf '\\001\\010\\000\\000\\000it broke'\n");
     let problem = plant(&script).unwrap().reset(1).unwrap_err().to_string();
     assert!(problem.contains("resetting: it broke"), "{problem}");
@@ -116,7 +165,7 @@ fn what_the_environment_says_is_passed_on() {
 fn a_reward_that_is_no_number_is_refused() {
     // NaN and infinity, least significant byte first.
     for (bytes, words) in [("\\000\\000\\300\\177", "NaN"), ("\\000\\000\\200\\377", "-inf")] {
-        let script = greeting(2, SPEC) + &format!("head -c 5 >/dev/null; printf '\\000{bytes}\\000'\n");
+        let script = greeting(3, SPEC) + &format!("head -c 5 >/dev/null; printf '\\000{bytes}\\000'\n");
         let mut plant = plant(&script).unwrap();
         let problem = plant.step(&[0.0], true, 0.1).unwrap_err().to_string();
         assert!(problem.contains("sh:one") && problem.contains(words), "{problem}");
@@ -126,9 +175,9 @@ fn a_reward_that_is_no_number_is_refused() {
 #[test]
 fn remarks_come_with_the_spec() {
     let spec = SPEC.replace(r#""sh"}"#, r#""sh", "remarks": ["its dt is assumed"]}"#);
-    let with = plant(&greeting(2, &spec)).unwrap();
+    let with = plant(&greeting(3, &spec)).unwrap();
     assert_eq!(with.spec().remarks, ["its dt is assumed"]);
-    assert!(plant(&greeting(2, SPEC)).unwrap().spec().remarks.is_empty());
+    assert!(plant(&greeting(3, SPEC)).unwrap().spec().remarks.is_empty());
 }
 
 #[test]
@@ -136,16 +185,16 @@ fn what_is_no_plant_is_refused() {
     for (script, words) in [
         ("echo hello, this is no plant".to_owned(), "greet"),
         (greeting(9, SPEC), "version 9"),
-        (greeting(2, "{}"), "spec cannot be read"),
-        (greeting(2, &SPEC.replace("2.0", "-2.0")), "cannot be driven"),
-        (greeting(2, &SPEC.replace("2.0", "-1.0")), "from -1 to -1"),
+        (greeting(3, "{}"), "spec cannot be read"),
+        (greeting(3, &SPEC.replace("2.0", "-2.0")), "cannot be driven"),
+        (greeting(3, &SPEC.replace("2.0", "-1.0")), "from -1 to -1"),
         // The difference of both is no finite number.
         (
-            greeting(2, &SPEC.replace("-1.0", "-3e38").replace("2.0", "3e38")),
+            greeting(3, &SPEC.replace("-1.0", "-3e38").replace("2.0", "3e38")),
             "cannot be driven",
         ),
-        (greeting(2, &SPEC.replace("2.0", "1e300")), "spec cannot be read"),
-        (greeting(2, &SPEC.replace("0.1", "0.0")), "control period is 0 s"),
+        (greeting(3, &SPEC.replace("2.0", "1e300")), "spec cannot be read"),
+        (greeting(3, &SPEC.replace("0.1", "0.0")), "control period is 0 s"),
         (
             "true".to_owned(),
             "waiting for its environment: its process ended (exit status: 0)",
@@ -161,7 +210,7 @@ fn what_is_no_plant_is_refused() {
 #[test]
 fn one_that_hangs_at_its_end_is_ended() {
     // It closes its end of the pipe, and stays.
-    let script = format!("{}exec >&-; exec sleep 100000", greeting(2, SPEC));
+    let script = format!("{}exec >&-; exec sleep 100000", greeting(3, SPEC));
     let (done, waiting) = std::sync::mpsc::sync_channel(1);
     std::thread::Builder::new()
         .spawn(move || {

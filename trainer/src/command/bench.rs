@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use trainer::preset::{Precision, Preset};
+use trainer::side::Side;
 
 use super::{DeviceName, at_least_one, default_threads, warn_of_slow_precision};
 
@@ -15,6 +16,9 @@ pub(crate) struct Bench {
     /// Precision of encoder and decoder instead of the preset's.
     #[arg(long, value_enum)]
     convolutions: Option<PrecisionName>,
+    /// Width and height of the pictures, in pixels.
+    #[arg(long, default_value = "64", value_parser = side)]
+    side: Side,
     /// Numbers an action.
     #[arg(long, default_value_t = 3)]
     action: i64,
@@ -39,6 +43,11 @@ pub(crate) enum PrecisionName {
     Bf16,
 }
 
+fn side(text: &str) -> Result<Side, String> {
+    let pixels: usize = text.parse().map_err(|error| format!("{error}"))?;
+    Side::try_from(pixels).map_err(|error| error.to_string())
+}
+
 /// Times updates.
 pub(crate) fn run(arguments: &Bench) -> anyhow::Result<()> {
     tch::set_num_threads(arguments.threads as i32);
@@ -51,7 +60,13 @@ pub(crate) fn run(arguments: &Bench) -> anyhow::Result<()> {
     }
     let device = arguments.device.open()?;
     warn_of_slow_precision(&preset, device);
-    let profile = trainer::bench::profile(preset, arguments.action, device, arguments.updates)?;
+    let profile = trainer::bench::profile(
+        preset,
+        arguments.side,
+        arguments.action,
+        device,
+        arguments.updates,
+    )?;
     if arguments.json {
         println!("{}", serde_json::to_string(&profile)?);
     } else {

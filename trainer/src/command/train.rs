@@ -25,7 +25,7 @@ pub(crate) struct Train {
     #[arg(long)]
     preset: PathBuf,
     /// Folder for the checkpoint, losses.csv, TensorBoard events, pictures and the cache of frames (about 440 bytes a frame of
-    /// a simulated arm, more of a camera's).
+    /// 64x64 pixels of a simulated arm, more of a camera's).
     #[arg(long)]
     out: PathBuf,
     /// Stop at this update; the preset's `updates` if not given.
@@ -73,8 +73,13 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<()> {
         .iter()
         .map(|dir| dir.display().to_string())
         .collect();
+    let pictures = if preset.model.observation.pixels() {
+        format!(", pictures of {0}x{0} pixels", dataset.side().pixels())
+    } else {
+        String::new()
+    };
     log::info!(
-        "{} logs, {} agent steps below {}",
+        "{} logs, {} agent steps below {}{pictures}",
         dataset.logs(),
         dataset.steps(),
         folders.join(", ")
@@ -88,7 +93,7 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<()> {
                 &learner,
                 &provenance,
                 &preset,
-                &dataset.tasks(),
+                &dataset,
                 arguments,
             )?;
             if provenance.data_fingerprint != dataset.fingerprint() {
@@ -102,7 +107,7 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<()> {
             )
         }
         None => (
-            Learner::new(preset, dataset.action(), arguments.seed, device),
+            Learner::new(preset, dataset.side(), dataset.action(), arguments.seed, device),
             dataset,
         ),
     };
@@ -115,7 +120,7 @@ fn resume_checks(
     learner: &Learner,
     provenance: &Provenance,
     preset: &Preset,
-    tasks: &[TaskOfLogs],
+    dataset: &Dataset,
     arguments: &Train,
 ) -> anyhow::Result<()> {
     if learner.preset.model != preset.model {
@@ -131,11 +136,19 @@ fn resume_checks(
             path.display()
         );
     }
+    let (was, is) = (learner.model.side.pixels(), dataset.side().pixels());
+    if was != is {
+        bail!(
+            "{}: trained on pictures of {was}x{was}, and those of the logs are {is}x{is}; name --runs whose robot file has {was} as \
+             `capture.side`, or another --out",
+            path.display()
+        );
+    }
     let robots = |tasks: &[TaskOfLogs]| {
         let robots = tasks.iter().map(|task| task.robot.clone());
         robots.collect::<Vec<_>>()
     };
-    let (was, is) = (robots(&provenance.tasks), robots(tasks));
+    let (was, is) = (robots(&provenance.tasks), robots(&dataset.tasks()));
     if was != is {
         bail!(
             "{}: trained on {was:?}, the logs are of {is:?}; name the same --runs in the same order, or another --out",

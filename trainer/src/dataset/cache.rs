@@ -71,10 +71,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The side of its frames, in pixels, if that is not `side`. All stretches of a log have one side.
-    pub(super) fn other_side(&self, side: usize) -> Option<usize> {
-        let found = self.stretches.first().map(|stretch| stretch.side);
-        found.filter(|found| *found != side)
+    /// The side of its frames, in pixels; `None` if it has none. All stretches of a log have one side.
+    pub(super) fn side(&self) -> Option<usize> {
+        self.stretches.first().map(|stretch| stretch.side)
     }
 
     /// What its frames take in the file.

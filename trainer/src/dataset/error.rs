@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use episode::EpisodeError;
 
+use crate::side::Side;
+
 /// Why a set of runs cannot be trained on.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -27,17 +29,31 @@ pub enum DatasetError {
         /// That log's value.
         expected: String,
     },
-    /// Pictures of another size than the encoder and the decoder are built for.
+    /// Pictures of a size that no encoder and decoder are built for.
     #[error(
-        "{path}: its pictures are {side}x{side}, and a model that sees pictures is trained on {expected}x{expected}: leave this log out, or \
-         record it with a robot file whose `capture.side` is {expected}"
+        "{path}: its pictures are {side}x{side}, and a model that sees pictures is trained on {}: record with one of these as \
+         `capture.side` in the robot file",
+        Side::LIST
     )]
     Side {
         /// The log.
         path: PathBuf,
         /// Of its pictures, in pixels.
         side: usize,
-        /// Of the model's, in pixels.
+    },
+    /// Pictures of two sizes.
+    #[error(
+        "{path}: its pictures are {side}x{side}, and those of {first} are {expected}x{expected}; a model sees pictures of one size: leave \
+         one of both out, or record it again with the other's `capture.side` in the robot file"
+    )]
+    Sides {
+        /// The odd one out.
+        path: PathBuf,
+        /// Of its pictures, in pixels.
+        side: usize,
+        /// The log that it was compared with.
+        first: PathBuf,
+        /// Of that log's pictures, in pixels.
         expected: usize,
     },
     /// Nothing long enough.

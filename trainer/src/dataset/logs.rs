@@ -1,11 +1,12 @@
 //! Which logs are trained on, and whether they can be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use episode::{Episode, TrainingEpisode};
 
 use super::DatasetError;
 use crate::checkpoint::RobotOfLogs;
+use crate::side::Side;
 
 pub(super) fn same_robot(
     first: &Path,
@@ -43,6 +44,31 @@ pub(super) fn same_robot(
         }
     }
     Ok(())
+}
+
+/// Takes the side of the first log's pictures for that of all, and holds every other log's against it. `pixels` is that of `path`.
+pub(super) fn same_side(
+    first: &mut Option<(PathBuf, Side)>,
+    path: &Path,
+    pixels: usize,
+) -> Result<(), DatasetError> {
+    match first {
+        Some((_, side)) if side.pixels() == pixels => Ok(()),
+        Some((first, side)) => Err(DatasetError::Sides {
+            path: path.to_owned(),
+            side: pixels,
+            first: first.clone(),
+            expected: side.pixels(),
+        }),
+        None => {
+            let side = Side::try_from(pixels).map_err(|_| DatasetError::Side {
+                path: path.to_owned(),
+                side: pixels,
+            })?;
+            *first = Some((path.to_owned(), side));
+            Ok(())
+        }
+    }
 }
 
 /// Whether rewards that were given and actions of a stretch are numbers; joints are looked at if a model is to see them.

@@ -2,7 +2,9 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::model::{Cell, Latent, SIDE, WorldModel};
+use crate::model::{Cell, Latent, WorldModel};
+use tract_onnx::pb;
+
 use crate::onnx::{GraphBuilder, Value, integer, integers};
 use crate::params::Linear;
 
@@ -16,6 +18,15 @@ pub(super) struct Exported {
 
 /// Rows of random inputs the parity vectors hold.
 const PARITY_ROWS: i64 = 4;
+
+/// What a convolution with the kernel of `layer` and a stride of 2 says of itself.
+fn strided(layer: &Linear) -> Vec<pb::AttributeProto> {
+    let kernel = layer.weight.size()[2];
+    vec![
+        integers("kernel_shape", &[kernel, kernel]),
+        integers("strides", &[2, 2]),
+    ]
+}
 
 fn dense(g: &mut GraphBuilder, x: &Value, name: &str, layer: &Linear) -> Value {
     let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
@@ -98,17 +109,17 @@ fn random_action(model: &WorldModel) -> Tensor {
 
 pub(super) fn encoder(model: &WorldModel) -> Exported {
     let mut g = GraphBuilder::new("encoder");
-    let mut x = g.input("image", &[3, SIDE, SIDE]);
+    let side = model.side.size();
+    let mut x = g.input("image", &[3, side, side]);
     for (i, layer) in model.encoder.iter().enumerate() {
         let w = g.weight(&format!("encoder.{i}.weight"), &layer.weight);
         let b = g.weight(&format!("encoder.{i}.bias"), &layer.bias);
-        let attributes = vec![integers("kernel_shape", &[4, 4]), integers("strides", &[2, 2])];
-        x = g.node("Conv", &[&x, &w, &b], attributes, None);
+        x = g.node("Conv", &[&x, &w, &b], strided(layer), None);
         x = g.op("Relu", &[&x]);
     }
     let x = g.node("Flatten", &[&x], vec![integer("axis", 1)], None);
     g.output(&x, "embedding", &[model.image_embedding()]);
-    let image = Tensor::rand([PARITY_ROWS, 3, SIDE, SIDE], (Kind::Float, Device::Cpu)) - 0.5;
+    let image = Tensor::rand([PARITY_ROWS, 3, side, side], (Kind::Float, Device::Cpu)) - 0.5;
     let embedding = no_grad(|| model.encode(&image));
     Exported {
         name: "encoder",
@@ -241,17 +252,13 @@ pub(super) fn decoder(model: &WorldModel) -> Exported {
     for (i, layer) in model.decoder[1..].iter().enumerate() {
         let w = g.weight(&format!("decoder.{i}.weight"), &layer.weight);
         let b = g.weight(&format!("decoder.{i}.bias"), &layer.bias);
-        let kernel = layer.weight.size()[2];
-        let attributes = vec![
-            integers("kernel_shape", &[kernel, kernel]),
-            integers("strides", &[2, 2]),
-        ];
-        x = g.node("ConvTranspose", &[&x, &w, &b], attributes, None);
+        x = g.node("ConvTranspose", &[&x, &w, &b], strided(layer), None);
         if i != last {
             x = g.op("Relu", &[&x]);
         }
     }
-    g.output(&x, "image", &[3, SIDE, SIDE]);
+    let side = model.side.size();
+    g.output(&x, "image", &[3, side, side]);
     let latent = random_latent(model);
     let image = no_grad(|| model.decode(&model.features(&latent)));
     Exported {

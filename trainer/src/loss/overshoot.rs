@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Batch, image_error, joints_error, reward_error, seen_by};
-use crate::model::{Filtered, Gaussian, Latent, SIDE, WorldModel};
+use crate::model::{Filtered, Gaussian, Latent, WorldModel};
 use crate::noise::Noise;
 use crate::preset::{Head, LossSwitches};
 
@@ -60,7 +60,7 @@ pub(super) fn overshoot(
     };
     let observation = model.sizes.observation;
     let frames = (observation.pixels() && switches.overshooting_image_scale > 0.0)
-        .then(|| frames.reshape([length, size, 3, SIDE, SIDE]));
+        .then(|| frames.reshape(batch.frames.size().as_slice()));
     let with_joints = observation.joints() && switches.overshooting_joints_scale > 0.0;
     let (mut kls, mut losses, mut rewards) = (vec![], vec![], vec![]);
     let (mut images, mut joints) = (vec![], vec![]);

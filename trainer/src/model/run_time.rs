@@ -24,6 +24,7 @@ impl WorldModel {
         }
         Self {
             sizes: self.sizes.clone(),
+            side: self.side,
             action,
             device: self.device,
             // Whatever it was trained in: the graphs hold single precision, and are checked against it.

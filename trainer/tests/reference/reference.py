@@ -1,8 +1,8 @@
 """PlaNet's networks, cells and loss terms in plain numpy: double precision, loops, no thought for speed.
 
 Writes `reference.npz`: weights, a batch and noise, and what each definition makes of them, directional derivatives of the
-whole loss (by central differences) included. The trainer's tests feed the same numbers to LibTorch. To be run again only
-if a definition changes: `python reference.py`, with numpy.
+whole loss (by central differences) included; and `sides.npz`, the same of models of larger pictures. The trainer's tests feed the
+same numbers to LibTorch. To be run again only if a definition changes: `python reference.py`, with numpy.
 
 Time runs from 0; `action[t]` caused `frame[t]` and `reward[t]` (Hafner et al. 2019, arXiv 1811.04551).
 """
@@ -17,6 +17,13 @@ LENGTH, BATCH, ACTION, DEPTH = 6, 2, 2, 1
 STOCHASTIC, BELIEF, HIDDEN = 4, 5, 6
 MIN_STD = 0.1
 EMBEDDING = 32 * DEPTH
+# Of each side of a picture: kernels of the encoder and of the decoder, and how many times DEPTH channels the encoder's layers
+# give. The decoder's go back the same way.
+LAYERS = {
+    64: ([4, 4, 4, 4], [5, 5, 6, 6], [1, 2, 4, 8]),
+    96: ([4, 4, 4, 4, 2], [3, 5, 5, 6, 6], [1, 2, 4, 8, 8]),
+    128: ([4, 4, 4, 4, 4], [5, 5, 5, 6, 6], [1, 2, 4, 8, 8]),
+}
 
 rng = np.random.default_rng(20191107)
 out = {}
@@ -58,17 +65,20 @@ def kl(q, p):
 class Model:
     """`rssm`: both paths. `ssm`: no memory but the sample. `rnn`: no sampling. Names of its weights begin with `name`."""
 
-    def __init__(self, design, name=None, pixels=True, joints=False):
+    def __init__(self, design, name=None, pixels=True, joints=False, side=64):
         self.design = design
         self.name = name or design
         self.pixels, self.joints = pixels, joints
         self.weights = {}
         features = STOCHASTIC + (0 if design == "ssm" else BELIEF)
         d = DEPTH
+        self.side = side
+        encoder_kernels, decoder_kernels, widths = LAYERS[side]
+        channels = [3, *(d * width for width in widths)]
         observed = (EMBEDDING if pixels else 0) + (2 * ACTION if joints else 0)
-        for i, (inputs, outputs) in enumerate([(3, d), (d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]):
+        for i, (inputs, outputs, k) in enumerate(zip(channels, channels[1:], encoder_kernels)):
             if pixels:
-                self.add(f"encoder.{i}", (outputs, inputs, 4, 4), outputs)
+                self.add(f"encoder.{i}", (outputs, inputs, k, k), outputs)
         self.dense("input", STOCHASTIC + ACTION, HIDDEN)
         if design != "ssm":
             for name, shape in [("w_input", (3 * BELIEF, HIDDEN)), ("w_state", (3 * BELIEF, BELIEF))]:
@@ -86,7 +96,8 @@ class Model:
         self.dense("reward.1", HIDDEN, 1)
         if pixels:
             self.dense("decoder.dense", features, 32 * d)
-        for i, (inputs, outputs, k) in enumerate([(32 * d, 4 * d, 5), (4 * d, 2 * d, 5), (2 * d, d, 6), (d, 3, 6)]):
+        back = [32 * d, *channels[-2::-1]]
+        for i, (inputs, outputs, k) in enumerate(zip(back, back[1:], decoder_kernels)):
             if pixels:
                 self.add(f"decoder.{i}", (inputs, outputs, k, k), outputs)
         if joints:
@@ -105,15 +116,16 @@ class Model:
         return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
 
     def encode(self, x):
-        for i in range(4):
+        for i, k in enumerate(LAYERS[self.side][0]):
             weight, bias = self.weights[f"encoder.{i}.weight"], self.weights[f"encoder.{i}.bias"]
-            windows = np.lib.stride_tricks.sliding_window_view(x, (4, 4), (2, 3))[:, :, ::2, ::2]
+            windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), (2, 3))[:, :, ::2, ::2]
             x = relu(np.einsum("nchwij,ocij->nohw", windows, weight) + bias[:, None, None])
         return x.reshape(len(x), -1)
 
     def decode(self, features):
         x = self.apply("decoder.dense", features)[:, :, None, None]
-        for i in range(4):
+        last = len(LAYERS[self.side][1]) - 1
+        for i in range(last + 1):
             weight, bias = self.weights[f"decoder.{i}.weight"], self.weights[f"decoder.{i}.bias"]
             k, side = weight.shape[2], x.shape[2]
             y = np.zeros((len(x), weight.shape[1], 2 * (side - 1) + k, 2 * (side - 1) + k))
@@ -123,7 +135,7 @@ class Model:
                         "nchw,co->nohw", x, weight[:, :, a, b]
                     )
             y += bias[:, None, None]
-            x = y if i == 3 else relu(y)
+            x = y if i == last else relu(y)
         return x
 
     def recur(self, h, s, action):
@@ -167,7 +179,7 @@ class Model:
         """A picture's embedding, then the joints, as far as they are seen."""
         parts = []
         if self.pixels:
-            parts.append(self.encode(images.reshape(-1, 3, 64, 64)).reshape(LENGTH, BATCH, -1))
+            parts.append(self.encode(images.reshape(-1, *images.shape[2:])).reshape(LENGTH, BATCH, -1))
         if self.joints:
             parts.append(joints)
         return np.concatenate(parts, -1)
@@ -205,7 +217,7 @@ def terms(model, switches, still=None):
     }
     t["loss"] = 0.0
     if model.pixels:
-        t["image"] = image_error(model, np.concatenate(features), images.reshape(-1, 3, 64, 64))
+        t["image"] = image_error(model, np.concatenate(features), images.reshape(-1, *images.shape[2:]))
         t["loss"] += switches.get("image_scale", 1.0) * t["image"]
     if model.joints:
         t["joints"] = joints_error(model, np.concatenate(features), joints.reshape(-1, 2 * ACTION))
@@ -282,11 +294,17 @@ def slope(model, switches):
 
 # A picture that moves, in colours that five bits tell apart.
 i = np.arange
-grid = i(LENGTH)[:, None, None, None, None] * 24 + i(BATCH)[:, None, None, None] * 56 + i(3)[:, None, None] * 40
-frames = ((grid + i(64)[:, None] * 2 + i(64) * 3) % 256).astype(np.uint8)
+
+
+def pictures(side):
+    """Frames of a side, and what a model sees of them: noise of 0.5 is the centre of each bin."""
+    grid = i(LENGTH)[:, None, None, None, None] * 24 + i(BATCH)[:, None, None, None] * 56 + i(3)[:, None, None] * 40
+    drawn = ((grid + i(side)[:, None] * 2 + i(side) * 3) % 256).astype(np.uint8)
+    return drawn, np.floor(drawn / 8.0) / 32.0 - 0.5 + 0.5 / 32.0
+
+
+frames, images = pictures(64)
 out["frames"] = frames
-# Noise of 0.5: the centre of each bin.
-images = np.floor(frames / 8.0) / 32.0 - 0.5 + 0.5 / 32.0
 action = given("action", LENGTH, BATCH, ACTION)
 reward = given("reward", LENGTH, BATCH)
 noise = given("noise", LENGTH, BATCH, STOCHASTIC)
@@ -381,10 +399,32 @@ for bits in [3, 5, 8]:
     pixels, bins = np.arange(256), 2.0**bits
     found(f"image_bits_{bits}", np.floor(pixels / 2.0 ** (8 - bits)) / bins - 0.5 + 0.5 / bins)
 
-# As numpy.savez_compressed, but the same bytes whenever it is run (on processors alike: sums differ in their last digits).
-with zipfile.ZipFile(pathlib.Path(__file__).with_name("reference.npz"), "w", zipfile.ZIP_DEFLATED) as archive:
-    for name, value in sorted(out.items()):
-        data = io.BytesIO()
-        np.lib.format.write_array(data, np.asanyarray(value), allow_pickle=False)
-        archive.writestr(zipfile.ZipInfo(name + ".npy"), data.getvalue(), zipfile.ZIP_DEFLATED)
-print(f"{len(out)} arrays")
+
+def save(file):
+    """Writes what there is, and begins anew. As numpy.savez_compressed, but the same bytes whenever it is run (on processors alike: sums
+    differ in their last digits)."""
+    with zipfile.ZipFile(pathlib.Path(__file__).with_name(file), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in sorted(out.items()):
+            data = io.BytesIO()
+            np.lib.format.write_array(data, np.asanyarray(value), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name + ".npy"), data.getvalue(), zipfile.ZIP_DEFLATED)
+    print(f"{file}: {len(out)} arrays")
+    out.clear()
+
+
+save("reference.npz")
+
+# Models of larger pictures. There is less of everything: what is to be seen is in encoder and decoder.
+ACTION = 2
+SIDE_CASES = {name: CASES[name] for name in ["plain", "over_1"]}
+action = given("action", LENGTH, BATCH, ACTION)
+reward = given("reward", LENGTH, BATCH)
+noise = given("noise", LENGTH, BATCH, STOCHASTIC)
+open_noise = given("open_noise", LENGTH, LENGTH, BATCH, STOCHASTIC)
+for side in [96, 128]:
+    frames, images = pictures(side)
+    out[f"frames_{side}"] = frames
+    model = Model("rssm", f"side_{side}", side=side)
+    write(model, SIDE_CASES)
+    found(f"{model.name}.embedding", model.encode(images[0]))
+save("sides.npz")

@@ -6,7 +6,7 @@ use episode::Episode;
 use robot::config::made::{Actuator, Made};
 use trainer::audit::{Alignment, audit};
 
-use super::{logs, rewritten};
+use super::{logs, rewritten, write_log_of_side};
 
 fn alignment(dir: &Path) -> Alignment {
     audit(dir, &|_, _| {}).expect("audits").alignment
@@ -19,6 +19,33 @@ fn sound_logs_are_aligned_and_without_findings() {
     assert_eq!(found.alignment, Alignment::Right, "{:?}", found.alone);
     assert_eq!((found.logs, found.ticks), (6, 360));
     assert!(found.findings.is_empty(), "{:?}", found.findings);
+}
+
+#[test]
+fn sides_that_cannot_be_trained_on_are_found() {
+    for (sides, found_in, parts) in [
+        ([96, 96], None, ["", ""]),
+        ([64, 128], Some(1), ["128x128", "the first log 64x64"]),
+        ([80, 80], Some(0), ["80x80", "64, 96 or 128"]),
+    ] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for (seed, side) in sides.into_iter().enumerate() {
+            write_log_of_side(side, dir.path(), seed as u64, 40, |_| {});
+        }
+        let found = audit(dir.path(), &|_, _| {}).expect("audits");
+        let of_sides: Vec<_> = found
+            .findings
+            .iter()
+            .filter(|finding| finding.problem.contains("`capture.side`"))
+            .collect();
+        assert_eq!(of_sides.is_empty(), found_in.is_none(), "{of_sides:?}");
+        if let Some(seed) = found_in {
+            let name = format!("episode-{seed:03}.mcap");
+            let finding = of_sides.iter().find(|finding| finding.path.ends_with(&name));
+            let problem = &finding.expect("that log is named").problem;
+            assert!(parts.iter().all(|part| problem.contains(part)), "{problem}");
+        }
+    }
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! Data: what is refused, and that memory and order do not change what is learned from.
 
 use sha2::Digest;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use trainer::dataset::{Dataset, DatasetError, Loader};
 use trainer::preset::{Optimiser, Preset};
+use trainer::side::Side;
 use world_model::Observation;
 
-use super::{logs, small, write_log};
+use super::{logs, small, write_log, write_log_of_side};
 
 fn same(a: &trainer::loss::Batch, b: &trainer::loss::Batch) -> bool {
     a.frames.equal(&b.frames)
@@ -30,21 +32,84 @@ fn open_all(dirs: &[&Path], preset: &Preset) -> Result<Dataset, DatasetError> {
     Dataset::open(&dirs, cache.path(), preset, &|_, _| {})
 }
 
-#[test]
-fn a_log_of_another_side_is_refused_by_name_unless_no_pictures_are_seen() {
+/// A folder with a log for each of `sides`.
+fn logs_of_sides(sides: &[usize], robot: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temporary folder");
-    for seed in 0..2 {
-        write_log(dir.path(), seed, 40, |info| info.task = "large".to_owned());
+    for (seed, &side) in sides.iter().enumerate() {
+        write_log_of_side(side, dir.path(), seed as u64, 40, |info| {
+            info.robot = robot.to_owned();
+        });
     }
-    let mut preset = small();
-    let error = open_all(&[dir.path()], &preset)
-        .expect_err("another side")
-        .to_string();
-    for part in ["episode-000.mcap", "96x96", "64x64", "`capture.side` is 64"] {
-        assert!(error.contains(part), "{error}");
+    dir
+}
+
+#[test]
+fn pictures_of_every_side_become_batches() {
+    let mut fingerprints = HashSet::new();
+    for side in Side::ALL {
+        let pixels = side.pixels();
+        let dir = logs_of_sides(&[pixels; 2], "square");
+        let dataset = open_all(&[dir.path()], &small()).expect("opens");
+        assert_eq!(dataset.side(), side);
+        assert!(fingerprints.insert(dataset.fingerprint().to_owned()), "{side:?}");
+        let batch = dataset.batch(3, 1, &small().optimiser).expect("a batch");
+        let size = pixels as i64;
+        assert_eq!(batch.frames.size(), [6, 4, 3, size, size]);
+        // What is in it is of the logs, to the last byte.
+        let frames: HashSet<Vec<u8>> = (0..2)
+            .flat_map(|seed| {
+                let path = dir.path().join(format!("episode-{seed:03}.mcap"));
+                let log = episode::read_episode(&path).expect("whole");
+                log.frames.into_iter().flatten().map(|frame| frame.rgb().to_vec())
+            })
+            .collect();
+        let rows = batch.frames.flatten(0, 1).permute([0, 2, 3, 1]).contiguous();
+        for row in 0..24 {
+            let found: Vec<u8> = Vec::try_from(rows.get(row).view([-1])).expect("bytes");
+            assert!(frames.contains(&found), "{side:?}, {row}");
+        }
     }
-    preset.model.observation = Observation::Joints;
-    open_all(&[dir.path()], &preset).expect("joints are seen at any side");
+}
+
+#[test]
+fn logs_of_two_sides_are_refused_and_both_are_named() {
+    let mixed = logs_of_sides(&[64, 96], "square");
+    let [first, second] = [(96, "square"), (128, "cube")].map(|(side, robot)| logs_of_sides(&[side], robot));
+    let preset = small();
+    for (dirs, parts) in [
+        // One folder; and two of one agent.
+        (
+            vec![mixed.path()],
+            ["episode-001.mcap", "96x96", "episode-000.mcap are 64x64"],
+        ),
+        (
+            vec![first.path(), second.path()],
+            ["episode-000.mcap: its", "128x128", "episode-000.mcap are 96x96"],
+        ),
+    ] {
+        let error = open_all(&dirs, &preset).expect_err("two sides").to_string();
+        for part in parts.into_iter().chain(["`capture.side`"]) {
+            assert!(error.contains(part), "no {part} in {error}");
+        }
+        let mut preset = preset.clone();
+        preset.model.observation = Observation::Joints;
+        let dataset = open_all(&dirs, &preset).expect("joints are seen at any side");
+        assert_eq!(dataset.side(), Side::default());
+    }
+}
+
+#[test]
+fn a_side_that_no_model_is_trained_on_is_refused_with_those_that_are() {
+    for side in [32, 80, 256] {
+        let dir = logs_of_sides(&[side], "square");
+        let error = open_all(&[dir.path()], &small())
+            .expect_err("no kernels fit")
+            .to_string();
+        let pixels = format!("{side}x{side}");
+        for part in ["episode-000.mcap", &pixels, "64, 96 or 128", "`capture.side`"] {
+            assert!(error.contains(part), "no {part} in {error}");
+        }
+    }
 }
 
 #[test]
@@ -72,7 +137,7 @@ fn chunks_are_drawn_alike_unless_a_share_is_set_aside() {
     (optimiser.batch, optimiser.length) = (300, 6);
     let dataset = open(dir.path(), &optimiser).expect("opens");
     // A planned chunk is told by its first frame, which is in no random log.
-    let planned: std::collections::HashSet<Vec<u8>> = [1, 3, 5]
+    let planned: HashSet<Vec<u8>> = [1, 3, 5]
         .iter()
         .flat_map(|seed| {
             let path = dir.path().join(format!("episode-{seed:03}.mcap"));

@@ -10,6 +10,7 @@ use trainer::learner::Learner;
 use trainer::loss::bin_centre;
 use trainer::model::Latent;
 use trainer::preset::{Design, Precision};
+use trainer::side::Side;
 use world_model::kernel::INSTRUCTIONS;
 use world_model::{Belief, Bundle, JointScale, NoiseKey, Observation, Rollout};
 
@@ -55,7 +56,7 @@ fn exported(out: &Path, design: Design) -> (Learner, f32) {
     let config = config(ROBOT);
     let mut preset = small();
     preset.model.design = design;
-    let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(preset, Side::default(), 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
     let error = export(&learner.model, &provenance, &config, true, None, out).expect("exports");
     (learner, error)
@@ -67,7 +68,7 @@ fn what_was_trained_in_16_bits_runs_in_32() {
     let config = config(ROBOT);
     let mut preset = small();
     preset.optimiser.convolutions = Precision::Bf16;
-    let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(preset, Side::default(), 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
     let out = dir.path().join("bundle");
     let error = export(&learner.model, &provenance, &config, true, None, &out).expect("exports");
@@ -94,7 +95,7 @@ fn a_bundle_loads_and_agrees_to_1e_4() {
     std::fs::create_dir_all(&occupied).expect("folder");
     std::fs::write(occupied.join("chapter-1.txt"), "precious").expect("writes");
     let config = config(ROBOT);
-    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(small(), Side::default(), 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
     let refused = export(&learner.model, &provenance, &config, true, None, &occupied);
     assert!(matches!(refused, Err(ExportError::Occupied { .. })));
@@ -125,7 +126,7 @@ fn another_robot_than_the_logs_is_refused() {
     let faster = ROBOT.replacen("velocity_max_rad_s: 0.", "velocity_max_rad_s: 1.", 1);
     assert_ne!(faster, ROBOT);
     let [recorded, other] = [ROBOT, &faster].map(config);
-    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(small(), Side::default(), 2, 9, tch::Device::Cpu);
     let provenance = Provenance::of(&learner, &[logs_of(&recorded)], "none", 0);
     let out = dir.path().join("bundle");
     let refused = export(&learner.model, &provenance, &other, true, None, &out);
@@ -148,7 +149,7 @@ fn bundles_observe_what_their_model_observes() {
     ] {
         let mut preset = small();
         preset.model.observation = observation;
-        let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
+        let learner = Learner::new(preset, Side::default(), 2, 9, tch::Device::Cpu);
         let mut task = logs_of(&config);
         if observation.joints() {
             task.joint_scales = (0..2).map(scale).collect();
@@ -230,7 +231,7 @@ fn an_agent_with_several_tasks_is_exported_for_each() {
     let [planar, arm] = [ROBOT, ARM].map(config);
     let mut preset = small();
     preset.model.observation = Observation::PixelsAndJoints;
-    let learner = Learner::new(preset, 3, 9, tch::Device::Cpu);
+    let learner = Learner::new(preset, Side::default(), 3, 9, tch::Device::Cpu);
     let tasks = [&planar, &arm].map(|config| TaskOfLogs {
         // The planar arm's are another robot's than the other's.
         joint_scales: (0..config.joint_count())
@@ -274,7 +275,7 @@ fn the_task_of_a_bundle_can_be_named() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let config = config(&ROBOT.replacen("simulator: (task: \"reach-planar\", substeps: 5),", "", 1));
     assert!(config.simulator.is_none());
-    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(small(), Side::default(), 2, 9, tch::Device::Cpu);
     let tasks = ["pick", "place"].map(|name| {
         let mut task = logs_of(&self::config(ROBOT));
         task.robot.task = name.to_owned();
@@ -301,7 +302,7 @@ fn the_task_of_a_bundle_can_be_named() {
 fn large_deviations_are_computed_by_every_back_end() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let config = config(ROBOT);
-    let learner = Learner::new(small(), 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(small(), Side::default(), 2, 9, tch::Device::Cpu);
     for layers in [&learner.model.prior[..], &learner.model.posterior[..]] {
         no_grad(|| {
             let mut bias = layers[1].bias.narrow(0, 0, 1).detach();

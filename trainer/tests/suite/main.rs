@@ -7,6 +7,7 @@ mod keep;
 mod observe;
 mod resume;
 mod run;
+mod sides;
 
 use std::path::Path;
 
@@ -24,6 +25,11 @@ fn small() -> Preset {
 
 /// Writes an episode in which a square moves by the action that was sent the tick before.
 fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo)) {
+    write_log_of_side(64, dir, seed, ticks, edit);
+}
+
+/// The same with pictures of `side` x `side` pixels.
+fn write_log_of_side(side: usize, dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo)) {
     let mut info = EpisodeInfo {
         robot: "square".to_owned(),
         task: "push".to_owned(),
@@ -48,13 +54,11 @@ fn write_log(dir: &Path, seed: u64, ticks: u32, edit: impl Fn(&mut EpisodeInfo))
             tick,
             ..TickRecord::default()
         };
-        let mut frame = if info.task == "large" {
-            Frame::new(96)
-        } else {
-            Frame::default()
-        };
+        let mut frame = Frame::new(side);
         for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
-            let (x, y) = ((index % 64) as f32, (index / 64) as f32);
+            // The same scene at every side.
+            let place = |pixels: usize| pixels as f32 * 64.0 / side as f32;
+            let (x, y) = (place(index % side), place(index / side));
             let inside = (x - position[0]).abs() < 5.0 && (y - position[1]).abs() < 5.0;
             pixel.copy_from_slice(if inside { &[230, 80, 40] } else { &[30, 30, 40] });
         }

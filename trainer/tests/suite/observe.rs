@@ -10,6 +10,7 @@ use robot::Config;
 use trainer::checkpoint::{Provenance, RobotOfLogs, TaskOfLogs};
 use trainer::export::export;
 use trainer::learner::Learner;
+use trainer::side::Side;
 use world_model::{Bundle, JointScale, Observation};
 
 use super::small;
@@ -21,7 +22,7 @@ fn bundle(out: &Path, observation: Observation) {
     let config = Config::parse(Path::new("robot.ron"), ROBOT.to_owned()).expect("robot file");
     let mut preset = small();
     preset.model.observation = observation;
-    let learner = Learner::new(preset, 2, 9, tch::Device::Cpu);
+    let learner = Learner::new(preset, Side::default(), 2, 9, tch::Device::Cpu);
     let scale = JointScale {
         position_mean_rad: 0.1,
         position_std_rad: 0.7,
