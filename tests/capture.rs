@@ -6,6 +6,7 @@ use controller::live;
 use controller::lockstep::{EpisodeRunError, Labels};
 use controller::session::PolicyChoice;
 use devices::fake::FakeBus;
+use image::codecs::jpeg::JpegEncoder;
 use robot::config::Pipeline;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat, Signals};
 use robot::{Frame, SystemClock};
@@ -90,18 +91,37 @@ fn pictures_of_any_size_and_format_become_the_models_image() {
     drop(thread.stop().expect("it did not panic"));
 }
 
+/// 80 x 60 pixels, compressed.
+fn jpeg(rgb: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new(&mut bytes)
+        .encode(rgb, 80, 60, image::ExtendedColorType::Rgb8)
+        .expect("into memory");
+    bytes
+}
+
 #[test]
-fn a_picture_that_arrived_damaged_is_passed_over() {
+fn pictures_that_arrived_damaged_or_black_are_passed_over_and_counted() {
     let white = vec![255; 3 * 80 * 60];
     let thread = start(Album::of([
         (80, 60, PixelFormat::Jpeg, vec![0xff, 0xd8, 0xff]),
         (80, 60, PixelFormat::Rgb8, vec![0; 7]),
+        (80, 60, PixelFormat::Jpeg, jpeg(&[3; 3 * 80 * 60])),
         (80, 60, PixelFormat::Rgb8, white),
     ]));
-    assert!(frame(&thread, 3).rgb().iter().all(|level| *level == 255));
+    assert!(frame(&thread, 4).rgb().iter().all(|level| *level == 255));
     assert!(!thread.failed());
     let (sight, error) = thread.stop().expect("it did not panic");
-    assert_eq!((sight.imager.damaged(), error.is_none()), (2, true));
+    assert_eq!(
+        (sight.imager.damaged(), sight.imager.black(), error.is_none()),
+        (2, 1, true)
+    );
+    let facts = sight.facts();
+    assert!(
+        facts.contains(&("pictures that do not decode", "2".to_owned()))
+            && facts.contains(&("pictures that are black", "1".to_owned())),
+        "{facts:?}"
+    );
 }
 
 #[test]

@@ -139,6 +139,22 @@ impl Sight {
         })
     }
 
+    /// What the camera says of its pictures, and what became of them here, for a report: a name and a value each.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = self.camera.facts();
+        let dropped = [
+            ("pictures that do not decode", self.imager.damaged()),
+            ("pictures that are black", self.imager.black()),
+        ];
+        facts.extend(
+            dropped
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(name, count)| (name, count.to_string())),
+        );
+        facts
+    }
+
     /// Names the table that the images of this episode are made by, if the size of the pictures is known before they come.
     ///
     /// # Errors

@@ -98,6 +98,7 @@ impl HostedArm {
     /// [`DeviceError`] if the operating system gives no thread.
     pub fn start<J: Measured + 'static>(joints: J, options: HostedOptions) -> Result<Self, DeviceError> {
         let (name, priority) = (options.name.clone(), options.priority);
+        let can_lie = options.way_out.is_some();
         let step_ns = (1e9 / f64::from(options.rate_hz)) as u64;
         let (count, e_stop) = (joints.joint_count(), Arc::clone(&options.e_stop));
         let clock = Arc::new(SystemClock::default());
@@ -111,7 +112,11 @@ impl HostedArm {
                 let mut due_ns = clock.now_ns();
                 loop {
                     if let Turn::Ended { holds } = core.turn(clock.now_ns() / 1_000) {
-                        if holds {
+                        if holds && can_lie {
+                            log::warn!(
+                                "{its}: the arm could not be laid down and goes on holding with torque: support it, then take its power away"
+                            );
+                        } else if holds {
                             log::warn!(
                                 "{its}: the arm goes on holding with torque: support it, then take its power away; field `rest_rad` of \
                                  `arm` in the robot file names a pose in which it can be let go"

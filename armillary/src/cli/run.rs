@@ -140,7 +140,7 @@ impl LiveArm {
             &labels,
             &self.signals,
         )?;
-        let facts = sight.camera.facts().into_iter();
+        let facts = sight.facts().into_iter();
         self.camera_facts = facts.map(|(name, value)| (name.to_owned(), value)).collect();
         self.sight = Some(sight);
         Ok(outcome)

@@ -1,7 +1,7 @@
 //! From a camera's picture to the model's image, by one table that is made once.
 
 use calibration::picture::{PictureError, PictureSettings, PictureTable, Workspace};
-use robot::device::{DeviceError, Picture};
+use robot::device::{DeviceError, Picture, PixelFormat};
 use robot::{Config, Frame};
 
 /// Makes the model's images of one camera's pictures. The table is made when the size of the pictures is known.
@@ -10,7 +10,11 @@ pub struct Imager {
     config: Config,
     table: Option<(PictureTable, Workspace)>,
     damaged: u64,
+    black: u64,
 }
+
+/// Brightest level of an image in which nothing is to be seen: a lens with its cap on shows some noise.
+const BLACK: u8 = 24;
 
 impl Imager {
     /// For the camera of `config`.
@@ -23,6 +27,7 @@ impl Imager {
             config: config.clone(),
             table: None,
             damaged: 0,
+            black: 0,
         })
     }
 
@@ -63,14 +68,24 @@ impl Imager {
         self.damaged
     }
 
-    /// Makes `image` of `picture`: `false` for a picture that arrived damaged, of which none can be made.
+    /// JPEGs in whose image nothing was to be seen. The driver of a camera judges what is not compressed.
+    pub fn black(&self) -> u64 {
+        self.black
+    }
+
+    /// Makes `image` of `picture`: `false` for a picture that arrived damaged, of which none can be made, and for a black JPEG.
     ///
     /// # Errors
     /// [`DeviceError`] for pictures of another size than the first, and for a view that does not fit into them.
     pub fn make(&mut self, picture: &Picture, image: &mut Frame) -> Result<bool, DeviceError> {
         let (table, workspace) = self.prepare(picture.width, picture.height)?;
         match table.apply(picture, workspace, image.rgb_mut()) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                let black =
+                    picture.format == PixelFormat::Jpeg && image.rgb().iter().all(|level| *level <= BLACK);
+                self.black += u64::from(black);
+                Ok(!black)
+            }
             Err(
                 PictureError::Bytes { .. }
                 | PictureError::JpegStart

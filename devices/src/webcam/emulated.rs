@@ -16,9 +16,6 @@ use super::{BootClock, Format, Webcam};
 use crate::cameras::{CameraSettings, OpenCamera};
 use crate::frames;
 
-/// Between looks at the socket, in nanoseconds.
-const LOOK_NS: u64 = 2_000_000;
-
 /// Quality of its JPEGs, from 1 to 100: that of a webcam.
 const QUALITY: u8 = 85;
 
@@ -90,6 +87,7 @@ impl CameraSettings for Settings {
         };
         feeder.show();
         let stopped = Arc::clone(&stop);
+        let look_ns = 1_000_000_000 / u64::from(self.rate_hz);
         let thread = std::thread::Builder::new()
             .name("emulated webcam".to_owned())
             .spawn(move || {
@@ -100,8 +98,8 @@ impl CameraSettings for Settings {
                         log::error!("the emulated webcam shows nothing more: {error}");
                         return;
                     }
-                    let now_ns = BootClock.now_ns();
-                    BootClock.sleep_until_ns(now_ns + LOOK_NS);
+                    // No more of them are compressed than are shown.
+                    BootClock.sleep_until_ns(BootClock.now_ns() + look_ns);
                 }
             })
             .map_err(DeviceError::new)?;

@@ -1,4 +1,4 @@
-//! Whether a picture shows anything: black, frozen, torn or half-decoded ones arrive without any mark of an error.
+//! Whether a picture shows anything: black, frozen and torn ones arrive without any mark of an error.
 
 use robot::device::{Picture, PixelFormat};
 
@@ -7,7 +7,7 @@ use robot::device::{Picture, PixelFormat};
 pub enum Verdict {
     /// As it should be.
     Good,
-    /// Nothing is to be seen: a lens with its cap on, a lamp that went out. Not seen in a JPEG's bytes, only in its image.
+    /// Nothing is to be seen: a lens with its cap on, a lamp that went out. A JPEG's bytes do not show it: whoever decodes it sees.
     Black,
     /// The same to the last bit as several before. A camera that lives has noise.
     Frozen,
@@ -65,26 +65,6 @@ impl Judge {
             PixelFormat::Nv12 => luma(LOOKED_AT, pixels, 16),
         };
         if black { Verdict::Black } else { Verdict::Good }
-    }
-
-    /// Judges the model's image of a picture: `3 * side * side` bytes, RGB, rows from the top. This sees what only decoding shows: black
-    /// JPEGs, and images whose lower part was never decoded. Use a judge of its own for images.
-    pub fn of_image(&mut self, rgb: &[u8], side: usize) -> Verdict {
-        if self.is_frozen(rgb) {
-            return Verdict::Frozen;
-        }
-        if is_black(rgb.iter().copied(), self.black_level) {
-            return Verdict::Black;
-        }
-        // A part that no pixels came for is of one colour to the last bit. Light that is too bright is so, too: all 255.
-        let row = 3 * side;
-        let lower = &rgb[rgb.len().saturating_sub(row * side.div_ceil(8))..];
-        let colour = &lower[..3.min(lower.len())];
-        let flat = lower.chunks_exact(3).all(|pixel| pixel == colour);
-        if flat && colour.iter().any(|level| *level != 255) {
-            return Verdict::Torn;
-        }
-        Verdict::Good
     }
 
     fn is_frozen(&mut self, bytes: &[u8]) -> bool {
@@ -181,7 +161,6 @@ mod tests {
             judge.of_picture(&picture(PixelFormat::Nv12, nv12)),
             Verdict::Black
         );
-        assert_eq!(judge.of_image(&[3; 3 * 32 * 32], 32), Verdict::Black);
     }
 
     #[test]
@@ -213,16 +192,5 @@ mod tests {
         let mut short = yuyv(|_| 100);
         short.bytes.pop();
         assert_eq!(judge.of_picture(&short), Verdict::Torn);
-    }
-
-    #[test]
-    fn an_image_whose_lower_part_was_not_decoded_is_told() {
-        let mut judge = Judge::new(0, 0);
-        let mut image: Vec<u8> = (0..3 * 32 * 32).map(|at| (at % 200) as u8).collect();
-        assert_eq!(judge.of_image(&image, 32), Verdict::Good);
-        image[3 * 32 * 20..].fill(128);
-        assert_eq!(judge.of_image(&image, 32), Verdict::Torn);
-        image[3 * 32 * 20..].fill(255);
-        assert_eq!(judge.of_image(&image, 32), Verdict::Good);
     }
 }

@@ -11,6 +11,9 @@ use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, SERVOS_MAX
 /// How often a register is written before it is given up.
 const ATTEMPTS: usize = 3;
 
+/// How often answers are counted before servos are said to share an id.
+const COUNTS: u32 = 4;
+
 /// Silence after which no answer of before is awaited any more, in microseconds.
 const SETTLE_US: u64 = 50_000;
 
@@ -69,7 +72,11 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
     fn identify(&mut self) -> Result<u16, BringUpError> {
         let ServoJoint { name, id, .. } = self.joint;
         let (mut answers, mut spoilt) = (0, false);
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..COUNTS {
+            if attempt > 0 {
+                // An answer to the question before, late on a machine that is busy, must not be counted as a second servo's.
+                self.bus.settle(SETTLE_US << attempt)?;
+            }
             (answers, spoilt) = self.bus.count_answers(*id, self.budget_us)?;
             if answers == 1 && !spoilt {
                 break;
