@@ -105,7 +105,7 @@ fn an_arm_of_emulated_servos_is_driven_recorded_and_laid_down() {
     let servos = [1, 2].map(|id| EmulatedServo::<Feetech>::new(id, 2048)).into();
     let end = serve(EmulatedBus::new(1_000_000, servos)).expect("a terminal");
     let config = config(end.path());
-    let (mut bus, outcome) = run(&config, dir.path());
+    let (bus, outcome) = run(&config, dir.path());
     assert_eq!(outcome.stopped, None);
     let log = outcome.log;
     let log = episode::read_episode(&log).expect("the log is whole");
