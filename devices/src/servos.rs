@@ -14,7 +14,7 @@ use crate::emulation::{Emulated, EmulatedArm};
 use crate::feetech::Feetech;
 use crate::hosted::{HostedArm, HostedOptions, Measured};
 use crate::serial::SerialStream;
-use crate::servo_bus::joints::{self, Direction, HealthLimits, ServoArm, ServoJoint, WayOutSettings};
+use crate::servo_bus::joints::{self, Direction, HealthLimits, ServoArm, ServoJoint, Tuning, WayOutSettings};
 use crate::servo_bus::{Bus, Family, Line, Timing};
 
 /// Speed on the way to the rest pose, in radians a second.
@@ -77,6 +77,61 @@ pub struct Servo {
     /// Whether the joint's angle grows against the servo's ticks.
     #[serde(default)]
     pub reversed: bool,
+    /// Proportional, integral and derivative gain of its position, in its own steps; left as they are if not given.
+    #[serde(default)]
+    pub gains: Option<(u16, u16, u16)>,
+    /// Its own limit of torque, in the place of the arm's.
+    #[serde(default)]
+    pub torque_limit: Option<f32>,
+    /// Current at which it protects itself, in amperes; left as it is if not given.
+    #[serde(default)]
+    pub protection_current_a: Option<f32>,
+    /// Torque that it takes for an overload, as a share of the most; left as it is if not given.
+    #[serde(default)]
+    pub overload_torque: Option<f32>,
+}
+
+impl Servo {
+    /// Refuses how a servo of this family cannot be set: field, problem and remedy.
+    fn check<F: Family>(&self) -> Result<(), (&'static str, String, &'static str)> {
+        let roles = F::ROLES;
+        let none = "servos of this kind have no such setting";
+        let shares = [
+            ("torque_limit", self.torque_limit, roles.torque_limit),
+            ("overload_torque", self.overload_torque, roles.overload_torque),
+        ];
+        for (field, share, register) in shares {
+            match share {
+                None => {}
+                Some(_) if register.is_none() => return Err((field, none.to_owned(), "leave it out")),
+                Some(share) if share > 0.0 && share <= 1.0 => {}
+                Some(share) => {
+                    let problem = format!("{share:?} of the most torque");
+                    return Err((field, problem, "write a share above 0, 1 at most"));
+                }
+            }
+        }
+        match (self.protection_current_a, roles.protection_current) {
+            (Some(_), None) => return Err(("protection_current_a", none.to_owned(), "leave it out")),
+            (Some(current_a), Some(_)) if !(0.05..=4.0).contains(&current_a) => {
+                return Err((
+                    "protection_current_a",
+                    format!("{current_a:?} A"),
+                    "write 0.05 to 4 A",
+                ));
+            }
+            _ => {}
+        }
+        let (_, most) = roles.gains[0].range();
+        match self.gains {
+            Some((p, i, d)) if [p, i, d].iter().any(|gain| i64::from(*gain) > most) => Err((
+                "gains",
+                format!("({p}, {i}, {d})"),
+                "write three numbers as the servo's manual has them",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn baud() -> u32 {
@@ -140,6 +195,11 @@ impl<F: Family> Settings<F> {
             let problem = format!("{:?} of the most torque", self.torque_limit);
             return refuse("torque_limit", problem, "write a share above 0, 1 at most");
         }
+        for (index, servo) in self.servos.iter().enumerate() {
+            servo.check::<F>().or_else(|(field, problem, remedy)| {
+                refuse(&format!("servos[{index}].{field}"), problem, remedy)
+            })?;
+        }
         self.limits.check().or_else(|problem| {
             let remedy = "write a temperature of 30 to 90, volts from the least to the most between 3 and 30, and a load above 0, 1 at most";
             refuse("limits", problem, remedy)
@@ -196,6 +256,12 @@ impl<F: Family> Settings<F> {
                 position_min_rad: joint.position_min_rad,
                 position_max_rad: joint.position_max_rad,
                 homing_offset_ticks: None,
+                tuning: Tuning {
+                    gains: servo.gains.map(|(p, i, d)| [p, i, d]),
+                    torque_limit: servo.torque_limit,
+                    protection_current_a: servo.protection_current_a,
+                    overload_torque: servo.overload_torque,
+                },
             })
             .collect();
         let budget_us = self.budget_us();

@@ -39,6 +39,10 @@ impl Family for Dynamixel {
         moving: MOVING,
         lock: None,
         watchdog: Some(BUS_WATCHDOG),
+        gains: [P_GAIN, I_GAIN, D_GAIN],
+        protection_current: None,
+        overload_torque: None,
+        counts_turns: None,
     };
     const MODELS: &'static [(u16, &'static str)] = &[(XL430_W250, "XL430-W250"), (XL330_M288, "XL330-M288")];
     const TICKS_PER_TURN: u16 = 4096;

@@ -39,6 +39,10 @@ impl Family for Feetech {
         moving: MOVING,
         lock: Some(LOCK),
         watchdog: None,
+        gains: [P_GAIN, I_GAIN, D_GAIN],
+        protection_current: Some(PROTECTION_CURRENT),
+        overload_torque: Some(OVERLOAD_TORQUE),
+        counts_turns: Some((PHASE, 1 << 4)),
     };
     const MODELS: &'static [(u16, &'static str)] = &[(STS3215, "STS3215")];
     const TICKS_PER_TURN: u16 = 4096;

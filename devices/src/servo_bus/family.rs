@@ -53,6 +53,14 @@ pub struct Roles {
     pub lock: Option<Register>,
     /// Silence of the host after which it stops by itself; 0 = never, negative = it has.
     pub watchdog: Option<Register>,
+    /// Proportional, integral and derivative gain of its position.
+    pub gains: [Register; 3],
+    /// Current at which it protects itself.
+    pub protection_current: Option<Register>,
+    /// Torque that is an overload.
+    pub overload_torque: Option<Register>,
+    /// A bit that must be 0 for positions within one turn, where there is one.
+    pub counts_turns: Option<(Register, u8)>,
 }
 
 /// What the bits of the status register mean.

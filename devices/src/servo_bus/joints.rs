@@ -22,7 +22,7 @@ mod words;
 pub use bring_up::{BringUpError, BroughtUp, bring_up, set_torque};
 pub use health::{Finding, FindingKind, Health, HealthLimits, ServoHealth};
 pub use mapping::{Mapping, SettingsError};
-pub use settings::{ArmSettings, Direction, ServoJoint};
+pub use settings::{ArmSettings, Direction, ServoJoint, Tuning};
 pub use way_out::{WayOut, WayOutSettings, WayOutState};
 
 use robot::device::{DeviceError, Joints};

@@ -5,7 +5,7 @@ mod error;
 pub use error::BringUpError;
 
 use super::mapping::Mapping;
-use super::settings::{ArmSettings, ServoJoint};
+use super::settings::{ArmSettings, ServoJoint, Tuning};
 use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, SERVOS_MAX, Unit};
 
 /// How often a register is written before it is given up.
@@ -142,6 +142,10 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
                 .map(|offset| (roles.homing_offset, offset)),
         );
         kept.extend([(roles.min_position, low), (roles.max_position, high)]);
+        if let Some((register, bit)) = roles.counts_turns {
+            kept.push((register, self.get(register)? & !i64::from(bit)));
+        }
+        kept.extend(tuned::<P>(&self.joint.tuning));
         let holds = self.get(roles.torque_enable)? != 0;
         let written = kept
             .into_iter()
@@ -159,11 +163,28 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
             roles.velocity,
             in_steps(roles.velocity, settings.velocity_rad_s * ticks_a_radian),
         )?;
+        let share = self.joint.tuning.torque_limit.unwrap_or(settings.torque_limit);
         if let Some(limit) = roles.torque_limit {
-            self.keep(limit, in_steps(limit, settings.torque_limit.clamp(0.0, 1.0)))?;
+            self.keep(limit, in_steps(limit, share.clamp(0.0, 1.0)))?;
         }
         Ok(holds)
     }
+}
+
+/// What a servo is to keep of how it is set.
+fn tuned<P: Family>(tuning: &Tuning) -> Vec<(Register, i64)> {
+    let roles = P::ROLES;
+    let gains = tuning.gains.into_iter().flatten().map(i64::from);
+    let mut kept: Vec<(Register, i64)> = roles.gains.into_iter().zip(gains).collect();
+    for (register, quantity) in [
+        (roles.protection_current, tuning.protection_current_a),
+        (roles.overload_torque, tuning.overload_torque),
+    ] {
+        if let (Some(register), Some(quantity)) = (register, quantity) {
+            kept.push((register, (quantity / register.scale).round() as i64));
+        }
+    }
+    kept
 }
 
 /// A quantity in a register's steps: the least step at least, unless it is 0, which means something else; the most at most.

@@ -30,6 +30,21 @@ pub struct ServoJoint {
     pub position_max_rad: f32,
     /// The servo's homing offset. `None` leaves the one that it has.
     pub homing_offset_ticks: Option<i64>,
+    /// How the servo itself is set.
+    pub tuning: Tuning,
+}
+
+/// How a servo itself is set. What is `None` is left as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tuning {
+    /// Proportional, integral and derivative gain of its position, in its own steps.
+    pub gains: Option<[u16; 3]>,
+    /// Its own limit of torque, as a share of the most, in the place of that of the arm.
+    pub torque_limit: Option<f32>,
+    /// Current at which it protects itself, in amperes.
+    pub protection_current_a: Option<f32>,
+    /// Torque that is an overload, as a share of the most.
+    pub overload_torque: Option<f32>,
 }
 
 /// An arm.

@@ -302,6 +302,12 @@ fn what_does_not_fit_the_robot_is_refused_by_field() {
         (", rate_hz: 0.0", ["arm.rate_hz", "from 5 to 500"]),
         (", rate_hz: 10.0", ["arm.rate_hz", "write 20 or more"]),
         (", torque_limit: 1.5", ["arm.torque_limit", "1 at most"]),
+        (", limits: (temperature_max_c: 200.0)", ["arm.limits", "30 to 90"]),
+        (
+            ", limits: (voltage_min_v: 12.0, voltage_max_v: 6.0)",
+            ["arm.limits", "least to the most"],
+        ),
+        (", limits: (load_max: 0.0)", ["arm.limits", "above 0"]),
     ] {
         let config = robot(rest);
         let Ok(Arm::Feetech(settings)) = Arm::of(&config, None) else {

@@ -5,7 +5,7 @@ use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, Faults, MemoryLin
 use devices::feetech::Feetech;
 use devices::servo_bus::joints::{
     ArmError, ArmSettings, BringUpError, Direction, FindingKind, Mapping, ServoArm, ServoJoint,
-    SettingsError, WayOut, WayOutSettings, WayOutState,
+    SettingsError, Tuning, WayOut, WayOutSettings, WayOutState,
 };
 use devices::servo_bus::{Bus, Line, Timing};
 use robot::device::Joints;
@@ -28,6 +28,7 @@ fn joint(id: u8) -> ServoJoint {
         position_min_rad: -1.5,
         position_max_rad: 1.5,
         homing_offset_ticks: None,
+        tuning: Tuning::default(),
     }
 }
 
@@ -93,6 +94,41 @@ fn an_arm_goes_where_it_is_told() {
         assert_eq!(arm.joint_count(), 6);
     }
     both(check::<Feetech>, check::<Dynamixel>);
+}
+
+#[test]
+fn a_servo_is_set_as_the_robot_file_says_and_does_not_count_turns() {
+    use devices::feetech::registers::{
+        D_GAIN, I_GAIN, OVERLOAD_TORQUE, P_GAIN, PHASE, PROTECTION_CURRENT, TORQUE_LIMIT,
+    };
+
+    let mut bus = bus::<Feetech>();
+    bus.line_mut().bus().servo(6).set(PHASE, 0b1_0101);
+    bus.line_mut().bus().servo(1).set(P_GAIN, 77);
+    let mut settings = settings();
+    settings.joints[5].tuning = Tuning {
+        gains: Some([16, 1, 32]),
+        torque_limit: Some(0.5),
+        protection_current_a: Some(1.625),
+        overload_torque: Some(0.25),
+    };
+    let mut arm = ServoArm::new(bus, settings).expect("comes up");
+    let servo = arm.bus_mut().line_mut().bus().servo(6);
+    let kept = [
+        (PHASE, 0b0_0101),
+        (P_GAIN, 16),
+        (I_GAIN, 1),
+        (D_GAIN, 32),
+        (PROTECTION_CURRENT, 250),
+        (OVERLOAD_TORQUE, 25),
+        (TORQUE_LIMIT, 500),
+    ];
+    for (register, steps) in kept {
+        assert_eq!(servo.get(register), steps, "{}", register.name);
+    }
+    // What is not said stays as it is, but for the arm's limit of torque.
+    let servo = arm.bus_mut().line_mut().bus().servo(1);
+    assert_eq!((servo.get(P_GAIN), servo.get(TORQUE_LIMIT)), (77, 1000));
 }
 
 #[test]
