@@ -45,7 +45,7 @@ const ALLOWED: [(&str, &str); 25] = [
         "opens a camera's node, and refuses what is none",
     ),
     (
-        "devices/examples/uvc_camera.rs",
+        "devices/src/emulation/usb_camera.rs",
         "writes to the kernel's own file for USB over a socket",
     ),
     (
