@@ -61,9 +61,7 @@ fn serve(
         if now_s >= seconds {
             break;
         }
-        if faults
-            .front()
-            .is_some_and(|fault| fault.pictures <= since_fault)
+        if faults.front().is_some_and(|fault| fault.pictures <= since_fault)
             && let Some(fault) = faults.pop_front()
         {
             since_fault = 0;

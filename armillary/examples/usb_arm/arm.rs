@@ -8,8 +8,8 @@ use devices::link::ByteStream;
 use devices::serial::SerialStream;
 use firmware_bridge::FirmwareState;
 use firmware_bridge::arm::SimulatedArm;
-use robot::device::LinkError;
 use robot::JointVec;
+use robot::device::LinkError;
 use simulator::Simulator;
 
 use crate::{Plug, Shared, lock};
@@ -43,7 +43,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Nothing yet, of an arm that lets go of what it is told so long after it began to move.
+    /// Nothing yet. `fault` is what will be pulled out, and how long after the arm began to move.
     pub(crate) fn new(simulator: &Simulator, fault: Option<(Plug, Duration)>) -> Self {
         Self {
             fault,
@@ -88,21 +88,27 @@ impl Watched {
             _ => {}
         }
         self.now_m = arm.plant().target_distance_m();
-        self.refused = told.rejected_sequence + told.rejected_age + told.rejected_content + told.rejected_state;
+        self.refused =
+            told.rejected_sequence + told.rejected_age + told.rejected_content + told.rejected_state;
     }
 
+    /// Prints it. How the arm stopped is said only if something was pulled out.
     pub(crate) fn print(&self) {
-        println!(
-            "figures: path_mrad {:.0}, target_before_mm {:.0}, target_after_mm {:.0}, refused {}, pulled {}, stop_ms {:.0}, \
-             unarmed_motions {}",
+        print!(
+            "figures: path_mrad {:.0}, target_before_mm {:.0}, target_after_mm {:.0}, refused {}",
             1e3 * self.path_rad,
             1e3 * self.start_m,
             1e3 * self.now_m,
-            self.refused,
-            u32::from(self.pulled.is_some()),
-            1e3 * self.stop.unwrap_or_default().as_secs_f64(),
-            self.unarmed_motions
+            self.refused
         );
+        match self.stop {
+            Some(stop) => println!(
+                ", stop_ms {:.0}, unarmed_motions {}",
+                1e3 * stop.as_secs_f64(),
+                self.unarmed_motions
+            ),
+            None => println!(),
+        }
     }
 }
 

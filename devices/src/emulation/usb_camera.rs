@@ -151,10 +151,7 @@ impl UsbCamera {
             let Some((seq, length)) = self.waiting.pop_front() else {
                 return Ok(());
             };
-            let end = self
-                .picture
-                .len()
-                .min(self.sent + length.min(PAYLOAD_BYTES) - 2);
+            let end = self.picture.len().min(self.sent + length.min(PAYLOAD_BYTES) - 2);
             let last = end == self.picture.len();
             // Bit 0 changes with each picture, bit 1 marks its end, bit 6 an error, bit 7 the header's own end.
             let mut info = 0x80 | (self.shown & 1) as u8 | u8::from(last) << 1;

@@ -25,13 +25,7 @@ impl Host {
             serial: "TEST7".to_owned(),
         };
         let camera = UsbCamera::on(near, form).expect("a thread");
-        (
-            Self {
-                socket: far,
-                seq: 0,
-            },
-            camera,
-        )
+        (Self { socket: far, seq: 0 }, camera)
     }
 
     /// Asks: command, direction, endpoint and length; then the setup packet and data outwards. Returns the number of the request.
@@ -151,7 +145,10 @@ fn a_picture_arrives_in_parts_with_its_end_and_its_marks() {
         }
         assert_eq!(arrived, picture);
     }
-    assert!(toggles[0] != toggles[1] && toggles[0] == toggles[2], "{toggles:?}");
+    assert!(
+        toggles[0] != toggles[1] && toggles[0] == toggles[2],
+        "{toggles:?}"
+    );
 }
 
 #[test]

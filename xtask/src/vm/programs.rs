@@ -73,7 +73,11 @@ fn needs(program: &Path, tools: &Tools) -> anyhow::Result<Vec<String>> {
         .output()
         .context("cannot start ldd")?;
     if !output.status.success() {
-        bail!("ldd {}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "ldd {}: {}",
+            program.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let words = text.split_whitespace().filter(|word| word.starts_with('/'));
