@@ -64,7 +64,7 @@ with_camera() {
 }
 # held_up SECONDS...: stops the process $watched for as long, once a second.
 held_up() { for s in "$@"; do sleep 1; kill -STOP $watched; sleep $s; kill -CONT $watched; done; }
-# episode SEED [camera|cable SECONDS]: the model drives an arm for 100 periods, or until so many seconds after the camera or the cable
+# episode SEED [camera|cable SECONDS]: the model drives an arm for 60 periods, or until so many seconds after the camera or the cable
 # is pulled out. Ends as `armillary run` does.
 episode() {
   logs=/tmp/episode-$1
