@@ -1,29 +1,24 @@
-//! Device drivers against the kernel's own, in a small virtual machine: cameras of `vivid` and `uvcvideo`, USB serial ports.
+//! Device drivers against the kernel's own, in a small virtual machine: cameras of `vivid` and `uvcvideo`, USB serial ports, and
+//! `armillary run` between a USB camera and an arm on a USB cable.
 //!
-//! The machine is emulated and needs neither root nor hardware: a Debian kernel with its modules, busybox, and the examples of the
-//! crate `devices`, linked statically. Each group of checks has a machine of its own.
+//! The machine is emulated and needs neither root nor hardware: a Debian kernel with its modules, busybox, and programs of this
+//! workspace with the libraries that they need. Each group of checks has a machine of its own.
 
 mod archive;
 mod checks;
 mod guest;
 mod kernel;
 mod machine;
+mod programs;
 mod table;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use checks::{CHECKS, Check};
-
-/// What the programs in the machine are built for.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// Examples of the crate `devices` that go into the machine.
-const PROGRAMS: [&str; 3] = ["webcam", "uvc_camera", "usb_serial"];
 
 #[derive(Args)]
 pub(crate) struct Vm {
@@ -49,6 +44,8 @@ pub(crate) enum Group {
     Uvc,
     /// An arm on USB serial ports, `ftdi_sio` and `cdc_acm`, that are unplugged while it moves.
     Serial,
+    /// `armillary run`, which sees a simulated arm by `uvcvideo` and drives it by `cdc_acm`.
+    Loop,
 }
 
 impl Group {
@@ -57,6 +54,7 @@ impl Group {
             Self::Camera => "camera",
             Self::Uvc => "uvc",
             Self::Serial => "serial",
+            Self::Loop => "loop",
         }
     }
 }
@@ -78,16 +76,17 @@ pub(crate) fn run(arguments: &Vm) -> anyhow::Result<()> {
     let tools = machine::Tools::find()?;
     let begun = Instant::now();
     let kernel = kernel::ensure(&root.join("target/vm"), &tools)?;
-    let programs = root.join("target/vm/programs");
-    build(&root, &programs)?;
-    let programs = programs.join(TARGET).join("release/examples");
+    println!("building the programs of the virtual machine");
+    for group in &chosen {
+        programs::build(&root, *group)?;
+    }
     println!("ready after {:.0} s", begun.elapsed().as_secs_f64());
     crate::scratch::kept_if(arguments.keep, &root, "vm", |folder| {
         table::head();
         let mut failed = 0;
         for group in chosen {
             let limit = Duration::from_secs(arguments.limit_s);
-            failed += check(folder, group, limit, &kernel, &programs, &tools)?;
+            failed += check(folder, group, limit, &kernel, &tools)?;
         }
         println!("{:.0} s in all", begun.elapsed().as_secs_f64());
         match failed {
@@ -104,13 +103,12 @@ fn check(
     group: Group,
     limit: Duration,
     kernel: &kernel::Kernel,
-    programs: &Path,
     tools: &machine::Tools,
 ) -> anyhow::Result<usize> {
     let folder = folder.join(group.name());
     std::fs::create_dir(&folder)?;
     let checks: Vec<&Check> = CHECKS.iter().filter(|check| check.group == group).collect();
-    let image = guest::image(group, &checks, kernel, programs, &tools.busybox)?;
+    let image = guest::image(group, &checks, kernel, &folder, tools)?;
     std::fs::write(folder.join("initramfs"), image)?;
     let booted = Instant::now();
     let (mut done, mut failed) = (0, 0);
@@ -134,24 +132,4 @@ fn check(
         outcomes.first_s()
     );
     Ok(failed)
-}
-
-/// Builds the programs so that they need no library.
-fn build(root: &Path, into: &Path) -> anyhow::Result<()> {
-    println!("building the programs of the virtual machine");
-    let mut command = Command::new(crate::cargo());
-    command.args(["build", "--release", "--quiet", "--package", "armillary-devices"]);
-    for program in PROGRAMS {
-        command.args(["--example", program]);
-    }
-    let flags = format!("target.{TARGET}.rustflags=[\"-C\", \"target-feature=+crt-static\"]");
-    command
-        // A target of its own: what runs while building must not be static.
-        .args(["--target", TARGET, "--config", &flags])
-        .args(["--config", "profile.release.strip=\"symbols\""])
-        .arg("--target-dir")
-        .arg(into)
-        .env_remove("RUSTFLAGS")
-        .current_dir(root);
-    crate::run(&mut command)
 }

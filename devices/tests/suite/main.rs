@@ -10,3 +10,5 @@ mod playback;
 mod process;
 mod serial;
 mod servos;
+#[cfg(target_os = "linux")]
+mod usb_camera;

@@ -56,6 +56,14 @@ const UNPLUGGED: &[Want] = &[
     most("closed_most_ms", 2_000.0),
 ];
 
+/// The log is whole, and no picture that was used is older than two periods of the camera.
+const WHOLE: Want = exactly("whole", 1.0);
+const FRESH: Want = most("age_most_ms", 100.0);
+
+/// Something was pulled out: the arm comes to rest (after its watchdog of 250 ms, if it is told nothing) and stays there.
+const STOPPED: Want = most("stop_ms", 500.0);
+const AT_REST: Want = exactly("unarmed_motions", 0.0);
+
 /// All checks, in the order in which they are done. That no picture was used that was older than two periods is a matter of `webcam`'s
 /// own: it fails otherwise.
 pub(crate) const CHECKS: &[Check] = &[
@@ -179,5 +187,36 @@ pub(crate) const CHECKS: &[Check] = &[
         script: "usb_serial acm 25",
         limit_s: 150,
         wants: UNPLUGGED,
+    },
+    Check {
+        group: Group::Loop,
+        name: "the model reaches what the camera sees",
+        script: "episode 1",
+        limit_s: 300,
+        wants: &[
+            WHOLE,
+            FRESH,
+            exactly("EpisodeEnd", 1.0),
+            exactly("replayed", 60.0),
+            least("fresh", 57.0),
+            least("planned", 57.0),
+            least("path_mrad", 500.0),
+            most("behind_most_mrad", 150.0),
+            most("target_after_mm", 100.0),
+        ],
+    },
+    Check {
+        group: Group::Loop,
+        name: "the camera is unplugged in motion",
+        script: "episode 2 camera 2; test $? = 1",
+        limit_s: 120,
+        wants: &[WHOLE, FRESH, STOPPED, AT_REST, exactly("CameraLost", 1.0), least("replayed", 15.0)],
+    },
+    Check {
+        group: Group::Loop,
+        name: "the cable is unplugged in motion",
+        script: "episode 3 cable 2; test $? = 1",
+        limit_s: 120,
+        wants: &[WHOLE, FRESH, STOPPED, AT_REST, exactly("LinkLost", 1.0), least("replayed", 15.0)],
     },
 ];

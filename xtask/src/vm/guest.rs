@@ -8,7 +8,11 @@ use anyhow::Context;
 use super::archive::Archive;
 use super::checks::Check;
 use super::kernel::Kernel;
-use super::{Group, PROGRAMS};
+use super::machine::Tools;
+use super::{Group, programs};
+
+/// The model that drives the arm of the group `loop`.
+const BUNDLE: &str = "models/reach-planar";
 
 /// Runs first. The second serial port is ours alone: the kernel writes to the first.
 const INIT: &str = "#!/bin/busybox sh
@@ -23,7 +27,7 @@ for check in /checks/*; do
   echo \"@begin $(cut -d. -f1 /proc/uptime)\"
   timeout -s KILL $(cat /limits/${check#/checks/}) sh $check
   echo \"@end $? $(cut -d. -f1 /proc/uptime)\"
-  killall -q -KILL webcam uvc_camera usb_serial
+  killall -q -KILL $(ls /programs)
 done
 echo @done
 sync
@@ -35,6 +39,16 @@ const FUNCTIONS: &str = r#"
 load() { modprobe "$@" || echo "module $1 does not load"; }
 VIVID=platform-vivid.0
 UVC=usb-1234:5678-SOFT0001
+GADGET=/sys/kernel/config/usb_gadget
+# A USB serial gadget, which is not plugged in yet.
+make_gadget() {
+  mount -t configfs none /sys/kernel/config
+  cd $GADGET
+  mkdir -p arm/strings/0x409 arm/configs/c.1 arm/functions/acm.0
+  echo 0x1234 > arm/idVendor; echo 0x5679 > arm/idProduct; echo NEAR0001 > arm/strings/0x409/serialnumber
+  ln -s arm/functions/acm.0 arm/configs/c.1/
+  cd /
+}
 # Waits until a camera is there.
 there() {
   for i in $(seq 200); do webcam list > /tmp/list; grep -q "^$1 " /tmp/list && return 0; sleep 0.1; done
@@ -50,6 +64,19 @@ with_camera() {
 }
 # held_up SECONDS...: stops the process $watched for as long, once a second.
 held_up() { for s in "$@"; do sleep 1; kill -STOP $watched; sleep $s; kill -CONT $watched; done; }
+# episode SEED [camera|cable SECONDS]: the model drives an arm for 60 periods, or until so many seconds after the camera or the cable
+# is pulled out. Ends as `armillary run` does.
+episode() {
+  logs=/tmp/episode-$1
+  usb_arm /robot.ron "$@" & arm=$!
+  [ -e /dev/ttyACM0 ] || echo dummy_udc.0 > $GADGET/arm/UDC
+  until [ -e /dev/ttyACM0 ] && armillary find-cameras 2> /dev/null | grep ARM0001; do sleep 0.1; done
+  armillary run --robot /robot.ron --bundle /bundle --out $logs --seed $1; rc=$?
+  kill $arm; wait $arm || return 2
+  log_figures $logs/*.mcap || return 2
+  armillary replay $logs/*.mcap --bundle /bundle | sed 's/.*: \([0-9]*\) actions reproduced.*/figures: replayed \1/'
+  return $rc
+}
 "#;
 
 /// The modules that a group's preparation loads.
@@ -58,6 +85,7 @@ fn modules(group: Group) -> &'static [&'static str] {
         Group::Camera => &["vivid"],
         Group::Uvc => &["vhci_hcd", "uvcvideo"],
         Group::Serial => &["xhci_pci", "ftdi_sio", "dummy_hcd", "usb_f_acm", "cdc_acm"],
+        Group::Loop => &["vhci_hcd", "uvcvideo", "dummy_hcd", "usb_f_acm", "cdc_acm"],
     }
 }
 
@@ -72,34 +100,36 @@ webcam $VIVID --size 320x180 --format yuyv --frames 10 --set '0,Timestamp Source
         }
         Group::Uvc => "load vhci_hcd; load uvcvideo\n",
         Group::Serial => {
-            "load xhci_pci; load ftdi_sio; load dummy_hcd; load usb_f_acm; load cdc_acm
-mount -t configfs none /sys/kernel/config
-cd /sys/kernel/config/usb_gadget
-mkdir -p arm/strings/0x409 arm/configs/c.1 arm/functions/acm.0
-echo 0x1234 > arm/idVendor; echo 0x5679 > arm/idProduct; echo NEAR0001 > arm/strings/0x409/serialnumber
-ln -s arm/functions/acm.0 arm/configs/c.1/
-cd /
-"
+            "load xhci_pci; load ftdi_sio; load dummy_hcd; load usb_f_acm; load cdc_acm; make_gadget\n"
+        }
+        Group::Loop => {
+            "load vhci_hcd; load uvcvideo; load dummy_hcd; load usb_f_acm; load cdc_acm; make_gadget\n"
         }
     }
 }
 
-/// The file system of a machine that does `checks`.
+/// The file system of a machine that does `checks`. What is made on the way goes into `folder`.
 pub(crate) fn image(
     group: Group,
     checks: &[&Check],
     kernel: &Kernel,
-    programs: &Path,
-    busybox: &Path,
+    folder: &Path,
+    tools: &Tools,
 ) -> anyhow::Result<Vec<u8>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("{}: cannot read", path.display()));
     let mut archive = Archive::default();
     for folder in ["proc", "sys", "dev", "tmp"] {
         archive.folder(folder);
     }
-    archive.file("bin/busybox", &read(busybox)?);
-    for program in PROGRAMS {
-        archive.file(&format!("bin/{program}"), &read(&programs.join(program))?);
+    archive.file("bin/busybox", &read(&tools.busybox)?);
+    let root = crate::root();
+    programs::add(&mut archive, group, &root, folder, tools)?;
+    if group == Group::Loop {
+        archive.file("robot.ron", include_bytes!("usb_arm.ron"));
+        for path in files::list(&root.join(BUNDLE))? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("bundle/{name}"), &read(&path)?);
+        }
     }
     let folder = format!("lib/modules/{}", kernel.version);
     let modules = kernel.modules(modules(group))?;

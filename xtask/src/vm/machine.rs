@@ -11,12 +11,14 @@ use anyhow::{Context, bail};
 use super::Group;
 
 /// Programs of the system, and the packages that have them.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 7] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("depmod", "kmod"),
     ("dpkg-deb", "dpkg"),
     ("apt-get", "apt"),
+    ("strip", "binutils"),
+    ("ldd", "libc-bin"),
 ];
 
 /// Where programs for root are, which users may not have in their path.
@@ -27,6 +29,8 @@ pub(crate) struct Tools {
     qemu: PathBuf,
     pub(crate) busybox: PathBuf,
     pub(crate) depmod: PathBuf,
+    pub(crate) strip: PathBuf,
+    pub(crate) ldd: PathBuf,
 }
 
 impl Tools {
@@ -35,13 +39,15 @@ impl Tools {
     /// # Errors
     /// One sentence that names the packages that are missing, and the command that installs them.
     pub(crate) fn find() -> anyhow::Result<Self> {
+        let [qemu, busybox, depmod, _, _, strip, ldd] = NEEDED.map(|(program, _)| find(program));
         let missing: Vec<&str> = NEEDED
             .iter()
             .filter(|(program, _)| find(program).is_none())
             .map(|(_, package)| *package)
             .collect();
-        let found = (find("qemu-system-x86_64"), find("busybox"), find("depmod"));
-        let (Some(qemu), Some(busybox), Some(depmod), []) = (found.0, found.1, found.2, &missing[..]) else {
+        let (Some(qemu), Some(busybox), Some(depmod), Some(strip), Some(ldd), []) =
+            (qemu, busybox, depmod, strip, ldd, &missing[..])
+        else {
             bail!(
                 "the virtual machine needs {}, which this system lacks; install with `sudo apt-get install \
                  --no-install-recommends {}`",
@@ -49,14 +55,14 @@ impl Tools {
                 missing.join(" ")
             );
         };
-        // In the machine there are no libraries.
+        // What starts the machine must not depend on what is in it.
         let bytes = std::fs::read(&busybox).with_context(|| format!("{}: cannot read", busybox.display()))?;
         if bytes
             .windows(INTERPRETER.len())
             .any(|window| window == INTERPRETER)
         {
             bail!(
-                "{}: needs libraries, which the virtual machine lacks; install with `sudo apt-get install busybox-static`",
+                "{}: needs libraries, and the virtual machine starts with this alone; install with `sudo apt-get install busybox-static`",
                 busybox.display()
             );
         }
@@ -64,6 +70,8 @@ impl Tools {
             qemu,
             busybox,
             depmod,
+            strip,
+            ldd,
         })
     }
 }
@@ -79,10 +87,19 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// How a group's machine is emulated.
+fn processor(group: Group) -> &'static [&'static str] {
+    match group {
+        Group::Camera | Group::Uvc | Group::Serial => &["-accel", "tcg,thread=multi", "-smp", "2"],
+        // Its clock counts instructions, 1 ns each: what runs in it is as fast as on a small computer, however long that takes here.
+        Group::Loop => &["-accel", "tcg", "-icount", "shift=0,sleep=off", "-smp", "1"],
+    }
+}
+
 /// What a group's machine has besides.
 fn devices(group: Group) -> &'static [&'static str] {
     match group {
-        Group::Camera | Group::Uvc => &[],
+        Group::Camera | Group::Uvc | Group::Loop => &[],
         // A cable, both of whose ends are in the machine, and a serial port at which it speaks to its own emulator: it can plug a USB
         // port into the cable and pull it out by itself. The far end is no USB port: the emulator's wait until the cable takes what
         // they send, and so does then the whole machine.
@@ -127,16 +144,8 @@ pub(crate) fn run(
     mut line: impl FnMut(&str),
 ) -> anyhow::Result<Ended> {
     let mut machine = Command::new(&tools.qemu)
-        .args([
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "max",
-            "-m",
-            "512",
-            "-smp",
-            "2",
-        ])
+        .args(processor(group))
+        .args(["-cpu", "max", "-m", "512"])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-nographic"])
         .args([
             "-chardev",

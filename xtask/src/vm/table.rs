@@ -58,7 +58,7 @@ impl Outcomes {
             outcome.seconds = self.begun.elapsed().as_secs_f64();
             return Some(outcome);
         } else if let Some(rest) = line.strip_prefix(FIGURES) {
-            self.now.figures = figures(rest);
+            self.now.figures.extend(figures(rest));
         } else if !line.is_empty() && !line.starts_with('|') {
             line.clone_into(&mut self.now.last);
         }
