@@ -35,7 +35,7 @@ use client::Client;
 pub use error::BridgeError;
 use error::io_error;
 use names::FrameListener;
-use pty::Pty;
+pub use pty::Pty;
 
 /// Longest sleep, so that a stop request is seen soon.
 const SLEEP_MAX: Duration = Duration::from_millis(20);

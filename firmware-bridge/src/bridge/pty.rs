@@ -12,9 +12,10 @@ use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetat
 use super::names::LinkName;
 use super::{BridgeError, io_error};
 
-/// The master end. The bridge keeps no slave open, so that it notices when the host closes its own.
+/// The far end of a serial port that a program plays: the master end of a pseudo-terminal, with a lasting name. No call blocks.
+// It keeps no slave open, so that it notices when the host closes its own.
 #[derive(Debug)]
-pub(super) struct Pty {
+pub struct Pty {
     master: OwnedFd,
     device: PathBuf,
     name: LinkName,
@@ -26,7 +27,11 @@ pub(super) struct Pty {
 
 impl Pty {
     /// Makes a raw pty and points `link` at it.
-    pub(super) fn new(link: &Path) -> Result<Self, BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::PathTaken`], [`BridgeError::InUse`] or [`BridgeError::Name`] for a name that cannot be had, [`BridgeError::Io`] for
+    /// the rest.
+    pub fn new(link: &Path) -> Result<Self, BridgeError> {
         LinkName::clear(link)?;
         let (master, device) = make_pty().map_err(|errno| io_error("making a pty", errno.into()))?;
         let name = LinkName::make(link, &device)?;
@@ -40,26 +45,30 @@ impl Pty {
     }
 
     /// The slave's own path.
-    pub(super) fn device(&self) -> &Path {
+    pub fn device(&self) -> &Path {
         &self.device
     }
 
     /// The lasting name.
-    pub(super) fn link(&self) -> &Path {
+    pub fn link(&self) -> &Path {
         self.name.path()
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    /// What to wait for bytes with, while a host has the slave open.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.master.as_fd()
     }
 
     /// Whether a host had the slave open at the last [`Pty::refresh`].
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.open
     }
 
     /// Looks whether a host has the slave open; cleans up after one that left.
-    pub(super) fn refresh(&mut self) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn refresh(&mut self) -> Result<(), BridgeError> {
         let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::ZERO) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -95,7 +104,10 @@ impl Pty {
     }
 
     /// Reads what has arrived; 0 when nothing has.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn read(&mut self, into: &mut [u8]) -> Result<usize, BridgeError> {
         match nix::unistd::read(&self.master, into) {
             Ok(count) => Ok(count),
             // EIO: no host has the slave open.
@@ -105,7 +117,7 @@ impl Pty {
     }
 
     /// Queues a frame; dropped if no host listens, or if it has stopped taking them.
-    pub(super) fn queue(&mut self, frame: &[u8]) {
+    pub fn queue(&mut self, frame: &[u8]) {
         // A few frames may wait for the host to read; older news than that is no news.
         if self.open && self.pending.len() < 4 * crate::wire::MAX_FRAME_BYTES {
             self.pending.extend_from_slice(frame);
@@ -113,7 +125,10 @@ impl Pty {
     }
 
     /// Writes what the pty takes without waiting.
-    pub(super) fn flush(&mut self) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn flush(&mut self) -> Result<(), BridgeError> {
         while !self.pending.is_empty() {
             match nix::unistd::write(&self.master, &self.pending) {
                 Ok(count) => {
