@@ -15,6 +15,7 @@ use board::arm::ARM;
 use board::{Board, HobbyServos};
 use embassy_executor::Spawner;
 use embassy_futures::join::join4;
+use embassy_futures::yield_now;
 use embassy_rp::adc::{Adc, Channel, Config};
 use embassy_rp::gpio::{Input, Level, Output, Pull};
 use embassy_rp::pwm::Pwm;
@@ -85,6 +86,8 @@ async fn main(_spawner: Spawner) {
             while let Ok(count) = receiver.read_packet(&mut packet).await {
                 board.borrow_mut().on_bytes(now_us(), &packet[..count]);
                 news.signal(());
+                // A host that floods the port must not keep the board from its ticks.
+                yield_now().await;
             }
         }
     };
