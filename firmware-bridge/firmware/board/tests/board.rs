@@ -418,7 +418,8 @@ fn the_arm_that_is_built_in_is_sound_and_tables_that_are_wrong_are_not() {
         }
     };
     assert!(with(|_| {}).is_sound());
-    let wrong: [(&str, fn(&mut Joint)); 8] = [
+    type Mistake = (&'static str, fn(&mut Joint));
+    let wrong: [Mistake; 8] = [
         ("limits the wrong way round", |joint| {
             joint.limits.position_min_rad = 1.5;
         }),
