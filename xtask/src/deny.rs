@@ -36,14 +36,19 @@ pub(crate) fn run(advisories: bool) -> anyhow::Result<()> {
                 .current_dir(&root),
         )?;
     }
-    let mut command = Command::new(&program);
-    command.args(["--log-level", "error", "check", "licenses", "bans", "sources"]);
-    if advisories {
-        command.arg("advisories");
-    }
-    let status = command.current_dir(&root).status()?;
-    if !status.success() {
-        bail!("a dependency breaks a rule of deny.toml; see above");
+    // The firmware for a microcontroller is a workspace of its own.
+    for manifest in ["Cargo.toml", "firmware-bridge/firmware/pico/Cargo.toml"] {
+        let mut command = Command::new(&program);
+        command
+            .args(["--log-level", "error", "--manifest-path", manifest])
+            .args(["--config", "deny.toml", "check", "licenses", "bans", "sources"]);
+        if advisories {
+            command.arg("advisories");
+        }
+        let status = command.current_dir(&root).status()?;
+        if !status.success() {
+            bail!("a dependency of {manifest} breaks a rule of deny.toml; see above");
+        }
     }
     Ok(())
 }

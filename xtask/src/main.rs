@@ -7,7 +7,9 @@ mod bench_train;
 mod crosscheck;
 mod curve;
 mod curves;
+mod debian;
 mod deny;
+mod firmware;
 mod learn;
 mod libtorch;
 mod numbers;
@@ -76,6 +78,8 @@ enum Task {
     Crosscheck(crosscheck::Crosscheck),
     /// Check cameras and serial ports against the kernel's own drivers, in an emulated machine (no root, no hardware).
     Vm(vm::Vm),
+    /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
+    Firmware,
 }
 
 fn main() -> ExitCode {
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
+        Task::Firmware => firmware::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,8 +12,8 @@ use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetat
 use super::names::LinkName;
 use super::{BridgeError, io_error};
 
-/// The far end of a serial port that a program serves: the master of a pseudo-terminal. No slave is kept open, so that it is noticed when the
-/// host closes its own. Nothing here waits.
+/// The far end of a serial port that a program plays: the master end of a pseudo-terminal, with a lasting name. No call blocks.
+// It keeps no slave open, so that it notices when the host closes its own.
 #[derive(Debug)]
 pub struct Pty {
     master: OwnedFd,
@@ -29,7 +29,8 @@ impl Pty {
     /// Makes a raw pty and points `link` at it.
     ///
     /// # Errors
-    /// [`BridgeError`]: a path that is taken, or cannot be made.
+    /// [`BridgeError::PathTaken`], [`BridgeError::InUse`] or [`BridgeError::Name`] for a name that cannot be had, [`BridgeError::Io`] for
+    /// the rest.
     pub fn new(link: &Path) -> Result<Self, BridgeError> {
         LinkName::clear(link)?;
         let (master, device) = make_pty().map_err(|errno| io_error("making a pty", errno.into()))?;
@@ -48,7 +49,7 @@ impl Pty {
         self.name.path()
     }
 
-    /// To wait for bytes with.
+    /// What to wait for bytes with, while a host has the slave open.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.master.as_fd()
     }

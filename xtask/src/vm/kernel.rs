@@ -8,15 +8,13 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use super::machine::Tools;
+use crate::debian;
 
 /// The package that depends on the newest kernel.
 const PACKAGE: &str = "linux-image-amd64";
 
 /// What the names of packages with a kernel begin with.
 const IMAGE: &str = "linux-image-";
-
-/// Who downloads: apt's own user may not write into a user's folder, and says so where root calls.
-const AS_CALLER: &str = "APT::Sandbox::User=root";
 
 /// A kernel that was unpacked.
 pub(crate) struct Kernel {
@@ -46,25 +44,17 @@ pub(crate) fn ensure(dir: &Path, tools: &Tools) -> anyhow::Result<Kernel> {
     })
 }
 
-/// Downloads the package into a scratch folder below `dir` and unpacks it into `into`.
+/// Downloads the package and unpacks it into `into`.
 fn fetch(dir: &Path, into: &Path, tools: &Tools) -> anyhow::Result<()> {
-    let scratch = tempfile::Builder::new()
-        .prefix("download-")
-        .tempdir_in(dir)
-        .with_context(|| format!("{}: cannot make a folder in it", dir.display()))?;
-    // Paths of apt's own options: it resolves relative ones against its own folders.
-    let downloads = scratch.path().canonicalize()?;
-    let package = match download(&downloads, &[]) {
-        Ok(package) => package,
-        // The system's lists of packages are missing or old, and only root may renew them: have some of our own.
-        Err(first) => {
-            println!("reading the lists of packages anew");
-            let own = own_lists(&downloads)?;
-            download(&downloads, &own).with_context(|| format!("{first:#}; then, with new lists"))?
-        }
-    };
-    println!("unpacking {}", package.display());
-    crate::run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(into))?;
+    debian::unpack(dir, into, |apt| {
+        let name = apt
+            .depends(&["--important", PACKAGE])?
+            .into_iter()
+            .find(|name| name.starts_with(IMAGE))
+            .with_context(|| format!("apt-cache knows no package {PACKAGE}"))?;
+        println!("fetching {name} (about 70 MB, kept in target/vm)");
+        Ok(vec![name])
+    })?;
     // Newer packages have their modules in `usr/lib`.
     if !into.join("lib").exists() {
         std::os::unix::fs::symlink("usr/lib", into.join("lib"))?;
@@ -72,56 +62,6 @@ fn fetch(dir: &Path, into: &Path, tools: &Tools) -> anyhow::Result<()> {
     let version = version(into)?;
     crate::run(Command::new(&tools.depmod).arg("-b").arg(into).arg(&version))?;
     Ok(())
-}
-
-/// Options that let apt keep its lists in `dir`.
-fn own_lists(dir: &Path) -> anyhow::Result<Vec<String>> {
-    let lists = dir.join("lists");
-    fs::create_dir_all(lists.join("partial"))?;
-    fs::create_dir_all(dir.join("cache/archives/partial"))?;
-    let options = vec![
-        format!("Dir::State::Lists={}", lists.display()),
-        format!("Dir::Cache={}", dir.join("cache").display()),
-    ];
-    crate::run(
-        Command::new("apt-get")
-            .args(["update", "--quiet"])
-            .args(set(&options)),
-    )?;
-    Ok(options)
-}
-
-fn set(options: &[String]) -> impl Iterator<Item = &str> {
-    let options = options.iter().map(String::as_str);
-    options.chain([AS_CALLER]).flat_map(|option| ["-o", option])
-}
-
-/// Downloads the newest kernel's package into `dir`.
-fn download(dir: &Path, options: &[String]) -> anyhow::Result<PathBuf> {
-    let output = Command::new("apt-cache")
-        .args(set(options))
-        .args(["depends", "--important", PACKAGE])
-        .output()
-        .context("cannot start apt-cache; the kernel comes from Debian's packages")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let Some(name) = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .find(|name| name.starts_with(IMAGE))
-    else {
-        bail!("apt-cache knows no package {PACKAGE}");
-    };
-    println!("fetching {name} (about 70 MB, kept in target/vm)");
-    crate::run(
-        Command::new("apt-get")
-            .args(set(options))
-            .args(["download", "--quiet", name])
-            .current_dir(dir),
-    )?;
-    files::list(dir)?
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|end| end == "deb"))
-        .with_context(|| format!("apt-get said that it has downloaded {name}, and there is no package"))
 }
 
 /// The version of the one kernel in `dir`.
