@@ -11,6 +11,7 @@ mod planner;
 mod record;
 mod replay;
 mod run;
+mod say;
 mod scores;
 mod sim;
 mod tune;

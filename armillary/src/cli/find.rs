@@ -14,6 +14,8 @@ use image::RgbImage;
 use robot::device::{FrameSource, Picture};
 use robot::{Clock, SystemClock};
 
+use super::say::say;
+
 /// Longest wait for a camera's first picture, in nanoseconds.
 const FIRST_PICTURE_NS: u64 = 5_000_000_000;
 
@@ -44,27 +46,27 @@ pub(crate) fn cameras(arguments: &FindCameras) -> anyhow::Result<()> {
         bail!("no camera is plugged in, as far as /sys/class/video4linux tells: check the cable");
     }
     for camera in &cameras {
-        println!("{} ({})", camera.stable(), camera.name);
-        println!("  now {}, at {}", camera.node.display(), camera.port);
+        say(&format!("{} ({})\n", camera.stable(), camera.name));
+        say(&format!("  now {}, at {}\n", camera.node.display(), camera.port));
         let offers = match system.open(&camera.node) {
             Ok(mut kernel) => device::offers(&mut *kernel),
             Err(errno) => {
-                println!(
-                    "  cannot be opened ({}): is another program using it?",
+                say(&format!(
+                    "  cannot be opened ({}): is another program using it?\n",
                     errno.desc()
-                );
+                ));
                 continue;
             }
         };
         for offer in &offers {
-            println!(
-                "  {offer}{}",
+            say(&format!(
+                "  {offer}{}\n",
                 if offer.readable {
                     ""
                 } else {
                     " (cannot be read here)"
                 }
-            );
+            ));
         }
         // The one that most cameras are used with, or the first that can be read.
         let readable = || offers.iter().filter(|offer| offer.readable);
@@ -82,12 +84,12 @@ pub(crate) fn cameras(arguments: &FindCameras) -> anyhow::Result<()> {
             best.rates_hz.iter().copied().fold(1.0, f64::max).min(30.0),
             best.format
         );
-        println!("  write `camera: webcam{line},` into the robot file");
+        say(&format!("  write `camera: webcam{line},` into the robot file\n"));
         if let Some(folder) = &arguments.pictures {
             let settings: Settings = ron::from_str(&line).context("a description of the camera")?;
             match picture(&settings, camera, folder) {
-                Ok(path) => println!("  picture {}", path.display()),
-                Err(error) => println!("  no picture: {error:#}"),
+                Ok(path) => say(&format!("  picture {}\n", path.display())),
+                Err(error) => say(&format!("  no picture: {error:#}\n")),
             }
         }
     }
@@ -141,7 +143,7 @@ pub(crate) fn port(arguments: &FindPort) -> anyhow::Result<()> {
         bail!("no serial port of a USB device is plugged in: check the cable and the arm's power");
     }
     for Port { name, node } in &before {
-        println!("{} (now {})", name.display(), node.display());
+        say(&format!("{} (now {})\n", name.display(), node.display()));
     }
     if arguments.list || !std::io::stdin().is_terminal() {
         return Ok(());
@@ -157,10 +159,10 @@ pub(crate) fn port(arguments: &FindPort) -> anyhow::Result<()> {
     match gone[..] {
         [] => bail!("no port has gone: is the cable that of another device?"),
         [port] => {
-            println!(
-                "the arm is at {}: write it into the robot file, as `port` of `arm`",
+            say(&format!(
+                "the arm is at {}: write it into the robot file, as `port` of `arm`\n",
                 port.name.display()
-            );
+            ));
             Ok(())
         }
         _ => bail!("{} ports have gone: unplug the arm's cable alone", gone.len()),

@@ -1,7 +1,6 @@
 //! `armillary inspect`: what a bundle says of itself, whether it computes what LibTorch did, and what it makes of a log.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -10,6 +9,8 @@ use episode::Episode;
 use robot::Frame;
 use world_model::kernel::{INSTRUCTIONS, Instructions};
 use world_model::{Bundle, Manifest};
+
+use super::say::say;
 
 /// Ticks between two columns of the strip.
 const STRIP_EVERY: usize = 5;
@@ -51,11 +52,6 @@ pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<()> {
         Some(log) => compare(&bundle, log, arguments).map(|text| say(&text)),
         None => Ok(()),
     }
-}
-
-/// Whoever reads may have seen enough (`| head`): that is no failure.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn describe(bundle: &Bundle, text: &mut String) {
