@@ -3,6 +3,7 @@
 mod bench;
 mod datasets;
 mod demo;
+mod doctor;
 mod e_stop;
 mod eval;
 mod find;
@@ -55,6 +56,8 @@ enum Command {
     FindCameras(find::FindCameras),
     /// List the serial ports that are plugged in, and find the arm's by its cable.
     FindPort(find::FindPort),
+    /// Check machine, ports, camera and servos, and say what to do. Moves nothing, and writes nothing to a servo.
+    Doctor(doctor::Doctor),
     /// Re-run the controller on a log and check every action, bit for bit.
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
@@ -89,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::FindCameras(arguments) => find::cameras(&arguments),
         Command::FindPort(arguments) => find::port(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

@@ -45,7 +45,8 @@ impl<P> Drop for PtyEnd<P> {
     }
 }
 
-/// Serves `bus` behind a new pseudo-terminal. The rate of its wire is that of `bus`, whatever rate the host sets.
+/// Serves `bus` behind a new pseudo-terminal, from the time on that it has reached. The rate of its wire is that of `bus`, or the one
+/// that the host sets ([`EmulatedBus::follows_host`]).
 ///
 /// # Errors
 /// What the operating system says.
@@ -62,17 +63,24 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
         .name("emulated servos".to_owned())
         .spawn(move || {
             let origin = Instant::now();
+            let begun_us = bus.now_us();
+            let now = || begun_us + origin.elapsed().as_micros() as u64;
             let mut bytes = [0; 256];
             while !stopped.load(Ordering::Relaxed) {
-                let now_us = origin.elapsed().as_micros() as u64;
+                let now_us = now();
                 let until_us = bus.next_arrival_us().unwrap_or(u64::MAX);
                 let nap = Duration::from_micros(until_us.saturating_sub(now_us)).min(NAP);
                 // A whole millisecond is the least a poll waits; what is due sooner is spun for.
                 let nap_ms = PollTimeout::try_from(nap.as_millis()).unwrap_or(PollTimeout::ZERO);
                 let ready = poll(&mut [PollFd::new(port.as_fd(), PollFlags::POLLIN)], nap_ms);
-                let now_us = origin.elapsed().as_micros() as u64;
+                let now_us = now();
                 bus.advance(now_us);
                 if ready.is_ok_and(|count| count > 0) {
+                    if bus.follows_host
+                        && let Some(baud) = host_baud(&port)
+                    {
+                        bus.set_host_baud(baud);
+                    }
                     match port.read(&mut bytes) {
                         Ok(count) if count > 0 => bus.write(&bytes[..count], now_us),
                         _ => break,
@@ -91,4 +99,23 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
         thread: Some(thread),
         _host: File::from(pty.slave),
     })
+}
+
+/// The rate that the host has set at its end.
+#[cfg(target_os = "linux")]
+fn host_baud(port: &File) -> Option<u32> {
+    use std::os::fd::AsRawFd;
+
+    nix::ioctl_read_bad!(get_termios2, nix::libc::TCGETS2, nix::libc::termios2);
+    // SAFETY: plain numbers, for which all zeros are a value.
+    let mut terminal: nix::libc::termios2 = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and the structure is the one that this call fills.
+    unsafe { get_termios2(port.as_raw_fd(), &raw mut terminal) }.ok()?;
+    Some(terminal.c_ospeed)
+}
+
+/// Other systems have no such call: the rate stays that of the wire.
+#[cfg(not(target_os = "linux"))]
+fn host_baud(_port: &File) -> Option<u32> {
+    None
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod listening;
+mod rate;
 
 pub use error::{BusCounts, BusError};
 use listening::{Heard, Who};

@@ -1,0 +1,133 @@
+//! `armillary doctor`: what of the machine, the devices and the arm is as it should be, and what to do about the rest. It moves nothing,
+//! unless `--full` is asked for.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use armillary::doctor::camera::Demand;
+use armillary::doctor::{Examination, Finding, State, System, arm, camera, machine, ports};
+use robot::{Config, SystemClock};
+use serde::Serialize;
+
+/// The version of what `--json` prints.
+const FORMAT: u32 = 1;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Robot file: its arm and its camera are looked at, too. Without one, the machine is, and what is plugged in is listed
+    #[arg(long)]
+    robot: Option<PathBuf>,
+    /// Port of the arm, in the place of the one that the robot file names
+    #[arg(long, requires = "robot")]
+    port: Option<PathBuf>,
+    /// Frame socket to see by, in the place of the camera that the robot file names
+    #[arg(long, requires = "robot")]
+    frames: Option<PathBuf>,
+    /// Folder that logs will go to: its disk is looked at
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    /// How long the camera is watched, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Print one JSON object instead of lines: `format` (1), `passed`, `counts`, and `findings` with `name`, `about`, `state`, `seen` and
+    /// `remedy` each (ARCHITECTURE.md)
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    format: u32,
+    passed: bool,
+    counts: Counts,
+    findings: &'a [Finding],
+}
+
+#[derive(Serialize)]
+struct Counts {
+    ok: usize,
+    warn: usize,
+    fail: usize,
+    skipped: usize,
+}
+
+/// Examines, prints, and fails if something failed.
+pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
+    if !(arguments.seconds > 0.0 && arguments.seconds <= 600.0) {
+        bail!(
+            "--seconds {}: write how long the camera is watched, up to 600",
+            arguments.seconds
+        );
+    }
+    let config = arguments.robot.as_deref().map(Config::load).transpose()?;
+    let json = arguments.json;
+    let mut told = |finding: &Finding| {
+        if !json {
+            print(finding);
+        }
+    };
+    let mut examination = Examination::new(&mut told);
+    let (system, clock) = (System::default(), SystemClock::default());
+    machine::examine(&mut examination, &system, config.as_ref(), &arguments.out, &clock);
+    match &config {
+        None => ports::list(&mut examination, &system),
+        Some(config) => {
+            let frames = arguments.frames.as_deref();
+            let demand = Demand::of_seconds(arguments.seconds);
+            camera::examine(&mut examination, &system, config, frames, &demand, &clock);
+            arm::examine(&mut examination, &system, config, arguments.port.as_deref());
+        }
+    }
+    conclude(&examination, json)
+}
+
+fn conclude(examination: &Examination<'_>, json: bool) -> anyhow::Result<()> {
+    let count = |state| examination.count(state);
+    let counts = Counts {
+        ok: count(State::Ok),
+        warn: count(State::Warn),
+        fail: count(State::Fail),
+        skipped: count(State::Skipped),
+    };
+    let failed = counts.fail;
+    if json {
+        let printed = Printed {
+            format: FORMAT,
+            passed: failed == 0,
+            counts,
+            findings: examination.findings(),
+        };
+        println!("{}", serde_json::to_string_pretty(&printed)?);
+    } else {
+        println!(
+            "{} ok, {} to look at, {} failed, {} not looked at",
+            counts.ok, counts.warn, counts.fail, counts.skipped
+        );
+    }
+    match failed {
+        0 => Ok(()),
+        1 => bail!("1 check failed"),
+        failed => bail!("{failed} checks failed"),
+    }
+}
+
+fn print(finding: &Finding) {
+    let Finding {
+        name,
+        about,
+        state,
+        seen,
+        remedy,
+    } = finding;
+    let about = if about.is_empty() {
+        String::new()
+    } else {
+        format!(" {about}")
+    };
+    println!("{:<8}{name}{about}: {seen}", state.name());
+    if !remedy.is_empty() {
+        println!("          {remedy}");
+    }
+}

@@ -1,0 +1,388 @@
+//! A bus of servos, read and never written.
+
+use std::path::Path;
+
+use devices::serial::SerialStream;
+use devices::servo_bus::joints::{Direction, Mapping, ServoJoint};
+use devices::servo_bus::{Bus, Timing};
+use devices::servos::{Servo, Settings};
+use devices::survey::{Maker, Presence, ServoFacts, fault_names, look, presence, sweep};
+use robot::{Config, Joint};
+
+use super::{Examination, System, ports};
+
+/// How long a servo and a port may take to answer, in microseconds, beyond the adapter's latency.
+const TURNAROUND_US: u64 = 4_000;
+
+/// How long one may take where all ids are asked, in microseconds, beyond the adapter's latency.
+const SWEEP_US: u64 = 3_000;
+
+/// Silence after which no answer of before is awaited any more, in microseconds.
+const SETTLE_US: u64 = 50_000;
+
+/// A servo so near to its own limit of temperature, in degrees Celsius, is worth a word.
+const WARM_C: f32 = 10.0;
+
+/// Supplies of servos on one line that differ by so much, in volts, are not one supply.
+const SUPPLY_V: f32 = 1.0;
+
+/// Which servos answer, what they say of themselves, and whether that fits the robot file.
+pub(super) fn examine<F: Maker>(
+    examination: &mut Examination<'_>,
+    system: &System,
+    config: &Config,
+    settings: &Settings<F>,
+) {
+    const OPEN: &str = "bus.open";
+    let about = settings.port.as_str();
+    if settings.servos.len() != config.joint_count() {
+        return examination.fail(
+            OPEN,
+            about,
+            format!(
+                "{} servos for {} joints",
+                settings.servos.len(),
+                config.joint_count()
+            ),
+            "write one of `servos` a joint, base first",
+        );
+    }
+    let latency_us = 1_000 * ports::latency_ms(system, Path::new(about)).unwrap_or(0);
+    // A slow arm has time to wait for its servos.
+    let patience_us = (1e6 / f64::from(settings.rate_hz.max(1.0)) / 5.0) as u64;
+    let timing = Timing {
+        baud: settings.baud,
+        turnaround_us: TURNAROUND_US.max(patience_us) + latency_us,
+        ..Timing::default()
+    };
+    let line = match SerialStream::open(about, settings.baud) {
+        Ok(line) => line,
+        Err(error) => return examination.fail_by(OPEN, about, &error),
+    };
+    examination.ok(
+        OPEN,
+        about,
+        format!("{} bits a second, {}", settings.baud, F::NAME),
+    );
+    let mut bus = Bus::<F, _>::new(line, timing);
+    if let Err(error) = bus.settle(SETTLE_US) {
+        return examination.fail_by("bus.line", about, &error);
+    }
+    let mut facts = Vec::new();
+    let mut lost = Vec::new();
+    for (servo, joint) in settings.servos.iter().zip(config.envelope.joints()) {
+        match one(examination, &mut bus, servo, joint, settings.torque_limit) {
+            Ok(Some(found)) => facts.push(found),
+            Ok(None) => lost.push(servo.id),
+            Err(error) => return examination.fail_by("bus.line", about, &error),
+        }
+    }
+    together(examination, about, &facts);
+    let sweep_timing = Timing {
+        turnaround_us: SWEEP_US + latency_us,
+        ..timing
+    };
+    let mut bus = bus.with_timing(sweep_timing);
+    let known: Vec<u8> = settings.servos.iter().map(|servo| servo.id).collect();
+    let swept = others(examination, about, &mut bus, &known)
+        .and_then(|()| other_rates(examination, about, &mut bus, settings.baud, &lost));
+    if let Err(error) = swept {
+        examination.fail_by("bus.line", about, &error);
+    }
+}
+
+type Result<T> = std::result::Result<T, devices::servo_bus::BusError>;
+type Line = SerialStream;
+
+/// One servo. `None` if it does not answer alone.
+fn one<F: Maker>(
+    examination: &mut Examination<'_>,
+    bus: &mut Bus<F, Line>,
+    servo: &Servo,
+    joint: &Joint,
+    torque_limit: f32,
+) -> Result<Option<ServoFacts>> {
+    const NAME: &str = "servo.answers";
+    let about = format!("{} (id {})", joint.name, servo.id);
+    match presence(bus, servo.id)? {
+        Presence::One => {}
+        Presence::Absent => {
+            examination.fail(
+                NAME,
+                &about,
+                "no answer",
+                "check its cable and its power; a servo without its id gets it from `armillary setup-motors`",
+            );
+            return Ok(None);
+        }
+        Presence::Several => {
+            examination.fail(
+                NAME,
+                &about,
+                "more than one servo answers at this id, or something disturbs the line",
+                "give each its own id: `armillary setup-motors`",
+            );
+            return Ok(None);
+        }
+    }
+    let facts = look(bus, servo.id)?;
+    let seen = format!(
+        "{}, firmware {}, at {}{}",
+        facts.model_text(),
+        facts.firmware,
+        facts.position_ticks,
+        if facts.torque_on {
+            ", holds"
+        } else {
+            ", torque is off"
+        }
+    );
+    if facts.model_name.is_some() {
+        examination.ok(NAME, &about, seen);
+    } else {
+        let known: Vec<&str> = F::MODELS.iter().map(|(_, name)| *name).collect();
+        examination.fail(NAME, &about, seen, format!("use one of {}", known.join(", ")));
+    }
+    supply(examination, &about, &facts);
+    temperature(examination, &about, &facts);
+    faults::<F>(examination, &about, &facts);
+    limits::<F>(examination, &about, servo, joint, &facts);
+    torque(examination, &about, torque_limit, &facts);
+    Ok(Some(facts))
+}
+
+fn supply(examination: &mut Examination<'_>, about: &str, facts: &ServoFacts) {
+    const NAME: &str = "servo.supply";
+    let (least, most) = facts.voltage_limits_v;
+    let seen = format!("{:.1} V; made for {least:.1} to {most:.1} V", facts.voltage_v);
+    if !facts.voltage_is_wrong() {
+        examination.ok(NAME, about, seen);
+    } else if facts.voltage_v > most {
+        examination.fail(
+            NAME,
+            about,
+            seen,
+            "take its power away now: too much voltage destroys a servo; use a supply of less voltage",
+        );
+    } else {
+        examination.fail(
+            NAME,
+            about,
+            seen,
+            "use a supply of the right voltage, and one that carries all servos",
+        );
+    }
+}
+
+fn temperature(examination: &mut Examination<'_>, about: &str, facts: &ServoFacts) {
+    const NAME: &str = "servo.temperature";
+    let seen = format!(
+        "{:.0} C; lets go at {:.0} C",
+        facts.temperature_c, facts.temperature_max_c
+    );
+    if facts.temperature_c >= facts.temperature_max_c {
+        examination.fail(NAME, about, seen, "take its power away and let it cool down");
+    } else if facts.temperature_c >= facts.temperature_max_c - WARM_C {
+        examination.warn(NAME, about, seen, "let it cool down, and let it hold less");
+    } else {
+        examination.ok(NAME, about, seen);
+    }
+}
+
+fn faults<F: Maker>(examination: &mut Examination<'_>, about: &str, facts: &ServoFacts) {
+    const NAME: &str = "servo.faults";
+    let names = fault_names::<F>(facts.status);
+    match facts.status {
+        0 => examination.ok(NAME, about, "none"),
+        status if names.is_empty() => examination.warn(
+            NAME,
+            about,
+            format!("bits {status:#04x}"),
+            "see the maker's manual for what they mean",
+        ),
+        _ => examination.fail(
+            NAME,
+            about,
+            names.join(", "),
+            "remove what loads or heats it, then take its power away and give it back",
+        ),
+    }
+}
+
+fn limits<F: Maker>(
+    examination: &mut Examination<'_>,
+    about: &str,
+    servo: &Servo,
+    joint: &Joint,
+    facts: &ServoFacts,
+) {
+    const NAME: &str = "servo.limits";
+    let mapping = Mapping::new::<F>(&ServoJoint {
+        name: joint.name.clone(),
+        id: servo.id,
+        zero_ticks: servo
+            .zero_ticks
+            .unwrap_or_else(|| i64::from(F::TICKS_PER_TURN / 2)),
+        direction: if servo.reversed {
+            Direction::Reversed
+        } else {
+            Direction::Forward
+        },
+        position_min_rad: joint.position_min_rad,
+        position_max_rad: joint.position_max_rad,
+        homing_offset_ticks: None,
+    });
+    let mapping = match mapping {
+        Ok(mapping) => mapping,
+        Err(error) => return examination.fail_by(NAME, about, &error),
+    };
+    let (low, high) = mapping.limits_ticks();
+    let (own_low, own_high) = facts.limits_ticks;
+    let seen = format!("{own_low} to {own_high}; the robot file says {low} to {high}");
+    if !facts.position_mode {
+        examination.warn(
+            NAME,
+            about,
+            format!("{seen}; it is not in position mode"),
+            "nothing: `armillary run` writes the mode when it brings the arm up",
+        );
+    } else if (own_low, own_high) == (low, high) {
+        examination.ok(NAME, about, seen);
+    } else {
+        examination.warn(
+            NAME,
+            about,
+            seen,
+            "nothing, if the robot file is right: `armillary run` writes its limits when it brings the arm up",
+        );
+    }
+    let position = facts.position_ticks;
+    if !(low..=high).contains(&position) {
+        examination.warn(
+            "servo.position",
+            about,
+            format!("at {position}, outside of {low} to {high}"),
+            "move the joint by hand, or mend `position_rad` or `zero_ticks` in the robot file",
+        );
+    }
+}
+
+fn torque(examination: &mut Examination<'_>, about: &str, torque_limit: f32, facts: &ServoFacts) {
+    const NAME: &str = "servo.torque";
+    let Some(own) = facts.max_torque else { return };
+    let seen = format!(
+        "at most {:.0} % after power-on; the robot file asks for {:.0} %",
+        100.0 * own,
+        100.0 * torque_limit
+    );
+    if own < 0.05 {
+        examination.warn(
+            NAME,
+            about,
+            seen,
+            "write more into its register `max torque` by the maker's program",
+        );
+    } else {
+        examination.ok(NAME, about, seen);
+    }
+}
+
+/// What must be alike in all servos of an arm.
+fn together(examination: &mut Examination<'_>, about: &str, facts: &[ServoFacts]) {
+    let Some(first) = facts.first() else { return };
+    let mut versions: Vec<String> = facts
+        .iter()
+        .map(|facts| format!("{} {}", facts.model_text(), facts.firmware))
+        .collect();
+    versions.sort();
+    versions.dedup();
+    let models: std::collections::BTreeSet<u16> = facts.iter().map(|facts| facts.model).collect();
+    if versions.len() > models.len() {
+        examination.warn(
+            "bus.firmware",
+            about,
+            format!("several versions: {}", versions.join(", ")),
+            "bring all to one version by the maker's program",
+        );
+    } else {
+        examination.ok("bus.firmware", about, versions.join(", "));
+    }
+    let volts = facts.iter().map(|facts| facts.voltage_v);
+    let (least, most) = volts.fold((first.voltage_v, first.voltage_v), |(least, most), volts| {
+        (least.min(volts), most.max(volts))
+    });
+    let seen = format!("{least:.1} to {most:.1} V from the first servo to the last");
+    if most - least > SUPPLY_V {
+        examination.warn(
+            "bus.supply",
+            about,
+            seen,
+            "check the plugs of the chain: voltage is lost on the way",
+        );
+    } else {
+        examination.ok("bus.supply", about, seen);
+    }
+}
+
+/// Servos that the robot file does not name.
+fn others<F: Maker>(
+    examination: &mut Examination<'_>,
+    about: &str,
+    bus: &mut Bus<F, Line>,
+    known: &[u8],
+) -> Result<()> {
+    const NAME: &str = "bus.others";
+    let found = sweep(bus, (0..=F::ID_MAX).filter(|id| !known.contains(id)))?;
+    if found.is_empty() {
+        examination.ok(NAME, about, "no other id answers");
+        return Ok(());
+    }
+    let ids: Vec<String> = found.iter().map(|(id, _)| id.to_string()).collect();
+    examination.warn(
+        NAME,
+        about,
+        format!(
+            "ids {} answer, and the robot file does not name them",
+            ids.join(", ")
+        ),
+        "mend `servos` in the robot file, or give the servo its id: `armillary setup-motors`",
+    );
+    Ok(())
+}
+
+/// Where servos that did not answer may be.
+fn other_rates<F: Maker>(
+    examination: &mut Examination<'_>,
+    about: &str,
+    bus: &mut Bus<F, Line>,
+    own: u32,
+    lost: &[u8],
+) -> Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let mut ids = lost.to_vec();
+    ids.push(F::DELIVERED_ID);
+    ids.sort_unstable();
+    ids.dedup();
+    for baud in F::bauds(own).into_iter().filter(|baud| *baud != own) {
+        // An adapter need not have every rate.
+        if bus.set_baud(baud).is_err() {
+            continue;
+        }
+        bus.settle(SETTLE_US)?;
+        let found = sweep(bus, ids.iter().copied())?;
+        if !found.is_empty() {
+            let ids: Vec<String> = found.iter().map(|(id, _)| id.to_string()).collect();
+            examination.warn(
+                "bus.rate",
+                about,
+                format!("ids {} answer at {baud} bits a second", ids.join(", ")),
+                format!(
+                    "write `baud: {baud}` into `arm`, or set the servos to {own}: `armillary setup-motors`"
+                ),
+            );
+        }
+    }
+    bus.set_baud(own)
+}
