@@ -13,6 +13,7 @@ mod record;
 mod replay;
 mod run;
 mod scores;
+mod setup_motors;
 mod sim;
 mod tune;
 
@@ -56,6 +57,8 @@ enum Command {
     FindCameras(find::FindCameras),
     /// List the serial ports that are plugged in, and find the arm's by its cable.
     FindPort(find::FindPort),
+    /// Give the servos of an arm their ids, one servo at a time. Goes on where it was interrupted; torque is off.
+    SetupMotors(setup_motors::SetupMotors),
     /// Check machine, ports, camera and servos, and say what to do. Moves nothing, and writes nothing to a servo.
     Doctor(doctor::Doctor),
     /// Re-run the controller on a log and check every action, bit for bit.
@@ -92,6 +95,7 @@ pub(crate) fn main() -> ExitCode {
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::FindCameras(arguments) => find::cameras(&arguments),
         Command::FindPort(arguments) => find::port(&arguments),
+        Command::SetupMotors(arguments) => setup_motors::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),

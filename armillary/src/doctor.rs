@@ -6,9 +6,12 @@
 pub mod arm;
 pub mod camera;
 mod finding;
+pub mod full;
 pub mod machine;
 pub mod ports;
+pub mod rig;
 mod servos;
+mod stand_in;
 mod system;
 mod watch;
 

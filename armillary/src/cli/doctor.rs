@@ -1,11 +1,14 @@
 //! `armillary doctor`: what of the machine, the devices and the arm is as it should be, and what to do about the rest. It moves nothing,
 //! unless `--full` is asked for.
 
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use armillary::doctor::camera::Demand;
-use armillary::doctor::{Examination, Finding, State, System, arm, camera, machine, ports};
+use armillary::doctor::rig::Rig;
+use armillary::doctor::{Examination, Finding, State, System, arm, camera, full, machine, ports};
+use devices::{Arm, Camera};
 use robot::{Config, SystemClock};
 use serde::Serialize;
 
@@ -24,6 +27,16 @@ pub(crate) struct Doctor {
     /// Frame socket to see by, in the place of the camera that the robot file names
     #[arg(long, requires = "robot")]
     frames: Option<PathBuf>,
+    /// Rig file of the hardware suite, such as those in tests/rigs: a robot, and what stands in for hardware, if anything does. (`--rig` of
+    /// `record` and others is something else: an environment of another program)
+    #[arg(long, value_name = "FILE", requires = "full", conflicts_with_all = ["robot", "port", "frames"])]
+    rig: Option<PathBuf>,
+    /// Run the hardware suite: the arm MOVES. Asks first
+    #[arg(long, requires = "rig")]
+    full: bool,
+    /// Agree that the arm moves, without being asked
+    #[arg(long, requires = "full")]
+    yes_move: bool,
     /// Folder that logs will go to: its disk is looked at
     #[arg(long, default_value = ".")]
     out: PathBuf,
@@ -61,7 +74,11 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
             arguments.seconds
         );
     }
-    let config = arguments.robot.as_deref().map(Config::load).transpose()?;
+    let rig = arguments.rig.as_deref().map(Rig::load).transpose()?;
+    let config = match &rig {
+        Some(rig) => Some(rig.config.clone()),
+        None => arguments.robot.as_deref().map(Config::load).transpose()?,
+    };
     let json = arguments.json;
     let mut told = |finding: &Finding| {
         if !json {
@@ -71,16 +88,62 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
     let mut examination = Examination::new(&mut told);
     let (system, clock) = (System::default(), SystemClock::default());
     machine::examine(&mut examination, &system, config.as_ref(), &arguments.out, &clock);
-    match &config {
-        None => ports::list(&mut examination, &system),
-        Some(config) => {
+    match (&config, &rig) {
+        (_, Some(rig)) => full::examine(&mut examination, &system, rig, &clock, &mut || {
+            consent(arguments, rig)
+        })?,
+        (None, None) => ports::list(&mut examination, &system),
+        (Some(config), None) => {
             let frames = arguments.frames.as_deref();
             let demand = Demand::of_seconds(arguments.seconds);
-            camera::examine(&mut examination, &system, config, frames, &demand, &clock);
-            arm::examine(&mut examination, &system, config, arguments.port.as_deref());
+            match Camera::of(config, frames) {
+                Ok(camera) => camera::examine(&mut examination, &system, config, camera, &demand, &clock),
+                Err(_) if config.camera.is_none() => {
+                    examination.skip("camera.open", "", "the robot file names no camera");
+                }
+                Err(error) => examination.fail_by("camera.open", "", &error),
+            }
+            match Arm::of(config, arguments.port.as_deref()) {
+                Ok(arm) => arm::examine(&mut examination, &system, config, &arm),
+                Err(_) if config.arm.is_none() => {
+                    examination.skip("arm.open", "", "the robot file names no arm that is plugged in");
+                }
+                Err(error) => examination.fail_by("arm.open", "", &error),
+            }
         }
     }
     conclude(&examination, json)
+}
+
+/// Says what is about to happen, and asks a person.
+fn consent(arguments: &Doctor, rig: &Rig) -> anyhow::Result<bool> {
+    let what = if rig.arm.is_some() {
+        "an emulated arm moves; nothing real does"
+    } else {
+        "THE ARM WILL MOVE: every joint a small way and back"
+    };
+    let lets_go = match (rig.arm, rig.bounds.may_let_go) {
+        (None, true) => ", and it WILL LET GO in the emergency stop: support it",
+        _ => "",
+    };
+    // Standard output may be JSON.
+    eprintln!(
+        "{what}{lets_go}. Keep a hand on the power switch, and everybody out of its reach ({}).",
+        rig.config.name
+    );
+    if arguments.yes_move {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("nobody can be asked whether the arm may move: start on a terminal, or give --yes-move");
+    }
+    eprint!("Type yes to let it move: ");
+    let mut typed = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut typed)
+        .context("cannot read the answer")?;
+    Ok(typed.trim() == "yes")
 }
 
 fn conclude(examination: &Examination<'_>, json: bool) -> anyhow::Result<()> {

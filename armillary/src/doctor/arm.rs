@@ -15,16 +15,9 @@ const REPORT_NS: u64 = 2_000_000_000;
 /// How long the link is left alone between two looks, in nanoseconds.
 const LOOK_EVERY_NS: u64 = 1_000_000;
 
-/// Looks at the arm of `config`, at `port` if that is given. Returns what its servos say, base first, if it has any that all answer.
-pub fn examine(examination: &mut Examination<'_>, system: &System, config: &Config, port: Option<&Path>) {
-    let arm = match Arm::of(config, port) {
-        Ok(arm) => arm,
-        Err(_) if config.simulator.is_some() => {
-            return examination.skip("arm.open", "", "a simulated arm: nothing is plugged in");
-        }
-        Err(error) => return examination.fail_by("arm.open", "", &error),
-    };
-    match &arm {
+/// Looks at `arm`, which is that of `config`.
+pub fn examine(examination: &mut Examination<'_>, system: &System, config: &Config, arm: &Arm) {
+    match arm {
         Arm::Playback(settings) => examination.skip(
             "arm.open",
             &settings.log.display().to_string(),

@@ -1,7 +1,5 @@
 //! The camera that a robot file names: what it agreed to, and what it really delivers.
 
-use std::path::Path;
-
 use devices::webcam::kernel::System as _;
 use devices::webcam::{Linux, Webcam, identity};
 use devices::{Camera, OpenCamera};
@@ -42,23 +40,16 @@ impl Demand {
     }
 }
 
-/// Opens the camera of `config`, or the frame socket `frames` in its place, and watches it.
+/// Opens `camera` for the robot `config`, and watches it.
 pub fn examine(
     examination: &mut Examination<'_>,
     system: &System,
     config: &Config,
-    frames: Option<&Path>,
+    mut camera: Camera,
     demand: &Demand,
     clock: &dyn Clock,
 ) {
     const OPEN: &str = "camera.open";
-    if frames.is_none() && config.camera.is_none() {
-        return examination.skip(OPEN, "", "the robot file names no camera");
-    }
-    let mut camera = match Camera::of(config, frames) {
-        Ok(camera) => camera,
-        Err(error) => return examination.fail_by(OPEN, "", &error),
-    };
     let (about, agreed_hz) = match &camera {
         Camera::Webcam(settings) => (settings.device.clone(), Some(settings.rate_hz)),
         Camera::Folder(settings) => (settings.path.display().to_string(), Some(settings.rate_hz)),

@@ -26,6 +26,25 @@ const WARM_C: f32 = 10.0;
 /// Supplies of servos on one line that differ by so much, in volts, are not one supply.
 const SUPPLY_V: f32 = 1.0;
 
+/// A joint of the robot file and its servo, as the servos' driver has them.
+pub(super) fn joint_of<F: Maker>(servo: &Servo, joint: &Joint) -> ServoJoint {
+    ServoJoint {
+        name: joint.name.clone(),
+        id: servo.id,
+        zero_ticks: servo
+            .zero_ticks
+            .unwrap_or_else(|| i64::from(F::TICKS_PER_TURN / 2)),
+        direction: if servo.reversed {
+            Direction::Reversed
+        } else {
+            Direction::Forward
+        },
+        position_min_rad: joint.position_min_rad,
+        position_max_rad: joint.position_max_rad,
+        homing_offset_ticks: None,
+    }
+}
+
 /// Which servos answer, what they say of themselves, and whether that fits the robot file.
 pub(super) fn examine<F: Maker>(
     examination: &mut Examination<'_>,
@@ -217,21 +236,7 @@ fn limits<F: Maker>(
     facts: &ServoFacts,
 ) {
     const NAME: &str = "servo.limits";
-    let mapping = Mapping::new::<F>(&ServoJoint {
-        name: joint.name.clone(),
-        id: servo.id,
-        zero_ticks: servo
-            .zero_ticks
-            .unwrap_or_else(|| i64::from(F::TICKS_PER_TURN / 2)),
-        direction: if servo.reversed {
-            Direction::Reversed
-        } else {
-            Direction::Forward
-        },
-        position_min_rad: joint.position_min_rad,
-        position_max_rad: joint.position_max_rad,
-        homing_offset_ticks: None,
-    });
+    let mapping = Mapping::new::<F>(&joint_of::<F>(servo, joint));
     let mapping = match mapping {
         Ok(mapping) => mapping,
         Err(error) => return examination.fail_by(NAME, about, &error),

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,20 +17,37 @@ use super::wire::EmulatedBus;
 /// How long the thread looks away, at most.
 const NAP: Duration = Duration::from_millis(20);
 
+/// Something that is done to a wire while it is served.
+type Change<P> = Box<dyn FnOnce(&mut EmulatedBus<P>) + Send>;
+
 /// A pseudo-terminal with servos behind it. Dropping it ends the thread that serves it.
-#[derive(Debug)]
 pub struct PtyEnd<P> {
     path: PathBuf,
     stop: Arc<AtomicBool>,
+    changes: Sender<Change<P>>,
     thread: Option<std::thread::JoinHandle<EmulatedBus<P>>>,
     /// Keeps the terminal open while nobody else has it open.
     _host: File,
+}
+
+impl<P> std::fmt::Debug for PtyEnd<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PtyEnd")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P> PtyEnd<P> {
     /// The port to open.
     pub fn path(&self) -> &std::path::Path {
         &self.path
+    }
+
+    /// Does something to the wire soon: plugs a servo in, or makes one faulty.
+    pub fn change(&self, change: impl FnOnce(&mut EmulatedBus<P>) + Send + 'static) {
+        // A thread that has ended serves nobody any more.
+        let _ = self.changes.send(Box::new(change));
     }
 
     /// Ends the thread and gives the wire back, to see what became of it. `None` if the thread failed.
@@ -58,6 +76,7 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
     let path = nix::unistd::ttyname(&pty.slave)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
+    let (changes, to_do) = channel::<Change<P>>();
     let mut port = File::from(pty.master);
     let thread = std::thread::Builder::new()
         .name("emulated servos".to_owned())
@@ -67,6 +86,9 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
             let now = || begun_us + origin.elapsed().as_micros() as u64;
             let mut bytes = [0; 256];
             while !stopped.load(Ordering::Relaxed) {
+                for change in to_do.try_iter() {
+                    change(&mut bus);
+                }
                 let now_us = now();
                 let until_us = bus.next_arrival_us().unwrap_or(u64::MAX);
                 let nap = Duration::from_micros(until_us.saturating_sub(now_us)).min(NAP);
@@ -96,6 +118,7 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
     Ok(PtyEnd {
         path,
         stop,
+        changes,
         thread: Some(thread),
         _host: File::from(pty.slave),
     })
