@@ -68,7 +68,11 @@ impl Person {
                 return index;
             }
             let count = self.output.read(&mut bytes).expect("it speaks");
-            assert!(count > 0, "it ended before it said one of {words:?}: {}", self.said);
+            assert!(
+                count > 0,
+                "it ended before it said one of {words:?}: {}",
+                self.said
+            );
             self.said.push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
     }

@@ -18,6 +18,9 @@ use crate::survey::{Maker, Presence, ServoFacts, look, presence, sweep};
 /// Silence after which no answer of before is awaited any more, in microseconds.
 const SETTLE_US: u64 = 20_000;
 
+/// Ids up to this one are likely.
+const LIKELY_ID_MAX: u8 = 20;
+
 /// A joint, and the id that its servo is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -223,8 +226,9 @@ impl<P: Maker, L: RatedLine> Setup<P, L> {
         }
     }
 
-    /// The one servo on the line that is not done, whatever its id and rate.
-    fn only_new(&mut self) -> Result<Heard, SetupError> {
+    /// Who answers. `quickly` asks every id at the rates that are likely, and likely ids at the others: a servo that is passed over so has
+    /// neither the id nor the rate that is given next.
+    fn listen(&mut self, quickly: bool) -> Result<Vec<Heard>, SetupError> {
         let mut heard = Vec::new();
         for baud in P::bauds(self.baud) {
             match self.bus.set_baud(baud) {
@@ -234,9 +238,22 @@ impl<P: Maker, L: RatedLine> Setup<P, L> {
                 Err(error) => return Err(error.into()),
             }
             self.bus.settle(SETTLE_US)?;
-            for (id, presence) in sweep(&mut self.bus, 0..=P::ID_MAX)? {
+            let every = !quickly || baud == self.baud || baud == P::DELIVERED_BAUD;
+            let wanted = &self.wanted;
+            let ids = (0..=P::ID_MAX)
+                .filter(|id| every || *id <= LIKELY_ID_MAX || wanted.iter().any(|one| one.id == *id));
+            for (id, presence) in sweep(&mut self.bus, ids)? {
                 heard.push(Heard { baud, id, presence });
             }
+        }
+        Ok(heard)
+    }
+
+    /// The one servo on the line that is not done, whatever its id and rate.
+    fn only_new(&mut self) -> Result<Heard, SetupError> {
+        let mut heard = self.listen(true)?;
+        if heard.is_empty() {
+            heard = self.listen(false)?;
         }
         if let Some(twins) = heard.iter().find(|heard| heard.presence == Presence::Several) {
             return Err(SetupError::Twins {

@@ -56,6 +56,11 @@ pub fn examine(
         // One a control period, which the bridge itself decides.
         Camera::Frames(settings) => (settings.socket.display().to_string(), None),
     };
+    // Pictures that are drawn have no noise: those of an arm that stands are alike.
+    let frozen_after = match &camera {
+        Camera::Webcam(settings) => settings.frozen_after,
+        Camera::Folder(_) | Camera::Frames(_) => 0,
+    };
     let opened: Result<Box<dyn FrameSource>, _> = match &mut camera {
         Camera::Webcam(settings) => {
             if let Ok(camera) = identity::find(&settings.device, &Linux.cameras())
@@ -79,7 +84,7 @@ pub fn examine(
     };
     examination.ok(OPEN, &about, "opened");
     // The first picture of many cameras takes long, and says nothing of their rate.
-    let first = watch(&mut *source, 1, FIRST_PICTURE_NS, clock);
+    let first = watch(&mut *source, 1, FIRST_PICTURE_NS, 0, clock);
     if first.pictures == 0 {
         let seen = first
             .lost
@@ -95,6 +100,7 @@ pub fn examine(
         &mut *source,
         demand.pictures,
         (demand.within_s * 1e9) as u64,
+        frozen_after,
         clock,
     );
     tell(examination, config, &about, agreed_hz, demand, &watched);

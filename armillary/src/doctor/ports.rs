@@ -115,6 +115,14 @@ fn access(
 
 fn holder(examination: &mut Examination<'_>, system: &System, name: &'static str, node: &Path) -> bool {
     let about = node.display().to_string();
+    if node.starts_with("/dev/pts") {
+        examination.skip(
+            name,
+            &about,
+            "a pseudo-terminal, which the program that serves it has open",
+        );
+        return true;
+    }
     let holders = system.holders(node);
     if holders.is_empty() {
         examination.ok(name, &about, "no other program of yours has it open");

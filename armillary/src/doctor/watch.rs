@@ -11,9 +11,6 @@ const SIDE: u32 = 64;
 /// Brightest level that still counts as black.
 const BLACK_LEVEL: u8 = 24;
 
-/// Equal pictures in a row that count as frozen.
-const FROZEN_AFTER: u32 = 10;
-
 /// How long the camera is left alone between two looks, in nanoseconds.
 const LOOK_EVERY_NS: u64 = 500_000;
 
@@ -56,16 +53,17 @@ impl Watched {
     }
 }
 
-/// Takes up to `pictures_max` pictures, for `within_ns` at most.
+/// Takes up to `pictures_max` pictures, for `within_ns` at most. From the `frozen_after`th equal one on they are frozen (0: never).
 pub(super) fn watch(
     camera: &mut dyn FrameSource,
     pictures_max: usize,
     within_ns: u64,
+    frozen_after: u32,
     clock: &dyn Clock,
 ) -> Watched {
     let mut watched = Watched::default();
     let mut picture = Picture::default();
-    let mut judge = Judge::new(BLACK_LEVEL, FROZEN_AFTER);
+    let mut judge = Judge::new(BLACK_LEVEL, frozen_after);
     let mut of_images = Judge::new(BLACK_LEVEL, 0);
     let mut seen: Option<(PictureTable, Vec<u8>)> = None;
     let mut last_seq = None;

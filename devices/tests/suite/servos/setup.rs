@@ -113,6 +113,20 @@ fn servos_that_are_done_may_stay_on_the_line() {
 }
 
 #[test]
+fn a_servo_is_found_at_any_id_and_rate() {
+    for (id, code) in [(200, 0), (200, 4), (1, 2), (253, 1)] {
+        let mut servo = EmulatedServo::<Feetech>::new(id, 2048);
+        servo.set(feetech::registers::BAUD, code);
+        let mut setup = setup(vec![servo]);
+        let given = setup.give(5, false).expect("found");
+        assert_eq!(
+            (given.was_id, given.facts.id, given.facts.baud),
+            (id, 6, Some(BAUD))
+        );
+    }
+}
+
+#[test]
 fn two_servos_are_never_given_one_id() {
     // Two new ones at once.
     let mut twins = setup::<Feetech>(vec![new_servo(), new_servo()]);
