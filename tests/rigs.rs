@@ -1,10 +1,12 @@
 //! The hardware suite on every rig that something stands in for. What it checks on a bench, it checks here.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use armillary::doctor::rig::{ArmStandIn, Rig};
 use armillary::doctor::{Examination, Finding, State, System, full};
 use robot::SystemClock;
+use robot::device::Signals;
 
 /// How often a rig is tried: on a machine that is busy, a servo's answer may come too late.
 const ATTEMPTS: usize = 3;
@@ -21,6 +23,12 @@ fn rigs() -> Vec<PathBuf> {
 }
 
 fn run(rig: &Rig) -> Vec<Finding> {
+    let signals = Signals::default();
+    run_until(rig, &signals, &|| {})
+}
+
+/// Does `before` when the suite asks whether the arm may move.
+fn run_until(rig: &Rig, signals: &Signals, before: &dyn Fn()) -> Vec<Finding> {
     let mut silent = |_: &Finding| {};
     let mut examination = Examination::new(&mut silent);
     full::examine(
@@ -28,7 +36,11 @@ fn run(rig: &Rig) -> Vec<Finding> {
         &System::default(),
         rig,
         &SystemClock::default(),
-        &mut || Ok(true),
+        signals,
+        &mut || {
+            before();
+            Ok(true)
+        },
     )
     .expect("what stands in starts");
     examination.findings().to_vec()
@@ -104,6 +116,25 @@ fn an_arm_of_which_something_is_wrong_is_not_moved() {
     );
     assert_eq!(states(&findings, "arm.moves"), [State::Skipped]);
     assert_eq!(states(&findings, "arm.handshake"), []);
+}
+
+#[test]
+fn a_person_ends_the_suite_before_a_joint_moves() {
+    let rig = Rig::load(&crate::root().join("tests/rigs/simulated-planar.ron")).expect("a sound rig file");
+    for e_stop in [false, true] {
+        let signals = Signals::default();
+        let asked = if e_stop { &signals.e_stop } else { &signals.stop };
+        let findings = run_until(&rig, &signals, &|| asked.store(true, Ordering::SeqCst));
+        // A handshake hears of it, too.
+        let failed = failed(&findings);
+        assert!(
+            failed
+                .iter()
+                .any(|finding| { ["arm.interrupted", "arm.handshake"].contains(&finding.name) }),
+            "{findings:#?}"
+        );
+        assert_eq!(states(&findings, "arm.moves"), []);
+    }
 }
 
 #[test]

@@ -70,10 +70,13 @@ pub(crate) fn run(arguments: &Install, root: &Path) -> anyhow::Result<()> {
         println!("{}: {said}", place.display());
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    for program in &programs {
-        if let Some(word) = on_path(&folder, program, &path) {
-            println!("{word}");
-        }
+    let mut words: Vec<String> = programs
+        .iter()
+        .filter_map(|program| on_path(&folder, program, &path))
+        .collect();
+    words.dedup();
+    for word in words {
+        println!("{word}");
     }
     if trains {
         println!(
@@ -171,7 +174,7 @@ fn on_path(folder: &Path, program: &str, path: &OsStr) -> Option<String> {
         }
     }
     Some(format!(
-        "{0} is not in PATH: write `export PATH=\"{0}:$PATH\"` into your shell's profile to start `{program}` by its name",
+        "{0} is not in PATH: write `export PATH=\"{0}:$PATH\"` into your shell's profile to start what is in it by its name",
         folder.display()
     ))
 }

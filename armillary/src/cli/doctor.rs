@@ -3,14 +3,18 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use armillary::doctor::camera::Demand;
 use armillary::doctor::rig::Rig;
 use armillary::doctor::{Examination, Finding, State, System, arm, camera, full, machine, ports};
 use devices::{Arm, Camera};
+use robot::device::Signals;
 use robot::{Config, SystemClock};
 use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag;
 
 /// The version of what `--json` prints.
 const FORMAT: u32 = 1;
@@ -89,9 +93,17 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
     let (system, clock) = (System::default(), SystemClock::default());
     machine::examine(&mut examination, &system, config.as_ref(), &arguments.out, &clock);
     match (&config, &rig) {
-        (_, Some(rig)) => full::examine(&mut examination, &system, rig, &clock, &mut || {
-            consent(arguments, rig)
-        })?,
+        (_, Some(rig)) => {
+            let signals = Signals::default();
+            let mut consent = || {
+                let agreed = consent(arguments, rig)?;
+                if agreed {
+                    catch(&signals)?;
+                }
+                Ok(agreed)
+            };
+            full::examine(&mut examination, &system, rig, &clock, &signals, &mut consent)?;
+        }
         (None, None) => ports::list(&mut examination, &system),
         (Some(config), None) => {
             let frames = arguments.frames.as_deref();
@@ -115,6 +127,17 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
     conclude(&examination, json)
 }
 
+/// From here on Ctrl-C stops the arm and ends the suite, and Ctrl-\ is the emergency stop. A second Ctrl-C ends the program at once.
+fn catch(signals: &Signals) -> anyhow::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&signals.stop)))
+            .context("cannot catch Ctrl-C")?;
+    }
+    flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
+    Ok(())
+}
+
 /// Says what is about to happen, and asks a person.
 fn consent(arguments: &Doctor, rig: &Rig) -> anyhow::Result<bool> {
     let what = if rig.arm.is_some() {
@@ -128,7 +151,8 @@ fn consent(arguments: &Doctor, rig: &Rig) -> anyhow::Result<bool> {
     };
     // Standard output may be JSON.
     eprintln!(
-        "{what}{lets_go}. Keep a hand on the power switch, and everybody out of its reach ({}).",
+        "{what}{lets_go}. Keep a hand on the power switch, and everybody out of its reach ({}). Ctrl-C: controlled stop; Ctrl-\\: emergency \
+         stop.",
         rig.config.name
     );
     if arguments.yes_move {

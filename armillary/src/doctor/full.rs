@@ -8,6 +8,7 @@ mod moves;
 mod stops;
 
 use robot::Clock;
+use robot::device::Signals;
 
 use super::camera::Demand;
 use super::rig::Rig;
@@ -18,7 +19,7 @@ use drive::{Drive, Trouble};
 /// Checks whose failure keeps the arm from being moved.
 const OF_THE_ARM: [&str; 4] = ["arm.", "bus.", "port.", "servo."];
 
-/// Runs the suite on `rig`. `consent` is asked once, before anything moves.
+/// Runs the suite on `rig`. `consent` is asked once, before anything moves. `signals` stop the arm and end the suite.
 ///
 /// # Errors
 /// What stands in for hardware does not start.
@@ -27,6 +28,7 @@ pub fn examine(
     system: &System,
     rig: &Rig,
     clock: &dyn Clock,
+    signals: &Signals,
     consent: &mut dyn FnMut() -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
     let mut stand_in = StandIn::start(rig)?;
@@ -59,7 +61,7 @@ pub fn examine(
         examination.skip("arm.moves", "", "nobody agreed that the arm may move");
         return Ok(());
     }
-    if let Err(trouble) = moving(examination, rig, &mut stand_in, clock) {
+    if let Err(trouble) = moving(examination, rig, &mut stand_in, clock, signals) {
         let Trouble { name, seen, remedy } = trouble;
         examination.fail(name, "", seen, remedy);
         return Ok(());
@@ -73,14 +75,15 @@ fn moving(
     rig: &Rig,
     stand_in: &mut StandIn,
     clock: &dyn Clock,
+    signals: &Signals,
 ) -> Result<(), Trouble> {
-    let mut drive = Drive::open(rig, stand_in, clock)?;
+    let mut drive = Drive::open(rig, stand_in, clock, signals)?;
     drive.begin(examination)?;
     moves::reports(examination, &mut drive)?;
     moves::all(examination, &mut drive)?;
     stops::watchdog(examination, &mut drive)?;
     stops::e_stop(examination, &mut drive)?;
-    stops::reopening(examination, drive, rig, stand_in, clock)
+    stops::reopening(examination, drive, rig, stand_in)
 }
 
 /// What the servos say now that they have worked.

@@ -235,7 +235,7 @@ fn space(examination: &mut Examination<'_>, out: &Path) {
     let there = absolute.ancestors().find(|folder| folder.exists());
     let about = out.display().to_string();
     let free = match there.map(nix::sys::statvfs::statvfs) {
-        Some(Ok(about)) => about.blocks_available() as u64 * about.fragment_size() as u64,
+        Some(Ok(about)) => about.blocks_available() * about.fragment_size(),
         Some(Err(errno)) => return examination.skip(NAME, &about, errno.desc()),
         None => return examination.skip(NAME, &about, "there is no such folder"),
     };

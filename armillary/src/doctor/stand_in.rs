@@ -42,7 +42,7 @@ enum Emulation {
 /// Emulated servos, plugged in or not.
 enum Servos<P> {
     PluggedIn(PtyEnd<P>),
-    Unplugged(EmulatedBus<P>),
+    Unplugged(Box<EmulatedBus<P>>),
     /// Their thread has failed.
     Lost,
 }
@@ -94,14 +94,16 @@ impl<P: Emulated> Servos<P> {
 
     fn unplug(&mut self) {
         *self = match std::mem::replace(self, Self::Lost) {
-            Self::PluggedIn(end) => end.finish().map_or(Self::Lost, Self::Unplugged),
+            Self::PluggedIn(end) => end
+                .finish()
+                .map_or(Self::Lost, |wire| Self::Unplugged(Box::new(wire))),
             other => other,
         };
     }
 
     fn plug_in(&mut self) -> anyhow::Result<()> {
         *self = match std::mem::replace(self, Self::Lost) {
-            Self::Unplugged(wire) => Self::PluggedIn(serve(wire).context("no pseudo-terminal")?),
+            Self::Unplugged(wire) => Self::PluggedIn(serve(*wire).context("no pseudo-terminal")?),
             other => other,
         };
         Ok(())

@@ -6,9 +6,10 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Sender, bounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::layout::Emulated;
@@ -16,6 +17,9 @@ use super::wire::EmulatedBus;
 
 /// How long the thread looks away, at most.
 const NAP: Duration = Duration::from_millis(20);
+
+/// Changes that may wait for the thread.
+const CHANGES: usize = 16;
 
 /// Something that is done to a wire while it is served.
 type Change<P> = Box<dyn FnOnce(&mut EmulatedBus<P>) + Send>;
@@ -76,7 +80,7 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
     let path = nix::unistd::ttyname(&pty.slave)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
-    let (changes, to_do) = channel::<Change<P>>();
+    let (changes, to_do) = bounded::<Change<P>>(CHANGES);
     let mut port = File::from(pty.master);
     let thread = std::thread::Builder::new()
         .name("emulated servos".to_owned())

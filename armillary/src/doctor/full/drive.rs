@@ -1,5 +1,7 @@
 //! An arm that is driven by the suite: set points a control period, and what comes back.
 
+use std::sync::atomic::Ordering;
+
 use devices::Opening;
 use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Signals};
 use robot::{Clock, Config, JointVec};
@@ -40,6 +42,8 @@ pub(super) struct Drive<'a> {
     pub(super) config: &'a Config,
     pub(super) bounds: &'a Bounds,
     pub(super) clock: &'a dyn Clock,
+    /// What a person asks for meanwhile.
+    pub(super) signals: &'a Signals,
     /// The newest report.
     pub(super) report: ArmReport,
     /// Reports so far.
@@ -50,11 +54,16 @@ pub(super) struct Drive<'a> {
 
 impl<'a> Drive<'a> {
     /// Opens the arm. Nothing moves.
-    pub(super) fn open(rig: &'a Rig, stand_in: &StandIn, clock: &'a dyn Clock) -> Result<Self, Trouble> {
+    pub(super) fn open(
+        rig: &'a Rig,
+        stand_in: &StandIn,
+        clock: &'a dyn Clock,
+        signals: &'a Signals,
+    ) -> Result<Self, Trouble> {
         const NAME: &str = "arm.open";
         let opening = Opening {
             config: &rig.config,
-            signals: &Signals::default(),
+            signals,
         };
         let mut arm = stand_in
             .arm(&rig.config)
@@ -65,6 +74,7 @@ impl<'a> Drive<'a> {
             config: &rig.config,
             bounds: &rig.bounds,
             clock,
+            signals,
             report: ArmReport::default(),
             reports: 0,
             goal_rad: JointVec::new(),
@@ -148,11 +158,35 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    /// Takes what has come.
+    /// Takes what has come. Stops the arm if a person has asked for it.
     pub(super) fn look(&mut self, name: &'static str) -> Result<(), Trouble> {
+        self.heed()?;
         if let Some(report) = self.bus.poll().map_err(|error| Trouble::of(name, &error))? {
             self.report = report;
             self.reports += 1;
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self) -> Result<(), Trouble> {
+        const NAME: &str = "arm.interrupted";
+        if self.signals.e_stop.load(Ordering::SeqCst) {
+            self.bus
+                .send_e_stop()
+                .map_err(|error| Trouble::of(NAME, &error))?;
+            return Err(Trouble::new(
+                NAME,
+                "emergency stop: torque is off, and latched on a board with our firmware",
+                "support the arm; `armillary clear-e-stop` unlatches a board",
+            ));
+        }
+        if self.signals.stop.load(Ordering::SeqCst) {
+            self.bus.send_stop().map_err(|error| Trouble::of(NAME, &error))?;
+            return Err(Trouble::new(
+                NAME,
+                "interrupted: the arm was told to stop",
+                "start the suite again",
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What stops the arm: silence of the host, the emergency stop, a cable that is pulled.
 
+use robot::JointVec;
 use robot::device::{ArmState, LinkError};
-use robot::{Clock, JointVec};
 
 use super::super::Examination;
 use super::super::rig::Rig;
@@ -135,9 +135,9 @@ pub(super) fn reopening(
     mut drive: Drive<'_>,
     rig: &Rig,
     stand_in: &mut StandIn,
-    clock: &dyn Clock,
 ) -> Result<(), Trouble> {
     const NAME: &str = "arm.reopens";
+    let (clock, signals) = (drive.clock, drive.signals);
     let about = drive.bus.port().to_owned();
     drive.activate()?;
     let before = drive.report.position_rad.clone();
@@ -153,7 +153,7 @@ pub(super) fn reopening(
     stand_in
         .plug_in()
         .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
-    let mut drive = Drive::open(rig, stand_in, clock)?;
+    let mut drive = Drive::open(rig, stand_in, clock, signals)?;
     drive.shake_hands()?;
     let found = drive.report.position_rad.clone();
     let state = drive.report.state;
