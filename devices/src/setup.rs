@@ -50,6 +50,7 @@ pub struct Given {
 pub struct Setup<P, L> {
     bus: Bus<P, L>,
     baud: u32,
+    quick_us: u64,
     wanted: Vec<Wanted>,
     /// What is known of those that are done.
     done: Vec<Option<ServoFacts>>,
@@ -64,11 +65,12 @@ struct Heard {
 }
 
 impl<P: Maker, L: RatedLine> Setup<P, L> {
-    /// The servos `wanted`, base first, on `bus`, which are to speak at `baud`.
+    /// The servos `wanted`, base first, on `bus`, which are to speak at `baud`. Where all ids are asked, each has `quick_us` microseconds to
+    /// begin its answer.
     ///
     /// # Errors
     /// [`SetupError::Baud`], [`SetupError::Id`], [`SetupError::SameId`]: what no servo can be given.
-    pub fn new(bus: Bus<P, L>, baud: u32, wanted: Vec<Wanted>) -> Result<Self, SetupError> {
+    pub fn new(bus: Bus<P, L>, baud: u32, quick_us: u64, wanted: Vec<Wanted>) -> Result<Self, SetupError> {
         if P::baud_code(baud).is_none() {
             let known: Vec<String> = P::BAUD_CODES.iter().map(|(baud, _)| baud.to_string()).collect();
             return Err(SetupError::Baud {
@@ -94,6 +96,7 @@ impl<P: Maker, L: RatedLine> Setup<P, L> {
         Ok(Self {
             bus,
             baud,
+            quick_us,
             done: vec![None; wanted.len()],
             wanted,
         })
@@ -242,7 +245,7 @@ impl<P: Maker, L: RatedLine> Setup<P, L> {
             let wanted = &self.wanted;
             let ids = (0..=P::ID_MAX)
                 .filter(|id| every || *id <= LIKELY_ID_MAX || wanted.iter().any(|one| one.id == *id));
-            for (id, presence) in sweep(&mut self.bus, ids)? {
+            for (id, presence) in sweep(&mut self.bus, ids, self.quick_us)? {
                 heard.push(Heard { baud, id, presence });
             }
         }

@@ -15,7 +15,10 @@ use devices::survey::{Maker, fault_names};
 use robot::Config;
 
 /// How long a servo and a port may take to answer, in microseconds, beyond the adapter's latency.
-const TURNAROUND_US: u64 = 4_000;
+const TURNAROUND_US: u64 = 20_000;
+
+/// How long one may take where all ids are asked, in microseconds, beyond the adapter's latency.
+const QUICK_US: u64 = 3_000;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -56,10 +59,10 @@ fn guide<F: Maker>(config: &Config, settings: &Settings<F>) -> anyhow::Result<()
             "setup-motors asks a person to connect one servo after the other: start it on a terminal, with the keyboard as its input"
         );
     }
-    let latency_ms = ports::latency_ms(&System::default(), Path::new(&settings.port)).unwrap_or(0);
+    let latency_us = 1_000 * ports::latency_ms(&System::default(), Path::new(&settings.port)).unwrap_or(0);
     let timing = Timing {
         baud: settings.baud,
-        turnaround_us: TURNAROUND_US + 1_000 * latency_ms,
+        turnaround_us: TURNAROUND_US + latency_us,
         ..Timing::default()
     };
     let wanted = joints.iter().zip(&settings.servos).map(|(joint, servo)| Wanted {
@@ -67,7 +70,12 @@ fn guide<F: Maker>(config: &Config, settings: &Settings<F>) -> anyhow::Result<()
         id: servo.id,
     });
     let line = SerialStream::open(&settings.port, settings.baud)?;
-    let mut setup = Setup::new(Bus::<F, _>::new(line, timing), settings.baud, wanted.collect())?;
+    let mut setup = Setup::new(
+        Bus::<F, _>::new(line, timing),
+        settings.baud,
+        QUICK_US + latency_us,
+        wanted.collect(),
+    )?;
     println!(
         "{} servos ({}) on {}, {} bits a second. Torque is taken off; nothing moves.",
         joints.len(),

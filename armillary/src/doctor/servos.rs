@@ -20,6 +20,9 @@ const SWEEP_US: u64 = 3_000;
 /// Silence after which no answer of before is awaited any more, in microseconds.
 const SETTLE_US: u64 = 50_000;
 
+/// How often a servo that does not answer as it should is asked again: a machine that is busy hears late.
+const ASKED_AGAIN: usize = 2;
+
 /// A servo so near to its own limit of temperature, in degrees Celsius, is worth a word.
 const WARM_C: f32 = 10.0;
 
@@ -97,13 +100,9 @@ pub(super) fn examine<F: Maker>(
         }
     }
     together(examination, about, &facts);
-    let sweep_timing = Timing {
-        turnaround_us: SWEEP_US + latency_us,
-        ..timing
-    };
-    let mut bus = bus.with_timing(sweep_timing);
+    let quick_us = SWEEP_US + latency_us;
     let known: Vec<u8> = settings.servos.iter().map(|servo| servo.id).collect();
-    let swept = others(examination, about, &mut bus, &known)
+    let swept = others(examination, about, &mut bus, quick_us, &known)
         .and_then(|()| other_rates(examination, about, &mut bus, settings.baud, &lost));
     if let Err(error) = swept {
         examination.fail_by("bus.line", about, &error);
@@ -123,7 +122,14 @@ fn one<F: Maker>(
 ) -> Result<Option<ServoFacts>> {
     const NAME: &str = "servo.answers";
     let about = format!("{} (id {})", joint.name, servo.id);
-    match presence(bus, servo.id)? {
+    let mut there = presence(bus, servo.id)?;
+    for _ in 0..ASKED_AGAIN {
+        if there != Presence::One {
+            bus.settle(SETTLE_US)?;
+            there = presence(bus, servo.id)?;
+        }
+    }
+    match there {
         Presence::One => {}
         Presence::Absent => {
             examination.fail(
@@ -334,10 +340,11 @@ fn others<F: Maker>(
     examination: &mut Examination<'_>,
     about: &str,
     bus: &mut Bus<F, Line>,
+    quick_us: u64,
     known: &[u8],
 ) -> Result<()> {
     const NAME: &str = "bus.others";
-    let found = sweep(bus, (0..=F::ID_MAX).filter(|id| !known.contains(id)))?;
+    let found = sweep(bus, (0..=F::ID_MAX).filter(|id| !known.contains(id)), quick_us)?;
     if found.is_empty() {
         examination.ok(NAME, about, "no other id answers");
         return Ok(());
@@ -376,7 +383,8 @@ fn other_rates<F: Maker>(
             continue;
         }
         bus.settle(SETTLE_US)?;
-        let found = sweep(bus, ids.iter().copied())?;
+        let patient_us = bus.timing().turnaround_us;
+        let found = sweep(bus, ids.iter().copied(), patient_us)?;
         if !found.is_empty() {
             let ids: Vec<String> = found.iter().map(|(id, _)| id.to_string()).collect();
             examination.warn(

@@ -1,6 +1,6 @@
-//! Another rate on the same line.
+//! Another rate and another patience on the same line.
 
-use super::{Bus, BusError, Timing};
+use super::{Bus, BusError};
 use crate::servo_bus::line::{Line, RatedLine};
 use crate::servo_bus::protocol::Protocol;
 
@@ -21,14 +21,8 @@ impl<P: Protocol, L: RatedLine> Bus<P, L> {
 }
 
 impl<P: Protocol, L: Line> Bus<P, L> {
-    /// The same bus, with other times; the rate stays.
-    #[must_use]
-    pub fn with_timing(mut self, timing: Timing) -> Self {
-        self.timing = Timing {
-            baud: self.timing.baud,
-            ..timing
-        };
-        self.owed = true;
-        self
+    /// Waits so long for the beginning of an answer from here on, in microseconds. Returns how long it was before.
+    pub fn set_turnaround_us(&mut self, turnaround_us: u64) -> u64 {
+        std::mem::replace(&mut self.timing.turnaround_us, turnaround_us)
     }
 }

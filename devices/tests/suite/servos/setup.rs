@@ -8,6 +8,8 @@ use devices::setup::{Given, Setup, SetupError, Wanted};
 
 const BAUD: u32 = 1_000_000;
 
+const QUICK_US: u64 = 2_000;
+
 const JOINTS: [&str; 6] = [
     "shoulder_pan",
     "shoulder_lift",
@@ -34,7 +36,13 @@ fn setup<P: Emulated>(servos: Vec<EmulatedServo<P>>) -> Setup<P, Line<P>> {
         joint: (*joint).to_owned(),
         id,
     });
-    Setup::new(Bus::new(MemoryLine::new(wire), timing), BAUD, wanted.collect()).expect("sound")
+    Setup::new(
+        Bus::new(MemoryLine::new(wire), timing),
+        BAUD,
+        QUICK_US,
+        wanted.collect(),
+    )
+    .expect("sound")
 }
 
 fn on_line<P: Emulated>(setup: &mut Setup<P, Line<P>>) -> &mut Vec<EmulatedServo<P>> {
@@ -261,7 +269,7 @@ fn what_no_servo_can_be_given_is_refused_by_field() {
         });
         let line = MemoryLine::new(EmulatedBus::<Dynamixel>::new(BAUD, Vec::new()));
         let bus = Bus::<Dynamixel, _>::new(line, Timing::default());
-        Setup::new(bus, baud, wanted.collect())
+        Setup::new(bus, baud, QUICK_US, wanted.collect())
             .err()
             .map(|error| error.to_string())
     };

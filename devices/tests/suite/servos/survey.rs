@@ -23,7 +23,7 @@ fn what_a_servo_says_is_read_and_nothing_is_written() {
         hot.set(P::ROLES.goal_position, 1000);
         let mut bus = bus(vec![EmulatedServo::new(3, 2048), hot]);
         bus.settle(1_000).expect("the line works");
-        let found = sweep(&mut bus, 0..=P::ID_MAX).expect("the line works");
+        let found = sweep(&mut bus, 0..=P::ID_MAX, 2_000).expect("the line works");
         assert_eq!(found, [(3, Presence::One), (4, Presence::One)]);
         let facts = look(&mut bus, 4).expect("it answers");
         assert_eq!((facts.model, facts.firmware.as_str()), (P::MODEL, firmware));
@@ -60,4 +60,23 @@ fn a_servo_is_heard_at_its_own_rate_alone() {
         bus.set_baud(baud).expect("any rate");
         assert_eq!(presence(&mut bus, 1).expect("the line works"), expected, "{baud}");
     }
+}
+
+/// Somebody who answers when others are asked already is found all the same.
+#[test]
+fn a_servo_that_is_late_is_found() {
+    let mut slow = EmulatedServo::<Feetech>::new(40, 2048);
+    slow.faults.late_us = 9_000;
+    let mut bus = Bus::<Feetech, _>::new(
+        MemoryLine::new(EmulatedBus::new(
+            1_000_000,
+            vec![EmulatedServo::new(7, 2048), slow],
+        )),
+        Timing {
+            turnaround_us: 20_000,
+            ..Timing::default()
+        },
+    );
+    let found = sweep(&mut bus, 0..=60, 2_000).expect("the line works");
+    assert_eq!(found, [(7, Presence::One), (40, Presence::One)]);
 }
