@@ -16,6 +16,7 @@ mod live;
 mod patient;
 mod planning;
 mod report;
+mod rigs;
 mod rollouts;
 mod servos;
 mod sides;

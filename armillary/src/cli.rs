@@ -3,6 +3,7 @@
 mod bench;
 mod datasets;
 mod demo;
+mod doctor;
 mod e_stop;
 mod eval;
 mod find;
@@ -13,6 +14,7 @@ mod replay;
 mod run;
 mod say;
 mod scores;
+mod setup_motors;
 mod sim;
 mod tune;
 
@@ -56,6 +58,10 @@ enum Command {
     FindCameras(find::FindCameras),
     /// List the serial ports that are plugged in, and find the arm's by its cable.
     FindPort(find::FindPort),
+    /// Give the servos of an arm their ids, one servo at a time. Goes on where it was interrupted; torque is off.
+    SetupMotors(setup_motors::SetupMotors),
+    /// Check machine, ports, camera and servos, and say what to do. Moves nothing, and writes nothing to a servo.
+    Doctor(doctor::Doctor),
     /// Re-run the controller on a log and check every action, bit for bit.
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
@@ -90,6 +96,8 @@ pub(crate) fn main() -> ExitCode {
         Command::ClearEStop(arguments) => e_stop::clear(&arguments),
         Command::FindCameras(arguments) => find::cameras(&arguments),
         Command::FindPort(arguments) => find::port(&arguments),
+        Command::SetupMotors(arguments) => setup_motors::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

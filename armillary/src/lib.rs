@@ -2,6 +2,7 @@
 //! one that is plugged in. The control loop is the crate `controller`.
 
 pub mod bench;
+pub mod doctor;
 pub mod eval;
 pub mod jobs;
 pub mod oracle;

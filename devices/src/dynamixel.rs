@@ -2,6 +2,7 @@
 
 mod crc;
 mod family;
+mod maker;
 mod packet;
 pub mod registers;
 mod stuffing;

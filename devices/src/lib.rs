@@ -19,6 +19,8 @@ pub mod process;
 pub mod serial;
 pub mod servo_bus;
 pub mod servos;
+pub mod setup;
+pub mod survey;
 mod table;
 #[cfg(target_os = "linux")]
 pub mod webcam;

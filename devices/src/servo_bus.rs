@@ -19,7 +19,7 @@ mod register;
 pub use bus::{Bus, BusCounts, BusError, Timing};
 pub use decoder::{Decoder, DecoderCounts, SUSPECT_NOISE_BYTES};
 pub use family::{Family, Roles, StatusBits};
-pub use line::{Line, LineError};
+pub use line::{Line, LineError, RatedLine};
 pub(crate) use protocol::append;
 pub use protocol::{
     Answer, BROADCAST_ID, EncodeError, Frame, Instruction, Look, PACKET_BYTES_MAX, PacketBytes, Protocol,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use firmware_bridge::arm::ArmOptions;
 use robot::device::{DeviceError, JointBus, Motors};
-use robot::{ActionMode, Config, JointVec};
+use robot::{ActionMode, Config, Joint, JointVec};
 
 use crate::arms::{ArmSettings, Opening, Stopped};
 use crate::dynamixel::Dynamixel;
@@ -92,6 +92,30 @@ pub struct Servo {
 }
 
 impl Servo {
+    /// The joint that it moves, as the servos' driver has it.
+    pub fn joint<F: Family>(&self, joint: &Joint) -> ServoJoint {
+        let middle = i64::from(F::TICKS_PER_TURN / 2);
+        ServoJoint {
+            name: joint.name.clone(),
+            id: self.id,
+            zero_ticks: self.zero_ticks.unwrap_or(middle),
+            direction: if self.reversed {
+                Direction::Reversed
+            } else {
+                Direction::Forward
+            },
+            position_min_rad: joint.position_min_rad,
+            position_max_rad: joint.position_max_rad,
+            homing_offset_ticks: None,
+            tuning: Tuning {
+                gains: self.gains.map(|(p, i, d)| [p, i, d]),
+                torque_limit: self.torque_limit,
+                protection_current_a: self.protection_current_a,
+                overload_torque: self.overload_torque,
+            },
+        }
+    }
+
     /// Refuses how a servo of this family cannot be set: field, problem and remedy.
     fn check<F: Family>(&self) -> Result<(), (&'static str, String, &'static str)> {
         let roles = F::ROLES;
@@ -241,29 +265,8 @@ impl<F: Family> Settings<F> {
 
     /// What the servo arm is made with.
     fn arm(&self, config: &Config) -> joints::ArmSettings {
-        let middle = i64::from(F::TICKS_PER_TURN / 2);
         let servos = self.servos.iter().zip(config.envelope.joints());
-        let joints = servos
-            .map(|(servo, joint)| ServoJoint {
-                name: joint.name.clone(),
-                id: servo.id,
-                zero_ticks: servo.zero_ticks.unwrap_or(middle),
-                direction: if servo.reversed {
-                    Direction::Reversed
-                } else {
-                    Direction::Forward
-                },
-                position_min_rad: joint.position_min_rad,
-                position_max_rad: joint.position_max_rad,
-                homing_offset_ticks: None,
-                tuning: Tuning {
-                    gains: servo.gains.map(|(p, i, d)| [p, i, d]),
-                    torque_limit: servo.torque_limit,
-                    protection_current_a: servo.protection_current_a,
-                    overload_torque: servo.overload_torque,
-                },
-            })
-            .collect();
+        let joints = servos.map(|(servo, joint)| servo.joint::<F>(joint)).collect();
         let budget_us = self.budget_us();
         let usual = joints::ArmSettings::new(joints);
         joints::ArmSettings {

@@ -154,16 +154,28 @@ fn motors() -> Value {
                 "missed",
                 field("integer", "turns of the bus since its position was read"),
             ),
-            ("voltage_v", field("number", "supply, in volts")),
+            (
+                "voltage_v",
+                field("number", "supply, in volts; null if it did not say"),
+            ),
             (
                 "temperature_c",
-                field("number", "temperature, in degrees Celsius"),
+                field(
+                    "number",
+                    "temperature, in degrees Celsius; null if it did not say",
+                ),
             ),
             (
                 "load",
-                field("number", "how hard it pulls, as a share of the most"),
+                field(
+                    "number",
+                    "how hard it pulls, as a share of the most; null if it did not say",
+                ),
             ),
-            ("current_a", field("number", "current, in amperes")),
+            (
+                "current_a",
+                field("number", "current, in amperes; null if it did not say"),
+            ),
         ],
     );
     let trouble = object(

@@ -10,6 +10,7 @@ mod curves;
 mod debian;
 mod deny;
 mod firmware;
+mod install;
 mod learn;
 mod libtorch;
 mod numbers;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Task {
     /// Fetch LibTorch for the trainer (package registry, no root). Done by the others when needed.
     Setup,
+    /// Build `armillary`, and `armillary-train` where LibTorch is set up, and put them where the shell finds them (no root).
+    Install(install::Install),
     /// Make a Python environment in `.venv-rig` in which dm_control and Gymnasium environments run as arms
     /// (`armillary record --rig dmc:cartpole-balance`). Done by the others when needed.
     Rig,
@@ -85,6 +88,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => libtorch::ensure(&root()),
+        Task::Install(arguments) => install::run(&arguments, &root()),
         Task::Rig => rig::ensure(&root()),
         Task::TestRig => rig::test(&root()),
         Task::CrosscheckLerobot => crosscheck::lerobot(),

@@ -15,6 +15,8 @@ const VELOCITY_STEP_TICKS_S: f32 = 0.229 * 4096.0 / 60.0;
 
 /// Model number.
 pub const MODEL: Register = Register::new("model", 0, 2, Eeprom).read_only();
+/// Firmware version.
+pub const FIRMWARE: Register = Register::new("firmware version", 6, 1, Eeprom).read_only();
 /// Id, 0 to 252.
 pub const ID: Register = Register::new("id", 7, 1, Eeprom);
 /// Rate of the bus: 1 = 57,600 (as delivered), 3 = 1M bit/s.
@@ -32,6 +34,12 @@ pub const HOMING_OFFSET: Register = Register::new("homing offset", 20, 4, Eeprom
 /// Temperature at which it lets go.
 pub const MAX_TEMPERATURE: Register =
     Register::new("temperature limit", 31, 1, Eeprom).in_steps(1.0, Unit::Celsius);
+/// Supply above which it complains.
+pub const MAX_VOLTAGE: Register =
+    Register::new("max voltage limit", 32, 2, Eeprom).in_steps(0.1, Unit::Volts);
+/// Supply below which it complains.
+pub const MIN_VOLTAGE: Register =
+    Register::new("min voltage limit", 34, 2, Eeprom).in_steps(0.1, Unit::Volts);
 /// Greatest goal.
 pub const MAX_POSITION: Register =
     Register::new("max position limit", 48, 4, Eeprom).in_steps(1.0, Unit::Ticks);
@@ -102,6 +110,7 @@ pub const PRESENT_TEMPERATURE: Register = Register::new("present temperature", 1
 /// All that both models have, by address.
 pub const TABLE: &[Register] = &[
     MODEL,
+    FIRMWARE,
     ID,
     BAUD,
     RETURN_DELAY,
@@ -109,6 +118,8 @@ pub const TABLE: &[Register] = &[
     MODE,
     HOMING_OFFSET,
     MAX_TEMPERATURE,
+    MAX_VOLTAGE,
+    MIN_VOLTAGE,
     MAX_POSITION,
     MIN_POSITION,
     TORQUE_ENABLE,

@@ -2,10 +2,11 @@
 
 use crate::dynamixel::{self, Dynamixel};
 use crate::feetech::{self, Feetech};
-use crate::servo_bus::{Family, Register};
+use crate::servo_bus::Register;
+use crate::survey::Maker;
 
 /// A kind of servo that is emulated.
-pub trait Emulated: Family {
+pub trait Emulated: Maker {
     /// The model that is emulated unless another is asked for.
     const MODEL: u16;
     /// First address that is not kept without power.
@@ -28,6 +29,8 @@ impl Emulated for Feetech {
     const DELIVERED: &'static [(Register, i64)] = {
         use feetech::registers::*;
         &[
+            (FIRMWARE_MAJOR, 3),
+            (FIRMWARE_MINOR, 10),
             (RETURN_DELAY, 250),
             (RESPONSE_LEVEL, 1),
             (MAX_POSITION, 4095),
@@ -54,7 +57,10 @@ impl Emulated for Dynamixel {
             (RETURN_DELAY, 250),
             (BAUD, 1),
             (MODE, 3),
+            (FIRMWARE, 46),
             (MAX_TEMPERATURE, 72),
+            (MAX_VOLTAGE, 160),
+            (MIN_VOLTAGE, 60),
             (MAX_POSITION, 4095),
             (RESPONSE_LEVEL, 2),
         ]

@@ -2,7 +2,7 @@
 
 use super::layout::Emulated;
 use super::wire::EmulatedBus;
-use crate::servo_bus::{Line, LineError};
+use crate::servo_bus::{Line, LineError, RatedLine};
 
 /// A [`Line`] whose clock moves only while somebody waits.
 #[derive(Debug)]
@@ -70,6 +70,14 @@ impl<P: Emulated> Line for MemoryLine<P> {
         let until_us = self.now_us + timeout_us.max(1);
         let arrival_us = self.bus.next_arrival_us().unwrap_or(u64::MAX);
         self.now_us = until_us.min(arrival_us.max(self.now_us));
+        Ok(())
+    }
+}
+
+impl<P: Emulated> RatedLine for MemoryLine<P> {
+    fn set_baud(&mut self, baud: u32) -> Result<(), LineError> {
+        self.check()?;
+        self.bus.set_host_baud(baud);
         Ok(())
     }
 }

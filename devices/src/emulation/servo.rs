@@ -62,6 +62,11 @@ impl<P: Emulated> EmulatedServo<P> {
         register.within(0, &self.memory).unwrap_or(0)
     }
 
+    /// What a register will hold after power was off, in steps.
+    pub fn kept(&self, register: Register) -> i64 {
+        register.within(0, &self.kept).unwrap_or(0)
+    }
+
     /// Makes a register hold `steps`, whoever may write it. A number that does not fit changes nothing.
     pub fn set(&mut self, register: Register, steps: i64) {
         if let Ok(bytes) = register.encode(steps) {
@@ -125,6 +130,19 @@ impl<P: Emulated> EmulatedServo<P> {
     /// Time from a request to its answer, in microseconds.
     pub fn return_delay_us(&self) -> u64 {
         self.get(P::ROLES.return_delay) as u64 * 2
+    }
+
+    /// When its time stands, in microseconds.
+    pub(super) fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// Whether it understands a host that speaks at `host_baud` (`None`: any host).
+    pub(super) fn hears(&self, host_baud: Option<u32>) -> bool {
+        let code = self.get(P::BAUD);
+        let own = P::BAUD_CODES.iter().find(|(_, known)| i64::from(*known) == code);
+        !self.faults.silent
+            && host_baud.is_none_or(|host| own.is_some_and(|(baud, _)| baud.abs_diff(host) * 50 <= *baud))
     }
 
     /// It was spoken to.

@@ -19,7 +19,14 @@ pub struct EmulatedBus<P> {
     pub echo: bool,
     /// Whether a servo that is silent silences those behind it in a sync read.
     pub chained: bool,
+    /// Whether a terminal's wire ([`super::serve`]) has the rate that the host sets at its end. Otherwise it is that of
+    /// [`EmulatedBus::new`], whatever the host sets.
+    pub follows_host: bool,
+    /// Nothing that is said after so many writes is heard: the program of the host was ended there.
+    pub deaf_after_writes: Option<u32>,
     byte_ns: u64,
+    /// Servos that are set to another rate hear nothing that makes sense. `None`: everybody hears.
+    host_baud: Option<u32>,
     decoder: Decoder<P>,
     /// What is on its way to the host, by the time when it is there; not always in order.
     outgoing: VecDeque<(u64, u8)>,
@@ -31,6 +38,7 @@ pub struct EmulatedBus<P> {
     damaged: u32,
     collisions: u32,
     requests: u32,
+    writes: u32,
 }
 
 /// A request as servos see it.
@@ -50,6 +58,9 @@ impl<P: Emulated> EmulatedBus<P> {
             damaged: 0,
             echo: false,
             chained: false,
+            follows_host: false,
+            deaf_after_writes: None,
+            host_baud: None,
             byte_ns: 10_000_000_000 / u64::from(baud.max(1)),
             decoder: Decoder::default(),
             // Room for what a host asks at once, so that nothing allocates later.
@@ -58,6 +69,7 @@ impl<P: Emulated> EmulatedBus<P> {
             servos_ns: 0,
             collisions: 0,
             requests: 0,
+            writes: 0,
         }
     }
 
@@ -87,6 +99,23 @@ impl<P: Emulated> EmulatedBus<P> {
         self.requests
     }
 
+    /// Requests among those that change something: writes and restarts.
+    pub fn writes(&self) -> u32 {
+        self.writes
+    }
+
+    /// The host sends and listens at `baud` bits a second from here on: servos that are set to another rate hear nothing.
+    pub fn set_host_baud(&mut self, baud: u32) {
+        self.host_baud = Some(baud);
+        self.byte_ns = 10_000_000_000 / u64::from(baud.max(1));
+    }
+
+    /// The latest time that the wire or a servo has seen, in microseconds.
+    pub fn now_us(&self) -> u64 {
+        let servos_us = self.servos.iter().map(EmulatedServo::now_us).max().unwrap_or(0);
+        servos_us.max(self.host_ns.max(self.servos_ns).div_ceil(1_000))
+    }
+
     /// Lets the servos' time pass until `now_us`.
     pub fn advance(&mut self, now_us: u64) {
         for servo in &mut self.servos {
@@ -114,7 +143,8 @@ impl<P: Emulated> EmulatedBus<P> {
             }
             self.decoder.push(*byte);
             let heard = self.decoder.take().map(|frame| Heard::of(&frame));
-            if let Some(heard) = heard {
+            let deaf = self.deaf_after_writes.is_some_and(|writes| self.writes >= writes);
+            if let Some(heard) = heard.filter(|_| !deaf) {
                 self.requests += 1;
                 self.carry_out(&heard, at_ns);
             }
@@ -165,7 +195,15 @@ impl<P: Emulated> EmulatedBus<P> {
         let listed = rest.get(width..).unwrap_or_default();
         let to_all = heard.id == BROADCAST_ID;
         let mut free_ns = at_ns;
-        match Instruction::from_code(heard.code) {
+        let instruction = Instruction::from_code(heard.code);
+        if matches!(
+            instruction,
+            Some(Instruction::Write | Instruction::SyncWrite | Instruction::Reboot)
+        ) {
+            self.writes += 1;
+        }
+        let host_baud = self.host_baud;
+        match instruction {
             Some(Instruction::SyncRead) => {
                 for id in listed {
                     let answered =
@@ -180,7 +218,7 @@ impl<P: Emulated> EmulatedBus<P> {
                     for servo in self
                         .servos
                         .iter_mut()
-                        .filter(|servo| servo.id() == part[0] && !servo.faults.silent)
+                        .filter(|servo| servo.id() == part[0] && servo.hears(host_baud))
                     {
                         servo.hear();
                         servo.write(address, &part[1..]);
@@ -194,7 +232,7 @@ impl<P: Emulated> EmulatedBus<P> {
             }
             Some(Instruction::Write) => {
                 for servo in &mut self.servos {
-                    if to_all && !servo.faults.silent {
+                    if to_all && servo.hears(host_baud) {
                         servo.hear();
                         servo.write(address, rest);
                     }
@@ -238,15 +276,17 @@ impl<P: Emulated> EmulatedBus<P> {
             damage,
             random,
             damaged,
+            host_baud,
             ..
         } = self;
+        let host_baud = *host_baud;
         let mut packet = PacketBytes::new();
         let begin_ns = *free_ns;
         let mut spoken_ns = begin_ns;
         let mut speakers = 0;
         for servo in servos
             .iter_mut()
-            .filter(|servo| servo.id() == id && !servo.faults.silent)
+            .filter(|servo| servo.id() == id && servo.hears(host_baud))
         {
             servo.hear();
             let mut data = PacketBytes::new();

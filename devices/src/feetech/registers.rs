@@ -7,6 +7,10 @@ use Memory::{Eeprom, Ram};
 /// Model number of the STS3215.
 pub const STS3215: u16 = 777;
 
+/// Firmware version, the first number.
+pub const FIRMWARE_MAJOR: Register = Register::new("firmware major", 0, 1, Eeprom).read_only();
+/// Firmware version, the second number.
+pub const FIRMWARE_MINOR: Register = Register::new("firmware minor", 1, 1, Eeprom).read_only();
 /// Model number.
 pub const MODEL: Register = Register::new("model", 3, 2, Eeprom).read_only();
 /// Id, 0 to 253.
@@ -118,6 +122,8 @@ pub const MAX_ACCELERATION: Register =
 
 /// All of them, by address.
 pub const TABLE: &[Register] = &[
+    FIRMWARE_MAJOR,
+    FIRMWARE_MINOR,
     MODEL,
     ID,
     BAUD,

@@ -1,10 +1,11 @@
 //! A serial port as the line of a servo bus.
 
 use robot::device::LinkError;
+use serialport::SerialPort as _;
 
 use super::SerialStream;
 use crate::link::ByteStream;
-use crate::servo_bus::{Line, LineError};
+use crate::servo_bus::{Line, LineError, RatedLine};
 
 impl Line for SerialStream {
     fn name(&self) -> &str {
@@ -25,6 +26,20 @@ impl Line for SerialStream {
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LineError> {
         ByteStream::wait(self, timeout_us).map_err(of_link)
+    }
+}
+
+impl RatedLine for SerialStream {
+    fn set_baud(&mut self, baud: u32) -> Result<(), LineError> {
+        let name = Line::name(self).to_owned();
+        let result = self
+            .port
+            .set_baud_rate(baud)
+            .and_then(|()| self.port.clear(serialport::ClearBuffer::Input));
+        result.map_err(|error| LineError::Io {
+            line: name,
+            source: std::io::Error::other(format!("{baud} bits a second: {}", error.description)),
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod error;
 mod listening;
+mod rate;
 
 pub use error::{BusCounts, BusError};
 use listening::{Heard, Who};
@@ -279,6 +280,19 @@ impl<P: Protocol, L: Line> Bus<P, L> {
     /// # Errors
     /// A line error.
     pub fn count_answers(&mut self, id: u8, budget_us: u64) -> Result<(usize, bool), BusError> {
+        self.count_answers_and_others(id, budget_us, |_| {})
+    }
+
+    /// As [`Bus::count_answers`]; `other` hears the ids of servos that answer, and were not asked now: those that are late.
+    ///
+    /// # Errors
+    /// A line error.
+    pub fn count_answers_and_others(
+        &mut self,
+        id: u8,
+        budget_us: u64,
+        mut other: impl FnMut(u8),
+    ) -> Result<(usize, bool), BusError> {
         let deadline_us = self.line.now_us() + budget_us;
         self.send(
             &Request::Read {
@@ -295,7 +309,11 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             .answer_until_us(2 * self.wire_us(P::answer_bytes_max(2)))
             .min(deadline_us);
         self.listen(until_us, None, |answer, _| {
-            count += usize::from(answer.is_some_and(|answer| answer.id == id && answer.data.len() == 2));
+            match answer.filter(|answer| answer.data.len() == 2) {
+                Some(answer) if answer.id == id => count += 1,
+                Some(answer) => other(answer.id),
+                None => {}
+            }
             false
         })?;
         let after = self.decoder.counts();

@@ -27,6 +27,15 @@ pub trait Line: Send {
     fn wait(&mut self, timeout_us: u64) -> Result<(), LineError>;
 }
 
+/// A line whose rate can be changed while it is open.
+pub trait RatedLine: Line {
+    /// Sends and reads at `baud` bits a second from here on. What was read at the old rate and not taken is lost.
+    ///
+    /// # Errors
+    /// [`LineError`], also for a rate that the adapter does not have.
+    fn set_baud(&mut self, baud: u32) -> Result<(), LineError>;
+}
+
 /// Why a line carries nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {

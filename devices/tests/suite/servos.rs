@@ -8,3 +8,5 @@ mod hosted;
 mod joints;
 mod peers;
 mod pty;
+mod setup;
+mod survey;

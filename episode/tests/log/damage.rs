@@ -64,11 +64,12 @@ fn a_flipped_bit_is_noticed_or_harmless() {
                     );
                     assert_eq!(episode.complete, episode.problem.is_none());
                 }
-                // Another control period, other joints or another robot file than the rest of the log has.
+                // Another control period, other joints, another size of pictures or another robot file than the rest of the log has.
                 Err(
                     EpisodeError::NotALog { .. }
                     | EpisodeError::Version { .. }
                     | EpisodeError::Inconsistent { .. }
+                    | EpisodeError::FrameSize { .. }
                     | EpisodeError::RobotFile { .. },
                 ) => {}
                 Err(error) => panic!("byte {position}: {error}"),

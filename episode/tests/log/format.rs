@@ -39,6 +39,14 @@ fn the_index_and_a_plain_mcap_reader_agree() {
 /// Exactly the fields of the schema, each of its type and described, however deep.
 fn check_against_schema(place: &str, value: &serde_json::Value, schema: &serde_json::Value) {
     assert!(schema["description"].is_string(), "{place}: no description");
+    if value.is_null() {
+        // Viewers accept no list of types, so that only the description can say it.
+        assert!(
+            schema["description"].as_str().unwrap().contains("null"),
+            "{place}: null"
+        );
+        return;
+    }
     let fits = match schema["type"].as_str().unwrap() {
         "object" => {
             let (value, properties) = (
@@ -50,17 +58,34 @@ fn check_against_schema(place: &str, value: &serde_json::Value, schema: &serde_j
                 names.sort();
                 names
             };
-            assert_eq!(names(value), names(properties), "{place}");
+            let required = schema["required"].as_array().unwrap();
+            let missing: Vec<_> = required
+                .iter()
+                .filter(|name| !value.contains_key(name.as_str().unwrap()))
+                .collect();
+            assert!(missing.is_empty(), "{place}: no {missing:?}");
+            let unknown: Vec<_> = names(value)
+                .into_iter()
+                .filter(|name| !properties.contains_key(name))
+                .collect();
+            assert!(unknown.is_empty(), "{place}: {unknown:?} is not in the schema");
             for (name, value) in value {
                 check_against_schema(&format!("{place}.{name}"), value, &properties[name]);
             }
             true
         }
-        "array" => value.as_array().unwrap().iter().all(serde_json::Value::is_number),
-        // Viewers accept no list of types, so that only the description can say that a number may be null.
-        "number" => {
-            value.is_number() || (value.is_null() && schema["description"].as_str().unwrap().contains("null"))
+        "array" => {
+            let items = &schema["items"];
+            for item in value.as_array().unwrap() {
+                if items["type"] == "number" {
+                    assert!(item.is_number(), "{place}: {item}");
+                } else {
+                    check_against_schema(&format!("{place}[]"), item, items);
+                }
+            }
+            true
         }
+        "number" => value.is_number(),
         "integer" => value.is_u64(),
         "boolean" => value.is_boolean(),
         "string" => value.is_string(),

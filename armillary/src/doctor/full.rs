@@ -1,0 +1,120 @@
+//! The hardware suite: what can only be checked on an arm that moves. The same on a bench and on what stands in for one.
+//!
+//! Each joint goes a small way and comes back, the host falls silent, the arm is stopped and cleared, unplugged and opened again. An arm
+//! of which something is wrong before is not moved.
+
+mod drive;
+mod moves;
+mod stops;
+
+use robot::Clock;
+use robot::device::Signals;
+
+use super::camera::Demand;
+use super::rig::Rig;
+use super::stand_in::StandIn;
+use super::{Examination, Finding, State, System, arm, camera};
+use drive::{Drive, Trouble};
+
+/// Checks whose failure keeps the arm from being moved.
+const OF_THE_ARM: [&str; 4] = ["arm.", "bus.", "port.", "servo."];
+
+/// Runs the suite on `rig`. `consent` is asked once, before anything moves. `signals` stop the arm and end the suite.
+///
+/// # Errors
+/// What stands in for hardware does not start.
+pub fn examine(
+    examination: &mut Examination<'_>,
+    system: &System,
+    rig: &Rig,
+    clock: &dyn Clock,
+    signals: &Signals,
+    consent: &mut dyn FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let mut stand_in = StandIn::start(rig)?;
+    let bounds = &rig.bounds;
+    match stand_in.camera(rig)? {
+        None => examination.skip("camera.open", "", "the rig has no camera"),
+        Some(camera) => {
+            let demand = Demand {
+                pictures: bounds.pictures,
+                within_s: bounds.pictures_within_s,
+                rate_min_hz: bounds.picture_rate_min_hz,
+                age_max_s: bounds.picture_age_max_s,
+            };
+            camera::examine(examination, system, &rig.config, camera, &demand, clock);
+        }
+    }
+    arm::examine(examination, system, &rig.config, &stand_in.arm(&rig.config)?);
+    let wrong = |finding: &&Finding| {
+        finding.state == State::Fail && OF_THE_ARM.iter().any(|names| finding.name.starts_with(names))
+    };
+    if let Some(finding) = examination.findings().iter().find(wrong) {
+        let why = format!(
+            "`{}` failed: the arm is not moved before that is mended",
+            finding.name
+        );
+        examination.skip("arm.moves", "", why);
+        return Ok(());
+    }
+    if !consent()? {
+        examination.skip("arm.moves", "", "nobody agreed that the arm may move");
+        return Ok(());
+    }
+    if let Err(trouble) = moving(examination, rig, &mut stand_in, clock, signals) {
+        let Trouble { name, seen, remedy } = trouble;
+        examination.fail(name, "", seen, remedy);
+        return Ok(());
+    }
+    afterwards(examination, system, rig, &stand_in)
+}
+
+/// All that moves, up to the first trouble after which nothing can be told any more.
+fn moving(
+    examination: &mut Examination<'_>,
+    rig: &Rig,
+    stand_in: &mut StandIn,
+    clock: &dyn Clock,
+    signals: &Signals,
+) -> Result<(), Trouble> {
+    let mut drive = Drive::open(rig, stand_in, clock, signals)?;
+    drive.begin(examination)?;
+    moves::reports(examination, &mut drive)?;
+    moves::all(examination, &mut drive)?;
+    stops::watchdog(examination, &mut drive)?;
+    stops::e_stop(examination, &mut drive)?;
+    stops::reopening(examination, drive, rig, stand_in)
+}
+
+/// What the servos say now that they have worked.
+fn afterwards(
+    examination: &mut Examination<'_>,
+    system: &System,
+    rig: &Rig,
+    stand_in: &StandIn,
+) -> anyhow::Result<()> {
+    let mut nobody = |_: &Finding| {};
+    let mut again = Examination::new(&mut nobody);
+    arm::examine(&mut again, system, &rig.config, &stand_in.arm(&rig.config)?);
+    for finding in again.findings() {
+        if finding.state == State::Fail {
+            examination.fail(
+                "arm.afterwards",
+                &finding.about,
+                format!("{}: {}", finding.name, finding.seen),
+                finding.remedy.clone(),
+            );
+        }
+    }
+    if again.count(State::Fail) == 0 {
+        examination.ok(
+            "arm.afterwards",
+            "",
+            format!(
+                "{} readings after the moves, none of them wrong",
+                again.findings().len()
+            ),
+        );
+    }
+    Ok(())
+}

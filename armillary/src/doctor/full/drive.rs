@@ -1,0 +1,234 @@
+//! An arm that is driven by the suite: set points a control period, and what comes back.
+
+use std::sync::atomic::Ordering;
+
+use devices::Opening;
+use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Signals};
+use robot::{Clock, Config, JointVec};
+
+use super::super::Examination;
+use super::super::rig::{Bounds, Rig};
+use super::super::stand_in::StandIn;
+
+/// How long the link is left alone between two looks, in nanoseconds.
+const LOOK_EVERY_NS: u64 = 1_000_000;
+
+/// Why nothing more can be checked.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// The check in which it showed.
+    pub(super) name: &'static str,
+    pub(super) seen: String,
+    pub(super) remedy: String,
+}
+
+impl Trouble {
+    pub(super) fn new(name: &'static str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            name,
+            seen: seen.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    pub(super) fn of(name: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(name, robot::complaint(error), "")
+    }
+}
+
+/// An open arm.
+pub(super) struct Drive<'a> {
+    pub(super) bus: Box<dyn JointBus>,
+    pub(super) config: &'a Config,
+    pub(super) bounds: &'a Bounds,
+    pub(super) clock: &'a dyn Clock,
+    /// What a person asks for meanwhile.
+    pub(super) signals: &'a Signals,
+    /// The newest report.
+    pub(super) report: ArmReport,
+    /// Reports so far.
+    pub(super) reports: u64,
+    /// Where the arm is asked to be.
+    pub(super) goal_rad: JointVec,
+}
+
+impl<'a> Drive<'a> {
+    /// Opens the arm. Nothing moves.
+    pub(super) fn open(
+        rig: &'a Rig,
+        stand_in: &StandIn,
+        clock: &'a dyn Clock,
+        signals: &'a Signals,
+    ) -> Result<Self, Trouble> {
+        const NAME: &str = "arm.open";
+        let opening = Opening {
+            config: &rig.config,
+            signals,
+        };
+        let mut arm = stand_in
+            .arm(&rig.config)
+            .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
+        let bus = arm.open(&opening).map_err(|error| Trouble::of(NAME, &error))?;
+        Ok(Self {
+            bus,
+            config: &rig.config,
+            bounds: &rig.bounds,
+            clock,
+            signals,
+            report: ArmReport::default(),
+            reports: 0,
+            goal_rad: JointVec::new(),
+        })
+    }
+
+    /// Shakes hands, and leads the arm to where it is, so that it holds itself there.
+    pub(super) fn begin(&mut self, examination: &mut Examination<'_>) -> Result<(), Trouble> {
+        let info = self.shake_hands()?;
+        let [major, minor, patch] = info.firmware_version;
+        examination.ok(
+            "arm.handshake",
+            self.bus.port(),
+            format!(
+                "protocol {}, firmware {major}.{minor}.{patch}, {} joints",
+                info.protocol_version, info.joints
+            ),
+        );
+        if self.report.state == ArmState::EStopped {
+            return Err(Trouble::new(
+                "arm.state",
+                "the emergency stop is latched",
+                "armillary clear-e-stop",
+            ));
+        }
+        self.activate()
+    }
+
+    /// A handshake, and the report that follows it.
+    pub(super) fn shake_hands(&mut self) -> Result<DeviceInfo, Trouble> {
+        const NAME: &str = "arm.handshake";
+        let info = self.bus.handshake().map_err(|error| Trouble::of(NAME, &error))?;
+        // What came before is of the time before.
+        self.look(NAME)?;
+        let reports = self.reports;
+        self.wait(NAME, "a report", |drive| drive.reports > reports)?;
+        Ok(info)
+    }
+
+    /// Has the arm hold where it is now, and follow.
+    pub(super) fn activate(&mut self) -> Result<(), Trouble> {
+        const NAME: &str = "arm.begins";
+        let joints = self.config.envelope.joints();
+        let within = self.report.position_rad.iter().zip(joints);
+        self.goal_rad = within
+            .map(|(position, joint)| position.clamp(joint.position_min_rad, joint.position_max_rad))
+            .collect();
+        let end_ns = self.end_ns();
+        while self.clock.now_ns() < end_ns {
+            self.period(NAME)?;
+            if self.report.state == ArmState::Active {
+                return Ok(());
+            }
+        }
+        Err(Trouble::new(
+            NAME,
+            format!(
+                "the arm does not follow a set point at the place where it is; it reports {:?}",
+                self.report.state
+            ),
+            "move it by hand to within its `position_rad`, and release its emergency stop",
+        ))
+    }
+
+    /// One control period: the goal goes out, and reports are taken until its end.
+    pub(super) fn period(&mut self, name: &'static str) -> Result<(), Trouble> {
+        let period_us = (1e6 * self.config.period_s) as u32;
+        match self
+            .bus
+            .send_set_point(&self.goal_rad, period_us, period_us + period_us / 2)
+        {
+            // The arm is behind: the next period tells.
+            Ok(_) | Err(LinkError::InFlight { .. }) => {}
+            Err(error) => return Err(Trouble::of(name, &error)),
+        }
+        let end_ns = self.clock.now_ns() + u64::from(period_us) * 1_000;
+        while self.clock.now_ns() < end_ns {
+            self.look(name)?;
+            self.clock.sleep_until_ns(self.clock.now_ns() + LOOK_EVERY_NS);
+        }
+        Ok(())
+    }
+
+    /// Takes what has come. Stops the arm if a person has asked for it.
+    pub(super) fn look(&mut self, name: &'static str) -> Result<(), Trouble> {
+        self.heed()?;
+        if let Some(report) = self.bus.poll().map_err(|error| Trouble::of(name, &error))? {
+            self.report = report;
+            self.reports += 1;
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self) -> Result<(), Trouble> {
+        const NAME: &str = "arm.interrupted";
+        if self.signals.e_stop.load(Ordering::SeqCst) {
+            self.bus
+                .send_e_stop()
+                .map_err(|error| Trouble::of(NAME, &error))?;
+            return Err(Trouble::new(
+                NAME,
+                "emergency stop: torque is off, and latched on a board with our firmware",
+                "support the arm; `armillary clear-e-stop` unlatches a board",
+            ));
+        }
+        if self.signals.stop.load(Ordering::SeqCst) {
+            self.bus.send_stop().map_err(|error| Trouble::of(NAME, &error))?;
+            return Err(Trouble::new(
+                NAME,
+                "interrupted: the arm was told to stop",
+                "start the suite again",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes what comes, and sends nothing, until `is_so`.
+    pub(super) fn wait(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        is_so: impl Fn(&Self) -> bool,
+    ) -> Result<(), Trouble> {
+        let end_ns = self.end_ns();
+        loop {
+            self.look(name)?;
+            if is_so(self) {
+                return Ok(());
+            }
+            if self.clock.now_ns() >= end_ns {
+                return Err(Trouble::new(
+                    name,
+                    format!(
+                        "no {what} within {} s; the arm reports {:?}",
+                        self.bounds.answer_max_s, self.report.state
+                    ),
+                    "check the arm's power and its cable",
+                ));
+            }
+            self.clock.sleep_until_ns(self.clock.now_ns() + LOOK_EVERY_NS);
+        }
+    }
+
+    /// Takes what comes, and sends nothing, for `seconds`.
+    pub(super) fn listen(&mut self, name: &'static str, seconds: f32) -> Result<(), Trouble> {
+        let end_ns = self.clock.now_ns() + (1e9 * seconds) as u64;
+        while self.clock.now_ns() < end_ns {
+            self.look(name)?;
+            self.clock.sleep_until_ns(self.clock.now_ns() + LOOK_EVERY_NS);
+        }
+        Ok(())
+    }
+
+    fn end_ns(&self) -> u64 {
+        self.clock.now_ns() + (1e9 * self.bounds.answer_max_s) as u64
+    }
+}
