@@ -8,8 +8,8 @@ use world_model::{Belief, Bundle};
 
 use crate::root;
 
-fn bundles() -> [Bundle; 2] {
-    ["models/reach", "models/reach-planar"]
+fn bundles() -> [Bundle; 3] {
+    ["models/reach", "models/reach-planar", "models/so101"]
         .map(|dir| Bundle::load(&root().join(dir)).expect("a shipped bundle"))
 }
 
