@@ -132,7 +132,7 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
     let mut recorder = log.map(|path| {
         let info = session.info(&controller, 0, 0);
         let writer = EpisodeWriter::create(path, &info, &session.attachments()).expect("a log");
-        Recorder::start(writer, session.config.frame_side).expect("a thread")
+        Recorder::start(writer, session.config.frame_side, 0).expect("a thread")
     });
     controller.reset(&home, 0);
     let mut begun = [0; 2];
@@ -153,7 +153,13 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
         assert_eq!(row.plan.iterations, iterations, "tick {tick}");
         if let Some(recorder) = &mut recorder {
             let row = row.clone();
-            recorder.push(&row, Some(controller.frame()), edge_ns, true);
+            recorder.push(
+                &row,
+                Some(controller.frame()),
+                controller.picture(),
+                edge_ns,
+                true,
+            );
         }
     }
     let ended = [EVERYWHERE.load(Ordering::Relaxed), HERE.get()];
