@@ -17,8 +17,8 @@
 //! **Invariant**: everything that a clock decides is in `/record`. The channels of the [`decision_stream`] hold no
 //! time, so that two lockstep runs can be compared byte by byte.
 
-mod channel;
 mod camera;
+mod channel;
 mod check;
 mod error;
 mod info;
