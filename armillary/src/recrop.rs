@@ -1,6 +1,7 @@
 //! New logs of old ones: the model's image of every row is made again, of the camera's own picture that the log kept, by the `capture`
 //! of another robot file. Everything else of a row stays.
 
+mod arm;
 mod inputs;
 mod log;
 
@@ -12,6 +13,7 @@ use files::{NewFolder, OutputError};
 use robot::Config;
 use robot::device::DeviceError;
 
+pub use arm::OtherArm;
 use inputs::{Input, inputs};
 
 /// Why no logs were made.
@@ -22,27 +24,13 @@ pub enum RecropError {
     Log(#[from] EpisodeError),
     /// The robot file in a log.
     #[error(transparent)]
-    Recorded(#[from] ReplayError),
+    Recorded(Box<ReplayError>),
     /// The new folder.
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The robot file is of another arm than a log.
-    #[error(
-        "{robot}: field `{field}` is {given}, and {log} was recorded with {recorded}; give a robot file of the same arm, in which only \
-         `capture`, `camera` and what concerns planning may differ"
-    )]
-    OtherArm {
-        /// The robot file.
-        robot: PathBuf,
-        /// The log.
-        log: PathBuf,
-        /// The field.
-        field: String,
-        /// What the robot file says.
-        given: String,
-        /// What the log's robot file says.
-        recorded: String,
-    },
+    #[error(transparent)]
+    OtherArm(Box<OtherArm>),
     /// No image can be made of the pictures in a log as the robot file says.
     #[error("{log}: {problem}")]
     View {
@@ -79,6 +67,12 @@ pub enum RecropError {
     /// Whoever watches asked to end.
     #[error("interrupted; nothing was made")]
     Interrupted,
+}
+
+impl From<ReplayError> for RecropError {
+    fn from(error: ReplayError) -> Self {
+        Self::Recorded(Box::new(error))
+    }
 }
 
 /// How far it is.

@@ -31,8 +31,11 @@ fn kept(count: u32) -> Vec<u8> {
     disk.bytes()
 }
 
-/// All pictures of a log, by tick, and what is wrong with it.
-fn pictures(path: &Path) -> Result<(Vec<(u32, Vec<u8>)>, Option<String>), EpisodeError> {
+/// Pictures by tick.
+type Pictures = Vec<(u32, Vec<u8>)>;
+
+/// All pictures of a log, and what is wrong with it.
+fn pictures(path: &Path) -> Result<(Pictures, Option<String>), EpisodeError> {
     let mut found = Vec::new();
     let problem = read_pictures(path, |tick, jpeg| {
         found.push((tick, jpeg.to_vec()));
