@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use armillary::recrop::{RecropError, Recropped, recrop};
 use calibration::picture::{PictureSettings, PictureTable};
@@ -24,24 +25,30 @@ const HEIGHT: u32 = 120;
 /// The crop that is made anew, within 160 x 120 pixels.
 const CROP: &str = "crop(left_px: 3, top_px: 5, width_px: 110, height_px: 90)";
 
-/// Different pictures, one after the other again and again; one comes every few polls.
+/// Different pictures, one after the other again and again.
 struct Camera {
     album: Vec<Vec<u8>>,
     format: PixelFormat,
-    polls: u64,
+    begun: Option<Instant>,
+    /// Number of the last picture that was handed over.
+    shown: u64,
+    /// From this number on pictures are larger than the room for them.
+    large_from: u64,
     /// Whether it says before the first picture how its pictures are coded.
     says_format: bool,
 }
 
-/// Polls from one picture to the next: longer than a period, so that some pictures serve several ticks.
-const POLLS: u64 = 60;
+/// Time from one picture to the next: longer than a period, so that some pictures serve several ticks.
+const BETWEEN: Duration = Duration::from_millis(80);
 
 impl Camera {
     fn new() -> Self {
         Self {
             album: (0..8).map(jpeg).collect(),
             format: PixelFormat::Jpeg,
-            polls: 0,
+            begun: None,
+            shown: 0,
+            large_from: u64::MAX,
             says_format: true,
         }
     }
@@ -49,13 +56,17 @@ impl Camera {
 
 impl FrameSource for Camera {
     fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError> {
-        self.polls += 1;
-        if !self.polls.is_multiple_of(POLLS) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let seq = 1 + (begun.elapsed().as_nanos() / BETWEEN.as_nanos()) as u64;
+        if seq == self.shown {
             return Ok(None);
         }
-        let seq = self.polls / POLLS;
+        self.shown = seq;
         let bytes = &self.album[seq as usize % self.album.len()];
         into.fill(WIDTH, HEIGHT, self.format, bytes);
+        if seq >= self.large_from {
+            into.bytes = padded(bytes);
+        }
         Ok(Some(FrameStamp { seq, age_ns: 0 }))
     }
 
@@ -86,7 +97,7 @@ fn config(capture: &str) -> Config {
         .expect("the shipped robot file");
     let fields = format!("max_age_s: 10.0, gap_ticks: 100000, {capture}");
     for (from, to) in [
-        ("period_s: 0.1", "period_s: 0.02"),
+        ("period_s: 0.1", "period_s: 0.05"),
         ("max_age_s: 0.08, gap_ticks: 5", fields.as_str()),
         ("frozen_ticks: 10", "frozen_ticks: 100000"),
     ] {
@@ -109,7 +120,7 @@ fn record(config: &Config, camera: Camera, log: &Path) -> (Result<Outcome, Episo
         attachments: &session.attachments(),
     };
     let signals = Signals::default();
-    let ran = live::run(config, &mut controller, &mut bus, sight, 0, 40, &labels, &signals);
+    let ran = live::run(config, &mut controller, &mut bus, sight, 0, 30, &labels, &signals);
     (ran.map(|(outcome, _)| outcome), !bus.sent_rad.is_empty())
 }
 
@@ -285,21 +296,30 @@ fn pictures_without_room_are_counted_and_end_what_is_made_of_their_log() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let config = config("keep_pictures: true");
     let log = dir.path().join("episode.mcap");
-    let mut camera = Camera::new();
-    camera.album[3] = padded(&camera.album[3]);
-    let largest = camera.album[3].len();
+    let large_from = 6;
+    let camera = Camera {
+        large_from,
+        ..Camera::new()
+    };
     let outcome = record(&config, camera, &log).0.expect("the episode runs");
     let read = read_episode(&log).expect("reads");
-    let large = |row: &&episode::TickRecord| row.capture.frame_seq % 8 == 3;
-    let first = read.ticks.iter().find(large).expect("it was used").tick;
-    let used: BTreeSet<u64> = read.ticks.iter().map(|row| row.capture.frame_seq).collect();
-    let too_large = used.iter().filter(|seq| **seq % 8 == 3).count();
-    assert_eq!(outcome.too_large.pictures, too_large as u64);
-    assert_eq!(outcome.too_large.largest_bytes, largest);
-    let small = used.iter().filter(|seq| **seq > 0 && **seq % 8 != 3).count();
+    let is_large = |seq: &u64| *seq >= large_from;
+    let first = read.ticks.iter().find(|row| is_large(&row.capture.frame_seq));
+    let first = first.expect("one was used").tick;
+    let mut used: BTreeSet<u64> = read.ticks.iter().map(|row| row.capture.frame_seq).collect();
+    // Before the first picture.
+    used.remove(&0);
+    let (large, small): (Vec<u64>, Vec<u64>) = used.iter().partition(|seq| is_large(seq));
+    let album = Camera::new().album;
+    let bytes = |seq: &u64| padded(&album[*seq as usize % album.len()]).len();
+    assert_eq!(outcome.too_large.pictures, large.len() as u64);
+    assert_eq!(
+        Some(outcome.too_large.largest_bytes),
+        large.iter().map(bytes).max()
+    );
     assert_eq!(
         (outcome.camera_pictures, read.camera_pictures),
-        (small as u64, small)
+        (small.len() as u64, small.len())
     );
 
     let made = recropped(&config, &log, "made").expect("recrops");
@@ -339,6 +359,8 @@ fn edited(log: &Path, name: &str, edit: impl Fn(u32, &mut Option<Vec<u8>>)) -> P
         writer
             .write_tick_with_picture(row, frame.as_ref(), picture.as_deref(), row.edge_ns)
             .expect("writes");
+        // A chunk a tick: a cut costs few of them.
+        writer.flush().expect("writes");
     }
     writer.finish().expect("finishes");
     path
@@ -369,7 +391,7 @@ fn damage_ends_a_log_by_tick_and_a_log_without_pictures_is_left_out() {
         );
     }
     // A log that was cut off gives one that was.
-    let bytes = std::fs::read(&log).expect("reads");
+    let bytes = std::fs::read(edited(&log, "chunks.mcap", |_, _| ())).expect("reads");
     let cut = dir.path().join("cut-off.mcap");
     std::fs::write(&cut, &bytes[..bytes.len() * 2 / 3]).expect("writes");
     let made = recropped(&config, &cut, "cut-off").expect("recrops");
@@ -404,7 +426,7 @@ fn another_arm_another_view_and_two_logs_of_one_name_are_refused_and_an_end_keep
     let dir = tempfile::tempdir().expect("temporary folder");
     let (config, log) = recorded(dir.path());
     for (from, to, field) in [
-        ("period_s: 0.02", "period_s: 0.04", "period_s"),
+        ("period_s: 0.05", "period_s: 0.04", "period_s"),
         ("\"elbow\"", "\"knee\"", "joints"),
         ("(-2.9, 2.9)", "(-2.8, 2.9)", "joints[0].position_rad"),
         ("min: (-1.0, -1.0, 0.0)", "min: (-1.5, -1.0, 0.0)", "workspace_m"),
