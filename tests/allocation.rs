@@ -22,9 +22,14 @@ use world_model::Encoder;
 
 use crate::counting::{EVERYWHERE, HERE};
 
+/// Bytes that are reserved for the camera's own picture.
+const ROOM: usize = 100_000;
+
 /// A camera with a few frames to show, some of which come late, and an arm that goes where it is told.
 struct Stage {
     frames: Vec<Frame>,
+    /// The camera's own picture, where the log keeps those.
+    picture: Option<Vec<u8>>,
     encoder: Option<Encoder>,
     clock: SystemClock,
     seq: u32,
@@ -45,6 +50,13 @@ impl World for Stage {
         }
         held.frame
             .copy_from(&self.frames[self.seq as usize % self.frames.len()]);
+        if let Some(picture) = &self.picture {
+            // Once, in the ticks that are not counted: a live loop's capture thread does it before the first.
+            held.picture.reserve(ROOM);
+            held.picture
+                .take(&picture[..picture.len() - self.seq as usize % 100]);
+            held.frame_seq = u64::from(self.seq);
+        }
         held.captured_ns = edge_ns;
         true
     }
@@ -124,6 +136,7 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
     let clock = SystemClock::default();
     let mut stage = Stage {
         frames,
+        picture: session.config.keep_pictures.then(|| vec![7; ROOM]),
         encoder,
         clock: clock.clone(),
         seq: 0,
@@ -132,7 +145,7 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
     let mut recorder = log.map(|path| {
         let info = session.info(&controller, 0, 0);
         let writer = EpisodeWriter::create(path, &info, &session.attachments()).expect("a log");
-        Recorder::start(writer, session.config.frame_side).expect("a thread")
+        Recorder::start(writer, session.config.frame_side, ROOM).expect("a thread")
     });
     controller.reset(&home, 0);
     let mut begun = [0; 2];
@@ -153,7 +166,13 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
         assert_eq!(row.plan.iterations, iterations, "tick {tick}");
         if let Some(recorder) = &mut recorder {
             let row = row.clone();
-            recorder.push(&row, Some(controller.frame()), edge_ns, true);
+            recorder.push(
+                &row,
+                Some(controller.frame()),
+                controller.picture(),
+                edge_ns,
+                true,
+            );
         }
     }
     let ended = [EVERYWHERE.load(Ordering::Relaxed), HERE.get()];
@@ -199,6 +218,16 @@ fn the_tick_allocates_nothing_once_the_episode_has_begun() {
         0,
         "at 96, with a log"
     );
+    // The camera's own pictures beside them.
+    session.config.keep_pictures = true;
+    let log = dir.path().join("pictures.mcap");
+    assert_eq!(
+        allocations_of(&session, 0, false, Some(&log))[1],
+        0,
+        "with the camera's own pictures"
+    );
+    let kept = episode::read_episode(&log).expect("a log").camera_pictures;
+    assert!(kept > 300, "only {kept} are in the log");
     let before = HERE.get();
     drop(std::hint::black_box(Box::new([0_u8; 32])));
     assert_eq!(HERE.get() - before, 1, "the count counts");

@@ -29,6 +29,7 @@ fn start(camera: impl FrameSource + 'static) -> CaptureThread {
         sight,
         config.frame_side,
         0,
+        0,
         SystemClock::default(),
         config.realtime,
     )

@@ -15,6 +15,7 @@ mod guard;
 mod live;
 mod patient;
 mod planning;
+mod recrop;
 mod report;
 mod rigs;
 mod rollouts;

@@ -30,7 +30,7 @@ fn config(dir: &Path) -> Config {
         ("period_s: 0.05", "period_s: 0.5"),
         (
             "max_age_s: 0.08, gap_ticks: 5",
-            "max_age_s: 10.0, gap_ticks: 100000",
+            "max_age_s: 10.0, gap_ticks: 100000, keep_pictures: true",
         ),
         (
             "watchdog_periods: 4.0, torque_grace_s: 2.0",
@@ -116,9 +116,16 @@ fn drive(config: &Config, dir: &Path) -> Vec<TickRecord> {
     };
     live::run(config, &mut controller, &mut *bus, sight, 0, 8, &labels, &signals).expect("the episode runs");
     drop(bus);
-    let log = episode::read_episode(&log).expect("the log is whole");
-    assert!(log.complete && log.info.picture_sha256.is_some());
-    log.ticks
+    let read = episode::read_episode(&log).expect("the log is whole");
+    assert!(read.complete && read.info.picture_sha256.is_some());
+    assert!(read.camera_pictures > 0, "the camera's own pictures are kept");
+    // 160 x 120 pixels, with the scene in the middle.
+    crate::recrop::check(
+        config,
+        &log,
+        "crop(left_px: 30, top_px: 10, width_px: 90, height_px: 100)",
+    );
+    read.ticks
 }
 
 fn check(rows: &[TickRecord]) {

@@ -248,7 +248,11 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         width: 160,
         height: 120,
         rate_hz: 100,
-        format: Format::Yuyv,
+        format: if session.config.keep_pictures {
+            Format::Mjpeg
+        } else {
+            Format::Yuyv
+        },
     })
     .open(&session.config)
     .expect("a camera");
@@ -294,6 +298,23 @@ fn two_hundred_ticks() {
 }
 
 #[test]
+fn two_hundred_ticks_with_the_cameras_own_pictures_in_the_log() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut session = relabelled(dir.path(), "0.05");
+    patient(&mut session);
+    session.config.keep_pictures = true;
+    // What an episode of few ticks allocates, one of many does, too.
+    let (_, few) = episode(&session, dir.path(), 1, 40);
+    let (log, many) = episode(&session, dir.path(), 2, 200);
+    assert_eq!(many.allocations, few.allocations, "the tick allocates");
+    let mut pictures: Vec<u64> = log.ticks.iter().map(|row| row.capture.frame_seq).collect();
+    pictures.retain(|seq| *seq > 0);
+    pictures.dedup();
+    assert!(log.camera_pictures > 0);
+    assert_eq!(log.camera_pictures, pictures.len(), "each once");
+}
+
+#[test]
 #[ignore = "takes 17 minutes, and the machine to itself"]
 fn a_hundred_thousand_ticks() {
     let [late, stalled] = soak("0.01", 10, 10_000, Machine::Idle);
@@ -309,16 +330,20 @@ enum Machine {
     Busy,
 }
 
+/// Neither pictures that come late nor a host that is silent for long may end the episode.
+fn patient(session: &mut Session) {
+    session.config.frame_gap_ticks = u32::MAX;
+    session.config.frame_max_age_s = 10.0;
+    session.config.watchdog_periods = 100.0;
+    session.config.torque_grace_s = 60.0;
+}
+
 /// Runs and tells; gives the number of late sends, and of those the machine caused.
 fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2] {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let mut session = relabelled(dir.path(), period_s);
     if machine == Machine::Busy {
-        // Neither pictures that come late nor a host that is silent for long may end the episode.
-        session.config.frame_gap_ticks = u32::MAX;
-        session.config.frame_max_age_s = 10.0;
-        session.config.watchdog_periods = 100.0;
-        session.config.torque_grace_s = 60.0;
+        patient(&mut session);
     }
     let late_ns = (session.config.period_s * 0.2 * 1e9) as u64;
     // What an episode of few ticks allocates, an episode of many does, too.

@@ -10,6 +10,7 @@ mod find;
 mod inspect;
 mod planner;
 mod record;
+mod recrop;
 mod replay;
 mod run;
 mod say;
@@ -66,6 +67,8 @@ enum Command {
     Replay(replay::Replay),
     /// Record episodes: the log is the training data.
     Record(record::Record),
+    /// Make the model's images of recorded logs anew, by the `capture` of another robot file, from the camera's own pictures in them.
+    Recrop(recrop::Recrop),
     /// Print what a bundle says of itself, check it, and draw what it makes of a log.
     Inspect(inspect::Inspect),
     /// Make run logs of a LeRobotDataset, or of PlaNet's and Dreamer's `.npz` episodes.
@@ -100,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Recrop(arguments) => recrop::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Import(arguments) => datasets::import(&arguments),
         Command::Export(arguments) => datasets::export(&arguments),

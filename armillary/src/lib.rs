@@ -7,6 +7,7 @@ pub mod eval;
 pub mod jobs;
 pub mod oracle;
 pub mod picture;
+pub mod recrop;
 pub mod report;
 pub mod simulation;
 pub mod tune;

@@ -367,3 +367,47 @@ fn a_log_that_lies_is_refused_and_leads_nobody_on() {
         );
     }
 }
+
+#[test]
+fn kept_pictures_are_told_and_other_images_are_made_of_them() {
+    const JPEG: &[u8] = include_bytes!("../../calibration/tests/data/camera-422.jpg");
+    let place = Place::new("random");
+    let log = read_episode(Path::new(&place.log(0))).expect("reads");
+    let kept = place.path("kept.mcap");
+    let robot = fs::read_to_string(root().join("configs/sim-planar.ron")).expect("robot file");
+    let attachments = [("robot.ron", "text/plain", robot.as_bytes())];
+    let mut writer = EpisodeWriter::create(Path::new(&kept), &log.info, &attachments).expect("creates");
+    for (row, frame) in log.ticks.iter().zip(&log.frames) {
+        writer
+            .write_tick_with_picture(row, frame.as_ref(), Some(JPEG), row.edge_ns)
+            .expect("writes");
+    }
+    writer.finish().expect("finishes");
+    let text = done(&[
+        "inspect",
+        "models/reach-planar",
+        "--log",
+        &kept,
+        "--out",
+        &place.path("picture"),
+    ]);
+    assert!(text.contains("keeps 13 of the camera's own pictures"), "{text}");
+
+    let (sharper, out) = (place.path("sharper.ron"), place.path("sharper"));
+    let text = robot.replacen("capture: (", "capture: (side: 128, view: whole, ", 1);
+    fs::write(&sharper, text).expect("writes");
+    let recrop = ["recrop", &kept, "--robot", &sharper, "--out", &out];
+    let text = done(&recrop);
+    for part in ["kept.mcap: 13 rows of", "1 logs with 13 rows", "128x128"] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    let made = read_episode(&Path::new(&out).join("kept.mcap")).expect("reads");
+    assert_eq!((made.frame_side(), made.complete), (Some(128), true));
+    refused(&recrop, &["sharper", "exists"]);
+    let runs = place.path("runs");
+    refused(
+        &["recrop", &runs, "--robot", &sharper, "--out", &place.path("none")],
+        &["episode-000000.mcap", "keep_pictures: true", "none of the 2 logs"],
+    );
+    assert!(!Path::new(&place.path("none")).exists());
+}

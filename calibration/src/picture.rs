@@ -17,6 +17,7 @@ mod lens;
 mod settings;
 mod weigh;
 
+pub use jpeg::size as jpeg_size;
 pub use lanes::InstructionSet;
 pub use lens::Lens;
 pub use settings::{PictureSettings, SettingsError, View};

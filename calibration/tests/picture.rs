@@ -1,7 +1,7 @@
 //! Images against floating-point references, over instruction sets and formats, and what is refused.
 
 use calibration::picture::{
-    InstructionSet, Lens, PictureError, PictureSettings, PictureTable, SettingsError, View,
+    InstructionSet, Lens, PictureError, PictureSettings, PictureTable, SettingsError, View, jpeg_size,
 };
 use image::codecs::jpeg::JpegEncoder;
 use robot::device::{Picture, PixelFormat};
@@ -419,6 +419,17 @@ fn a_jpeg_gives_nearly_the_image_of_what_it_was_made_from() {
         image(&table, &picture(width, height, PixelFormat::Jpeg, bytes)),
         from_jpeg
     );
+}
+
+#[test]
+fn a_jpeg_tells_its_size() {
+    let jpeg = include_bytes!("data/camera-422.jpg");
+    assert_eq!(jpeg_size(jpeg), Ok((200, 152)));
+    // The header is enough.
+    assert_eq!(jpeg_size(&jpeg[..jpeg.len() / 2]), Ok((200, 152)));
+    assert_eq!(jpeg_size(b"GIF89a"), Err(PictureError::JpegStart));
+    let cut = jpeg_size(&jpeg[..20]);
+    assert!(matches!(cut, Err(PictureError::JpegDamaged { .. })), "{cut:?}");
 }
 
 #[test]

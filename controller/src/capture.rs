@@ -4,6 +4,7 @@
 //! takes what is there and never waits. Frames circulate through a fixed pool: nothing is allocated in the tick.
 
 mod imager;
+mod kept;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::{Bundle, Encoder};
 
 pub use imager::Imager;
+pub use kept::{KeptPicture, KeptPictures};
 
 use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
@@ -27,6 +29,8 @@ use crate::exchange::{Pool, Slot};
 pub struct Captured {
     /// The image.
     pub frame: Frame,
+    /// The camera's own picture that it was made of, where the log keeps those.
+    pub picture: KeptPicture,
     /// Its embedding; empty where no model takes part.
     pub embedding: Vec<f32>,
     /// The camera's number for the frame.
@@ -56,6 +60,7 @@ impl Captured {
     pub fn sized(side: usize, embedding: usize) -> Self {
         Self {
             frame: Frame::new(side),
+            picture: KeptPicture::default(),
             embedding: vec![0.0; embedding],
             frame_seq: 0,
             captured_ns: 0,
@@ -112,6 +117,8 @@ pub struct Sight {
     pub task: Option<Box<dyn Task>>,
     /// Makes the model's images of its pictures.
     pub imager: Imager,
+    /// What is kept of the camera's own pictures, where the robot file says that they are kept.
+    pub kept: Option<KeptPictures>,
     /// The model's encoder, where one takes part.
     pub encoder: Option<Encoder>,
     /// SHA-256 of the table that the model's images were made by when it learned, where that is known.
@@ -134,6 +141,7 @@ impl Sight {
             camera,
             task,
             imager: Imager::new(config)?,
+            kept: KeptPictures::of(config),
             encoder,
             learned_by: bundle.and_then(|bundle| bundle.manifest().picture_sha256.clone()),
         })
@@ -153,6 +161,16 @@ impl Sight {
                 .map(|(name, count)| (name, count.to_string())),
         );
         facts
+    }
+
+    /// Bytes to reserve for each of the camera's own pictures; 0 where none are kept.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for a camera that is known to send something other than JPEG, where its pictures are to be kept.
+    pub(crate) fn room(&self) -> Result<usize, DeviceError> {
+        self.kept
+            .as_ref()
+            .map_or(Ok(0), |kept| kept.room(self.camera.as_ref()))
     }
 
     /// Names the table that the images of this episode are made by, if the size of the pictures is known before they come.
@@ -175,6 +193,13 @@ impl Sight {
     }
 }
 
+/// A place for an observation, with all the memory that it will need.
+fn captured(side: usize, embedding: usize, room: usize) -> Captured {
+    let mut captured = Captured::sized(side, embedding);
+    captured.picture.reserve(room);
+    captured
+}
+
 /// The newest frame, kept ready by a thread of its own.
 pub struct CaptureThread {
     shared: Arc<Shared>,
@@ -182,7 +207,8 @@ pub struct CaptureThread {
 }
 
 impl CaptureThread {
-    /// Starts polling the camera, whose pictures become images of `side` x `side` pixels with `embedding` numbers each.
+    /// Starts polling the camera, whose pictures become images of `side` x `side` pixels with `embedding` numbers each. For the camera's
+    /// own pictures `room` bytes each are reserved.
     ///
     /// # Errors
     /// If the operating system gives no thread.
@@ -190,17 +216,18 @@ impl CaptureThread {
         mut sight: Sight,
         side: usize,
         embedding: usize,
+        room: usize,
         clock: SystemClock,
         realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             offered: Slot::default(),
-            free: Pool::full(|| Captured::sized(side, embedding)),
+            free: Pool::full(|| captured(side, embedding, room)),
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         });
         let its = Arc::clone(&shared);
-        let another = move || Box::new(Captured::sized(side, embedding));
+        let another = move || Box::new(captured(side, embedding, room));
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
@@ -215,7 +242,13 @@ impl CaptureThread {
                 while !its.stop.load(Ordering::Relaxed) {
                     let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
                         let Some(stamp) = stamp else { return Ok(None) };
+                        if let Some(kept) = &sight.kept {
+                            kept.check(picture.format)?;
+                        }
                         let made = sight.imager.make(&picture, &mut slot.frame)?;
+                        if made && sight.kept.is_some() {
+                            slot.picture.take(&picture.bytes);
+                        }
                         Ok(made.then_some(stamp))
                     });
                     match polled {
@@ -231,6 +264,7 @@ impl CaptureThread {
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_else(another);
                             // The tick's own place comes here in exchange, whoever made it.
                             slot.embedding.resize(embedding, 0.0);
+                            slot.picture.reserve(room);
                         }
                         Ok(None) => std::thread::park_timeout(POLL),
                         Err(problem) => {

@@ -12,7 +12,7 @@ use crate::actuate::World;
 use crate::capture::{CaptureThread, Captured, Sight};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
-use crate::record::Recorder;
+use crate::record::{Recorder, TooLarge};
 use crate::stall::Sentinel;
 use crate::tick::{Controller, Timing};
 
@@ -156,6 +156,8 @@ pub fn run(
     signals: &Signals,
 ) -> Result<(Outcome, Sight), EpisodeRunError> {
     let clock = SystemClock::default();
+    // Before anything moves: a task that begins an episode moves the arm.
+    let room = sight.room()?;
     if let Some(task) = &mut sight.task {
         // Before the handshake: a simulated arm that is placed at a start pose ends its session.
         attend(bus, signals, || task.reset(labels.info.episode_seed))?;
@@ -174,11 +176,12 @@ pub fn run(
         ..labels.info.clone()
     };
     let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?;
-    let mut recorder = Recorder::start(writer, config.frame_side)?;
+    let mut recorder = Recorder::start(writer, config.frame_side, room)?;
     let capture = CaptureThread::start(
         sight,
         config.frame_side,
         embedding,
+        room,
         clock.clone(),
         config.realtime.clone(),
     )?;
@@ -206,9 +209,12 @@ pub fn run(
     );
     let stopped = bus.send_stop();
     drop(raised);
+    outcome.too_large = recorder.too_large();
     let (ended, finished) = attend(bus, signals, || (capture.stop(), recorder.finish()));
-    outcome.pictures = finished?.pictures;
+    let finished = finished?;
+    (outcome.pictures, outcome.camera_pictures) = (finished.pictures, finished.camera_pictures);
     Outcome::tell_of_pictures(std::slice::from_ref(&outcome));
+    outcome.tell_of_too_large(room);
     stopped?;
     match ended? {
         (sight, None) => Ok((outcome, sight)),
@@ -237,6 +243,8 @@ fn ticks_in_real_time(
         host_stalls: 0,
         stopped: None,
         pictures: Pictures::None,
+        camera_pictures: 0,
+        too_large: TooLarge::default(),
         problem: None,
         log: labels.log.to_owned(),
     };
@@ -299,7 +307,13 @@ fn ticks_in_real_time(
         // The time to record a row can only be known after it: each row carries its predecessor's.
         row.record.latency_ns.record = record_ns;
         let time_ns = labels.info.started_unix_ns + (edge_ns - origin_ns);
-        recorder.push(&row, Some(controller.frame()), time_ns, false);
+        recorder.push(
+            &row,
+            Some(controller.frame()),
+            controller.picture(),
+            time_ns,
+            false,
+        );
         record_ns = clock.now_ns().saturating_sub(end_ns);
         outcome.deadline_misses += u32::from(row.record.deadline_missed);
         outcome.host_stalls += u32::from(row.record.host_stall);

@@ -9,10 +9,10 @@ use robot::{Clock, Frame, SystemClock};
 use world_model::Encoder;
 
 use crate::actuate::World;
-use crate::capture::{CapturePanicked, Captured};
+use crate::capture::{CapturePanicked, Captured, KeptPicture};
 use crate::encode::embed;
 use crate::plan::Limit;
-use crate::record::Recorder;
+use crate::record::{Recorder, TooLarge};
 use crate::tick::{Controller, Timing};
 
 /// Why an episode did not run to its end.
@@ -63,6 +63,10 @@ pub struct Outcome {
     pub stopped: Option<Reason>,
     /// What its pictures have in common.
     pub pictures: Pictures,
+    /// How many of the camera's own pictures are in the log beside them.
+    pub camera_pictures: u64,
+    /// Those that were to be kept and are not.
+    pub too_large: TooLarge,
     /// What the arm or its motors said of the fault that ended it, if they did.
     pub problem: Option<String>,
     /// Its log.
@@ -81,6 +85,21 @@ impl Outcome {
     pub fn return_text(&self) -> String {
         self.total_reward
             .map_or_else(|| "none".to_owned(), |total| format!("{total:.2}"))
+    }
+
+    /// Warns of pictures of the camera's own that did not fit into the `room` bytes that were reserved for each.
+    pub(crate) fn tell_of_too_large(&self, room: usize) {
+        let TooLarge {
+            pictures,
+            largest_bytes,
+        } = self.too_large;
+        if pictures > 0 {
+            log::warn!(
+                "{}: {pictures} of the camera's own pictures were not kept, since each has more than the {room} bytes that are reserved \
+                 (the largest has {largest_bytes}); set the camera to smaller pictures or to more compression",
+                self.log.display()
+            );
+        }
     }
 
     /// Warns of logs whose pictures show nothing, once for each kind: a model that learns from them learns nothing, and the
@@ -169,6 +188,9 @@ pub fn run(
     deadline: Option<Duration>,
     labels: &Labels<'_>,
 ) -> Result<Outcome, EpisodeRunError> {
+    if let Some(kept) = controller.kept() {
+        return Err(kept.refuse_lockstep().into());
+    }
     let info = &labels.info;
     let clock = SystemClock::default();
     let side = controller.frame().side();
@@ -176,7 +198,7 @@ pub fn run(
     let mut observation = waiting.reset(info.episode_seed, &mut frame)?;
     controller.reset(&observation.set_point_rad, info.planner_seed);
     let writer = EpisodeWriter::create(labels.log, info, labels.attachments)?;
-    let mut recorder = Recorder::start(writer, side)?;
+    let mut recorder = Recorder::start(writer, side, 0)?;
     let period_ns = (f64::from(info.period_s) * 1e9) as u64;
     let mut outcome = Outcome {
         total_reward: None,
@@ -185,6 +207,8 @@ pub fn run(
         host_stalls: 0,
         stopped: None,
         pictures: Pictures::None,
+        camera_pictures: 0,
+        too_large: TooLarge::default(),
         problem: None,
         log: labels.log.to_owned(),
     };
@@ -194,6 +218,7 @@ pub fn run(
         let edge_ns = u64::from(tick) * period_ns;
         let mut now = Some(Captured {
             frame: frame.clone(),
+            picture: KeptPicture::default(),
             // The tick puts its own in the place.
             embedding: Vec::new(),
             frame_seq: u64::from(tick),
@@ -228,7 +253,13 @@ pub fn run(
         let commanded = world.commanded.take();
         let mut row = row.clone();
         row.record.lateness_ns = 0;
-        recorder.push(&row, Some(controller.frame()), edge_ns, true);
+        recorder.push(
+            &row,
+            Some(controller.frame()),
+            controller.picture(),
+            edge_ns,
+            true,
+        );
         if tick > 0 {
             outcome.earn(observation.reward);
             outcome.ticks = tick;

@@ -12,6 +12,8 @@ use crossbeam::queue::ArrayQueue;
 use episode::{EpisodeError, EpisodeSummary, EpisodeWriter, TickRecord};
 use robot::Frame;
 
+use crate::capture::KeptPicture;
+
 /// Records in flight: over six seconds at 10 Hz.
 const SLOTS: usize = 64;
 
@@ -20,7 +22,18 @@ struct Slot {
     record: TickRecord,
     frame: Frame,
     with_frame: bool,
+    picture: KeptPicture,
+    with_picture: bool,
     time_ns: u64,
+}
+
+/// Pictures of the camera's own that were not kept, since they had more bytes than were reserved for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TooLarge {
+    /// How many there were.
+    pub pictures: u64,
+    /// Bytes of the largest.
+    pub largest_bytes: usize,
 }
 
 /// The tick's end of the ring.
@@ -33,23 +46,30 @@ pub struct Recorder {
     whole: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
     dropped: u32,
+    /// The camera's number of the picture that was handed over last.
+    last_picture: Option<u64>,
+    too_large: TooLarge,
     /// Until it has ended.
     thread: Option<JoinHandle<Result<EpisodeSummary, EpisodeError>>>,
 }
 
 impl Recorder {
-    /// Starts the writing thread, for frames of `side` x `side` pixels.
+    /// Starts the writing thread, for frames of `side` x `side` pixels. For the camera's own pictures `room` bytes each are reserved.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(mut writer: EpisodeWriter, side: usize) -> std::io::Result<Self> {
+    pub fn start(mut writer: EpisodeWriter, side: usize, room: usize) -> std::io::Result<Self> {
         let free = Arc::new(ArrayQueue::new(SLOTS));
         let full: Arc<ArrayQueue<Box<Slot>>> = Arc::new(ArrayQueue::new(SLOTS));
         for _ in 0..SLOTS {
+            let mut picture = KeptPicture::default();
+            picture.reserve(room);
             let _ = free.push(Box::new(Slot {
                 record: TickRecord::default(),
                 frame: Frame::new(side),
                 with_frame: false,
+                picture,
+                with_picture: false,
                 time_ns: 0,
             }));
         }
@@ -80,7 +100,8 @@ impl Recorder {
                         continue;
                     };
                     let frame = slot.with_frame.then_some(&slot.frame);
-                    let written = writer.write_tick(&slot.record, frame, slot.time_ns);
+                    let picture = slot.picture.jpeg().filter(|_| slot.with_picture);
+                    let written = writer.write_tick_with_picture(&slot.record, frame, picture, slot.time_ns);
                     let _ = free.push(slot);
                     if let Err(error) = written {
                         failed.store(true, Ordering::SeqCst);
@@ -95,6 +116,8 @@ impl Recorder {
             whole,
             failed,
             dropped: 0,
+            last_picture: None,
+            too_large: TooLarge::default(),
             thread: Some(thread),
         })
     }
@@ -104,13 +127,26 @@ impl Recorder {
         self.dropped
     }
 
+    /// Pictures of the camera's own that were not kept.
+    pub fn too_large(&self) -> TooLarge {
+        self.too_large
+    }
+
     /// Whether the log can no longer be written: a reason to stop the arm, since what it does would go unrecorded.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Hands a record to the writer. With `wait`, a full ring is waited for unless the writer has failed.
-    pub fn push(&mut self, record: &TickRecord, frame: Option<&Frame>, time_ns: u64, wait: bool) {
+    /// Hands a record to the writer, with the camera's own picture if there is one that was not handed over before. With `wait`, a full
+    /// ring is waited for unless the writer has failed.
+    pub fn push(
+        &mut self,
+        record: &TickRecord,
+        frame: Option<&Frame>,
+        picture: &KeptPicture,
+        time_ns: u64,
+        wait: bool,
+    ) {
         let mut slot = self.free.pop();
         while slot.is_none() && wait && !self.failed() {
             std::thread::yield_now();
@@ -125,6 +161,18 @@ impl Recorder {
         slot.with_frame = frame.is_some();
         if let Some(frame) = frame {
             slot.frame.copy_from(frame);
+        }
+        let seq = record.capture.frame_seq;
+        let new = picture.came_bytes() > 0 && self.last_picture != Some(seq);
+        slot.with_picture = new && !picture.is_too_large();
+        if new {
+            self.last_picture = Some(seq);
+        }
+        if slot.with_picture {
+            slot.picture.copy_from(picture);
+        } else if new {
+            self.too_large.pictures += 1;
+            self.too_large.largest_bytes = self.too_large.largest_bytes.max(picture.came_bytes());
         }
         slot.time_ns = time_ns;
         // There are as many places as slots.

@@ -234,7 +234,10 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
 }
 
 /// The robot file that `log`, which lies at `path`, keeps. It is of the robot that the log's rows are of.
-pub(crate) fn recorded_config(path: &Path, log: &Episode) -> Result<Config, ReplayError> {
+///
+/// # Errors
+/// [`ReplayError::Unusable`] if there is none, or one of another robot, period or side of pictures; [`ReplayError::Config`].
+pub fn recorded_config(path: &Path, log: &Episode) -> Result<Config, ReplayError> {
     let text = attachment(log, "robot.ron").ok_or_else(|| ReplayError::Unusable {
         path: path.to_owned(),
         problem: "holds no robot file".to_owned(),

@@ -10,7 +10,7 @@ use robot::config::Pipeline;
 use robot::{Clock, Config, JointState, JointVec, SetPoint, joint};
 
 use crate::actuate::World;
-use crate::capture::Captured;
+use crate::capture::{Captured, KeptPicture, KeptPictures};
 use crate::course::Course;
 use crate::filter::BeliefFilter;
 use crate::guard::Guard;
@@ -40,6 +40,7 @@ pub struct Controller {
     policy: Policy,
     guard: Guard,
     held: Box<Captured>,
+    kept: Option<KeptPictures>,
     course: Course,
     /// Decided, not yet sent.
     decided: (JointVec, SetPoint),
@@ -64,6 +65,7 @@ impl Controller {
             policy,
             guard: Guard::new(config),
             held: Box::new(Captured::sized(config.frame_side, embedding)),
+            kept: KeptPictures::of(config),
             course: Course::from_rest(home.position_rad.clone()),
             decided: (zero, home),
             row: TickRecord::default(),
@@ -94,6 +96,16 @@ impl Controller {
     /// The frame the last tick worked with.
     pub fn frame(&self) -> &robot::Frame {
         &self.held.frame
+    }
+
+    /// The camera's own picture that this frame was made of, where the log keeps those.
+    pub fn picture(&self) -> &KeptPicture {
+        &self.held.picture
+    }
+
+    /// Whether the robot file says that the camera's own pictures are kept.
+    pub(crate) fn kept(&self) -> Option<&KeptPictures> {
+        self.kept.as_ref()
     }
 
     /// Demands a controlled stop from the next decision on.

@@ -132,6 +132,14 @@ impl FrameSource for FolderCamera {
             age_ns: elapsed_ns - due * self.period_ns,
         }))
     }
+
+    fn format(&self) -> Option<PixelFormat> {
+        let first = self.pictures.first()?.format;
+        self.pictures
+            .iter()
+            .all(|picture| picture.format == first)
+            .then_some(first)
+    }
 }
 
 /// The pictures of `folder` in the order of their names.

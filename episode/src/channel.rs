@@ -23,10 +23,13 @@ pub enum Channel {
     Actuate,
     /// Times and losses. Written last: its message closes the tick.
     Record,
+    /// The camera's own picture, JPEG as it came: `foxglove.CompressedImage`. Only logs that keep such pictures have this channel. A tick
+    /// writes it first.
+    CaptureCamera,
 }
 
 impl Channel {
-    /// All channels, in the order in which a tick writes them.
+    /// The channels of every log, in the order in which a tick writes them.
     pub const ALL: [Self; 10] = [
         Self::Capture,
         Self::CaptureJoints,
@@ -53,12 +56,16 @@ impl Channel {
             Self::ActuateJoints => "/actuate/joints",
             Self::Actuate => "/actuate",
             Self::Record => "/record",
+            Self::CaptureCamera => "/capture/camera",
         }
     }
 
     /// The channel with that topic; `None` for a topic that another program added.
     pub fn from_topic(topic: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|channel| channel.topic() == topic)
+        Self::ALL
+            .into_iter()
+            .chain([Self::CaptureCamera])
+            .find(|channel| channel.topic() == topic)
     }
 
     /// Whether the channel belongs to the decision stream: what was decided and why, and no clock.

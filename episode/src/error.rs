@@ -87,6 +87,21 @@ pub enum EpisodeError {
         /// What it may have.
         expected: String,
     },
+    /// A camera's own picture is larger than a log may keep.
+    #[error(
+        "{path}: tick {tick}: the camera's own picture has {bytes} bytes, more than the {limit} that a log keeps; set the camera to smaller \
+         pictures, or remove `keep_pictures` from the robot file"
+    )]
+    LargePicture {
+        /// The file.
+        path: PathBuf,
+        /// The tick.
+        tick: u32,
+        /// The picture's size.
+        bytes: usize,
+        /// The largest size allowed.
+        limit: usize,
+    },
     /// A whole log was needed and this one is cut off or damaged.
     #[error(
         "{path}: {problem}; record the run again, or read the ticks before the damage with `read_episode`"

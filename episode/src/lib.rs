@@ -8,7 +8,8 @@
 //! A chunked, zstd-compressed MCAP with checksums throughout. First an `armillary.episode` metadata record
 //! ([`EpisodeInfo`]), then attachments (robot file, bundle manifest), then the channels of [`Channel`], a message each
 //! a tick, with the tick's number as sequence number. Frames and joints are Foxglove's protobuf messages, so that
-//! Foxglove, Lichtblick and Rerun show them as they are; rows are JSON objects with a JSON Schema.
+//! Foxglove, Lichtblick and Rerun show them as they are; rows are JSON objects with a JSON Schema. A log may keep the camera's own
+//! pictures, too, in a channel that others do not have; [`read_pictures`] reads them.
 //!
 //! JSON numbers are the shortest decimals that read back as the same `f32`. NaN and the infinities are the strings
 //! `"nan"`, `"inf"` and `"-inf"`, hashes are hexadecimal strings. A reward that nobody gave is `null`.
@@ -16,6 +17,7 @@
 //! **Invariant**: everything that a clock decides is in `/record`. The channels of the [`decision_stream`] hold no
 //! time, so that two lockstep runs can be compared byte by byte.
 
+mod camera;
 mod channel;
 mod check;
 mod error;
@@ -33,6 +35,7 @@ mod training;
 mod variants;
 mod writer;
 
+pub use camera::read_pictures;
 pub use channel::Channel;
 pub use check::SKIPPED_TICKS_MAX;
 pub use error::EpisodeError;
@@ -47,4 +50,6 @@ pub use row::{
 pub use runs::{Episodes, first_attempt, list_episodes, list_runs};
 pub use sameness::Pictures;
 pub use training::TrainingEpisode;
-pub use writer::{Attachment, CHUNK_BYTES, EpisodeSummary, EpisodeWriter, MAX_ATTACHMENT_BYTES};
+pub use writer::{
+    Attachment, CHUNK_BYTES, EpisodeSummary, EpisodeWriter, MAX_ATTACHMENT_BYTES, MAX_PICTURE_BYTES,
+};

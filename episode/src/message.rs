@@ -1,6 +1,6 @@
 //! Payloads: rows to bytes and back.
 
-use foxglove::messages::{JointState, JointStates, RawImage, Timestamp};
+use foxglove::messages::{CompressedImage, JointState, JointStates, RawImage, Timestamp};
 use foxglove::{Decode, Encode};
 use robot::{Frame, JointVec};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,29 @@ pub(crate) fn image(buffer: &mut Vec<u8>, frame: &Frame, time_ns: u64) -> std::i
         data: frame.rgb().to_vec().into(),
     };
     protobuf(buffer, &message)
+}
+
+/// What [`CompressedImage`] calls the only format that is kept.
+const JPEG: &str = "jpeg";
+
+/// `foxglove.CompressedImage` of a camera's own picture.
+pub(crate) fn camera(buffer: &mut Vec<u8>, jpeg: &[u8], time_ns: u64) -> std::io::Result<()> {
+    let message = CompressedImage {
+        timestamp: Some(timestamp(time_ns)),
+        frame_id: "camera".to_owned(),
+        data: jpeg.to_vec().into(),
+        format: JPEG.to_owned(),
+    };
+    protobuf(buffer, &message)
+}
+
+/// The JPEG in a `foxglove.CompressedImage`, or what is wrong with it.
+pub(crate) fn read_camera(payload: &[u8]) -> Result<Vec<u8>, String> {
+    let message = <CompressedImage as Decode>::decode(payload).map_err(|error| error.to_string())?;
+    if message.format != JPEG {
+        return Err(format!("its format is `{}` and not `{JPEG}`", message.format));
+    }
+    Ok(message.data.to_vec())
 }
 
 /// What is wrong with a message.

@@ -27,6 +27,9 @@ pub struct Episode {
     pub intact: usize,
     /// The frame of each tick, where one was logged; as long as `ticks`.
     pub frames: Vec<Option<Frame>>,
+    /// How many of the ticks have the camera's own picture beside the frame. They are large and are left in the file: see
+    /// [`crate::read_pictures`].
+    pub camera_pictures: usize,
     /// Name and contents of each attachment, in the order written.
     pub attachments: Vec<(String, Vec<u8>)>,
     /// Whether the log was closed properly and every checksum holds.
@@ -101,7 +104,10 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
         Ok(())
     })?;
     let Gathering {
-        mut ticks, frames, ..
+        mut ticks,
+        frames,
+        camera_pictures,
+        ..
     } = gathering;
     let Some(info) = info else {
         let problem = problem.unwrap_or_else(|| format!("it has no {INFO_RECORD} record"));
@@ -139,6 +145,7 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
         ticks,
         intact,
         frames,
+        camera_pictures,
         attachments,
         complete: problem.is_none(),
         problem,
@@ -193,7 +200,7 @@ pub fn decision_stream(path: &Path) -> Result<Vec<u8>, EpisodeError> {
     }
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, EpisodeError> {
+pub(crate) fn open(path: &Path) -> Result<BufReader<File>, EpisodeError> {
     let file = files::open(path).map_err(|source| EpisodeError::Read {
         path: path.to_owned(),
         source,
@@ -208,6 +215,8 @@ struct Gathering {
     frames: Vec<Option<Frame>>,
     tick: TickRecord,
     frame: Option<Frame>,
+    /// Ticks with the camera's own picture.
+    camera_pictures: usize,
     /// Of the pictures so far, in pixels.
     side: Option<usize>,
     /// A bit for each channel of the tick at hand that has been seen.
@@ -270,7 +279,8 @@ impl Gathering {
             Channel::Filter => self.tick.filter = json(data)?,
             Channel::Plan => self.tick.plan = json(data)?,
             Channel::Guard => self.tick.guard = json(data)?,
-            Channel::ActuateJoints => {}
+            // What is in them is not needed.
+            Channel::ActuateJoints | Channel::CaptureCamera => {}
             Channel::Actuate => self.tick.actuate = json(data)?,
             Channel::Record => json::<RecordMessage>(data)?.fill(&mut self.tick),
         }
@@ -292,6 +302,7 @@ impl Gathering {
             }
             self.ticks.push(std::mem::take(&mut self.tick));
             self.frames.push(self.frame.take());
+            self.camera_pictures += usize::from(self.seen & (1 << Channel::CaptureCamera as u16) != 0);
             self.seen = 0;
         }
         Ok(())

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use foxglove::Encode;
-use foxglove::messages::{JointStates, RawImage};
+use foxglove::messages::{CompressedImage, JointStates, RawImage};
 use robot::device::{ArmState, TroubleKind};
 use serde_json::{Map, Value, json};
 
@@ -37,6 +37,7 @@ pub(crate) fn of(channel: Channel) -> ChannelSchema {
     };
     match channel {
         Channel::Capture => foxglove(RawImage::get_schema()),
+        Channel::CaptureCamera => foxglove(CompressedImage::get_schema()),
         Channel::CaptureJoints | Channel::ActuateJoints => foxglove(JointStates::get_schema()),
         Channel::CaptureState => json_schema(
             "armillary.CaptureState",

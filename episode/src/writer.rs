@@ -25,6 +25,10 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// The largest attachment a log may carry, in bytes. Readers use it to tell a damaged length from a long record.
 pub const MAX_ATTACHMENT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The largest picture of a camera's own that a log keeps, in bytes. A chunk with one is shorter than the longest record that a reader
+/// believes in.
+pub const MAX_PICTURE_BYTES: usize = 8 * 1024 * 1024;
+
 /// A file to carry inside the log: name, media type and contents.
 pub type Attachment<'a> = (&'a str, &'a str, &'a [u8]);
 
@@ -35,6 +39,8 @@ pub struct EpisodeSummary {
     pub ticks: u64,
     /// Frames written.
     pub frames: u64,
+    /// Of these, how many have the camera's own picture beside them.
+    pub camera_pictures: u64,
     /// Size of the log in bytes.
     pub bytes: u64,
     /// What its frames have in common.
@@ -53,6 +59,8 @@ pub struct EpisodeWriter<W: Write = BufWriter<File>> {
     path: PathBuf,
     joint_names: Vec<String>,
     channel_ids: [u16; Channel::ALL.len()],
+    /// Of [`Channel::CaptureCamera`], from the first picture on.
+    camera_id: Option<u16>,
     payload: Vec<u8>,
     /// Of the pictures so far, in pixels.
     side: Option<usize>,
@@ -154,6 +162,7 @@ impl<W: Write> EpisodeWriter<W> {
             path: path.to_owned(),
             joint_names: info.joint_names.clone(),
             channel_ids: [0; Channel::ALL.len()],
+            camera_id: None,
             payload: Vec::new(),
             side: None,
             chunk_bytes,
@@ -178,6 +187,29 @@ impl<W: Write> EpisodeWriter<W> {
         frame: Option<&Frame>,
         time_ns: u64,
     ) -> Result<(), EpisodeError> {
+        self.write_tick_with_picture(tick, frame, None, time_ns)
+    }
+
+    /// The same with the camera's own picture, a whole JPEG, of which the frame was made. A log with one has one channel more.
+    ///
+    /// # Errors
+    /// As for [`EpisodeWriter::write_tick`], and [`EpisodeError::LargePicture`] for one above [`MAX_PICTURE_BYTES`]; the tick is then not
+    /// in the log.
+    pub fn write_tick_with_picture(
+        &mut self,
+        tick: &TickRecord,
+        frame: Option<&Frame>,
+        jpeg: Option<&[u8]>,
+        time_ns: u64,
+    ) -> Result<(), EpisodeError> {
+        if let Some(jpeg) = jpeg.filter(|jpeg| jpeg.len() > MAX_PICTURE_BYTES) {
+            return Err(EpisodeError::LargePicture {
+                path: self.path.clone(),
+                tick: tick.tick,
+                bytes: jpeg.len(),
+                limit: MAX_PICTURE_BYTES,
+            });
+        }
         if let Some(side) = frame.map(Frame::side) {
             let before = *self.side.get_or_insert(side);
             if side != before {
@@ -191,9 +223,15 @@ impl<W: Write> EpisodeWriter<W> {
             }
         }
         self.attempt(|this| {
+            if let Some(jpeg) = jpeg {
+                let channel_id = this.camera_channel()?;
+                message::camera(&mut this.payload, jpeg, time_ns)?;
+                this.write_payload(channel_id, tick.tick, time_ns)?;
+                this.summary.camera_pictures += 1;
+            }
             for channel in Channel::ALL {
                 if this.encode(channel, tick, frame, time_ns)? {
-                    this.write_payload(channel, tick.tick, time_ns)?;
+                    this.write_payload(this.channel_ids[channel as usize], tick.tick, time_ns)?;
                 }
             }
             if this.pending_bytes >= this.chunk_bytes {
@@ -269,18 +307,35 @@ impl<W: Write> EpisodeWriter<W> {
             })?;
         }
         for (index, channel) in Channel::ALL.into_iter().enumerate() {
-            let schema = schema::of(channel);
-            let mcap = self.mcap()?;
-            let schema_id = mcap.add_schema(&schema.name, &schema.encoding, &schema.data)?;
-            self.channel_ids[index] = mcap.add_channel(
-                schema_id,
-                channel.topic(),
-                schema.message_encoding,
-                &BTreeMap::new(),
-            )?;
+            self.channel_ids[index] = self.add_channel(channel)?;
         }
         // The schemas have a chunk of their own: the first ticks are lost no sooner than any others.
         self.close_chunk()
+    }
+
+    fn add_channel(&mut self, channel: Channel) -> Result<u16, McapError> {
+        let schema = schema::of(channel);
+        let mcap = self.mcap()?;
+        let schema_id = mcap.add_schema(&schema.name, &schema.encoding, &schema.data)?;
+        mcap.add_channel(
+            schema_id,
+            channel.topic(),
+            schema.message_encoding,
+            &BTreeMap::new(),
+        )
+    }
+
+    /// The channel of the camera's own pictures. A log that keeps none does not have it, and has the bytes that it always had.
+    fn camera_channel(&mut self) -> Result<u16, McapError> {
+        if let Some(channel_id) = self.camera_id {
+            return Ok(channel_id);
+        }
+        // In a chunk of its own, as the other schemas are: a damaged chunk of ticks must not cost the later pictures.
+        self.close_chunk()?;
+        let channel_id = self.add_channel(Channel::CaptureCamera)?;
+        self.close_chunk()?;
+        self.camera_id = Some(channel_id);
+        Ok(channel_id)
     }
 
     /// Encodes what `channel` says about the tick into `payload`; `false` if it says nothing.
@@ -315,12 +370,13 @@ impl<W: Write> EpisodeWriter<W> {
             ),
             Channel::Actuate => message::json(buffer, number, &tick.actuate),
             Channel::Record => message::json(buffer, number, &RecordMessage::of(tick)),
+            // Not one of the channels of every log.
+            Channel::CaptureCamera => return Ok(false),
         }?;
         Ok(true)
     }
 
-    fn write_payload(&mut self, channel: Channel, sequence: u32, time_ns: u64) -> Result<(), McapError> {
-        let channel_id = self.channel_ids[channel as usize];
+    fn write_payload(&mut self, channel_id: u16, sequence: u32, time_ns: u64) -> Result<(), McapError> {
         let header = MessageHeader {
             channel_id,
             sequence,

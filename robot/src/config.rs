@@ -143,6 +143,8 @@ pub struct Config {
     pub view: Option<DeviceText>,
     /// How the camera's lens bends lines, likewise.
     pub lens: Option<DeviceText>,
+    /// Whether the camera's own pictures are kept in the log beside the model's images.
+    pub keep_pictures: bool,
     /// The arm, if the file names one that is plugged in.
     pub arm: Option<DeviceText>,
     /// The camera, likewise.

@@ -146,6 +146,11 @@ pub trait FrameSource: Send {
         None
     }
 
+    /// How the pixels of the pictures that will come are coded, where that is known before the first.
+    fn format(&self) -> Option<PixelFormat> {
+        None
+    }
+
     /// What became of its pictures so far, and what their ages are from, for a report: a name and a value each. Not for the tick.
     fn facts(&self) -> Vec<(&'static str, String)> {
         Vec::new()

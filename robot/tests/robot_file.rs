@@ -47,6 +47,28 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 }
 
 #[test]
+fn the_cameras_own_pictures_are_kept_only_where_the_file_says_so() {
+    let folder = Folder::new();
+    let kept = |text: &str| folder.load(text.as_bytes()).expect("sound").keep_pictures;
+    let with = |value: &str| {
+        changed(
+            PLANAR,
+            "gap_ticks: 5",
+            &format!("gap_ticks: 5, keep_pictures: {value}"),
+        )
+    };
+    assert_eq!(
+        (kept(PLANAR), kept(&with("true")), kept(&with("false"))),
+        (false, true, false)
+    );
+    let message = folder.refused(with("\"yes\"").as_bytes());
+    assert!(
+        message.contains(":17:") || message.contains("boolean"),
+        "{message}"
+    );
+}
+
+#[test]
 fn the_side_of_pictures_is_64_or_what_the_file_says_of_those_there_are() {
     let folder = Folder::new();
     let with = |side: &str| changed(PLANAR, "gap_ticks: 5", &format!("gap_ticks: 5, side: {side}"));

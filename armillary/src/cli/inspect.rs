@@ -150,7 +150,7 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
         }
     }
     // What is said of a log that is not whole holds whether or not there is something to draw.
-    let damage = damage(&log);
+    let damage = damage(&log) + &kept(&log);
     let panels = picture::panels(path, &log, bundle)?;
     if panels.is_empty() {
         return Ok(format!(
@@ -188,6 +188,17 @@ fn compare(bundle: &Bundle, path: &std::path::Path, arguments: &Inspect) -> anyh
     picture::write_strip(&png, &panels, STRIP_EVERY)?;
     picture::write_gif(&gif, &panels, bundle.manifest().period_s)?;
     Ok(text)
+}
+
+/// How many of the camera's own pictures a log keeps; empty if it keeps none.
+fn kept(log: &Episode) -> String {
+    match log.camera_pictures {
+        0 => String::new(),
+        kept => format!(
+            "{}: keeps {kept} of the camera's own pictures, of which `armillary recrop` makes other images\n",
+            log.path.display()
+        ),
+    }
 }
 
 /// What of a log that was cut off or damaged is lost; empty for a whole one.

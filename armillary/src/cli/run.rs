@@ -245,6 +245,12 @@ fn drive(
             outcome.host_stalls,
             log.display()
         );
+        if session.config.keep_pictures {
+            println!(
+                "episode {seed}: {} of the camera's own pictures are kept in the log",
+                outcome.camera_pictures
+            );
+        }
         if let Some(reason) = outcome.stopped.filter(|reason| *reason != Reason::Operator) {
             bail!(
                 "{}: the guard stopped the arm: {}{}; the last ticks of {} tell more",

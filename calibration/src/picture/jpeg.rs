@@ -15,11 +15,44 @@ use super::PictureError;
 /// What the last row holds before it is decoded. No row of a camera's picture repeats it.
 const UNTOUCHED: [u8; 7] = [251, 2, 137, 74, 9, 198, 55];
 
+/// The mark of the start.
+const START: [u8; 2] = [0xff, 0xd8];
+
 /// An empty comment, and the mark of the end.
 const COMMENT_AND_END: [u8; 6] = [0xff, 0xfe, 0, 2, 0xff, 0xd9];
 
 /// Least width for the test of the last row, in pixels: narrower rows could fit into the few bytes that the decoder reads ahead.
 const TESTED_WIDTH_MIN_PX: u32 = 128;
+
+/// Width and height of a JPEG, in pixels, as its header says.
+///
+/// # Errors
+/// [`PictureError::JpegStart`] and [`PictureError::JpegDamaged`].
+pub fn size(bytes: &[u8]) -> Result<(u32, u32), PictureError> {
+    if !bytes.starts_with(&START) {
+        return Err(PictureError::JpegStart);
+    }
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options());
+    decoder.decode_headers().map_err(damaged)?;
+    decoder
+        .dimensions()
+        .map(|(width, height)| (width as u32, height as u32))
+        .ok_or_else(|| damaged("its header tells no size"))
+}
+
+fn options() -> DecoderOptions {
+    DecoderOptions::new_fast()
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX))
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+}
+
+fn damaged(reason: impl ToString) -> PictureError {
+    PictureError::JpegDamaged {
+        reason: reason.to_string(),
+    }
+}
 
 /// Decodes `bytes` into `rgb` (3 bytes a pixel, rows from the top). `copy` is memory to work in.
 pub(super) fn decode(
@@ -35,16 +68,8 @@ pub(super) fn decode(
     for (byte, untouched) in rgb[last_row.clone()].iter_mut().zip(UNTOUCHED.iter().cycle()) {
         *byte = *untouched;
     }
-    let options = DecoderOptions::new_fast()
-        .set_strict_mode(true)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX))
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(copy.as_slice()), options);
-    let damaged = |reason: String| PictureError::JpegDamaged { reason };
-    decoder
-        .decode_headers()
-        .map_err(|error| damaged(error.to_string()))?;
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(copy.as_slice()), options());
+    decoder.decode_headers().map_err(damaged)?;
     let found = decoder
         .dimensions()
         .map_or((0, 0), |(width, height)| (width as u32, height as u32));
@@ -54,22 +79,20 @@ pub(super) fn decode(
             found,
         });
     }
-    decoder
-        .decode_into(rgb)
-        .map_err(|error| damaged(error.to_string()))?;
+    decoder.decode_into(rgb).map_err(damaged)?;
     let untouched = rgb[last_row]
         .iter()
         .zip(UNTOUCHED.iter().cycle())
         .all(|(byte, untouched)| byte == untouched);
     if untouched && width >= TESTED_WIDTH_MIN_PX {
-        return Err(damaged("it ends before its last row".to_owned()));
+        return Err(damaged("it ends before its last row"));
     }
     Ok(())
 }
 
 /// `bytes` up to, and without, the mark of the end. Cameras may fill up what comes after it.
 fn without_end(bytes: &[u8]) -> Result<&[u8], PictureError> {
-    if !bytes.starts_with(&[0xff, 0xd8]) {
+    if !bytes.starts_with(&START) {
         return Err(PictureError::JpegStart);
     }
     // Coded pixels hold no FF D9: there, FF is followed by 00 or by a restart mark.

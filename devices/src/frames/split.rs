@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, Task};
+use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat, Task};
 
 use super::FrameSocket;
 
@@ -48,6 +48,11 @@ impl FrameSource for SocketCamera {
         let picture = socket.picture_at_hand();
         // Before the first picture there is none.
         (!picture.bytes.is_empty()).then_some((picture.width, picture.height))
+    }
+
+    fn format(&self) -> Option<PixelFormat> {
+        // The protocol has no other.
+        Some(PixelFormat::Rgb8)
     }
 }
 

@@ -148,6 +148,10 @@ impl FrameSource for Emulated {
         self.webcam.size()
     }
 
+    fn format(&self) -> Option<PixelFormat> {
+        self.webcam.format()
+    }
+
     fn facts(&self) -> Vec<(&'static str, String)> {
         self.webcam.facts()
     }

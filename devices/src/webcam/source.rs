@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use realtime::Raised;
-use robot::device::{DeviceError, FrameSource, FrameStamp, Picture};
+use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat};
 use robot::{Clock, MonotonicNs};
 
 use super::device::Agreed;
@@ -174,6 +174,10 @@ impl FrameSource for Webcam {
 
     fn size(&self) -> Option<(u32, u32)> {
         self.agreed().map(|agreed| (agreed.width, agreed.height))
+    }
+
+    fn format(&self) -> Option<PixelFormat> {
+        self.agreed().map(|agreed| agreed.format.of_pictures())
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {

@@ -1,6 +1,7 @@
 //! The run log through its public interface: what goes in comes out, whatever happened to the file in between.
 
 mod absurd;
+mod camera;
 mod damage;
 mod format;
 mod pictures;

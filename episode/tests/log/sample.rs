@@ -45,7 +45,7 @@ fn motors(number: u32) -> Motors {
     let motor = |joint: u32| Motor {
         missed: number % 4,
         voltage_v: Some(12.1 + joint as f32 / 3.0),
-        temperature_c: (number % 2 == 0).then_some(41.0),
+        temperature_c: number.is_multiple_of(2).then_some(41.0),
         load: Some(0.1),
         current_a: None,
     };

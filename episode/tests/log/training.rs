@@ -22,6 +22,7 @@ fn episode(count: u32, change: impl Fn(&mut TickRecord)) -> Episode {
         path: PathBuf::from("memory"),
         info: info(),
         frames: (0..count).map(|number| Some(frame(number))).collect(),
+        camera_pictures: 0,
         intact: ticks.len(),
         ticks,
         attachments: Vec::new(),

@@ -359,6 +359,7 @@ impl Checker<'_> {
             simulator,
             view,
             lens,
+            keep_pictures: raw.capture.keep_pictures,
             arm,
             camera,
             episode_ticks: raw.episode_ticks,

@@ -108,6 +108,9 @@ pub struct RawCapture {
     /// How the camera's lens bends lines, where it has been calibrated.
     #[serde(default)]
     pub lens: Option<Box<RawValue>>,
+    /// Whether the camera's own pictures, JPEG as they came, are kept in the log beside the model's images.
+    #[serde(default)]
+    pub keep_pictures: bool,
 }
 
 /// Serial settings.
