@@ -39,7 +39,7 @@ use robot::device::Picture;
 
 pub use arrivals::Arrivals;
 pub use fence::{Fence, HUNG_MAX};
-pub use settings::{Listed, Settings, list};
+pub use settings::{Listed, Settings, list, opener};
 pub use source::PortableCamera;
 
 /// What a camera agreed to.
@@ -151,7 +151,8 @@ pub struct Counts {
     pub black: u64,
     /// The same as several before.
     pub frozen: u64,
-    /// How often the library's time stamps and the arrivals disagreed by more than a second: the wall clock was set.
+    /// How often the library's time stamps and the arrivals disagreed by more than a second: the wall clock was set, or the
+    /// program was held up.
     pub stamp_jumps: u64,
     /// How often the camera was gone, silent or broken.
     pub losses: u64,

@@ -22,12 +22,15 @@ use checks::{CHECKS, Check};
 /// What the programs in the machine are built for.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Examples of the crate `devices` that go into the machine.
+/// Examples of the crate `devices` that go into every machine.
 const PROGRAMS: [&str; 3] = ["webcam", "uvc_camera", "usb_serial"];
+
+/// The one that needs the camera library nokhwa, and with it libclang to build.
+const PORTABLE: &str = "portable";
 
 #[derive(Args)]
 pub(crate) struct Vm {
-    /// What to check; everything if nothing is named.
+    /// What to check; everything but `portable` if nothing is named.
     groups: Vec<Group>,
     /// List the checks and do nothing.
     #[arg(long)]
@@ -47,6 +50,8 @@ pub(crate) enum Group {
     Camera,
     /// The webcam on `uvcvideo`: a USB camera of software, plugged in by USB/IP.
     Uvc,
+    /// The camera library nokhwa on `vivid`. Building it needs libclang (`LIBCLANG_PATH`).
+    Portable,
     /// An arm on USB serial ports, `ftdi_sio` and `cdc_acm`, that are unplugged while it moves.
     Serial,
 }
@@ -56,6 +61,7 @@ impl Group {
         match self {
             Self::Camera => "camera",
             Self::Uvc => "uvc",
+            Self::Portable => "portable",
             Self::Serial => "serial",
         }
     }
@@ -65,7 +71,10 @@ pub(crate) fn run(arguments: &Vm) -> anyhow::Result<()> {
     let chosen: Vec<Group> = Group::value_variants()
         .iter()
         .copied()
-        .filter(|group| arguments.groups.is_empty() || arguments.groups.contains(group))
+        .filter(|group| match arguments.groups[..] {
+            [] => *group != Group::Portable,
+            _ => arguments.groups.contains(group),
+        })
         .collect();
     if arguments.list {
         table::list(&chosen);
@@ -79,7 +88,7 @@ pub(crate) fn run(arguments: &Vm) -> anyhow::Result<()> {
     let begun = Instant::now();
     let kernel = kernel::ensure(&root.join("target/vm"), &tools)?;
     let programs = root.join("target/vm/programs");
-    build(&root, &programs)?;
+    build(&root, &programs, chosen.contains(&Group::Portable))?;
     let programs = programs.join(TARGET).join("release/examples");
     println!("ready after {:.0} s", begun.elapsed().as_secs_f64());
     crate::scratch::kept_if(arguments.keep, &root, "vm", |folder| {
@@ -137,12 +146,15 @@ fn check(
 }
 
 /// Builds the programs so that they need no library.
-fn build(root: &Path, into: &Path) -> anyhow::Result<()> {
+fn build(root: &Path, into: &Path, portable: bool) -> anyhow::Result<()> {
     println!("building the programs of the virtual machine");
     let mut command = Command::new(crate::cargo());
     command.args(["build", "--release", "--quiet", "--package", "armillary-devices"]);
     for program in PROGRAMS {
         command.args(["--example", program]);
+    }
+    if portable {
+        command.args(["--example", PORTABLE, "--features", "nokhwa"]);
     }
     let flags = format!("target.{TARGET}.rustflags=[\"-C\", \"target-feature=+crt-static\"]");
     command

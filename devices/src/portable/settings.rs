@@ -115,13 +115,21 @@ impl CameraSettings for Settings {
     }
 }
 
+/// What opens a camera by the library.
+///
+/// # Errors
+/// [`PortableError::NotBuilt`] in a program without the library.
 #[cfg(feature = "nokhwa")]
-fn opener(settings: &Settings) -> Result<Arc<dyn Opener>, PortableError> {
+pub fn opener(settings: &Settings) -> Result<Arc<dyn Opener>, PortableError> {
     Ok(Arc::new(super::library::Library::new(settings)))
 }
 
+/// What opens a camera by the library.
+///
+/// # Errors
+/// [`PortableError::NotBuilt`] in a program without the library.
 #[cfg(not(feature = "nokhwa"))]
-fn opener(_settings: &Settings) -> Result<Arc<dyn Opener>, PortableError> {
+pub fn opener(_settings: &Settings) -> Result<Arc<dyn Opener>, PortableError> {
     Err(PortableError::NotBuilt)
 }
 

@@ -259,7 +259,7 @@ fn facts(agreed: Option<&Agreed>, pace_ns: u64, counts: &Counts) -> Vec<(&'stati
     let mut ages =
         "from arrival: the camera library's time stamps follow the wall clock and are not used".to_owned();
     if counts.stamp_jumps > 0 {
-        ages += &format!("; they jumped {} times", counts.stamp_jumps);
+        ages += &format!("; they disagreed with it {} times", counts.stamp_jumps);
     }
     facts.push(("ages of pictures", ages));
     let dropped = [

@@ -12,7 +12,7 @@ use super::source::{Phase, Shared, lock};
 use super::{Agreed, Arrivals, Grabber, Opener, PortableError};
 use crate::webcam::{Judge, Verdict};
 
-/// The library's time stamps and the arrivals disagree by more than this only if the wall clock was set.
+/// The library's time stamps and the arrivals disagree by more than this only if the wall clock was set, or this program was held up.
 const STAMP_JUMP: Duration = Duration::from_secs(1);
 
 /// Opens a camera and grabs its pictures, until the camera fails or the fence gives this thread up.

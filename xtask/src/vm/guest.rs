@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::archive::Archive;
 use super::checks::Check;
 use super::kernel::Kernel;
-use super::{Group, PROGRAMS};
+use super::{Group, PORTABLE, PROGRAMS};
 
 /// Runs first. The second serial port is ours alone: the kernel writes to the first.
 const INIT: &str = "#!/bin/busybox sh
@@ -23,7 +23,7 @@ for check in /checks/*; do
   echo \"@begin $(cut -d. -f1 /proc/uptime)\"
   timeout -s KILL $(cat /limits/${check#/checks/}) sh $check
   echo \"@end $? $(cut -d. -f1 /proc/uptime)\"
-  killall -q -KILL webcam uvc_camera usb_serial
+  killall -q -KILL webcam portable uvc_camera usb_serial
 done
 echo @done
 sync
@@ -55,7 +55,7 @@ held_up() { for s in "$@"; do sleep 1; kill -STOP $watched; sleep $s; kill -CONT
 /// The modules that a group's preparation loads.
 fn modules(group: Group) -> &'static [&'static str] {
     match group {
-        Group::Camera => &["vivid"],
+        Group::Camera | Group::Portable => &["vivid"],
         Group::Uvc => &["vhci_hcd", "uvcvideo"],
         Group::Serial => &["xhci_pci", "ftdi_sio", "dummy_hcd", "usb_f_acm", "cdc_acm"],
     }
@@ -64,7 +64,7 @@ fn modules(group: Group) -> &'static [&'static str] {
 /// What is done before a group's checks.
 fn prepare(group: Group) -> &'static str {
     match group {
-        Group::Camera => {
+        Group::Camera | Group::Portable => {
             "load vivid n_devs=1 node_types=0x1 input_types=0 num_inputs=1
 there $VIVID
 webcam $VIVID --size 320x180 --format yuyv --frames 10 --set '0,Timestamp Source,1' > /dev/null
@@ -98,7 +98,8 @@ pub(crate) fn image(
         archive.folder(folder);
     }
     archive.file("bin/busybox", &read(busybox)?);
-    for program in PROGRAMS {
+    let portable = (group == Group::Portable).then_some(PORTABLE);
+    for program in PROGRAMS.into_iter().chain(portable) {
         archive.file(&format!("bin/{program}"), &read(&programs.join(program))?);
     }
     let folder = format!("lib/modules/{}", kernel.version);

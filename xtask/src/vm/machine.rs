@@ -82,7 +82,7 @@ fn find(program: &str) -> Option<PathBuf> {
 /// What a group's machine has besides.
 fn devices(group: Group) -> &'static [&'static str] {
     match group {
-        Group::Camera | Group::Uvc => &[],
+        Group::Camera | Group::Portable | Group::Uvc => &[],
         // A cable, both of whose ends are in the machine, and a serial port at which it speaks to its own emulator: it can plug a USB
         // port into the cable and pull it out by itself. The far end is no USB port: the emulator's wait until the cable takes what
         // they send, and so does then the whole machine.
