@@ -4,13 +4,14 @@
 //! Polls every half millisecond, as the control loop does. `--set` sets one of the driver's controls by its name while pictures are
 //! taken: the kernel's `vivid` driver has controls that break it. Ends with status 1 if a picture was too old, or after 20 s without one.
 
-use std::path::Path;
+mod controls;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use devices::webcam::abi::{Control, QueryControl, text};
-use devices::webcam::kernel::{Call, System};
-use devices::webcam::{Counts, Linux, Settings, Webcam, device, identity};
+use controls::{Change, Failure, change, format_of, set, summary};
+use devices::webcam::kernel::System;
+use devices::webcam::{Counts, Linux, Settings, Webcam, device};
 use robot::device::{FrameSource, Picture};
 
 /// How often the camera is polled.
@@ -18,18 +19,6 @@ const POLL: Duration = Duration::from_micros(500);
 
 /// How long the camera may be without a picture.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Flag that asks for the control after the one given.
-const NEXT_CONTROL: u32 = 0x8000_0000;
-
-type Failure = Box<dyn std::error::Error>;
-
-/// A control to set while pictures are taken.
-struct Change {
-    at_s: f64,
-    name: String,
-    value: i32,
-}
 
 fn main() -> ExitCode {
     match run() {
@@ -69,29 +58,6 @@ fn run() -> Result<(), Failure> {
         ..Settings::new(&device)
     };
     watch(&settings, frames, changes)
-}
-
-fn format_of(word: &str) -> Result<devices::webcam::Format, Failure> {
-    use devices::webcam::Format;
-    match word {
-        "mjpeg" => Ok(Format::Mjpeg),
-        "yuyv" => Ok(Format::Yuyv),
-        "nv12" => Ok(Format::Nv12),
-        "rgb" => Ok(Format::Rgb),
-        _ => Err(format!("no format {word}: mjpeg, yuyv, nv12 or rgb").into()),
-    }
-}
-
-fn change(text: &str) -> Result<Change, Failure> {
-    let parts: Vec<&str> = text.split(',').collect();
-    let [at_s, name, value] = parts[..] else {
-        return Err("--set SECONDS,NAME,VALUE".into());
-    };
-    Ok(Change {
-        at_s: at_s.parse()?,
-        name: name.to_owned(),
-        value: value.parse()?,
-    })
 }
 
 fn list() -> Result<(), Failure> {
@@ -179,32 +145,6 @@ fn watch(settings: &Settings, frames: u64, mut changes: Vec<Change>) -> Result<(
         return Err("pictures are missing or too old".into());
     }
     Ok(())
-}
-
-/// Sets a control by a descriptor of its own, which is closed again at once.
-fn set(device: &str, change: &Change) -> Result<(), Failure> {
-    let mut system = Linux;
-    let camera = identity::find(device, &system.cameras())?;
-    let mut kernel = system.open(Path::new(&camera.node))?;
-    let mut about = QueryControl {
-        id: NEXT_CONTROL,
-        ..QueryControl::default()
-    };
-    while kernel.call(Call::QueryControl(&mut about)).is_ok() {
-        if text(&about.name) == change.name {
-            let (id, value) = (about.id, change.value);
-            return Ok(kernel.call(Call::SetControl(&mut Control { id, value }))?);
-        }
-        about.id |= NEXT_CONTROL;
-    }
-    Err("no such control".into())
-}
-
-/// Median and greatest.
-fn summary(ages_ms: &mut [f64]) -> (f64, f64) {
-    ages_ms.sort_by(f64::total_cmp);
-    let middle = ages_ms.get(ages_ms.len() / 2).copied().unwrap_or(f64::NAN);
-    (middle, ages_ms.last().copied().unwrap_or(f64::NAN))
 }
 
 /// All counts by name.

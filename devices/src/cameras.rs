@@ -7,6 +7,7 @@ use robot::device::{DeviceError, FrameSource, Task};
 
 use crate::folder;
 use crate::frames;
+use crate::portable;
 use crate::table::devices;
 use crate::webcam;
 
@@ -21,6 +22,9 @@ devices! {
         /// `emulated_webcam(socket: "/tmp/camera", width: 640, height: 480, rate_hz: 30)`: a webcam's whole way, with pictures of a frame
         /// socket.
         EmulatedWebcam: webcam::emulated::Settings,
+        /// `portable(device: "FaceTime HD Camera", width: 640, height: 480, rate_hz: 30, format: mjpeg)`: a camera by the portable library,
+        /// in programs that were built with it.
+        Portable: portable::Settings,
         /// `folder(path: "pictures", rate_hz: 30, repeat: true)`: a folder of PNG and JPEG files.
         Folder: folder::Settings,
     }

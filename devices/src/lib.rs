@@ -15,6 +15,7 @@ pub mod hosted;
 pub mod link;
 pub mod lockstep;
 pub mod playback;
+pub mod portable;
 pub mod process;
 pub mod serial;
 pub mod servo_bus;

@@ -35,6 +35,7 @@ pub use driver::Driver;
 pub use judge::{Judge, Verdict};
 pub use linux::{BootClock, Linux};
 pub use settings::{Format, Lock, Settings};
+pub(crate) use settings::{black_level, frozen_after};
 pub use source::Webcam;
 
 use std::path::PathBuf;

@@ -22,7 +22,7 @@ use checks::{CHECKS, Check};
 
 #[derive(Args)]
 pub(crate) struct Vm {
-    /// What to check; everything if nothing is named.
+    /// What to check; everything but `portable` if nothing is named.
     groups: Vec<Group>,
     /// List the checks and do nothing.
     #[arg(long)]
@@ -42,6 +42,8 @@ pub(crate) enum Group {
     Camera,
     /// The webcam on `uvcvideo`: a USB camera of software, plugged in by USB/IP.
     Uvc,
+    /// The camera library nokhwa on `vivid`. Building it needs libclang (`LIBCLANG_PATH`).
+    Portable,
     /// An arm on USB serial ports, `ftdi_sio` and `cdc_acm`, that are unplugged while it moves.
     Serial,
     /// `armillary run`, which sees a simulated arm by `uvcvideo` and drives it by `cdc_acm`.
@@ -53,6 +55,7 @@ impl Group {
         match self {
             Self::Camera => "camera",
             Self::Uvc => "uvc",
+            Self::Portable => "portable",
             Self::Serial => "serial",
             Self::Loop => "loop",
         }
@@ -63,7 +66,10 @@ pub(crate) fn run(arguments: &Vm) -> anyhow::Result<()> {
     let chosen: Vec<Group> = Group::value_variants()
         .iter()
         .copied()
-        .filter(|group| arguments.groups.is_empty() || arguments.groups.contains(group))
+        .filter(|group| match arguments.groups[..] {
+            [] => *group != Group::Portable,
+            _ => arguments.groups.contains(group),
+        })
         .collect();
     if arguments.list {
         table::list(&chosen);

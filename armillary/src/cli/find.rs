@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use calibration::picture::{PictureSettings, PictureTable, View};
+use devices::portable;
 use devices::serial::{Port, ports};
 use devices::webcam::identity::Identity;
 use devices::webcam::kernel::System;
@@ -43,6 +44,12 @@ pub(crate) fn cameras(arguments: &FindCameras) -> anyhow::Result<()> {
     let mut system = Linux;
     let cameras = system.cameras();
     if cameras.is_empty() {
+        // The camera library may know of others, in a program that has it.
+        let listed = portable::list().unwrap_or_default();
+        if !listed.is_empty() {
+            list_portable(&listed);
+            return Ok(());
+        }
         bail!("no camera is plugged in, as far as /sys/class/video4linux tells: check the cable");
     }
     for camera in &cameras {
@@ -94,6 +101,22 @@ pub(crate) fn cameras(arguments: &FindCameras) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lists the cameras of the portable library.
+fn list_portable(cameras: &[portable::Listed]) {
+    for portable::Listed { number, name } in cameras {
+        println!("{name} (number {number})");
+        let Settings {
+            width,
+            height,
+            rate_hz,
+            ..
+        } = Settings::new(name);
+        println!(
+            "  write `camera: portable(device: {name:?}, width: {width}, height: {height}, rate_hz: {rate_hz}),` into the robot file"
+        );
+    }
 }
 
 /// Writes the first picture of a camera.

@@ -57,7 +57,9 @@ pub fn examine(
             let rate_hz = f64::from(settings.rate_hz);
             (settings.socket.display().to_string(), Some(rate_hz))
         }
-        Camera::Frames(settings) => (settings.socket.display().to_string(), None),
+        Camera::Portable(settings) => (settings.device.clone(), Some(f64::from(settings.rate_hz))),
+        // Of others the rate is not known, such as of a bridge, which shows a picture a control period.
+        _ => (format!("camera of {}", config.name), None),
     };
     // Pictures that are drawn have no noise: those of an arm that stands are alike.
     let frozen_after = match &camera {

@@ -47,11 +47,11 @@ pub struct Settings {
     pub black_level: u8,
 }
 
-fn frozen_after() -> u32 {
+pub(crate) fn frozen_after() -> u32 {
     10
 }
 
-fn black_level() -> u8 {
+pub(crate) fn black_level() -> u8 {
     24
 }
 
@@ -94,7 +94,7 @@ impl Format {
     }
 
     /// As a robot file has it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mjpeg => "mjpeg",
             Self::Yuyv => "yuyv",

@@ -7,6 +7,7 @@ mod folder;
 mod link;
 mod named;
 mod playback;
+mod portable;
 mod process;
 mod serial;
 mod servos;

@@ -40,6 +40,9 @@ const fn exactly(figure: &'static str, number: f64) -> Want {
 /// A call that takes longer than this hangs.
 const HANG: Want = most("poll_most_ms", 1_000.0);
 
+/// Oldest picture of 30 Hz that the portable camera used, by the driver's time stamp: two periods.
+const TAKEN: Want = most("taken_most_ms", 66.7);
+
 /// Each time the link says that it is closed, the arm stops by itself (after its watchdog of 250 ms, and what the machine takes), a new
 /// handshake is needed, and nothing moves before it and a command.
 const UNPLUGGED: &[Want] = &[
@@ -173,6 +176,46 @@ pub(crate) const CHECKS: &[Check] = &[
                  with_camera \"$faults\" webcam $UVC --rate 30 --frames 230",
         limit_s: 150,
         wants: &[HANG, exactly("losses", 10.0)],
+    },
+    Check {
+        group: Group::Portable,
+        name: "1,000 pictures at 30 Hz",
+        script: "portable 0 $VIVID --size 320x180 --rate 30 --frames 1000",
+        limit_s: 90,
+        wants: &[HANG, exactly("losses", 0.0), TAKEN],
+    },
+    Check {
+        group: Group::Portable,
+        name: "the driver delivers nothing for 3 s",
+        script: "portable 0 $VIVID --size 320x180 --rate 30 --frames 120 \
+                 --set '1,Percentage of Dropped Buffers,100' --set '4,Percentage of Dropped Buffers,0'",
+        limit_s: 60,
+        wants: &[HANG, exactly("losses", 1.0), exactly("abandoned", 1.0), exactly("openings", 2.0), TAKEN],
+    },
+    Check {
+        group: Group::Portable,
+        name: "the stream breaks 2 times",
+        script: "portable 0 $VIVID --size 320x180 --rate 30 --frames 120 \
+                 --set '1,Inject Fatal Streaming Error,1' --set '2.5,Inject Fatal Streaming Error,1'",
+        limit_s: 60,
+        wants: &[HANG, exactly("losses", 2.0), TAKEN],
+    },
+    Check {
+        group: Group::Portable,
+        name: "the wall clock jumps 3 times",
+        script: "portable 0 $VIVID --size 320x180 --rate 30 --frames 120 & watched=$!
+                 before=$(date +%s); sleep 1; date -s 2040-01-01; sleep 0.5; date -s 2000-01-01; sleep 0.5; date -s @$before
+                 wait $watched",
+        limit_s: 40,
+        wants: &[HANG, exactly("losses", 0.0), least("stamp_jumps", 3.0)],
+    },
+    Check {
+        group: Group::Portable,
+        name: "the program is held up for 2 s and 1 s",
+        script: "portable 0 $VIVID --size 320x180 --rate 30 --frames 100 & watched=$!
+                 held_up 2 1; wait $watched",
+        limit_s: 40,
+        wants: &[exactly("losses", 0.0), least("old", 8.0), TAKEN],
     },
     Check {
         group: Group::Serial,

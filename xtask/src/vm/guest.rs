@@ -82,7 +82,7 @@ episode() {
 /// The modules that a group's preparation loads.
 fn modules(group: Group) -> &'static [&'static str] {
     match group {
-        Group::Camera => &["vivid"],
+        Group::Camera | Group::Portable => &["vivid"],
         Group::Uvc => &["vhci_hcd", "uvcvideo"],
         Group::Serial => &["xhci_pci", "ftdi_sio", "dummy_hcd", "usb_f_acm", "cdc_acm"],
         Group::Loop => &["vhci_hcd", "uvcvideo", "dummy_hcd", "usb_f_acm", "cdc_acm"],
@@ -92,7 +92,7 @@ fn modules(group: Group) -> &'static [&'static str] {
 /// What is done before a group's checks.
 fn prepare(group: Group) -> &'static str {
     match group {
-        Group::Camera => {
+        Group::Camera | Group::Portable => {
             "load vivid n_devs=1 node_types=0x1 input_types=0 num_inputs=1
 there $VIVID
 webcam $VIVID --size 320x180 --format yuyv --frames 10 --set '0,Timestamp Source,1' > /dev/null

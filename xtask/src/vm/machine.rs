@@ -90,7 +90,9 @@ fn find(program: &str) -> Option<PathBuf> {
 /// How a group's machine is emulated.
 fn processor(group: Group) -> &'static [&'static str] {
     match group {
-        Group::Camera | Group::Uvc | Group::Serial => &["-accel", "tcg,thread=multi", "-smp", "2"],
+        Group::Camera | Group::Portable | Group::Uvc | Group::Serial => {
+            &["-accel", "tcg,thread=multi", "-smp", "2"]
+        }
         // Its clock counts instructions, 1 ns each: what runs in it is as fast as on a small computer, however long that takes here.
         Group::Loop => &["-accel", "tcg", "-icount", "shift=0,sleep=off", "-smp", "1"],
     }
@@ -99,7 +101,7 @@ fn processor(group: Group) -> &'static [&'static str] {
 /// What a group's machine has besides.
 fn devices(group: Group) -> &'static [&'static str] {
     match group {
-        Group::Camera | Group::Uvc | Group::Loop => &[],
+        Group::Camera | Group::Portable | Group::Uvc | Group::Loop => &[],
         // A cable, both of whose ends are in the machine, and a serial port at which it speaks to its own emulator: it can plug a USB
         // port into the cable and pull it out by itself. The far end is no USB port: the emulator's wait until the cable takes what
         // they send, and so does then the whole machine.

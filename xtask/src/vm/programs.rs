@@ -15,6 +15,7 @@ fn of(group: Group) -> (&'static str, &'static [[&'static str; 2]]) {
     let devices = "armillary-devices";
     match group {
         Group::Camera => (devices, &[["--example", "webcam"]]),
+        Group::Portable => (devices, &[["--example", "portable"]]),
         Group::Uvc => (devices, &[["--example", "webcam"], ["--example", "uvc_camera"]]),
         Group::Serial => (devices, &[["--example", "usb_serial"]]),
         Group::Loop => (
@@ -34,6 +35,10 @@ pub(crate) fn build(root: &Path, group: Group) -> anyhow::Result<()> {
     let mut command = Command::new(crate::cargo());
     command.args(["build", "--release", "--quiet", "--package", package]);
     command.args(programs.as_flattened()).current_dir(root);
+    if group == Group::Portable {
+        // The library, and with it libclang.
+        command.args(["--features", "nokhwa"]);
+    }
     crate::run(&mut command)
 }
 
