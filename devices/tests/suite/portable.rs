@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devices::Camera;
 use devices::portable::fake::{Event, Fake, Opening};
@@ -142,7 +142,9 @@ impl Bench {
 
     /// Gives turns until a loss is told, without letting time pass: what a thread has to say is there soon.
     fn until_error(&mut self) -> String {
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no loss is told");
             if let Err(error) = self.poll() {
                 return error;
             }
