@@ -2,7 +2,8 @@
 //!
 //! A library keeps pictures that nobody took, and hands over the oldest first. A picture for which the caller had to wait was not kept:
 //! it is fresh, if the caller was not itself held up meanwhile. So a hold-up puts all pictures in doubt, and the doubt ends when two
-//! pictures in a row had to be waited for.
+//! pictures in a row had to be waited for, neither of them longer than two periods. Two hold-ups in a row, of that length and just while kept
+//! pictures are handed over, are not told.
 
 use robot::MonotonicNs;
 
@@ -18,7 +19,9 @@ pub struct Arrivals {
     /// The next picture was taken after this.
     after_ns: MonotonicNs,
     doubtful: bool,
+    /// Whether the last picture was waited for, and whether for no longer than a picture takes.
     waited_before: bool,
+    plausible_before: bool,
     last_ns: MonotonicNs,
     /// The latest times between pictures that were waited for.
     intervals_ns: [u64; SLOW_AFTER],
@@ -33,6 +36,7 @@ impl Arrivals {
             after_ns: now_ns,
             doubtful: true,
             waited_before: false,
+            plausible_before: false,
             last_ns: now_ns,
             intervals_ns: [0; SLOW_AFTER],
         }
@@ -40,9 +44,9 @@ impl Arrivals {
 
     /// Whether the picture that was asked for at `asked_ns` and came at `now_ns` was taken at most two periods before.
     pub fn is_fresh(&mut self, asked_ns: MonotonicNs, now_ns: MonotonicNs) -> bool {
-        let waited = now_ns.saturating_sub(asked_ns) >= self.period_ns / 2;
-        let nothing_kept = waited && self.waited_before;
-        if nothing_kept {
+        let wait_ns = now_ns.saturating_sub(asked_ns);
+        let waited = wait_ns >= self.period_ns / 2;
+        if waited && self.waited_before {
             self.intervals_ns.rotate_left(1);
             self.intervals_ns[SLOW_AFTER - 1] = now_ns.saturating_sub(self.last_ns);
         } else if !waited {
@@ -50,6 +54,9 @@ impl Arrivals {
         }
         let slowest_ns = self.intervals_ns.iter().copied().min().unwrap_or(0);
         self.pace_ns = slowest_ns.max(self.period_ns);
+        // A longer wait may be a hold-up, during which pictures were kept.
+        let plausible = waited && wait_ns <= 2 * self.pace_ns;
+        let nothing_kept = plausible && self.plausible_before;
         if nothing_kept {
             self.after_ns = self.after_ns.max(asked_ns);
         }
@@ -59,6 +66,7 @@ impl Arrivals {
         // Cameras are a little faster than they say, but not much.
         self.after_ns += self.period_ns * 4 / 5;
         self.waited_before = waited;
+        self.plausible_before = plausible;
         self.last_ns = now_ns;
         fresh
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devices::Camera;
 use devices::portable::fake::{Event, Fake, Opening};
@@ -142,7 +142,9 @@ impl Bench {
 
     /// Gives turns until a loss is told, without letting time pass: what a thread has to say is there soon.
     fn until_error(&mut self) -> String {
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no loss is told");
             if let Err(error) = self.poll() {
                 return error;
             }
@@ -452,11 +454,13 @@ fn no_picture_that_counts_as_fresh_is_older_than_two_periods_wherever_the_progra
             random: rate_hz + buffers as u64,
         };
         let mut arrivals = Arrivals::new(period_ns, queue.now_ns);
-        let (mut fresh, mut old) = (0, 0);
+        let (mut fresh, mut old, mut again) = (0, 0, 0);
         for turn in 0..100_000 {
-            // Held up once in forty pictures, for up to ten periods or for up to a minute, in the library or outside of it.
+            // Held up once in forty pictures, for up to ten periods or for up to a minute, in the library or outside of it, and once
+            // more, for less, while the pictures that were kept are handed over.
             let (mut inside_ns, mut outside_ns) = (0, queue.random(period_ns / 20));
             if turn % 40 == 0 {
+                again = 1 + queue.random(4);
                 let most_ns = if queue.random(4) == 0 {
                     60_000_000_000
                 } else {
@@ -467,6 +471,9 @@ fn no_picture_that_counts_as_fresh_is_older_than_two_periods_wherever_the_progra
                     0 => inside_ns = held_ns,
                     _ => outside_ns = held_ns,
                 }
+            }
+            if turn % 40 == again {
+                inside_ns = queue.random(2 * period_ns);
             }
             queue.pass(outside_ns);
             let (asked_ns, taken_ns) = queue.grab(inside_ns);
@@ -481,9 +488,9 @@ fn no_picture_that_counts_as_fresh_is_older_than_two_periods_wherever_the_progra
                 old += 1;
             }
         }
-        // The buffers, and two more for each time it was held up.
+        // The buffers, and a few more for each time it was held up.
         assert!(
-            old <= 2_500 * (buffers as u32 + 2),
+            old <= 2_500 * (buffers as u32 + 6),
             "{rate_hz} Hz, {buffers} buffers: {fresh} fresh, {old} old"
         );
     }
@@ -497,8 +504,8 @@ fn a_camera_that_is_slower_than_agreed_is_used_and_told() {
         bench.numbers()
     };
     let seen: Vec<Option<u64>> = (3..10).map(|number| slow(&mut bench, number)).collect();
-    // From the third on it is slow, and was not held up.
-    assert_eq!(seen, [None, None, Some(5), Some(6), Some(7), Some(8), Some(9)]);
+    // After three it is slow, and was not held up.
+    assert_eq!(seen, [None, None, None, Some(6), Some(7), Some(8), Some(9)]);
     let camera = bench.fact("camera");
     assert!(
         camera.ends_with("10.0 instead of 30 pictures a second"),
