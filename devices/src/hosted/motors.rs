@@ -27,8 +27,9 @@ impl MotorsSlot {
         }
     }
 
-    /// Copies what was told last, if it is new. Where it is just being told, `into` stays as it is.
+    /// Copies what was told last, if it is new. If it is not, `into` keeps the readings, and no exchange was finished since.
     pub(super) fn hear(&self, into: &mut Motors) {
+        into.exchange_us = 0;
         if let Ok(mut told) = self.0.try_lock()
             && std::mem::take(&mut told.new)
         {

@@ -348,6 +348,9 @@ fn what_servos_say_of_themselves_reaches_the_loop_and_trouble_with_it() {
         motors.exchange_us
     );
     assert!(heard(&mut link).is_silent(), "nothing new was said");
+    let mut again = motors.clone();
+    link.stream_mut().end.motors(&mut again);
+    assert_eq!((again.exchange_us, again.joints), (0, motors.joints));
 
     // Each kind of trouble has the servo that it is of.
     link.stream_mut().servo(2).faults.temperature_c = Some(51.0);
