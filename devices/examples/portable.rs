@@ -9,15 +9,12 @@ mod controls;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use controls::{Change, Failure, change, format_of, set, summary};
+use controls::{Change, Failure, Watch, change, format_of, summary};
 use devices::portable::{Agreed, GrabError, Grabber, Opener, PortableCamera, Settings, opener};
 use devices::webcam::Format;
-use robot::device::{FrameSource, Picture};
-
-/// How often the camera is polled.
-const POLL: Duration = Duration::from_micros(500);
+use robot::device::{FrameSource as _, Picture};
 
 /// How long the camera may be without a picture.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,54 +57,37 @@ fn run() -> Result<(), Failure> {
     watch(&settings, &name, frames, changes)
 }
 
-fn watch(settings: &Settings, name: &str, frames: usize, mut changes: Vec<Change>) -> Result<(), Failure> {
+fn watch(settings: &Settings, name: &str, frames: usize, changes: Vec<Change>) -> Result<(), Failure> {
     let stamped = Arc::new(Stamped(opener(settings)?));
     let mut camera = PortableCamera::start(settings, stamped, 0)?;
     println!("{:?}", camera.agreed());
     let age_max_ms = 2e3 / f64::from(settings.rate_hz);
-    let begun = Instant::now();
-    let mut heard = begun;
-    let (mut picture, mut ages_ms, mut taken_ms) = (Picture::default(), Vec::new(), Vec::new());
-    let (mut complaint, mut poll_most_ms) = (String::new(), 0.0);
-    while ages_ms.len() < frames && heard.elapsed() < PATIENCE {
-        let asked = Instant::now();
-        let answer = camera.poll(&mut picture);
-        poll_most_ms = f64::max(poll_most_ms, 1e3 * asked.elapsed().as_secs_f64());
-        match answer {
-            Ok(Some(stamp)) => {
-                ages_ms.push(stamp.age_ns as f64 / 1e6);
-                taken_ms.extend(taken_ago_ms(&picture));
-                heard = Instant::now();
-            }
-            Ok(None) => std::thread::sleep(POLL),
-            Err(error) => {
-                let error = robot::complaint(&error);
-                if error != complaint {
-                    println!("{:.3} s: {error}", begun.elapsed().as_secs_f64());
-                    complaint = error;
-                }
-                std::thread::sleep(POLL);
-            }
-        }
-        let now_s = begun.elapsed().as_secs_f64();
-        while let Some(at) = changes.iter().position(|change| change.at_s <= now_s) {
-            let change = changes.swap_remove(at);
-            let outcome = set(name, &change);
-            println!("{now_s:.3} s: {} = {}: {outcome:?}", change.name, change.value);
-        }
-    }
+    let mut taken_ms = Vec::new();
+    let watching = Watch {
+        frames,
+        patience: PATIENCE,
+        device: name,
+        changes,
+    };
+    let mut watched = controls::watch(
+        &mut camera,
+        watching,
+        |picture, _| taken_ms.extend(taken_ago_ms(picture)),
+        |_, _| {},
+    );
     for (fact, text) in camera.facts() {
         println!("{fact}: {text}");
     }
-    let (median, most) = summary(&mut ages_ms);
+    let (median, most) = summary(&mut watched.ages_ms);
     let (taken, taken_most) = summary(&mut taken_ms);
     let counts = camera.counts();
     println!(
         "figures: pictures {}, seconds {:.1}, age_median_ms {median:.1}, age_most_ms {most:.1}, age_limit_ms {age_max_ms:.1}, \
-         taken_median_ms {taken:.1}, taken_most_ms {taken_most:.1}, poll_most_ms {poll_most_ms:.1}, old {}, torn {}, black {}, \
+         taken_median_ms {taken:.1}, taken_most_ms {taken_most:.1}, poll_most_ms {:.1}, old {}, torn {}, black {}, \
          frozen {}, stamp_jumps {}, losses {}, openings {}, abandoned {}",
-        ages_ms.len(),
-        begun.elapsed().as_secs_f64(),
+        watched.ages_ms.len(),
+        watched.seconds,
+        watched.poll_most_ms,
         counts.old,
         counts.torn,
         counts.black,
@@ -117,7 +97,7 @@ fn watch(settings: &Settings, name: &str, frames: usize, mut changes: Vec<Change
         counts.openings,
         counts.abandoned
     );
-    if ages_ms.len() < frames || most > age_max_ms {
+    if watched.ages_ms.len() < frames || most > age_max_ms {
         return Err("pictures are missing or too old".into());
     }
     Ok(())

@@ -6,16 +6,13 @@
 
 mod controls;
 
+use std::cell::RefCell;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use controls::{Change, Failure, change, format_of, set, summary};
+use controls::{Change, Failure, Watch, change, format_of, summary};
 use devices::webcam::kernel::System;
 use devices::webcam::{Counts, Linux, Settings, Webcam, device};
-use robot::device::{FrameSource, Picture};
-
-/// How often the camera is polled.
-const POLL: Duration = Duration::from_micros(500);
 
 /// How long the camera may be without a picture.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -82,66 +79,55 @@ fn list() -> Result<(), Failure> {
     Ok(())
 }
 
-fn watch(settings: &Settings, frames: u64, mut changes: Vec<Change>) -> Result<(), Failure> {
+fn watch(settings: &Settings, frames: usize, changes: Vec<Change>) -> Result<(), Failure> {
     let mut webcam = Webcam::start(settings, 0)?;
     let agreed = webcam.agreed().ok_or("nothing was agreed to")?;
     let age_max_ms = 2e3 / agreed.rate_hz;
     println!("{agreed:?}");
     println!("|    s | pictures | number | age ms, median | greatest | not delivered |");
     println!("|------|----------|--------|----------------|----------|---------------|");
-    let begun = Instant::now();
-    let (mut heard, mut second) = (begun, 1);
-    let (mut picture, mut ages_ms, mut all_ms) = (Picture::default(), Vec::new(), Vec::new());
-    let (mut seq, mut complaint, mut poll_most_ms) = (0, String::new(), 0.0);
-    while (all_ms.len() as u64) < frames && heard.elapsed() < PATIENCE {
-        let asked = Instant::now();
-        let answer = webcam.poll(&mut picture);
-        poll_most_ms = f64::max(poll_most_ms, 1e3 * asked.elapsed().as_secs_f64());
-        match answer {
-            Ok(Some(stamp)) => {
-                let age_ms = stamp.age_ns as f64 / 1e6;
-                ages_ms.push(age_ms);
-                all_ms.push(age_ms);
-                (seq, heard) = (stamp.seq, Instant::now());
+    let mut second = 1;
+    let since_then = RefCell::new((Vec::new(), 0));
+    let watching = Watch {
+        frames,
+        patience: PATIENCE,
+        device: &settings.device,
+        changes,
+    };
+    let mut watched = controls::watch(
+        &mut webcam,
+        watching,
+        |_, stamp| {
+            let (ages_ms, seq) = &mut *since_then.borrow_mut();
+            ages_ms.push(stamp.age_ns as f64 / 1e6);
+            *seq = stamp.seq;
+        },
+        |webcam, now_s| {
+            if now_s >= f64::from(second) {
+                let (ages_ms, seq) = &mut *since_then.borrow_mut();
+                let (median, most) = summary(ages_ms);
+                let counts = missing(&webcam.counts());
+                println!(
+                    "| {second:4} | {:8} | {seq:6} | {median:14.3} | {most:8.3} | {counts} |",
+                    ages_ms.len()
+                );
+                ages_ms.clear();
+                second += 1;
             }
-            Ok(None) => std::thread::sleep(POLL),
-            Err(error) => {
-                let error = robot::complaint(&error);
-                if error != complaint {
-                    println!("{:.3} s: {error}", begun.elapsed().as_secs_f64());
-                    complaint = error;
-                }
-                std::thread::sleep(POLL);
-            }
-        }
-        let now_s = begun.elapsed().as_secs_f64();
-        while let Some(at) = changes.iter().position(|change| change.at_s <= now_s) {
-            let change = changes.swap_remove(at);
-            let outcome = set(&settings.device, &change);
-            println!("{now_s:.3} s: {} = {}: {outcome:?}", change.name, change.value);
-        }
-        if now_s >= f64::from(second) {
-            let (median, most) = summary(&mut ages_ms);
-            let counts = missing(&webcam.counts());
-            println!(
-                "| {second:4} | {:8} | {seq:6} | {median:14.3} | {most:8.3} | {counts} |",
-                ages_ms.len()
-            );
-            ages_ms.clear();
-            second += 1;
-        }
-    }
-    let (median, most) = summary(&mut all_ms);
+        },
+    );
+    let (median, most) = summary(&mut watched.ages_ms);
     println!(
         "figures: pictures {}, seconds {:.1}, age_median_ms {median:.1}, age_most_ms {most:.1}, age_limit_ms {age_max_ms:.1}, \
-         poll_most_ms {poll_most_ms:.1}{}",
-        all_ms.len(),
-        begun.elapsed().as_secs_f64(),
+         poll_most_ms {:.1}{}",
+        watched.ages_ms.len(),
+        watched.seconds,
+        watched.poll_most_ms,
         counted(&webcam.counts())
             .map(|(name, count)| format!(", {name} {count}"))
             .concat()
     );
-    if (all_ms.len() as u64) < frames || most > age_max_ms {
+    if watched.ages_ms.len() < frames || most > age_max_ms {
         return Err("pictures are missing or too old".into());
     }
     Ok(())

@@ -122,6 +122,9 @@ impl<T: Task + ?Sized> Task for Box<T> {
     }
 }
 
+/// Brightest level, from 0 to 255, of a picture in which nothing is to be seen. A lens with its cap on shows some noise.
+pub const BLACK_LEVEL: u8 = 24;
+
 /// Number and age of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameStamp {

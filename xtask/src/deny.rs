@@ -40,7 +40,13 @@ pub(crate) fn run(advisories: bool) -> anyhow::Result<()> {
     for manifest in ["Cargo.toml", "firmware-bridge/firmware/pico/Cargo.toml"] {
         let mut command = Command::new(&program);
         command
-            .args(["--log-level", "error", "--manifest-path", manifest])
+            .args([
+                "--log-level",
+                "error",
+                "--manifest-path",
+                manifest,
+                "--all-features",
+            ])
             .args(["--config", "deny.toml", "check", "licenses", "bans", "sources"]);
         if advisories {
             command.arg("advisories");

@@ -108,7 +108,14 @@ pub fn examine(
         frozen_after,
         clock,
     );
-    tell(examination, config, &about, agreed_hz, demand, &watched);
+    let seen = Seen {
+        config,
+        about: &about,
+        agreed_hz,
+        demand,
+        watched: &watched,
+    };
+    tell(examination, &seen);
 }
 
 fn tell_agreed(examination: &mut Examination<'_>, about: &str, webcam: &Webcam) {
@@ -130,14 +137,23 @@ fn tell_agreed(examination: &mut Examination<'_>, about: &str, webcam: &Webcam) 
     }
 }
 
-fn tell(
-    examination: &mut Examination<'_>,
-    config: &Config,
-    about: &str,
+/// A camera that was watched, and what it has to do.
+struct Seen<'a> {
+    config: &'a Config,
+    about: &'a str,
+    /// The rate that was agreed to, in pictures a second.
     agreed_hz: Option<f64>,
-    demand: &Demand,
-    watched: &Watched,
-) {
+    demand: &'a Demand,
+    watched: &'a Watched,
+}
+
+fn tell(examination: &mut Examination<'_>, seen: &Seen<'_>) {
+    let Seen {
+        about,
+        demand,
+        watched,
+        ..
+    } = *seen;
     if let Some(lost) = &watched.lost {
         examination.fail(
             "camera.lost",
@@ -161,8 +177,8 @@ fn tell(
             "check the cable; more light lets a camera take more pictures",
         );
     }
-    rate(examination, config, about, agreed_hz, demand, watched, &pictures);
-    age(examination, config, about, demand, watched);
+    rate(examination, seen, &pictures);
+    age(examination, seen);
     let bad: Vec<String> = [
         (watched.black, "black"),
         (watched.frozen, "frozen"),
@@ -196,16 +212,15 @@ fn tell(
     }
 }
 
-fn rate(
-    examination: &mut Examination<'_>,
-    config: &Config,
-    about: &str,
-    agreed_hz: Option<f64>,
-    demand: &Demand,
-    watched: &Watched,
-    pictures: &str,
-) {
+fn rate(examination: &mut Examination<'_>, seen: &Seen<'_>, pictures: &str) {
     const NAME: &str = "camera.rate";
+    let Seen {
+        config,
+        about,
+        agreed_hz,
+        demand,
+        watched,
+    } = *seen;
     let Some(rate_hz) = watched.rate_hz() else {
         return examination.fail(
             NAME,
@@ -240,8 +255,15 @@ fn rate(
     }
 }
 
-fn age(examination: &mut Examination<'_>, config: &Config, about: &str, demand: &Demand, watched: &Watched) {
+fn age(examination: &mut Examination<'_>, seen: &Seen<'_>) {
     const NAME: &str = "camera.age";
+    let Seen {
+        config,
+        about,
+        demand,
+        watched,
+        ..
+    } = *seen;
     let Some((middle_ms, most_ms)) = watched.ages_ms() else {
         return;
     };

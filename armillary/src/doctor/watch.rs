@@ -3,13 +3,10 @@
 use calibration::picture::{PictureSettings, PictureTable, View};
 use devices::webcam::{Judge, Verdict};
 use robot::Clock;
-use robot::device::{FrameSource, Picture, PixelFormat};
+use robot::device::{BLACK_LEVEL, FrameSource, Picture, PixelFormat};
 
 /// Width and height of the image that is judged, in pixels.
 const SIDE: u32 = 64;
-
-/// Brightest level that still counts as black.
-const BLACK_LEVEL: u8 = 24;
 
 /// How long the camera is left alone between two looks, in nanoseconds.
 const LOOK_EVERY_NS: u64 = 500_000;

@@ -1,7 +1,7 @@
 //! From a camera's picture to the model's image, by one table that is made once.
 
 use calibration::picture::{PictureError, PictureSettings, PictureTable, Workspace};
-use robot::device::{DeviceError, Picture, PixelFormat};
+use robot::device::{BLACK_LEVEL, DeviceError, Picture, PixelFormat};
 use robot::{Config, Frame};
 
 /// Makes the model's images of one camera's pictures. The table is made when the size of the pictures is known.
@@ -12,9 +12,6 @@ pub struct Imager {
     damaged: u64,
     black: u64,
 }
-
-/// Brightest level of an image in which nothing is to be seen: a lens with its cap on shows some noise.
-const BLACK: u8 = 24;
 
 impl Imager {
     /// For the camera of `config`.
@@ -81,8 +78,8 @@ impl Imager {
         let (table, workspace) = self.prepare(picture.width, picture.height)?;
         match table.apply(picture, workspace, image.rgb_mut()) {
             Ok(()) => {
-                let black =
-                    picture.format == PixelFormat::Jpeg && image.rgb().iter().all(|level| *level <= BLACK);
+                let black = picture.format == PixelFormat::Jpeg
+                    && image.rgb().iter().all(|level| *level <= BLACK_LEVEL);
                 self.black += u64::from(black);
                 Ok(!black)
             }

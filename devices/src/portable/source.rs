@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
-use robot::device::{DeviceError, FrameSource, FrameStamp, Picture};
+use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat};
 use robot::{Clock, MonotonicNs, SystemClock};
 
 use super::{Agreed, Counts, Fence, Opener, PortableError, Settings};
@@ -102,6 +102,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct PortableCamera {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
+    /// The one that was asked for: the camera is opened with it or not at all.
+    format: PixelFormat,
     polled_ns: MonotonicNs,
     fence: Option<JoinHandle<()>>,
 }
@@ -170,6 +172,7 @@ impl PortableCamera {
         );
         let camera = Self {
             shared,
+            format: settings.format.of_pictures(),
             polled_ns: clock.now_ns(),
             clock,
             fence: None,
@@ -237,6 +240,10 @@ impl FrameSource for PortableCamera {
 
     fn size(&self) -> Option<(u32, u32)> {
         self.agreed().map(|agreed| (agreed.width, agreed.height))
+    }
+
+    fn format(&self) -> Option<PixelFormat> {
+        Some(self.format)
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {

@@ -1,7 +1,7 @@
 //! What a robot file says of a webcam.
 
 use robot::Config;
-use robot::device::{DeviceError, PixelFormat};
+use robot::device::{BLACK_LEVEL, DeviceError, PixelFormat};
 use serde::{Deserialize, Serialize};
 
 use super::Webcam;
@@ -42,7 +42,7 @@ pub struct Settings {
     /// After how many equal pictures in a row the camera counts as frozen. 0 is never, for pictures without noise.
     #[serde(default = "frozen_after")]
     pub frozen_after: u32,
-    /// Brightest level, from 0 to 255, that still counts as black. A lens with its cap on shows some noise.
+    /// Brightest level, from 0 to 255, that still counts as black.
     #[serde(default = "black_level")]
     pub black_level: u8,
 }
@@ -52,7 +52,7 @@ pub(crate) fn frozen_after() -> u32 {
 }
 
 pub(crate) fn black_level() -> u8 {
-    24
+    BLACK_LEVEL
 }
 
 /// How a camera sends pictures.
@@ -104,7 +104,7 @@ impl Format {
     }
 
     /// As its pictures say it.
-    pub(super) fn of_pictures(self) -> PixelFormat {
+    pub(crate) fn of_pictures(self) -> PixelFormat {
         match self {
             Self::Mjpeg => PixelFormat::Jpeg,
             Self::Yuyv => PixelFormat::Yuyv,
