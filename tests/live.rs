@@ -17,7 +17,8 @@ use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason};
 use robot::config::Pipeline;
-use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError, Signals};
+use robot::device::e_stop::press_until_confirmed;
+use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError, Signals, Stopped};
 use simulator::Simulator;
 
 use crate::patient::PatientLink;
@@ -221,8 +222,6 @@ enum Mishap {
     EStopKey,
     /// The same, while the arm, which has answered, does not say yet where it is.
     EStopKeyAtTheStart,
-    /// The same, once nothing is driven any more.
-    EStopKeyAtTheEnd,
     /// Arm and camera vanish together.
     Unplugged,
 }
@@ -234,8 +233,6 @@ struct Mishappen {
     commands: u32,
     signals: Signals,
     bridge: Option<Bridge>,
-    /// Whether the emergency stop went out.
-    told: Arc<AtomicBool>,
 }
 
 impl Mishappen {
@@ -246,7 +243,6 @@ impl Mishappen {
             commands: 0,
             signals: Signals::default(),
             bridge: Some(bridge),
-            told: Arc::default(),
         }
     }
 
@@ -281,7 +277,7 @@ impl JointBus for Mishappen {
                 Mishap::Silence => {}
                 Mishap::Interrupt => self.signals.stop.store(true, Ordering::SeqCst),
                 Mishap::EStopKey => self.signals.e_stop.store(true, Ordering::SeqCst),
-                Mishap::EStopKeyAtTheStart | Mishap::EStopKeyAtTheEnd => {}
+                Mishap::EStopKeyAtTheStart => {}
                 Mishap::Unplugged => self.bridge = None,
             }
         }
@@ -289,9 +285,6 @@ impl JointBus for Mishappen {
     }
 
     fn send_stop(&mut self) -> Result<(), LinkError> {
-        if self.mishap == Mishap::EStopKeyAtTheEnd {
-            self.signals.e_stop.store(true, Ordering::SeqCst);
-        }
         self.link.send_stop()
     }
 
@@ -300,7 +293,6 @@ impl JointBus for Mishappen {
     }
 
     fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.told.store(true, Ordering::SeqCst);
         self.link.send_e_stop()
     }
 
@@ -309,12 +301,7 @@ impl JointBus for Mishappen {
     }
 
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
-        let silent = match self.mishap {
-            Mishap::Silence => self.commands >= 5,
-            Mishap::EStopKeyAtTheStart => !self.told.load(Ordering::SeqCst),
-            _ => false,
-        };
-        if silent {
+        if self.mishap == Mishap::Silence && self.commands >= 5 {
             self.link.0.poll()?;
             return Ok(None);
         }
@@ -370,7 +357,6 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         }
         if mishap == Mishap::EStopKey {
             assert!(!last.actuate.sent);
-            assert_eq!(bus.state(), FirmwareState::EStopped);
         }
         // The stop is decided from what the log holds: it replays.
         let replayed = controller::replay::replay(&path, None, Computed::default()).expect("replays");
@@ -378,45 +364,27 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
     }
 }
 
-/// Nothing is heard of the arm before the emergency stop was sent: an episode that did not listen for the key could not begin.
+/// The emergency stop has a way of its own to the arm: the loop drives nothing from then on, and sends nothing.
 #[test]
-fn the_emergency_stop_is_heard_while_an_episode_begins() {
+fn an_episode_in_which_the_emergency_stop_is_asked_for_before_it_begins_does_not_begin() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
     let bridge = bridge(&session, dir.path());
     let (link, camera) = connect(&session, dir.path());
     let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheStart, bridge);
+    let mut line = bus.link.0.e_stop_line().expect("an open port").expect("a way");
     let signals = bus.signals.clone();
-    let log = drive(&session, dir.path(), &mut bus, camera, 100, &signals).expect("it begins and ends");
-    assert_eq!(bus.state(), FirmwareState::EStopped);
-    let last = log.ticks.last().expect("a tick");
-    assert_eq!((last.tick, last.guard.reason), (0, Reason::EStop));
-    assert!(!last.actuate.sent);
-}
-
-#[test]
-fn the_emergency_stop_is_heard_outside_of_ticks_too() {
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
-    let bridge = bridge(&session, dir.path());
-    let (link, camera) = connect(&session, dir.path());
-    let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheEnd, bridge);
-    let signals = bus.signals.clone();
-    drive(&session, dir.path(), &mut bus, camera, 3, &signals).expect("the episode is whole");
-    assert_eq!(bus.state(), FirmwareState::EStopped);
-
-    // While something else is done: it is not finished before the arm has been told.
-    bus.link.send_clear_e_stop().expect("an open port");
-    bus.link.handshake().expect("the arm answers");
-    assert_ne!(bus.state(), FirmwareState::EStopped);
-    bus.told.store(false, Ordering::SeqCst);
-    signals.e_stop.store(false, Ordering::SeqCst);
-    let told = Arc::clone(&bus.told);
-    live::attend(&mut bus, &signals, || {
-        signals.e_stop.store(true, Ordering::SeqCst);
-        while !told.load(Ordering::SeqCst) {
-            std::thread::yield_now();
-        }
-    });
+    let error = drive(&session, dir.path(), &mut bus, camera, 100, &signals).expect_err("it does not begin");
+    assert!(
+        error.to_string().contains("the emergency stop was asked for"),
+        "{error}"
+    );
+    assert_eq!(bus.commands, 0);
+    assert!(!dir.path().join("episode.mcap").exists(), "nothing was driven");
+    // The other way reaches the arm whatever this one does.
+    assert_eq!(
+        press_until_confirmed(&mut *line, None).expect("confirmed"),
+        Stopped::Latched
+    );
     assert_eq!(bus.state(), FirmwareState::EStopped);
 }

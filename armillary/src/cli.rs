@@ -19,7 +19,7 @@ mod setup_motors;
 mod sim;
 mod tune;
 
-use armillary::simulation;
+use armillary::{console, simulation};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,10 +51,10 @@ enum Command {
     Sim(sim::Sim),
     /// Drive an arm in real time.
     Run(run::Run),
-    /// Take torque off at once and latch it.
+    /// Take torque off at once and latch it, also while another program drives the arm.
     EStop(e_stop::EStop),
     /// Unlatch an emergency stop; asks a person first.
-    ClearEStop(e_stop::EStop),
+    ClearEStop(e_stop::Clear),
     /// List the cameras that are plugged in, and what to write into a robot file for each.
     FindCameras(find::FindCameras),
     /// List the serial ports that are plugged in, and find the arm's by its cable.
@@ -85,11 +85,8 @@ enum Command {
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = simple_logger::SimpleLogger::new()
-        .with_level(log::LevelFilter::Info)
-        .init()
-    {
-        eprintln!("cannot start logging: {error}");
+    if let Err(error) = console::start(log::LevelFilter::Info) {
+        armillary::tell!("cannot start the log: {error}");
     }
     let result = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
@@ -110,13 +107,15 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Eval(arguments) => eval::run(&arguments),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", robot::complaint(error.as_ref()));
+            armillary::tell!("error: {}", robot::complaint(error.as_ref()));
             ExitCode::FAILURE
         }
-    }
+    };
+    console::finish();
+    code
 }
 
 /// Which robot.

@@ -1,13 +1,19 @@
 //! What the `armillary` command does beside driving: reports, pictures, benches, evaluation, and the simulated arms that stand in for
 //! one that is plugged in. The control loop is the crate `controller`.
 
+// Everything goes through `console`, which makes nobody wait while an arm is driven.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod bench;
+pub mod console;
 pub mod doctor;
+pub mod e_stop;
 pub mod eval;
 pub mod jobs;
 pub mod oracle;
 pub mod picture;
 pub mod recrop;
 pub mod report;
+pub mod signals;
 pub mod simulation;
 pub mod tune;

@@ -111,40 +111,12 @@ impl World for LiveWorld<'_> {
     }
 }
 
-/// Longest time between two looks at whether an emergency stop is asked for, while nothing is driven.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// Does `work` on a thread of its own. This one sends the emergency stop meanwhile, as soon as a person asks for it: an arm
-/// that is not driven may still hold with torque.
-pub fn attend<T: Send>(bus: &mut dyn JointBus, signals: &Signals, work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let working = scope.spawn(work);
-        let mut sent = false;
-        while !working.is_finished() {
-            sent = sent || e_stop_if_asked(bus, signals);
-            std::thread::park_timeout(LOOK);
-        }
-        if !sent {
-            e_stop_if_asked(bus, signals);
-        }
-        working
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// Whether it was asked for, and has been sent.
-pub fn e_stop_if_asked(bus: &mut dyn JointBus, signals: &Signals) -> bool {
-    // An arm that cannot be told is next stopped by its watchdog.
-    signals.e_stop.load(Ordering::SeqCst) && bus.send_e_stop().is_ok()
-}
-
-/// Runs one episode in real time. Always ends with a controlled stop, or with the emergency stop where one was asked for,
-/// whatever happened. An episode with a task begins with its reset. Gives camera, task and encoder back unless they were lost.
+/// Runs one episode in real time. Always ends with a controlled stop, whatever happened. Where the emergency stop is asked for, the
+/// episode ends, and nothing is sent any more: whoever has the arm's [`robot::device::EStopLine`] presses it. An episode with a task begins with its reset. Gives camera, task and encoder back unless they were lost.
 ///
 /// # Errors
 /// [`EpisodeRunError`]; the arm has then been told to stop, or was never commanded, and its firmware stops by itself if it could
-/// not be told. An emergency stop asked for while an episode could not begin is left to the caller ([`e_stop_if_asked`]).
+/// not be told.
 pub fn run(
     config: &Config,
     controller: &mut Controller,
@@ -160,7 +132,7 @@ pub fn run(
     let room = sight.room()?;
     if let Some(task) = &mut sight.task {
         // Before the handshake: a simulated arm that is placed at a start pose ends its session.
-        attend(bus, signals, || task.reset(labels.info.episode_seed))?;
+        task.reset(labels.info.episode_seed)?;
     }
     let picture_sha256 = sight.table()?;
     bus.handshake()?;
@@ -210,12 +182,16 @@ pub fn run(
     let stopped = bus.send_stop();
     drop(raised);
     outcome.too_large = recorder.too_large();
-    let (ended, finished) = attend(bus, signals, || (capture.stop(), recorder.finish()));
-    let finished = finished?;
+    let ended = capture.stop();
+    let finished = recorder.finish()?;
     (outcome.pictures, outcome.camera_pictures) = (finished.pictures, finished.camera_pictures);
     Outcome::tell_of_pictures(std::slice::from_ref(&outcome));
     outcome.tell_of_too_large(room);
-    stopped?;
+    match stopped {
+        // It has been let go, or is being let go.
+        Err(LinkError::EStopped { .. }) => {}
+        stopped => stopped?,
+    }
     match ended? {
         (sight, None) => Ok((outcome, sight)),
         (_, Some(error)) => Err(error.into()),
@@ -279,8 +255,6 @@ fn ticks_in_real_time(
         tick += skipped;
         let edge_ns = origin_ns + u64::from(tick) * period_ns;
         if signals.e_stop.load(Ordering::SeqCst) {
-            // Confirmed or not, nothing more is sent; without the arm's ear its watchdog is next.
-            let _ = world.bus.send_e_stop();
             controller.demand_stop(Reason::EStop);
         }
         if signals.stop.load(Ordering::SeqCst) {
@@ -354,10 +328,12 @@ fn first_report(
     signals: &Signals,
 ) -> Result<ArmReport, LinkError> {
     let give_up_ns = clock.now_ns() + FIRST_REPORT_NS;
-    let mut sent = false;
     loop {
-        // The first tick sends it again, and ends the episode.
-        sent = sent || e_stop_if_asked(bus, signals);
+        if signals.e_stop.load(Ordering::SeqCst) {
+            return Err(LinkError::EStopped {
+                port: bus.port().to_owned(),
+            });
+        }
         // Where an arm in motion will come to rest, nobody knows yet; after a handshake it is none of ours.
         if let Some(report) = bus.poll()?
             && !matches!(report.state, ArmState::Active | ArmState::Stopping)

@@ -1,9 +1,9 @@
 //! The arms that a robot file can name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use robot::Config;
-use robot::device::{DeviceError, JointBus, Signals};
+use robot::device::{DeviceError, JointBus, Signals, Stopped};
 
 use crate::emulation::EmulatedArm;
 use crate::playback;
@@ -35,15 +35,6 @@ pub struct Opening<'a> {
     pub signals: &'a Signals,
 }
 
-/// What an emergency stop came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// Torque is off, and stays off until a person clears the stop.
-    Latched,
-    /// Torque is off. The next program that drives the arm switches it on again.
-    LetGo,
-}
-
 /// What a robot file says of one kind of arm.
 pub trait ArmSettings {
     /// Opens the arm. Nothing moves: [`JointBus::handshake`] comes first.
@@ -71,6 +62,16 @@ pub trait ArmSettings {
     fn emulate(&self, config: &Config, path: &Path) -> Result<Option<EmulatedArm>, DeviceError> {
         let _ = (config, path);
         Ok(None)
+    }
+
+    /// Path of the port that the arm is at, if it is at one.
+    fn port(&self) -> Option<&str> {
+        None
+    }
+
+    /// Takes another rate of the port than the one written, in bits a second. Nothing is changed for an arm without a port.
+    fn set_baud(&mut self, baud: u32) {
+        let _ = baud;
     }
 
     /// Takes another port than the one written, for `--port`.
@@ -106,6 +107,16 @@ impl Arm {
                 config.name
             ))),
         }
+    }
+
+    /// Path of the port that it is at, if it is at one.
+    pub fn port(&mut self) -> Option<PathBuf> {
+        self.settings().port().map(PathBuf::from)
+    }
+
+    /// Takes another rate of the port than the one written, in bits a second.
+    pub fn set_baud(&mut self, baud: u32) {
+        self.settings().set_baud(baud);
     }
 
     /// Takes its torque off.

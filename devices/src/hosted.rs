@@ -14,22 +14,25 @@
 //! off at once.
 
 mod core;
+mod e_stop;
 mod motors;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareCore, FirmwareOptions};
 use realtime::Raised;
-use robot::device::{ArmReport, DeviceError, DeviceInfo, JointBus, LinkError, Motors};
+use robot::device::{ArmReport, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Motors};
 use robot::{Clock, SystemClock};
 
 pub use self::core::{Core, Measured, Turn};
+use self::e_stop::HostedEStop;
 pub use self::wire::HostEnd;
-use self::wire::Wire;
+use self::wire::{LetGo, Wire};
 use crate::link::HostLink;
 use crate::servo_bus::joints::WayOutSettings;
 
@@ -38,6 +41,9 @@ const FIRMWARE_VERSION: [u8; 3] = [0, 1, 0];
 
 /// Longest wait for the core's answer, in microseconds.
 const ANSWER_US: u64 = 2_000_000;
+
+/// Time between two tries to take torque off.
+const AGAIN_NS: u64 = 1_000_000;
 
 /// Far longer than any program runs, in microseconds: an arm of servos is not let go because its host is silent.
 const NEVER_US: u64 = u64::MAX / 4;
@@ -89,6 +95,8 @@ pub struct HostedArm {
     link: Option<HostLink<HostEnd>>,
     thread: Option<JoinHandle<()>>,
     name: String,
+    wire: Arc<Wire>,
+    e_stop: Arc<AtomicBool>,
 }
 
 impl HostedArm {
@@ -103,8 +111,10 @@ impl HostedArm {
         let (count, e_stop) = (joints.joint_count(), Arc::clone(&options.e_stop));
         let clock = Arc::new(SystemClock::default());
         let (mut core, end) = parts(joints, options, Arc::clone(&clock) as Arc<dyn Clock>);
-        let link = HostLink::new(end, count, ANSWER_US).with_e_stop_asked(e_stop);
+        let wire = end.wire();
+        let link = HostLink::new(end, count, ANSWER_US).with_e_stop_asked(Arc::clone(&e_stop));
         let its = name.clone();
+        let (its_wire, its_e_stop) = (Arc::clone(&wire), Arc::clone(&e_stop));
         let thread = std::thread::Builder::new()
             .name("firmware".to_owned())
             .spawn(move || {
@@ -126,7 +136,16 @@ impl HostedArm {
                     }
                     // Turns that were missed are not made up for.
                     due_ns = (due_ns + step_ns).max(clock.now_ns());
-                    clock.sleep_until_ns(due_ns);
+                    // The emergency stop wakes this thread.
+                    let urgent = || its_e_stop.load(Ordering::SeqCst) && its_wire.let_go() == LetGo::No;
+                    if urgent() {
+                        clock.sleep_until_ns(clock.now_ns() + AGAIN_NS);
+                        continue;
+                    }
+                    let left_ns = || due_ns.saturating_sub(clock.now_ns());
+                    while !urgent() && left_ns() > 0 {
+                        std::thread::park_timeout(Duration::from_nanos(left_ns()));
+                    }
                 }
             })
             .map_err(DeviceError::new)?;
@@ -134,6 +153,8 @@ impl HostedArm {
             link: Some(link),
             thread: Some(thread),
             name,
+            wire,
+            e_stop,
         })
     }
 
@@ -193,6 +214,19 @@ impl JointBus for HostedArm {
 
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
         self.link()?.poll()
+    }
+
+    fn e_stop_line(&self) -> Result<Option<Box<dyn EStopLine>>, LinkError> {
+        let Some(thread) = &self.thread else {
+            return Ok(None);
+        };
+        let thread = thread.thread().clone();
+        Ok(Some(Box::new(HostedEStop::new(
+            self.name.clone(),
+            Arc::clone(&self.e_stop),
+            Arc::clone(&self.wire),
+            thread,
+        ))))
     }
 
     fn motors(&mut self, into: &mut Motors) {

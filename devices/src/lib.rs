@@ -12,6 +12,7 @@ pub mod feetech;
 pub mod folder;
 pub mod frames;
 pub mod hosted;
+pub mod let_go;
 pub mod link;
 pub mod lockstep;
 pub mod playback;
@@ -26,7 +27,7 @@ mod table;
 #[cfg(target_os = "linux")]
 pub mod webcam;
 
-pub use arms::{Arm, Opening, Stopped};
+pub use arms::{Arm, Opening};
 pub use cameras::{Camera, OpenCamera};
 pub use frames::{FrameError, FrameSocket, SocketCamera, SocketTask};
 pub use lockstep::{LockstepError, LockstepLink, Loopback};

@@ -1,9 +1,11 @@
 //! The host's half of the protocol over any stream of bytes.
 
+mod e_stop;
 mod opening;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use robot::device::ArmReport;
 
@@ -11,7 +13,9 @@ use firmware_bridge::wire::{
     ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, Telemetry,
     encode, seq_after,
 };
-use robot::device::{DeviceInfo, JointBus, LinkError};
+use robot::device::{DeviceInfo, EStopLine, JointBus, LinkError};
+
+pub use e_stop::WireEStop;
 
 /// Commands that may be on their way at once. A pty queues hundreds before it pushes back, and an arm that wakes up
 /// must not work through them.
@@ -49,6 +53,40 @@ pub trait ByteStream: Send {
     /// # Errors
     /// A port error.
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError>;
+
+    /// A second way to the same device, which does not wait for this one. `None` where there is none.
+    ///
+    /// # Errors
+    /// A port error.
+    fn second(&self) -> Result<Option<Box<dyn ByteStream>>, LinkError> {
+        Ok(None)
+    }
+}
+
+impl<S: ByteStream + ?Sized> ByteStream for Box<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn now_us(&self) -> u64 {
+        (**self).now_us()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        (**self).write(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        (**self).read(into)
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        (**self).wait(timeout_us)
+    }
+
+    fn second(&self) -> Result<Option<Box<dyn ByteStream>>, LinkError> {
+        (**self).second()
+    }
 }
 
 /// A [`JointBus`] over a [`ByteStream`]. Allocates nothing once made.
@@ -59,7 +97,9 @@ pub struct HostLink<S> {
     handshake_timeout_us: u64,
     /// What the first handshake may take beyond that; 0 once the arm has answered.
     boot_us: u64,
-    /// Set when a person asks for the emergency stop.
+    /// How long a board may take to boot, at any time.
+    boot_max_us: u64,
+    /// Set when a person asks for the emergency stop. From then on the stream belongs to the emergency stop's own line.
     e_stop_asked: Option<Arc<AtomicBool>>,
     /// Set when a person asks for the end.
     stop_asked: Option<Arc<AtomicBool>>,
@@ -89,6 +129,7 @@ impl<S: ByteStream> HostLink<S> {
             joints,
             handshake_timeout_us,
             boot_us: 0,
+            boot_max_us: 0,
             e_stop_asked: None,
             stop_asked: None,
             decoder: Decoder::default(),
@@ -109,11 +150,12 @@ impl<S: ByteStream> HostLink<S> {
     /// Lets the first handshake take `boot_us` longer: a board that resets when its port is opened boots before it answers.
     #[must_use]
     pub fn with_boot_us(mut self, boot_us: u64) -> Self {
-        self.boot_us = boot_us;
+        (self.boot_us, self.boot_max_us) = (boot_us, boot_us);
         self
     }
 
-    /// Makes a handshake that waits send the emergency stop as soon as `asked` is set.
+    /// Leaves the stream to the emergency stop as soon as `asked` is set: nothing but the emergency stop is sent from then on, and
+    /// nothing is read.
     #[must_use]
     pub fn with_e_stop_asked(mut self, asked: Arc<AtomicBool>) -> Self {
         self.e_stop_asked = Some(asked);
@@ -210,7 +252,17 @@ impl<S: ByteStream> HostLink<S> {
         self.stream.name().to_owned()
     }
 
+    fn e_stop_is_asked(&self) -> bool {
+        let asked = self.e_stop_asked.as_ref();
+        asked.is_some_and(|asked| asked.load(Ordering::SeqCst))
+    }
+
     fn send(&mut self, message: &HostToArm) -> Result<(), LinkError> {
+        if self.e_stop_is_asked() && *message != HostToArm::EStop {
+            return Err(LinkError::EStopped {
+                port: self.port_name(),
+            });
+        }
         let mut buffer = [0; MAX_FRAME_BYTES];
         let frame = encode(message, &mut buffer).map_err(|error| LinkError::Io {
             port: self.port_name(),
@@ -220,6 +272,9 @@ impl<S: ByteStream> HostLink<S> {
     }
 
     fn drain(&mut self) -> Result<(), LinkError> {
+        if self.e_stop_is_asked() {
+            return Ok(());
+        }
         let mut buffer = [0; 512];
         // Bounded: a port that never stops speaking must not hold up the tick.
         for _ in 0..READS_A_DRAIN {
@@ -355,5 +410,11 @@ impl<S: ByteStream> JointBus for HostLink<S> {
 
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
         Ok(self.poll_telemetry()?.map(ArmReport::from))
+    }
+
+    fn e_stop_line(&self) -> Result<Option<Box<dyn EStopLine>>, LinkError> {
+        let patience = Duration::from_micros(self.handshake_timeout_us.saturating_add(self.boot_max_us));
+        let stream = self.stream.second()?;
+        Ok(stream.map(|stream| Box::new(WireEStop::new(stream, patience)) as Box<dyn EStopLine>))
     }
 }

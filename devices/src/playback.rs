@@ -3,13 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use episode::Episode;
 use firmware_bridge::wire::PROTOCOL_VERSION;
-use robot::device::{ArmReport, ArmState, DeviceError, DeviceInfo, JointBus, LinkError};
+use robot::device::e_stop::Pressed;
+use robot::device::{ArmReport, ArmState, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Stopped};
 use robot::{Clock, Config, JointVec, MonotonicNs, SystemClock, joint};
 
-use crate::arms::{ArmSettings, Opening, Stopped};
+use crate::arms::{ArmSettings, Opening};
 
 /// Share of a control period by which that of a log may differ from the robot's.
 const PERIOD_TOLERANCE: f64 = 1e-3;
@@ -129,9 +131,30 @@ impl PlaybackArm {
     }
 }
 
+/// The emergency stop of an arm that has no motors.
+struct NothingMoves(String);
+
+impl EStopLine for NothingMoves {
+    fn port(&self) -> &str {
+        &self.0
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn press(&mut self, _wait: Duration) -> Result<Pressed, LinkError> {
+        Ok(Pressed::Confirmed(Stopped::LetGo))
+    }
+}
+
 impl JointBus for PlaybackArm {
     fn port(&self) -> &str {
         &self.name
+    }
+
+    fn e_stop_line(&self) -> Result<Option<Box<dyn EStopLine>>, LinkError> {
+        Ok(Some(Box::new(NothingMoves(self.port().to_owned()))))
     }
 
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {

@@ -1,28 +1,24 @@
 //! The arm on a serial port (or pty): 8N1, opened for us alone, every call bounded.
 
+mod descriptor;
 mod line;
 mod opening;
 pub mod ports;
 
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Config;
-use robot::device::{DeviceError, JointBus, LinkError};
+use robot::device::e_stop::press_until_confirmed;
+use robot::device::{DeviceError, JointBus, LinkError, Stopped};
 
 use serialport::TTYPort;
 
+use self::descriptor::{Descriptor, WRITE_TIMEOUT};
 pub use self::ports::Port;
-use crate::arms::{ArmSettings, Opening, Stopped};
-use crate::link::{ByteStream, HostLink};
-
-/// Longest time a frame may take to be accepted by the port.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(4);
+use crate::arms::{ArmSettings, Opening};
+use crate::link::{ByteStream, HostLink, WireEStop};
 
 /// How to open an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,9 +94,10 @@ impl ArmSettings for Settings {
     }
 
     fn e_stop(&self, config: &Config) -> Result<Stopped, DeviceError> {
-        let mut link = self.link(config)?;
+        let stream = SerialStream::open(&self.port, self.baud.unwrap_or(config.baud))?;
         let boot = self.boot(config);
-        match link.e_stop_until_confirmed(us(HANDSHAKE_TIMEOUT)) {
+        let mut line = WireEStop::new(stream, HANDSHAKE_TIMEOUT);
+        match press_until_confirmed(&mut line, None) {
             Err(LinkError::EStopUnconfirmed { .. }) if !boot.is_zero() => {
                 log::warn!(
                     "{}: emergency stop NOT confirmed yet: cut the arm's power if it moves; a board that resets when its port is \
@@ -108,11 +105,18 @@ impl ArmSettings for Settings {
                     self.port,
                     boot.as_secs_f32()
                 );
-                link.e_stop_until_confirmed(us(boot))?;
+                Ok(press_until_confirmed(&mut line, Some(boot))?)
             }
-            result => result?,
+            result => Ok(result?),
         }
-        Ok(Stopped::Latched)
+    }
+
+    fn port(&self) -> Option<&str> {
+        Some(&self.port)
+    }
+
+    fn set_baud(&mut self, baud: u32) {
+        self.baud = Some(baud);
     }
 
     fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {
@@ -141,9 +145,8 @@ impl SerialLink {
 /// An open serial port.
 #[derive(Debug)]
 pub struct SerialStream {
-    name: String,
     port: TTYPort,
-    origin: Instant,
+    line: Descriptor,
 }
 
 impl SerialStream {
@@ -167,49 +170,11 @@ impl SerialStream {
             .preserve_dtr_on_open()
             .open_native()
             .map_err(|error| opening::error(&name, &error))?;
-        // The library makes its descriptors blocking: a write that the port has no room for would then wait without bound.
-        nonblocking(&port).map_err(|errno| LinkError::Io {
-            port: name.clone(),
-            source: errno.into(),
-        })?;
+        let line = Descriptor::of(&name, &port)?;
         if let Err(errno) = opening::keep_dtr_at_close(&port) {
             log::warn!("{name}: {errno}; a board that resets on DTR may reset each time its port is opened");
         }
-        Ok(Self {
-            name,
-            port,
-            origin: Instant::now(),
-        })
-    }
-
-    /// Whether `events` are there, a hang-up included, within `timeout_ms`. Unlike the port's own wait it does not allocate to say no.
-    fn ready(&self, events: PollFlags, timeout_ms: u64) -> Result<bool, LinkError> {
-        let timeout = PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(self.fd(), events)], timeout) {
-            Ok(ready) => Ok(ready > 0),
-            Err(Errno::EINTR) => Ok(false),
-            Err(errno) => Err(self.fault(errno)),
-        }
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the port owns this descriptor, and lives for as long as the borrow of `self`.
-        unsafe { BorrowedFd::borrow_raw(self.port.as_raw_fd()) }
-    }
-
-    fn fault(&self, errno: Errno) -> LinkError {
-        let port = self.name.clone();
-        match errno {
-            // What Linux says of a USB device that was pulled out (the first three: which one depends on how far it has got with it), and
-            // of the other side of a pty that is gone.
-            Errno::ENODEV | Errno::ENXIO | Errno::EIO | Errno::EPIPE | Errno::ESHUTDOWN => {
-                LinkError::Closed { port }
-            }
-            errno => LinkError::Io {
-                port,
-                source: errno.into(),
-            },
-        }
+        Ok(Self { port, line })
     }
 }
 
@@ -223,63 +188,28 @@ impl Drop for SerialStream {
 
 impl ByteStream for SerialStream {
     fn name(&self) -> &str {
-        &self.name
+        self.line.name()
     }
 
     fn now_us(&self) -> u64 {
-        us(self.origin.elapsed())
+        self.line.now_us()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        let deadline = Instant::now() + WRITE_TIMEOUT;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            // Not by the library: it does not pass the system's own number of an error on.
-            match nix::unistd::write(self.fd(), rest) {
-                Ok(count) => rest = &rest[count..],
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(LinkError::WriteTimeout {
-                            port: self.name.clone(),
-                        });
-                    }
-                    self.ready(PollFlags::POLLOUT, us(left).div_ceil(1_000))?;
-                }
-                Err(errno) => return Err(self.fault(errno)),
-            }
-        }
-        Ok(())
+        self.line.write(bytes)
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
-        if !self.ready(PollFlags::POLLIN, 0)? {
-            return Ok(0);
-        }
-        match nix::unistd::read(self.fd(), into) {
-            // End of file is how some drivers say that the device is gone.
-            Ok(0) => Err(LinkError::Closed {
-                port: self.name.clone(),
-            }),
-            Ok(count) => Ok(count),
-            Err(Errno::EINTR | Errno::EAGAIN) => Ok(0),
-            Err(errno) => Err(self.fault(errno)),
-        }
+        self.line.read(into)
     }
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
-        // What has happened, a hang-up for one, the next read reports.
-        self.ready(PollFlags::POLLIN, timeout_us.div_ceil(1_000))
-            .map(|_| ())
+        self.line.wait(timeout_us)
     }
-}
 
-fn nonblocking(port: &TTYPort) -> nix::Result<()> {
-    // SAFETY: the port owns this descriptor and outlives the borrow, which ends with this call.
-    let fd = unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) };
-    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(|_| ())
+    fn second(&self) -> Result<Option<Box<dyn ByteStream>>, LinkError> {
+        self.line.second()
+    }
 }
 
 fn us(duration: Duration) -> u64 {

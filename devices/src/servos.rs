@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use firmware_bridge::arm::ArmOptions;
-use robot::device::{DeviceError, JointBus, Motors};
+use robot::device::{DeviceError, JointBus, Motors, Stopped};
 use robot::{ActionMode, Config, Joint, JointVec};
 
-use crate::arms::{ArmSettings, Opening, Stopped};
+use crate::arms::{ArmSettings, Opening};
 use crate::dynamixel::Dynamixel;
 use crate::emulation::{Emulated, EmulatedArm};
 use crate::feetech::Feetech;
@@ -178,6 +178,10 @@ impl<P: Family, L: Line> Measured for ServoArm<P, L> {
     fn motors(&self) -> Motors {
         self.motors()
     }
+
+    fn has_let_go(&self) -> bool {
+        self.has_let_go()
+    }
 }
 
 impl<F: Family> Settings<F> {
@@ -317,7 +321,8 @@ impl<F: Emulated + Send + 'static> ArmSettings for Settings<F> {
     fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError> {
         self.check(opening.config)?;
         let line = SerialStream::open(&self.port, self.baud)?;
-        let arm = self.on_line(line, opening.config)?;
+        let mut arm = self.on_line(line, opening.config)?;
+        arm.heed(Arc::clone(&opening.signals.e_stop));
         Ok(Box::new(HostedArm::start(arm, self.hosted(opening)?)?))
     }
 
@@ -338,6 +343,14 @@ impl<F: Emulated + Send + 'static> ArmSettings for Settings<F> {
         let home = config.envelope.home();
         let joints = self.arm(config).joints;
         EmulatedArm::serve::<F>(path, self.baud, &joints, &home.position_rad).map(Some)
+    }
+
+    fn port(&self) -> Option<&str> {
+        Some(&self.port)
+    }
+
+    fn set_baud(&mut self, baud: u32) {
+        self.baud = baud;
     }
 
     fn set_port(&mut self, port: &Path) -> Result<(), DeviceError> {

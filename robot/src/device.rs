@@ -5,12 +5,14 @@
 //! camera's thread. What the loop holds is a [`JointBus`], a [`FrameSource`] and perhaps a [`Task`].
 
 mod bus;
+pub mod e_stop;
 mod lockstep;
 mod motors;
 mod picture;
 mod signals;
 
 pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
+pub use e_stop::{EStopLine, Stopped};
 pub use lockstep::{Lockstep, Observation};
 pub use motors::{Motor, MotorTrouble, Motors, TroubleKind};
 pub use picture::{Picture, PixelFormat};

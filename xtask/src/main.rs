@@ -9,6 +9,7 @@ mod curve;
 mod curves;
 mod debian;
 mod deny;
+mod faults;
 mod firmware;
 mod install;
 mod learn;
@@ -81,6 +82,8 @@ enum Task {
     Crosscheck(crosscheck::Crosscheck),
     /// Check cameras and serial ports against the kernel's own drivers, in an emulated machine (no root, no hardware).
     Vm(vm::Vm),
+    /// Run the fault table: what goes wrong, what must happen then, and how often it was tried (minutes; `--short`: seconds).
+    Faults(faults::Faults),
     /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
     Firmware,
 }
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
+        Task::Faults(arguments) => faults::run(&arguments),
         Task::Firmware => firmware::run(),
     };
     match result {

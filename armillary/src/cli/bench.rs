@@ -150,7 +150,7 @@ fn plan(arguments: &Plan) -> anyhow::Result<()> {
         cost.compare(&peaks);
     }
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        armillary::say!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report);
     }
@@ -214,13 +214,13 @@ fn budget(text: &str) -> anyhow::Result<Budget> {
 }
 
 fn print(report: &Report) {
-    println!("{}", report.network);
-    println!(
+    armillary::say!("{}", report.network);
+    armillary::say!(
         "{} multiply-adds a latent step of a candidate\n",
         report.multiply_adds_a_step
     );
     for peak in &report.peaks {
-        println!(
+        armillary::say!(
             "peak {:5} on {} thread(s): {:7.1} GFLOP/s, the best of {} bursts from {:.1} to {:.1} ({})",
             peak.arithmetic.name(),
             peak.threads,
@@ -231,7 +231,7 @@ fn print(report: &Report) {
             peak.instructions
         );
     }
-    println!(
+    armillary::say!(
         "\n{:9} {:>7} {:>17} {:>9} {:>17} {:>8} {:>8} {:>8} {:>9} {:>8}",
         "back end",
         "threads",
@@ -246,7 +246,7 @@ fn print(report: &Report) {
     );
     for cost in &report.plans {
         let [i, j, h, k] = cost.budget;
-        println!(
+        armillary::say!(
             "{:9} {:>7} {:>17} {:>9.2} {:>17} {:>8.2} {:>8.2} {:>8.2} {:>9.1} {:>8}",
             cost.backend,
             cost.threads,
@@ -264,10 +264,10 @@ fn print(report: &Report) {
             },
         );
         if let Some(failed) = &cost.failed {
-            println!("          {failed}");
+            armillary::say!("          {failed}");
         }
     }
     for (name, reason) in &report.not_here {
-        println!("{name}: {reason}");
+        armillary::say!("{name}: {reason}");
     }
 }

@@ -15,6 +15,8 @@ use robot::Config;
 use robot::config::Pipeline;
 use robot::config::made::{Actuator, Made};
 
+use super::say::say;
+
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
@@ -94,27 +96,27 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     } = imported;
     let folders: BTreeSet<_> = logs.iter().filter_map(|log| log.parent()).collect();
     if folders.len() > 1 {
-        println!(
+        armillary::say!(
             "{} tasks, each in a folder of its own: train on one, or give several as --runs",
             folders.len()
         );
     }
-    println!(
+    armillary::say!(
         "{} logs, {steps} control periods in {}; {} is their robot file",
         logs.len(),
         out.display(),
         out.join("robot.ron").display()
     );
-    print!("{}", report.table(episodes, steps));
+    say(&report.table(episodes, steps));
     if clipped > 0 {
-        println!("{clipped} numbers of actions were beyond [-1, 1] and were cut to it");
+        armillary::say!("{clipped} numbers of actions were beyond [-1, 1] and were cut to it");
     }
     if last_rewards > 0 {
         let done = match last_reward(arguments) {
             LastReward::Drop => "is left out; --keep-last-reward gives it to the last picture instead",
             LastReward::ToLastPicture => "was given to the last picture, a period too early",
         };
-        println!(
+        armillary::say!(
             "the last action of {last_rewards} logs has a reward that belongs to a picture after the last: it {done}"
         );
     }
@@ -268,15 +270,15 @@ pub(crate) fn export(arguments: &Export) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     for log in &logs {
-        println!("{}", summary(log));
+        armillary::say!("{}", summary(log));
     }
     for log in &left_out {
-        println!(
+        armillary::say!(
             "{}: left out, since another attempt at this episode is better",
             log.display()
         );
     }
-    println!(
+    armillary::say!(
         "{episodes} episodes, {frames} frames of {} logs in {}",
         logs.len(),
         arguments.out.display()

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 use armillary::{picture, report};
+use controller::lockstep::Outcome;
 use controller::session::{EVALUATION_SEEDS, PolicyChoice, Session};
 use episode::Episode;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use world_model::Bundle;
 
 use super::log_path;
 use super::run::LiveArm;
+use super::say::say;
 use super::scores::{Scores, budget_text, given, lockstep_returns};
 
 /// Arguments.
@@ -87,7 +89,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let ticks = session.config.episode_ticks;
     let seeds = evaluation_seeds(arguments.episodes);
     let out = fresh_folder(&arguments.out)?;
-    println!(
+    armillary::say!(
         "{}: {} episodes of {:.0} s in real time, logs in {}",
         session.config.name,
         seeds.len(),
@@ -100,28 +102,11 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let bridge = start_bridge(&arguments.robot, &port, &frames)?;
     let mut arm = LiveArm::open(&session, Some(&port), Some(&frames))?;
     let mut outcomes = Vec::new();
-    for (index, &seed) in seeds.iter().enumerate() {
-        let outcome = arm.episode(&session, seed, ticks, &log_path(&out, seed - EVALUATION_SEEDS))?;
-        println!(
-            "  {:2}/{}: return {:>6}, {} deadlines missed ({} by the machine){}",
-            index + 1,
-            seeds.len(),
-            outcome.return_text(),
-            outcome.deadline_misses,
-            outcome.host_stalls,
-            outcome
-                .stopped
-                .map_or_else(String::new, |reason| format!(", stopped: {}", reason.advice()))
-        );
-        outcomes.push(outcome);
-        if let Some(ended) = arm.interrupted() {
-            bail!("{ended}, in {}", out.display());
-        }
-    }
-    drop(arm);
+    let driven = drive(&session, &mut arm, &seeds, &out, &mut outcomes);
+    arm.close(driven)?;
     drop(bridge);
 
-    println!("random actions and planning on the true simulator, same targets, in lockstep");
+    armillary::say!("random actions and planning on the true simulator, same targets, in lockstep");
     let agent = given(&outcomes)?;
     let scores = Scores::of(&arguments.robot, &session, agent.clone(), &seeds, ticks)?;
     let logs: Vec<_> = outcomes
@@ -158,12 +143,42 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         beside: beside(arguments)?,
     };
     report::write(&summary.report, "Armillary demo", &facts, &logs, strip.as_deref())?;
-    println!("{}", summary.scores);
+    armillary::say!("{}", summary.scores);
     if let Some(beside) = &summary.beside {
-        println!("beside it, in lockstep, {beside}");
+        armillary::say!("beside it, in lockstep, {beside}");
     }
-    println!("report {}", summary.report.display());
-    println!("{}", serde_json::to_string(&summary)?);
+    armillary::say!("report {}", summary.report.display());
+    armillary::say!("{}", serde_json::to_string(&summary)?);
+    Ok(())
+}
+
+/// Drives one episode a seed.
+fn drive(
+    session: &Session,
+    arm: &mut LiveArm,
+    seeds: &[u64],
+    out: &Path,
+    outcomes: &mut Vec<Outcome>,
+) -> anyhow::Result<()> {
+    let ticks = session.config.episode_ticks;
+    for (index, &seed) in seeds.iter().enumerate() {
+        let outcome = arm.episode(session, seed, ticks, &log_path(out, seed - EVALUATION_SEEDS))?;
+        armillary::say!(
+            "  {:2}/{}: return {:>6}, {} deadlines missed ({} by the machine){}",
+            index + 1,
+            seeds.len(),
+            outcome.return_text(),
+            outcome.deadline_misses,
+            outcome.host_stalls,
+            outcome
+                .stopped
+                .map_or_else(String::new, |reason| format!(", stopped: {}", reason.advice()))
+        );
+        outcomes.push(outcome);
+        if let Some(ended) = arm.interrupted() {
+            bail!("{ended}, in {}", out.display());
+        }
+    }
     Ok(())
 }
 
@@ -229,7 +244,7 @@ fn start_bridge(robot: &Path, port: &Path, frames: &Path) -> anyhow::Result<Brid
     if line.is_empty() {
         bail!("the simulator bridge ended before it was ready; its message is above");
     }
-    print!("{line}");
+    say(&line);
     Ok(bridge)
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use armillary::console::To;
 use armillary::doctor::camera::Demand;
 use armillary::doctor::rig::Rig;
 use armillary::doctor::{Examination, Finding, State, System, arm, camera, full, machine, ports};
@@ -13,8 +14,10 @@ use devices::{Arm, Camera};
 use robot::device::Signals;
 use robot::{Config, SystemClock};
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
+
+use super::say::ask;
 
 /// The version of what `--json` prints.
 const FORMAT: u32 = 1;
@@ -127,12 +130,11 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
     conclude(&examination, json)
 }
 
-/// From here on Ctrl-C stops the arm and ends the suite, and Ctrl-\ is the emergency stop. A second Ctrl-C ends the program at once.
+/// From here on Ctrl-C stops the arm and ends the suite, and Ctrl-\ is the emergency stop. The suite looks at both every half
+/// millisecond.
 fn catch(signals: &Signals) -> anyhow::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))
-            .and_then(|_| flag::register(signal, Arc::clone(&signals.stop)))
-            .context("cannot catch Ctrl-C")?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register(signal, Arc::clone(&signals.stop)).context("cannot catch Ctrl-C")?;
     }
     flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
     Ok(())
@@ -150,7 +152,7 @@ fn consent(arguments: &Doctor, rig: &Rig) -> anyhow::Result<bool> {
         _ => "",
     };
     // Standard output may be JSON.
-    eprintln!(
+    armillary::tell!(
         "{what}{lets_go}. Keep a hand on the power switch, and everybody out of its reach ({}). Ctrl-C: controlled stop; Ctrl-\\: emergency \
          stop.",
         rig.config.name
@@ -161,7 +163,7 @@ fn consent(arguments: &Doctor, rig: &Rig) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody can be asked whether the arm may move: start on a terminal, or give --yes-move");
     }
-    eprint!("Type yes to let it move: ");
+    ask(To::Err, "Type yes to let it move: ");
     let mut typed = String::new();
     std::io::stdin()
         .lock()
@@ -186,11 +188,14 @@ fn conclude(examination: &Examination<'_>, json: bool) -> anyhow::Result<()> {
             counts,
             findings: examination.findings(),
         };
-        println!("{}", serde_json::to_string_pretty(&printed)?);
+        armillary::say!("{}", serde_json::to_string_pretty(&printed)?);
     } else {
-        println!(
+        armillary::say!(
             "{} ok, {} to look at, {} failed, {} not looked at",
-            counts.ok, counts.warn, counts.fail, counts.skipped
+            counts.ok,
+            counts.warn,
+            counts.fail,
+            counts.skipped
         );
     }
     match failed {
@@ -213,8 +218,8 @@ fn print(finding: &Finding) {
     } else {
         format!(" {about}")
     };
-    println!("{:<8}{name}{about}: {seen}", state.name());
+    armillary::say!("{:<8}{name}{about}: {seen}", state.name());
     if !remedy.is_empty() {
-        println!("          {remedy}");
+        armillary::say!("          {remedy}");
     }
 }

@@ -1,21 +1,43 @@
 //! `armillary e-stop` and `armillary clear-e-stop`: torque off at once, latched, and the way out of it.
 
-use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use devices::{Arm, SerialLink, Stopped, serial};
+use armillary::console::To;
+use armillary::e_stop::{self, channel};
+use devices::let_go::{BAUD, let_go};
+use devices::{Arm, SerialLink, serial};
 use firmware_bridge::{FirmwareState, Telemetry};
 use robot::Config;
 use robot::device::JointBus;
 
+use super::say::ask;
+
 /// Longest wait for the arm's answer.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// Longest wait for the answer of a program that drives the arm: its board may have to boot.
+const PROGRAM: Duration = Duration::from_secs(20);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EStop {
+    /// Robot file. It is not needed where --port is given
+    #[arg(long, required_unless_present = "port")]
+    robot: Option<PathBuf>,
+    /// Port of the arm, in the place of the one that the robot file names
+    #[arg(long)]
+    port: Option<PathBuf>,
+    /// Bits a second at the port, in the place of those that the robot file names
+    #[arg(long)]
+    baud: Option<u32>,
+}
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Clear {
     /// Robot file.
     #[arg(long)]
     robot: PathBuf,
@@ -24,40 +46,74 @@ pub(crate) struct EStop {
     port: Option<PathBuf>,
 }
 
-impl EStop {
-    fn arm(&self) -> anyhow::Result<(Arm, Config)> {
-        // Units are believed: an arm that would not be driven by this file must be stopped all the same.
-        let config = Config::parse(&self.robot, robot::config::read(&self.robot)?)?;
-        let arm = match (Arm::of(&config, self.port.as_deref()), &self.port) {
-            (Ok(arm), _) => arm,
-            (Err(_), Some(port)) => Arm::Firmware(serial::Settings::at(port)),
-            (Err(error), None) => return Err(error.into()),
-        };
-        Ok((arm, config))
-    }
+/// The arm of a robot file. Units are believed: an arm that would not be driven by this file must be stopped all the same.
+fn arm(robot: &Path, port: Option<&Path>) -> anyhow::Result<(Arm, Config)> {
+    let config = Config::parse(robot, robot::config::read(robot)?)?;
+    let arm = match (Arm::of(&config, port), port) {
+        (Ok(arm), _) => arm,
+        (Err(_), Some(port)) => Arm::Firmware(serial::Settings::at(port)),
+        (Err(error), None) => return Err(error.into()),
+    };
+    Ok((arm, config))
 }
 
 /// Stops. Says nothing of the kind unless the arm confirms it.
 pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
-    let stopped = arguments
-        .arm()
-        .and_then(|(mut arm, config)| Ok(arm.e_stop(&config)?))
-        .context(
-            "emergency stop NOT confirmed: cut the arm's power (where `armillary run` drives it, press Ctrl-\\ there)",
-        )?;
-    match stopped {
-        Stopped::Latched => println!("emergency stop latched: torque is off"),
-        Stopped::LetGo => println!(
-            "torque is off; this arm has no latch: the next program that drives it switches torque on again"
-        ),
-    }
+    let words = stopped(arguments).context(e_stop::NOT_CONFIRMED)?;
+    armillary::say!("emergency stop: {words}");
     Ok(())
 }
 
+/// What the arm has confirmed, in words.
+fn stopped(arguments: &EStop) -> anyhow::Result<String> {
+    let mut described = arguments
+        .robot
+        .as_deref()
+        .map(|robot| arm(robot, arguments.port.as_deref()));
+    let port = match (&arguments.port, &mut described) {
+        (Some(port), _) => Some(port.clone()),
+        (None, Some(Ok((arm, _)))) => arm.port(),
+        (None, _) => None,
+    };
+    // Whoever drives the arm has its port.
+    if let Some(answer) = port
+        .as_deref()
+        .map(|port| channel::ask(port, PROGRAM))
+        .transpose()
+        .context("the program that drives the arm does not answer")?
+        .flatten()
+    {
+        return match answer.strip_prefix(channel::CONFIRMED) {
+            Some(words) => Ok(words.to_owned()),
+            None => bail!(answer),
+        };
+    }
+    let stopped = match (described, &arguments.port) {
+        (Some(Ok((mut arm, config))), _) => {
+            if let Some(baud) = arguments.baud {
+                arm.set_baud(baud);
+            }
+            arm.e_stop(&config)?
+        }
+        (Some(Err(error)), Some(port)) => {
+            log::warn!("{error:#}; the robot file is passed over, and whatever is at the port is let go");
+            let_go(port, arguments.baud.unwrap_or(BAUD))?
+        }
+        (Some(Err(error)), None) => {
+            return Err(error.context("give --port, for which no robot file is needed"));
+        }
+        (None, Some(port)) => let_go(port, arguments.baud.unwrap_or(BAUD))?,
+        (None, None) => bail!("--port: name the port of the arm"),
+    };
+    Ok(e_stop::words(stopped).to_owned())
+}
+
 /// Unlatches, for a person who says so now.
-pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
-    print!("Is the arm supported, and nobody within its reach? Type yes to clear the emergency stop: ");
-    std::io::stdout().flush()?;
+pub(crate) fn clear(arguments: &Clear) -> anyhow::Result<()> {
+    ask(
+        To::Out,
+        "Is the arm supported, and nobody within its reach? Type yes to clear the emergency stop: ",
+    );
     let mut typed = String::new();
     std::io::stdin()
         .lock()
@@ -66,7 +122,7 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
     if typed.trim() != "yes" {
         bail!("not cleared; the emergency stop stays latched");
     }
-    let (arm, config) = arguments.arm()?;
+    let (arm, config) = arm(&arguments.robot, arguments.port.as_deref())?;
     let Arm::Firmware(arm) = arm else {
         bail!(
             "robot `{}`: this arm has no latched stop that this command knows: there is nothing to clear",
@@ -85,7 +141,7 @@ pub(crate) fn clear(arguments: &EStop) -> anyhow::Result<()> {
             link.port()
         );
     }
-    println!("cleared: torque stays off until the arm is commanded again");
+    armillary::say!("cleared: torque stays off until the arm is commanded again");
     Ok(())
 }
 

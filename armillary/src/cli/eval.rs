@@ -180,12 +180,12 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         };
         let returns = Returns::of(returns);
         if !arguments.json {
-            println!("{agent:?}: {:.2} +- {:.2}", returns.mean, returns.interval_95);
+            armillary::say!("{agent:?}: {:.2} +- {:.2}", returns.mean, returns.interval_95);
         }
         if let (Contender::Agent, Some(iterations), Some(late), false) =
             (agent, report.iterations, report.late, arguments.json)
         {
-            println!("  {iterations:.2} iterations a plan, {late} periods without one");
+            armillary::say!("  {iterations:.2} iterations a plan, {late} periods without one");
         }
         match agent {
             Contender::Agent => report.agent = Some(returns),
@@ -198,14 +198,15 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<()> {
         report.score = Some(value);
         report.score_interval_95 = Some(interval);
         if !arguments.json {
-            println!(
+            armillary::say!(
                 "score {value:.3}, 95 % interval {:.3} to {:.3}",
-                interval[0], interval[1]
+                interval[0],
+                interval[1]
             );
         }
     }
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        armillary::say!("{}", serde_json::to_string(&report)?);
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `armillary find-cameras` and `armillary find-port`: what is plugged in, and what to write into a robot file for it. Nothing is moved.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use armillary::console::To;
 use calibration::picture::{PictureSettings, PictureTable, View};
 use devices::portable;
 use devices::serial::{Port, ports};
@@ -15,7 +16,7 @@ use image::RgbImage;
 use robot::device::{FrameSource, Picture};
 use robot::{Clock, SystemClock};
 
-use super::say::say;
+use super::say::{ask, say};
 
 /// Longest wait for a camera's first picture, in nanoseconds.
 const FIRST_PICTURE_NS: u64 = 5_000_000_000;
@@ -106,14 +107,14 @@ pub(crate) fn cameras(arguments: &FindCameras) -> anyhow::Result<()> {
 /// Lists the cameras of the portable library.
 fn list_portable(cameras: &[portable::Listed]) {
     for portable::Listed { number, name } in cameras {
-        println!("{name} (number {number})");
+        armillary::say!("{name} (number {number})");
         let Settings {
             width,
             height,
             rate_hz,
             ..
         } = Settings::new(name);
-        println!(
+        armillary::say!(
             "  write `camera: portable(device: {name:?}, width: {width}, height: {height}, rate_hz: {rate_hz}),` into the robot file"
         );
     }
@@ -171,8 +172,10 @@ pub(crate) fn port(arguments: &FindPort) -> anyhow::Result<()> {
     if arguments.list || !std::io::stdin().is_terminal() {
         return Ok(());
     }
-    print!("Take the arm's power away, unplug its USB cable, then press Enter: ");
-    std::io::stdout().flush()?;
+    ask(
+        To::Out,
+        "Take the arm's power away, unplug its USB cable, then press Enter: ",
+    );
     std::io::stdin()
         .lock()
         .read_line(&mut String::new())

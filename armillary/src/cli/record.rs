@@ -80,9 +80,9 @@ pub(crate) fn run(arguments: &Record) -> anyhow::Result<()> {
         .count();
     recording.returns = Returns::of_given(outcomes.iter().map(|outcome| outcome.total_reward));
     if arguments.json {
-        println!("{}", serde_json::to_string(&recording)?);
+        armillary::say!("{}", serde_json::to_string(&recording)?);
     } else {
-        println!("{}: {recording}", episodes.out.display());
+        armillary::say!("{}: {recording}", episodes.out.display());
     }
     Ok(())
 }

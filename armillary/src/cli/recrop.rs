@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Recrop) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let made = made?;
     for log in &made.logs {
-        println!(
+        armillary::say!(
             "{}: {} rows of {}",
             log.to.display(),
             log.rows,
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Recrop) -> anyhow::Result<()> {
         log::warn!("{}: left out: {why}", log.display());
     }
     let rows: usize = made.logs.iter().map(|log| log.rows).sum();
-    println!(
+    armillary::say!(
         "{} logs with {rows} rows in {}, images of {side}x{side} pixels",
         made.logs.len(),
         arguments.out.display(),

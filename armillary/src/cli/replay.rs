@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Replay) -> anyhow::Result<()> {
         threads: arguments.threads.map(|threads| threads as usize),
     };
     let reproduced = replay(&arguments.log, arguments.bundle.as_deref(), computed)?;
-    println!(
+    armillary::say!(
         "{}: {reproduced} actions reproduced bit for bit",
         arguments.log.display()
     );

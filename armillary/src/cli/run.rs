@@ -2,12 +2,12 @@
 
 use armillary::simulation::{Simulated as _, Simulation};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use armillary::report;
+use armillary::e_stop::Watch;
+use armillary::{console, report};
 use controller::capture::Sight;
 use controller::live;
 use controller::lockstep::{Labels, Outcome};
@@ -18,8 +18,6 @@ use episode::Reason;
 use robot::ActionMode;
 use robot::config::Pipeline;
 use robot::device::{JointBus, Signals};
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::flag;
 
 use super::planner::PlannerOptions;
 use super::{Episodes, PipelineName, PolicyName, log_path, policy};
@@ -50,6 +48,8 @@ pub(crate) struct LiveArm {
     sight: Option<Sight>,
     controller: Controller,
     signals: Signals,
+    /// What a person asks for, and the emergency stop.
+    watch: Watch,
     /// What the camera says of its pictures, up to the last episode that it was not lost in.
     camera_facts: Vec<report::Fact>,
 }
@@ -80,25 +80,29 @@ impl LiveArm {
         // Both are known before either is opened.
         let mut camera = Camera::of(config, frames)?;
         let mut arm = Arm::of(config, port)?;
+        console::drive();
+        let signals = Signals::default();
+        let watch =
+            Watch::start(&signals, &config.realtime).context("cannot watch for the emergency stop")?;
         let OpenCamera { camera, task } = camera.open(config)?;
         let sight = Sight::new(config, camera, task, encoder, session.bundle.as_ref())?;
-        let signals = Signals::default();
         let bus = arm.open(&Opening {
             config,
             signals: &signals,
         })?;
-        for signal in [SIGINT, SIGTERM] {
-            // A second one ends the program; the firmware's watchdog then stops the arm.
-            flag::register_conditional_shutdown(signal, 130, Arc::clone(&signals.stop))
-                .and_then(|_| flag::register(signal, Arc::clone(&signals.stop)))
-                .context("cannot catch Ctrl-C")?;
+        if let Some(line) = bus.e_stop_line()?
+            && let Err(error) = watch.guard(line, Path::new(bus.port()))
+        {
+            log::warn!(
+                "no other program can ask for the emergency stop (`armillary e-stop`): {error}; Ctrl-\\ works"
+            );
         }
-        flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
         Ok(Self {
             bus,
             sight: Some(sight),
             controller,
             signals,
+            watch,
             camera_facts: Vec::new(),
         })
     }
@@ -146,27 +150,31 @@ impl LiveArm {
         Ok(outcome)
     }
 
-    /// Does `work` with an ear for the emergency stop.
-    pub(crate) fn attend<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
-        live::attend(&mut *self.bus, &self.signals, work)
-    }
-
     /// What became of the arm, if a person asked to end.
     pub(crate) fn interrupted(&self) -> Option<&'static str> {
-        if self.signals.e_stop.load(Ordering::SeqCst) {
-            return Some(
-                "emergency stop: torque is off and stays off until `armillary clear-e-stop`; the logs are whole",
-            );
+        if self.watch.asked() {
+            return Some("the logs are whole");
         }
         let stop = self.signals.stop.load(Ordering::SeqCst);
         stop.then_some("interrupted; the arm was stopped, the logs are whole")
     }
-}
 
-impl Drop for LiveArm {
-    fn drop(&mut self) {
-        // Asked for since the last episode; who asks from here on has no port to ask by.
-        live::e_stop_if_asked(&mut *self.bus, &self.signals);
+    /// Closes the arm, and says what became of the emergency stop if one was asked for, however late. Whatever else went wrong comes
+    /// after it.
+    pub(crate) fn close(self, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Self {
+            bus, sight, watch, ..
+        } = self;
+        drop(sight);
+        // An arm of servos is laid down meanwhile.
+        drop(bus);
+        let Some(first) = watch.end().words() else {
+            return result;
+        };
+        match result {
+            Ok(()) => bail!(first),
+            Err(error) => Err(error.context(first)),
+        }
     }
 }
 
@@ -181,15 +189,16 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     )?;
     report::check(&report_path(arguments))?;
     let mut arm = LiveArm::open(&session, arguments.port.as_deref(), arguments.frames.as_deref())?;
-    println!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
+    armillary::say!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
     let result = drive(arguments, &session, &mut arm, &mut logs);
     let camera = std::mem::take(&mut arm.camera_facts);
-    match (result, arm.attend(|| report(arguments, &session, camera, &logs))) {
+    let result = match (result, report(arguments, &session, camera, &logs)) {
         (Err(error), Err(second)) => Err(error.context(format!("and no report: {second:#}"))),
         (Err(error), Ok(())) => Err(error),
         (Ok(()), reported) => reported,
-    }
+    };
+    arm.close(result)
 }
 
 fn report_path(arguments: &Run) -> PathBuf {
@@ -221,7 +230,7 @@ fn report(
     ];
     facts.extend(camera);
     report::write(&path, "Armillary run", &facts, &logs, None)?;
-    println!("report {}", path.display());
+    armillary::say!("report {}", path.display());
     Ok(())
 }
 
@@ -237,7 +246,7 @@ fn drive(
         let log = log_path(&episodes.out, seed);
         logs.push(log.clone());
         let outcome = arm.episode(session, seed, ticks, &log)?;
-        println!(
+        armillary::say!(
             "episode {seed}: return {} in {} periods, {} deadlines missed ({} by the machine), log {}",
             outcome.return_text(),
             outcome.ticks,
@@ -246,7 +255,7 @@ fn drive(
             log.display()
         );
         if session.config.keep_pictures {
-            println!(
+            armillary::say!(
                 "episode {seed}: {} of the camera's own pictures are kept in the log",
                 outcome.camera_pictures
             );

@@ -1,8 +1,14 @@
 //! What commands print for a person or the next program in a pipe.
 
-use std::io::Write as _;
+use armillary::console::{To, flush, print};
 
-/// Whoever reads may have seen enough (`| head`): that is no failure.
+/// Prints text that brings its own line feeds.
 pub(crate) fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(To::Out, text.to_owned());
+}
+
+/// Prints a question, and waits until it can be read.
+pub(crate) fn ask(to: To, question: &str) {
+    print(to, question.to_owned());
+    flush(None);
 }

@@ -1,10 +1,11 @@
 //! `armillary setup-motors`: leads a person through giving each servo of an arm its id.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use armillary::console::To;
 use armillary::doctor::{System, ports};
 use devices::Arm;
 use devices::serial::SerialStream;
@@ -13,6 +14,8 @@ use devices::servos::Settings;
 use devices::setup::{Given, Setup, SetupError, Wanted};
 use devices::survey::{Maker, fault_names};
 use robot::Config;
+
+use super::say::ask;
 
 /// How long a servo and a port may take to answer, in microseconds, beyond the adapter's latency.
 const TURNAROUND_US: u64 = 20_000;
@@ -76,7 +79,7 @@ fn guide<F: Maker>(config: &Config, settings: &Settings<F>) -> anyhow::Result<()
         QUICK_US + latency_us,
         wanted.collect(),
     )?;
-    println!(
+    armillary::say!(
         "{} servos ({}) on {}, {} bits a second. Torque is taken off; nothing moves.",
         joints.len(),
         F::NAME,
@@ -86,13 +89,13 @@ fn guide<F: Maker>(config: &Config, settings: &Settings<F>) -> anyhow::Result<()
     match setup.recognise() {
         Ok(()) => {}
         // Two new ones, for instance: a person takes one away.
-        Err(error @ SetupError::Twins { .. }) => println!("{error}"),
+        Err(error @ SetupError::Twins { .. }) => armillary::say!("{error}"),
         Err(error) => return Err(error.into()),
     }
     tell_done(&setup);
     let skipped = one_by_one(&mut setup)?;
     if !skipped.is_empty() {
-        println!(
+        armillary::say!(
             "not done: {}; start the command again to go on",
             skipped.join(", ")
         );
@@ -104,7 +107,7 @@ fn guide<F: Maker>(config: &Config, settings: &Settings<F>) -> anyhow::Result<()
 fn tell_done<F: Maker>(setup: &Setup<F, SerialStream>) {
     for (joint, wanted) in setup.wanted().iter().enumerate() {
         if setup.done(joint).is_some() {
-            println!("{} has id {} already", wanted.joint, wanted.id);
+            armillary::say!("{} has id {} already", wanted.joint, wanted.id);
         }
     }
 }
@@ -121,7 +124,7 @@ fn one_by_one<F: Maker>(setup: &mut Setup<F, SerialStream>) -> anyhow::Result<Ve
         let mut whichever = false;
         loop {
             if !whichever {
-                let typed = ask(&format!(
+                let typed = answer(&format!(
                     "Connect the servo of {} alone (those that are done may stay), and press Enter [s: skip it, q: end]: ",
                     wanted.joint
                 ))?;
@@ -134,7 +137,7 @@ fn one_by_one<F: Maker>(setup: &mut Setup<F, SerialStream>) -> anyhow::Result<Ve
                         skipped.insert(wanted.joint);
                         break;
                     }
-                    _ => println!("listening at every id and rate; this takes some seconds"),
+                    _ => armillary::say!("listening at every id and rate; this takes some seconds"),
                 }
             }
             match setup.give(joint, whichever) {
@@ -144,13 +147,13 @@ fn one_by_one<F: Maker>(setup: &mut Setup<F, SerialStream>) -> anyhow::Result<Ve
                 }
                 Err(error @ SetupError::Bus(BusError::Line(_))) => return Err(error.into()),
                 Err(error @ SetupError::OtherJoint { .. }) => {
-                    println!("{error}");
+                    armillary::say!("{error}");
                     whichever =
-                        ask(&format!("Type yes if this is the servo of {}: ", wanted.joint))? == "yes";
+                        answer(&format!("Type yes if this is the servo of {}: ", wanted.joint))? == "yes";
                 }
                 Err(error) => {
                     whichever = false;
-                    println!("{error}");
+                    armillary::say!("{error}");
                 }
             }
         }
@@ -166,7 +169,7 @@ fn tell<F: Maker>(wanted: &Wanted, given: &Given) {
     } else {
         "had it already".to_owned()
     };
-    println!(
+    armillary::say!(
         "{}: id {} ({before}); {}, firmware {}, {:.1} V (made for {least:.1} to {most:.1} V), {:.0} C",
         wanted.joint,
         wanted.id,
@@ -176,42 +179,42 @@ fn tell<F: Maker>(wanted: &Wanted, given: &Given) {
         facts.temperature_c
     );
     for fault in fault_names::<F>(facts.status) {
-        println!("  it reports a fault: {fault}");
+        armillary::say!("  it reports a fault: {fault}");
     }
     for note in &given.notes {
-        println!("  {note}");
+        armillary::say!("  {note}");
     }
 }
 
 /// The whole chain at last: each id once.
 fn together<F: Maker>(setup: &mut Setup<F, SerialStream>) -> anyhow::Result<()> {
     loop {
-        let typed =
-            ask("All have their ids. Connect all servos, and press Enter to check them together [q: end]: ")?;
+        let typed = answer(
+            "All have their ids. Connect all servos, and press Enter to check them together [q: end]: ",
+        )?;
         if typed == "q" {
             return Ok(());
         }
         match setup.check_all() {
             Ok(()) => {
-                println!("{} servos answer, each at its own id", setup.wanted().len());
+                armillary::say!("{} servos answer, each at its own id", setup.wanted().len());
                 return Ok(());
             }
             Err(error @ SetupError::Bus(BusError::Line(_))) => return Err(error.into()),
-            Err(error) => println!("{error}"),
+            Err(error) => armillary::say!("{error}"),
         }
     }
 }
 
-fn ask(question: &str) -> anyhow::Result<String> {
-    print!("{question}");
-    std::io::stdout().flush()?;
+fn answer(question: &str) -> anyhow::Result<String> {
+    ask(To::Out, question);
     let mut typed = String::new();
     let count = std::io::stdin()
         .lock()
         .read_line(&mut typed)
         .context("cannot read the answer")?;
     if count == 0 {
-        println!();
+        armillary::say!("");
         bail!("the input has ended; what is done stays done, and the same command goes on");
     }
     Ok(typed.trim().to_owned())

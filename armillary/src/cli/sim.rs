@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
+use armillary::console;
+use armillary::signals::is_ignored;
 use armillary::simulation::{ServoWorld, Simulated as _};
 use clap::ValueEnum;
 use controller::session::{PolicyChoice, Session};
@@ -84,11 +86,13 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
             .context("cannot catch the signals that end the program")?;
     }
     let bridge = SimulatorBridge::new(plant, options)?;
-    println!(
+    armillary::say!(
         "{what} {}, frame socket {}",
         arguments.serial.display(),
         bridge.frame_path().display()
     );
+    // The arm waits for no terminal.
+    console::drive();
     bridge.serve(stop)?;
     Ok(())
 }
@@ -106,13 +110,4 @@ fn servos(arguments: &Sim, session: &Session) -> anyhow::Result<Option<EmulatedA
         );
     }
     Ok(servos)
-}
-
-/// Whether whoever started this program had it ignore `signal`: `nohup` does, and a script that starts a program beside itself.
-fn is_ignored(signal: i32) -> bool {
-    // Where the system has no such file, nothing is taken to be ignored.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Tune) -> anyhow::Result<()> {
         situations: &situations,
         deadline,
     };
-    eprintln!(
+    armillary::tell!(
         "{} situations; plans of up to {:.1} ms on {threads} thread(s)",
         situations.len(),
         deadline.as_secs_f64() * 1e3
@@ -131,7 +131,7 @@ pub(crate) fn run(arguments: &Tune) -> anyhow::Result<()> {
         times,
     };
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        armillary::say!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report);
     }
@@ -155,7 +155,7 @@ fn situations(arguments: &Tune, session: &Session) -> anyhow::Result<Vec<beliefs
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let logs = if arguments.log.is_empty() {
         let seeds: Vec<u64> = (0..4).map(|index| EVALUATION_SEEDS + 9000 + index).collect();
-        eprintln!("recording {} episodes to plan from", seeds.len());
+        armillary::tell!("recording {} episodes to plan from", seeds.len());
         let path = |seed: u64| log_path(scratch.path(), seed);
         let outcomes = session.run_simulated(
             &seeds,
@@ -236,9 +236,11 @@ fn verify(
             }
             longest_ms = longest_ms.max(times.p999_ms);
             let fewer = (budget.iterations as f64 * deadline_ms / times.p999_ms) as usize;
-            eprintln!(
+            armillary::tell!(
                 "{} iterations of {}: 99.9 % of plans take up to {:.1} ms; trying {fewer}",
-                budget.iterations, candidate.method, times.p999_ms
+                budget.iterations,
+                candidate.method,
+                times.p999_ms
             );
             // Pauses of the machine do not become fewer with the iterations.
             if fewer == 0 || 2 * fewer < candidate.budget.iterations {
@@ -254,21 +256,28 @@ fn verify(
 }
 
 fn print(report: &Report) {
-    println!(
+    armillary::say!(
         "a period of {:.0} ms, {:.1} ms of it for planning, on {} thread(s)\n",
-        report.period_ms, report.deadline_ms, report.threads
+        report.period_ms,
+        report.deadline_ms,
+        report.threads
     );
-    println!(
+    armillary::say!(
         "reward a step that the model expects: random actions {:.3}, the paper's full budget {:.3}\n",
-        report.scale.random, report.scale.full
+        report.scale.random,
+        report.scale.full
     );
-    println!(
+    armillary::say!(
         "{:12} {:>10} {:>17} {:>7} {:>7}",
-        "method", "back end", "I x J x H x K", "reward", "kept"
+        "method",
+        "back end",
+        "I x J x H x K",
+        "reward",
+        "kept"
     );
     for candidate in report.best.iter().chain([&report.chosen]) {
         let [i, j, h, k] = candidate.settings;
-        println!(
+        armillary::say!(
             "{:12} {:>10} {:>17} {:>7.3} {:>7.3}",
             candidate.method,
             format!("{:?}", candidate.backend).to_lowercase(),
@@ -277,9 +286,12 @@ fn print(report: &Report) {
             candidate.kept
         );
     }
-    println!(
+    armillary::say!(
         "\nthe last one is chosen: of {} plans half take {:.1} ms, 99.9 % up to {:.1} ms, the longest {:.1} ms",
-        report.times.plans, report.times.median_ms, report.times.p999_ms, report.times.worst_ms
+        report.times.plans,
+        report.times.median_ms,
+        report.times.p999_ms,
+        report.times.worst_ms
     );
 }
 
@@ -290,9 +302,9 @@ fn write(arguments: &Tune, session: &Session, report: &Report) -> anyhow::Result
     if arguments.write {
         // The user asks for it; all of it or nothing, since a robot file cut short drives no robot.
         files::replace(path, edited.as_bytes()).context("cannot write the robot file")?;
-        eprintln!("{}: `planner` is now the chosen one", path.display());
+        armillary::tell!("{}: `planner` is now the chosen one", path.display());
     } else if !arguments.json {
-        println!("\n--write puts it into {}", path.display());
+        armillary::say!("\n--write puts it into {}", path.display());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use firmware_bridge::{FirmwareCore, FirmwareState};
 use robot::JointVec;
 use robot::device::{Joints, Motors};
 
-use super::wire::Wire;
+use super::wire::{LetGo, Wire};
 use crate::servo_bus::joints::{WayOut, WayOutSettings, WayOutState};
 
 /// Joints of which some may not have been read lately.
@@ -18,6 +18,9 @@ pub trait Measured: Joints {
 
     /// What the motors said last.
     fn motors(&self) -> Motors;
+
+    /// Whether all motors have confirmed that their torque is off.
+    fn has_let_go(&self) -> bool;
 }
 
 /// What became of an arm in a turn.
@@ -44,7 +47,12 @@ pub struct Core<J> {
     /// What the joints were told last.
     set_point_rad: JointVec,
     leaving: Option<WayOut>,
+    /// Since when torque could not be taken off.
+    letting_go_since_us: Option<u64>,
 }
+
+/// How long an emergency stop is tried after the host has left.
+const LET_GO_WITHIN_US: u64 = 2_000_000;
 
 impl<J: Measured> Core<J> {
     pub(super) fn new(
@@ -65,6 +73,7 @@ impl<J: Measured> Core<J> {
             dt_s,
             set_point_rad,
             leaving: None,
+            letting_go_since_us: None,
         };
         core.report(0);
         core
@@ -86,10 +95,16 @@ impl<J: Measured> Core<J> {
             self.firmware.e_stop();
             self.leaving = None;
         }
-        match self.leaving.take() {
+        let turn = match self.leaving.take() {
             None => self.follow(now_us),
             Some(way_out) => self.leave(way_out, now_us),
+        };
+        match turn {
+            Turn::Ended { holds: true } => self.wire.tell(LetGo::Never),
+            Turn::Ended { holds: false } => self.wire.tell(LetGo::Yes),
+            Turn::Goes => {}
         }
+        turn
     }
 
     /// Does what the host asks for, within the firmware's limits.
@@ -104,10 +119,24 @@ impl<J: Measured> Core<J> {
         let stepped = self.joints.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
         self.wire.motors.tell(self.joints.motors());
         self.set_point_rad = drive.set_point_rad;
+        let e_stopped = self.firmware.state() == FirmwareState::EStopped;
+        if e_stopped && self.joints.has_let_go() {
+            self.wire.tell(LetGo::Yes);
+        }
         if let Err(error) = stepped {
             // Said once; the control loop stops by it, and its own message is the shorter one.
             if self.wire.fault.set(error.to_string()).is_ok() {
                 log::error!("{error}");
+            }
+            if e_stopped && !self.joints.has_let_go() {
+                // Torque may still be on: the next turn tries again, and not for ever once nobody is there who could be told.
+                let since_us = *self.letting_go_since_us.get_or_insert(now_us);
+                let over = now_us.saturating_sub(since_us) > LET_GO_WITHIN_US;
+                return if over && self.wire.host_left.load(Ordering::SeqCst) {
+                    Turn::Ended { holds: true }
+                } else {
+                    Turn::Goes
+                };
             }
             return self.end(now_us, drive.torque_on);
         }

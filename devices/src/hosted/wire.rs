@@ -1,6 +1,6 @@
 //! The wire between the control loop and a firmware core in the same process: bytes in memory, without locks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam::queue::ArrayQueue;
@@ -16,6 +16,18 @@ const BYTES: usize = 16 * 1024;
 /// How often a wait looks for bytes, in nanoseconds.
 const LOOK_NS: u64 = 200_000;
 
+/// Whether servos have let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum LetGo {
+    /// They have not, as far as is known.
+    No,
+    /// Torque is off, and stays off.
+    Yes,
+    /// The core has ended, and the arm holds.
+    Never,
+}
+
 /// What both ends share.
 pub(super) struct Wire {
     pub(super) to_arm: ArrayQueue<u8>,
@@ -26,8 +38,18 @@ pub(super) struct Wire {
     pub(super) motors: MotorsSlot,
     /// Why the arm's end is gone.
     pub(super) fault: OnceLock<String>,
+    /// What became of an emergency stop.
+    stopped: AtomicU8,
     /// The clock of both ends.
     clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire")
+            .field("let_go", &self.let_go())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Wire {
@@ -38,6 +60,7 @@ impl Wire {
             host_left: AtomicBool::new(false),
             motors: MotorsSlot::default(),
             fault: OnceLock::new(),
+            stopped: AtomicU8::new(LetGo::No as u8),
             clock,
         }
     }
@@ -45,6 +68,20 @@ impl Wire {
     /// Microseconds on the clock of both ends.
     pub(super) fn now_us(&self) -> u64 {
         self.clock.now_ns() / 1_000
+    }
+
+    /// Tells what became of the arm's torque.
+    pub(super) fn tell(&self, let_go: LetGo) {
+        self.stopped.store(let_go as u8, Ordering::SeqCst);
+    }
+
+    /// What was told last.
+    pub(super) fn let_go(&self) -> LetGo {
+        match self.stopped.load(Ordering::SeqCst) {
+            told if told == LetGo::Yes as u8 => LetGo::Yes,
+            told if told == LetGo::Never as u8 => LetGo::Never,
+            _ => LetGo::No,
+        }
     }
 }
 
@@ -68,6 +105,11 @@ impl HostEnd {
             name: name.to_owned(),
             wire,
         }
+    }
+
+    /// What both ends share.
+    pub(super) fn wire(&self) -> Arc<Wire> {
+        Arc::clone(&self.wire)
     }
 
     /// Copies what the motors said last, if it is new.

@@ -1,20 +1,19 @@
-//! What takes longer than a tick: a handshake with a board that may have to boot first, and an emergency stop that is sent until
-//! the arm confirms it.
+//! What takes longer than a tick: a handshake with a board that may have to boot first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ByteStream, HostLink, signed};
-use firmware_bridge::wire::{FirmwareState, HelloAck, HostToArm, PROTOCOL_VERSION};
+use firmware_bridge::wire::{HelloAck, HostToArm, PROTOCOL_VERSION};
 use robot::device::{DeviceInfo, LinkError};
 
-/// Shortest time between two Hellos, and between two emergency stops.
+/// Shortest time between two Hellos.
 const AGAIN_US: u64 = 100_000;
 
 /// Longest time between two Hellos.
 const HELLO_GAP_MAX_US: u64 = 500_000;
 
-/// Longest time between two looks at whether an emergency stop is asked for.
+/// Longest time between two looks at what a person asks for.
 const LOOK_US: u64 = 20_000;
 
 /// Silence after which a person is told what is waited for.
@@ -74,9 +73,7 @@ impl<S: ByteStream> HostLink<S> {
         loop {
             let now_us = self.stream.now_us();
             let waited_us = now_us.saturating_sub(start_us);
-            if is_set(self.e_stop_asked.as_ref()) {
-                let left_us = wait_us.saturating_sub(waited_us).max(self.handshake_timeout_us);
-                self.e_stop_until_confirmed(left_us)?;
+            if self.e_stop_is_asked() {
                 return Err(LinkError::EStopped {
                     port: self.port_name(),
                 });
@@ -131,57 +128,6 @@ impl<S: ByteStream> HostLink<S> {
                 );
             }
             self.stream.wait((wait_us - waited_us).min(LOOK_US))?;
-        }
-    }
-
-    /// Sends the emergency stop at once, and again ten times a second until telemetry from after it says that it is latched.
-    /// Needs no session. Not for use in the tick.
-    ///
-    /// # Errors
-    /// [`LinkError::EStopUnconfirmed`] after `timeout_us`, or a port error.
-    pub fn e_stop_until_confirmed(&mut self, timeout_us: u64) -> Result<(), LinkError> {
-        let start_us = self.stream.now_us();
-        let mut pings_us = Vec::new();
-        let mut state = None;
-        self.pong_echo_us = None;
-        loop {
-            let now_us = self.stream.now_us();
-            if pings_us
-                .last()
-                .is_none_or(|at_us| now_us.saturating_sub(*at_us) >= AGAIN_US)
-            {
-                // The answer to the ping tells that the arm has read what came before it.
-                let sent = self
-                    .send(&HostToArm::EStop)
-                    .and_then(|()| self.send(&HostToArm::Ping { host_time_us: now_us }));
-                match sent {
-                    // A board that boots reads nothing yet.
-                    Ok(()) | Err(LinkError::WriteTimeout { .. }) => pings_us.push(now_us),
-                    Err(error) => return Err(error),
-                }
-            }
-            self.drain()?;
-            if self
-                .pong_echo_us
-                .is_some_and(|echo_us| pings_us.contains(&echo_us))
-            {
-                state = self.state_since_pong;
-                if state == Some(FirmwareState::EStopped) {
-                    return Ok(());
-                }
-            } else {
-                // An answer to somebody else says nothing.
-                self.pong_echo_us = None;
-            }
-            let waited_us = self.stream.now_us().saturating_sub(start_us);
-            if waited_us >= timeout_us {
-                return Err(LinkError::EStopUnconfirmed {
-                    port: self.port_name(),
-                    waited_ms: waited_us / 1_000,
-                    state: state.map(Into::into),
-                });
-            }
-            self.stream.wait((timeout_us - waited_us).min(LOOK_US))?;
         }
     }
 }

@@ -8,6 +8,9 @@ mod error;
 mod listening;
 mod rate;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub use error::{BusCounts, BusError};
 use listening::{Heard, Who};
 
@@ -57,6 +60,8 @@ pub struct Bus<P, L> {
     echo_due: bool,
     /// An answer is owed that may yet come.
     owed: bool,
+    /// Set when something more urgent is to be sent.
+    interrupt: Option<Arc<AtomicBool>>,
     counts: BusCounts,
 }
 
@@ -72,6 +77,7 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             echo_due: false,
             // Whoever had the line before may have asked.
             owed: true,
+            interrupt: None,
             counts: BusCounts::default(),
         }
     }
@@ -84,6 +90,21 @@ impl<P: Protocol, L: Line> Bus<P, L> {
     /// The line, to reach emulated servos behind it.
     pub fn line_mut(&mut self) -> &mut L {
         &mut self.line
+    }
+
+    /// The line, for whoever has another use for it.
+    pub fn into_line(self) -> L {
+        self.line
+    }
+
+    /// Makes exchanges give up waiting as soon as `interrupt` is set. `None`: they wait for as long as they may.
+    pub fn set_interrupt(&mut self, interrupt: Option<Arc<AtomicBool>>) {
+        self.interrupt = interrupt;
+    }
+
+    fn is_interrupted(&self) -> bool {
+        let interrupt = self.interrupt.as_ref();
+        interrupt.is_some_and(|interrupt| interrupt.load(Ordering::SeqCst))
     }
 
     /// How long things take.

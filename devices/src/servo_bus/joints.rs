@@ -25,6 +25,9 @@ pub use mapping::{Mapping, SettingsError};
 pub use settings::{ArmSettings, Direction, ServoJoint, Tuning};
 pub use way_out::{WayOut, WayOutSettings, WayOutState};
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use robot::device::{DeviceError, Joints};
 use robot::{JointState, JointVec};
 
@@ -92,6 +95,8 @@ pub struct ServoArm<P, L> {
     /// What servos were told last about torque; `None` before anything was.
     torque: Option<bool>,
     holds: bool,
+    /// Set when the arm is to be let go at once: exchanges are cut short.
+    urgent: Option<Arc<AtomicBool>>,
     period: usize,
     extra: usize,
     /// How long the exchanges of the last period took.
@@ -122,12 +127,18 @@ impl<P: Family, L: Line> ServoArm<P, L> {
             models,
             torque: None,
             holds,
+            urgent: None,
             period: 0,
             extra: 0,
             exchange_us: 0,
         };
         arm.look()?;
         Ok(arm)
+    }
+
+    /// Cuts exchanges short as soon as `urgent` is set, but for those that take torque off.
+    pub fn heed(&mut self, urgent: Arc<AtomicBool>) {
+        self.urgent = Some(urgent);
     }
 
     /// Brings the arm up again after a fault. Servos that hold go on holding.
@@ -180,6 +191,11 @@ impl<P: Family, L: Line> ServoArm<P, L> {
         self.torque.unwrap_or(self.holds)
     }
 
+    /// Whether the servos were told last to let go, and have confirmed it.
+    pub fn has_let_go(&self) -> bool {
+        self.torque == Some(false)
+    }
+
     /// One period: goals out, feedback in, within [`ArmSettings::budget_us`]. Switching torque takes longer; when it comes on, goals
     /// are first where the arm is.
     ///
@@ -188,6 +204,7 @@ impl<P: Family, L: Line> ServoArm<P, L> {
     /// left are led and heard all the same, so that the arm can be laid down.
     pub fn period(&mut self, set_point_rad: &[f32], torque_on: bool) -> Result<(), ArmError> {
         self.check(set_point_rad)?;
+        self.bus.set_interrupt(self.urgent.clone().filter(|_| torque_on));
         if self.torque != Some(torque_on) {
             set_torque(&mut self.bus, &self.settings, torque_on)?;
             self.torque = Some(torque_on);

@@ -14,7 +14,8 @@ use firmware_bridge::{
     BridgeError, BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason, Telemetry,
 };
 use robot::Frame;
-use robot::device::{JointBus, LinkError, Lockstep};
+use robot::device::e_stop::press_until_confirmed;
+use robot::device::{JointBus, LinkError, Lockstep, Stopped};
 
 use crate::common::{JOINTS, TestPlant, arm_options};
 
@@ -643,7 +644,14 @@ fn an_emergency_stop_is_confirmed_over_a_pty_in_both_modes() {
     for mode in [BridgeMode::Lockstep, BridgeMode::RealTime] {
         let served = Served::new(mode);
         let mut link = served.link();
-        link.e_stop_until_confirmed(20_000_000).unwrap();
+        let mut line = link
+            .e_stop_line()
+            .unwrap()
+            .expect("a port has a second descriptor");
+        assert_eq!(
+            press_until_confirmed(&mut *line, Some(PATIENCE)).unwrap(),
+            Stopped::Latched
+        );
         link.handshake().unwrap();
         assert_eq!(until(&mut link, |_| true).state, FirmwareState::EStopped);
     }

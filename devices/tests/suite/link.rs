@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use devices::fake::FakeBus;
 use devices::fault::{FaultInjector, FaultRates};
-use devices::link::{ByteStream, HostLink, IN_FLIGHT_MAX};
+use devices::link::{ByteStream, HostLink, IN_FLIGHT_MAX, WireEStop};
 use devices::lockstep::LoopbackStream;
 use devices::{LockstepError, Loopback};
 use firmware_bridge::FirmwareState;
 use firmware_bridge::wire::{ArmToHost, Decoder, HostToArm, MAX_FRAME_BYTES, encode};
 use robot::Frame;
-use robot::device::{ArmState, Joints, Task};
+use robot::device::e_stop::press_until_confirmed;
+use robot::device::{ArmState, Joints, Stopped, Task};
 use robot::device::{JointBus, LinkError, Lockstep};
 
 use crate::common::{JOINTS, PERIOD_US, TestPlant, arm_options};
@@ -395,6 +397,10 @@ fn booting(boot_us: u64) -> FaultInjector<Line> {
 const ANSWER_US: u64 = 2_000_000;
 const BOOT_MAX_US: u64 = 5_000_000;
 
+fn us(us: u64) -> Duration {
+    Duration::from_micros(us)
+}
+
 #[test]
 fn a_board_that_boots_is_awaited_and_one_that_does_not_is_not_delayed() {
     for boot_us in [0, 50_000, 1_200_000, 2_500_000, 4_900_000, BOOT_MAX_US] {
@@ -479,17 +485,17 @@ fn a_board_that_is_silent_is_left_in_peace() {
 #[test]
 fn an_emergency_stop_is_sent_until_a_board_that_boots_confirms_it() {
     for boot_us in [0, 1_200_000, 4_900_000] {
-        let mut link = HostLink::new(booting(boot_us), JOINTS, ANSWER_US);
-        link.e_stop_until_confirmed(ANSWER_US + BOOT_MAX_US).unwrap();
-        let waited_us = link.stream().now_us();
+        let mut line = WireEStop::new(booting(boot_us), us(ANSWER_US + BOOT_MAX_US));
+        assert_eq!(press_until_confirmed(&mut line, None).unwrap(), Stopped::Latched);
+        let waited_us = line.stream().now_us();
         assert!(
             (boot_us..=boot_us + 120_000).contains(&waited_us),
             "boots for {boot_us} us, confirmed after {waited_us}"
         );
-        assert_eq!(link.stream().inner().arm().state(), FirmwareState::EStopped);
+        assert_eq!(line.stream().inner().arm().state(), FirmwareState::EStopped);
     }
-    let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US);
-    let error = link.e_stop_until_confirmed(ANSWER_US).unwrap_err();
+    let mut line = WireEStop::new(booting(9_000_000), us(ANSWER_US));
+    let error = press_until_confirmed(&mut line, None).unwrap_err();
     assert!(
         matches!(
             error,
@@ -515,17 +521,18 @@ fn an_emergency_stop_gets_through_a_bad_line() {
             truncate: 0.2,
             ..FaultRates::default()
         };
-        let mut link = HostLink::new(FaultInjector::new(line(), rates, seed), JOINTS, ANSWER_US);
-        link.e_stop_until_confirmed(ANSWER_US + BOOT_MAX_US).unwrap();
-        injected += link.stream().injected();
-        assert_eq!(link.stream().inner().arm().state(), FirmwareState::EStopped);
+        let bad = FaultInjector::new(line(), rates, seed);
+        let mut line = WireEStop::new(bad, us(ANSWER_US + BOOT_MAX_US));
+        press_until_confirmed(&mut line, None).unwrap();
+        injected += line.stream().injected();
+        assert_eq!(line.stream().inner().arm().state(), FirmwareState::EStopped);
     }
     assert!(injected > 50, "{injected}");
 }
 
-/// A person presses the key while a handshake waits for the board.
+/// A person presses the key while a handshake waits for the board: the stream is left to the emergency stop at once.
 #[test]
-fn a_handshake_that_waits_hears_the_emergency_stop() {
+fn a_handshake_that_waits_makes_way_for_the_emergency_stop() {
     for boot_us in [1_200_000, 4_900_000] {
         let asked = Arc::new(AtomicBool::new(false));
         let stream = Pressed {
@@ -538,15 +545,29 @@ fn a_handshake_that_waits_hears_the_emergency_stop() {
             .with_e_stop_asked(asked);
         let error = link.handshake().unwrap_err();
         assert!(matches!(error, LinkError::EStopped { .. }), "{error}");
-        assert_eq!(link.stream().inner.inner().arm().state(), FirmwareState::EStopped);
+        let now_us = link.stream().now_us();
+        assert!((700_000..750_000).contains(&now_us), "{now_us}");
+        let hellos = link.stream().inner.injected();
+        // Nothing but the emergency stop is sent, and nothing is read.
+        for refused in [
+            link.send_stop(),
+            link.send_release(),
+            link.send_clear_e_stop(),
+            link.send_set_point(&[0.0; JOINTS], 1, 1).map(|_| ()),
+            link.handshake().map(|_| ()),
+        ] {
+            assert!(
+                matches!(
+                    refused,
+                    Err(LinkError::EStopped { .. } | LinkError::NoSession { .. })
+                ),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(link.poll().unwrap(), None);
+        assert_eq!(link.stream().inner.injected(), hellos);
+        link.send_e_stop().unwrap();
     }
-    // It is sent at once, whether or not anything answers.
-    let asked = Arc::new(AtomicBool::new(true));
-    let mut link = HostLink::new(booting(9_000_000), JOINTS, ANSWER_US)
-        .with_boot_us(BOOT_MAX_US)
-        .with_e_stop_asked(asked);
-    let error = link.handshake().unwrap_err();
-    assert!(matches!(error, LinkError::EStopUnconfirmed { .. }), "{error}");
 }
 
 /// Only a wait is given up: an arm that answers at once is stopped by its first tick.
@@ -623,8 +644,8 @@ fn telemetry_from_before_an_emergency_stop_confirms_nothing() {
         ),
         "{heard:?}"
     );
-    let mut link = HostLink::new(Recorded { stale, now_us: 0 }, JOINTS, ANSWER_US);
-    let error = link.e_stop_until_confirmed(ANSWER_US).unwrap_err();
+    let mut line = WireEStop::new(Recorded { stale, now_us: 0 }, us(ANSWER_US));
+    let error = press_until_confirmed(&mut line, None).unwrap_err();
     assert!(
         matches!(error, LinkError::EStopUnconfirmed { state: None, .. }),
         "{error}"

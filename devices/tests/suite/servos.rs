@@ -6,6 +6,7 @@ mod damage;
 mod emulation;
 mod hosted;
 mod joints;
+mod let_go;
 mod peers;
 mod pty;
 mod setup;

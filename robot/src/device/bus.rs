@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Motors;
+use super::{EStopLine, Motors};
 use crate::JointVec;
 
 /// An arm's joints behind a bounded, non-blocking interface: one call a control period to send, one to read.
@@ -17,8 +17,7 @@ pub trait JointBus: Send {
     ///
     /// # Errors
     /// [`LinkError::NoHandshake`], [`LinkError::VersionMismatch`], [`LinkError::JointCountMismatch`], or a port error.
-    /// [`LinkError::EStopped`] or [`LinkError::EStopUnconfirmed`] where a person asked for the emergency stop meanwhile,
-    /// [`LinkError::Interrupted`] where a person asked for the end.
+    /// [`LinkError::EStopped`] where a person asked for the emergency stop, [`LinkError::Interrupted`] where a person asked for the end.
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError>;
 
     /// Sends a set point (radians, one a joint) to be reached in `move_time_us` and ignored `valid_for_us` from now.
@@ -64,6 +63,14 @@ pub trait JointBus: Send {
     /// # Errors
     /// A port error, [`LinkError::Closed`] when the arm is gone.
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError>;
+
+    /// A second way to the arm, for the emergency stop alone. `None` for an arm that moves nothing.
+    ///
+    /// # Errors
+    /// A port error.
+    fn e_stop_line(&self) -> Result<Option<Box<dyn EStopLine>>, LinkError> {
+        Ok(None)
+    }
 
     /// Copies what the motors said last into `into`, where the arm knows. Never waits: it may leave `into` as it is.
     fn motors(&mut self, into: &mut Motors) {
@@ -263,10 +270,8 @@ pub enum LinkError {
         /// The port.
         port: String,
     },
-    /// A person asked for the emergency stop while the arm was awaited; the arm has confirmed it.
-    #[error(
-        "{port}: emergency stop before the arm was driven: torque is off and stays off until `armillary clear-e-stop`"
-    )]
+    /// A person asked for the emergency stop. Nothing else is sent to the arm from then on.
+    #[error("{port}: the emergency stop was asked for; nothing else is sent to the arm")]
     EStopped {
         /// The port.
         port: String,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What a person asks for. The control loop looks at it once a tick, and so does whatever waits for a device.
+/// What a person asks for. The control loop looks at it once a tick, and so does whatever waits for a device. Nothing here is sent to an
+/// arm: that is the work of whoever holds the arm's [`super::EStopLine`].
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
     /// A controlled stop.

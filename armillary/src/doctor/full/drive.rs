@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use devices::Opening;
-use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Signals};
+use robot::device::e_stop::press_until_confirmed;
+use robot::device::{ArmReport, ArmState, DeviceInfo, EStopLine, JointBus, LinkError, Signals};
 use robot::{Clock, Config, JointVec};
 
 use super::super::Examination;
@@ -39,6 +40,8 @@ impl Trouble {
 /// An open arm.
 pub(super) struct Drive<'a> {
     pub(super) bus: Box<dyn JointBus>,
+    /// The emergency stop's own way to it.
+    e_stop: Option<Box<dyn EStopLine>>,
     pub(super) config: &'a Config,
     pub(super) bounds: &'a Bounds,
     pub(super) clock: &'a dyn Clock,
@@ -69,8 +72,10 @@ impl<'a> Drive<'a> {
             .arm(&rig.config)
             .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
         let bus = arm.open(&opening).map_err(|error| Trouble::of(NAME, &error))?;
+        let e_stop = bus.e_stop_line().map_err(|error| Trouble::of(NAME, &error))?;
         Ok(Self {
             bus,
+            e_stop,
             config: &rig.config,
             bounds: &rig.bounds,
             clock,
@@ -171,14 +176,17 @@ impl<'a> Drive<'a> {
     fn heed(&mut self) -> Result<(), Trouble> {
         const NAME: &str = "arm.interrupted";
         if self.signals.e_stop.load(Ordering::SeqCst) {
-            self.bus
-                .send_e_stop()
-                .map_err(|error| Trouble::of(NAME, &error))?;
-            return Err(Trouble::new(
-                NAME,
-                "emergency stop: torque is off, and latched on a board with our firmware",
-                "support the arm; `armillary clear-e-stop` unlatches a board",
-            ));
+            let Some(line) = &mut self.e_stop else {
+                return Err(Trouble::new(
+                    NAME,
+                    "this arm has no emergency stop",
+                    "cut its power",
+                ));
+            };
+            let stopped =
+                press_until_confirmed(&mut **line, None).map_err(|error| Trouble::of(NAME, &error))?;
+            let seen = format!("emergency stop: {}", crate::e_stop::words(stopped));
+            return Err(Trouble::new(NAME, seen, "support the arm"));
         }
         if self.signals.stop.load(Ordering::SeqCst) {
             self.bus.send_stop().map_err(|error| Trouble::of(NAME, &error))?;

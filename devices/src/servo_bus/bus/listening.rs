@@ -9,6 +9,9 @@ use crate::servo_bus::readings::Readings;
 /// Bytes that are listened to for one request, at most: a line that never falls silent ends an exchange, too.
 const LISTEN_BYTES_MAX: usize = 4096;
 
+/// Longest time between two looks at whether something more urgent is to be sent, in microseconds.
+const LOOK_US: u64 = 1_000;
+
 /// How a listening ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -84,13 +87,22 @@ impl<P: Protocol, L: Line> Bus<P, L> {
                 continue;
             }
             let until_us = (quiet_since_us + quiet_us).min(deadline_us);
-            if !self.owed || now_us >= until_us || left == 0 {
+            if !self.owed || now_us >= until_us || left == 0 || self.is_interrupted() {
                 break;
             }
-            self.line.wait(until_us - now_us)?;
+            self.line.wait((until_us - now_us).min(self.look_us()))?;
         }
         self.owed = false;
         Ok(())
+    }
+
+    /// Longest wait at a time.
+    fn look_us(&self) -> u64 {
+        if self.interrupt.is_some() {
+            LOOK_US
+        } else {
+            u64::MAX
+        }
     }
 
     /// When answers that take `answers_us` on the wire must be there.
@@ -175,10 +187,10 @@ impl<P: Protocol, L: Line> Bus<P, L> {
             let until_us = quiet_us.map_or(until_us, |quiet_us| until_us.min(heard_us + quiet_us));
             let count = self.line.read(&mut bytes)?;
             if count == 0 {
-                if now_us >= until_us {
+                if now_us >= until_us || self.is_interrupted() {
                     break;
                 }
-                self.line.wait(until_us - now_us)?;
+                self.line.wait((until_us - now_us).min(self.look_us()))?;
                 continue;
             }
             heard_us = now_us;

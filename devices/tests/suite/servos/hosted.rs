@@ -51,6 +51,10 @@ impl Measured for Paced {
     fn motors(&self) -> Motors {
         self.0.motors()
     }
+
+    fn has_let_go(&self) -> bool {
+        self.0.has_let_go()
+    }
 }
 
 /// The host's end, whose waits are the core's turns.
@@ -268,6 +272,32 @@ fn an_emergency_stop_takes_torque_off_at_once_also_while_the_arm_is_laid_down() 
     assert_eq!(ended, Some((100, false)));
     let bus = core.joints_mut().0.bus_mut().line_mut().bus();
     assert!(!bus.servo(1).torque_on() && !bus.servo(2).torque_on());
+}
+
+/// Torque may still be on where a servo does not answer: it is tried again, and a program that ends says that the arm may hold.
+#[test]
+fn an_emergency_stop_that_a_servo_does_not_confirm_is_tried_again() {
+    let (mut link, signals) = host(", rest_rad: [0.1, 1.2]");
+    lead(&mut link, [0.6, -0.9]);
+    link.stream_mut().servo(2).faults.silent = true;
+    signals.e_stop.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(link.stream_mut().turn(), Turn::Goes);
+    }
+    assert!(!link.stream_mut().servo(1).torque_on());
+    assert!(link.stream_mut().servo(2).torque_on());
+    link.stream_mut().servo(2).faults.silent = false;
+    for _ in 0..3 {
+        assert_eq!(link.stream_mut().turn(), Turn::Goes);
+    }
+    assert!(!link.stream_mut().servo(2).torque_on());
+
+    let (mut link, signals) = host("");
+    lead(&mut link, [0.6, -0.9]);
+    link.stream_mut().servo(2).faults.silent = true;
+    signals.e_stop.store(true, Ordering::SeqCst);
+    let (_, holds, turns) = leave(link);
+    assert!(holds && turns > 50, "{turns} turns");
 }
 
 #[test]

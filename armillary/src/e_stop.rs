@@ -1,0 +1,36 @@
+//! The emergency stop of a program that drives an arm.
+//!
+//! ```text
+//!  Ctrl-\ (SIGQUIT) ──────────────┐
+//!                                 ├──> thread "e-stop" ──> the arm's EStopLine ──> bytes on the wire
+//!  `armillary e-stop`, by socket ─┘         │
+//!                                           └──> Signals::e_stop, which the control loop looks at
+//! ```
+//!
+//! The thread does nothing else. It opens no file, prints nothing, and takes no lock, so nothing that the rest of the program waits for
+//! (a terminal, a disk, a camera) delays it. It presses until the arm confirms, and until then the program does not end.
+//!
+//! | where | what |
+//! |---|---|
+//! | `watch` | the thread: signals, presses, the end of the program |
+//! | `channel` | the socket by which other programs ask for the emergency stop, and get the answer |
+
+pub mod channel;
+mod watch;
+
+pub use watch::{Ending, Watch};
+
+use robot::device::Stopped;
+
+/// What a person is told of an arm that confirmed.
+pub fn words(stopped: Stopped) -> &'static str {
+    match stopped {
+        Stopped::Latched => "latched: torque is off and stays off until `armillary clear-e-stop`",
+        Stopped::LetGo => {
+            "torque is off; this arm has no latch: the next program that drives it switches torque on again"
+        }
+    }
+}
+
+/// What a person is told of an arm that did not.
+pub const NOT_CONFIRMED: &str = "emergency stop NOT confirmed: cut the arm's power";

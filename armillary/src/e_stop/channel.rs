@@ -1,0 +1,133 @@
+//! The socket by which other programs reach the emergency stop of the program that drives an arm.
+//!
+//! Whoever may open the socket (the same user: mode 0600 in a folder of mode 0700) writes `e-stop` and a line feed, and reads one line:
+//! what the arm said. Nothing else is understood, and nothing else can be asked for.
+
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Uid;
+
+/// What asks for the emergency stop.
+pub const REQUEST: &[u8] = b"e-stop\n";
+
+/// How an answer begins that tells of a confirmed stop.
+pub const CONFIRMED: &str = "confirmed: ";
+
+/// Folder for the sockets of this user. It is made if it is not there.
+///
+/// # Errors
+/// The operating system's, and a folder that others can write to.
+fn folder() -> io::Result<PathBuf> {
+    let uid = Uid::effective();
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let own = own.filter(|dir| {
+        dir.is_absolute() && std::fs::metadata(dir).is_ok_and(|meta| meta.uid() == uid.as_raw())
+    });
+    let folder = match own {
+        Some(dir) => dir.join("armillary"),
+        None => std::env::temp_dir().join(format!("armillary-{uid}")),
+    };
+    match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let meta = std::fs::symlink_metadata(&folder)?;
+    if meta.is_dir() && meta.uid() == uid.as_raw() && meta.mode() & 0o077 == 0 {
+        return Ok(folder);
+    }
+    Err(io::Error::other(format!(
+        "{}: is not a folder of this user alone; remove it, or set XDG_RUNTIME_DIR to such a folder",
+        folder.display()
+    )))
+}
+
+/// The socket of whoever drives the arm at `port`. All names of one port lead to the same socket.
+///
+/// # Errors
+/// The operating system's.
+pub fn path(port: &Path) -> io::Result<PathBuf> {
+    let port = port.canonicalize().unwrap_or_else(|_| port.to_owned());
+    let name: String = port
+        .to_string_lossy()
+        .chars()
+        .map(|letter| if letter.is_alphanumeric() { letter } else { '-' })
+        .collect();
+    // A socket's whole path has 107 bytes.
+    let tail = name.len().saturating_sub(40);
+    let tail = (tail..name.len())
+        .find(|at| name.is_char_boundary(*at))
+        .unwrap_or(0);
+    Ok(folder()?.join(format!("{}.e-stop", name[tail..].trim_start_matches('-'))))
+}
+
+/// The end that the driving program listens at. Its socket goes with it.
+#[derive(Debug)]
+pub struct Channel {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Channel {
+    /// Listens for whoever asks for the emergency stop of the arm at `port`. Never waits later on.
+    ///
+    /// # Errors
+    /// The operating system's, and another program that listens already.
+    pub fn open(port: &Path) -> io::Result<Self> {
+        let path = path(port)?;
+        if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_socket()) {
+            if UnixStream::connect(&path).is_ok() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    format!("{}: another program listens there", path.display()),
+                ));
+            }
+            // Of a program that was killed: nobody listens. The folder is this user's alone.
+            std::fs::remove_file(&path)?;
+        }
+        let listener = UnixListener::bind(&path)?;
+        // Whatever the umask. Nobody else could come in between: the folder is closed to others.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path })
+    }
+
+    /// The listener, to wait for.
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        // If it is gone, there is nothing to remove.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Asks the program that drives the arm at `port` for the emergency stop, and waits for the arm's word for `patience` at most. Returns
+/// the answer; `None` if no program listens.
+///
+/// # Errors
+/// A program that listens and does not answer.
+pub fn ask(port: &Path, patience: Duration) -> io::Result<Option<String>> {
+    let Ok(mut stream) = path(port).and_then(UnixStream::connect) else {
+        return Ok(None);
+    };
+    stream.set_write_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(REQUEST)?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer)?;
+    let answer = answer.trim().to_owned();
+    if answer.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the program that drives the arm ended without an answer",
+        ));
+    }
+    Ok(Some(answer))
+}

@@ -1,0 +1,63 @@
+//! What a row of the table is.
+
+/// How many trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// For every change: seconds.
+    Short,
+    /// For figures: minutes.
+    Long,
+}
+
+impl Scale {
+    /// `long` trials, or fewer.
+    pub(crate) fn trials(self, long: u64, short: u64) -> u64 {
+        match self {
+            Self::Short => short,
+            Self::Long => long,
+        }
+    }
+}
+
+/// A row.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) required: &'static str,
+    pub(crate) run: fn(Scale) -> Outcome,
+}
+
+/// Failures that are shown.
+const EXAMPLES: usize = 5;
+
+/// How a row went.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) trials: u64,
+    pub(crate) failures: u64,
+    /// The first failures, in words.
+    pub(crate) examples: Vec<String>,
+    /// The greatest of what was measured, in words.
+    pub(crate) worst: String,
+}
+
+impl Outcome {
+    /// One more trial.
+    pub(crate) fn tried(&mut self, result: Result<(), String>) {
+        self.trials += 1;
+        if let Err(failure) = result {
+            self.failures += 1;
+            if self.examples.len() < EXAMPLES {
+                self.examples.push(failure);
+            }
+        }
+    }
+
+    /// The rate of failures lies below this with 95 % confidence: 3 / N if none failed in N trials.
+    pub(crate) fn bound(&self) -> String {
+        match (self.failures, self.trials) {
+            (_, 0) => "unknown".to_owned(),
+            (0, trials) => format!("{:.1e}", 3.0 / trials as f64),
+            (failures, trials) => format!("{failures}/{trials} failed"),
+        }
+    }
+}
