@@ -4,8 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ByteStream, HostLink, signed};
-use firmware_bridge::wire::{FirmwareState, HelloAck, HostToArm, PROTOCOL_VERSION};
+use super::clock::CLOCK_MAX_US;
+use super::{ByteStream, HostLink};
+use firmware_bridge::wire::{
+    FirmwareState, HelloAck, HostToArm, MAX_FRAME_BYTES, NO_SESSION, PROTOCOL_VERSION, encode_earlier_hello,
+};
 use robot::device::{DeviceInfo, LinkError};
 
 /// Shortest time between two Hellos, and between two emergency stops.
@@ -29,10 +32,34 @@ fn hello_gap_us(waited_us: u64) -> u64 {
 impl<S: ByteStream> HostLink<S> {
     /// The handshake. The first one waits for the board to boot; a board that answers at once is not delayed.
     pub(super) fn open_session(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.session = false;
+        self.reports.end();
+        self.hello = None;
         // What an earlier session left in the buffers says nothing about this one.
         self.drain()?;
-        let (ack, sent_us, now_us) = self.hello()?;
+        self.next_seq = 1;
+        self.in_flight.clear();
+        let result = self.hello().and_then(|(ack, sent_us, now_us)| {
+            self.check(&ack)?;
+            Ok(DeviceInfo {
+                protocol_version: ack.protocol_version,
+                joints: usize::from(ack.joints),
+                firmware_version: ack.firmware_version,
+                round_trip_us: now_us.saturating_sub(sent_us),
+                clock_offset_us: self.reports.clock.offset_us(),
+                serial_number: ack.serial_number.as_str().to_owned(),
+                boot_id: ack.boot_id,
+            })
+        });
+        self.hello = None;
+        if result.is_err() {
+            self.reports.end();
+            self.fresh = None;
+        }
+        result
+    }
+
+    /// Refuses an arm that is not to be driven.
+    fn check(&self, ack: &HelloAck) -> Result<(), LinkError> {
         if ack.protocol_version != PROTOCOL_VERSION {
             return Err(LinkError::VersionMismatch {
                 port: self.port_name(),
@@ -47,19 +74,16 @@ impl<S: ByteStream> HostLink<S> {
                 reported: usize::from(ack.joints),
             });
         }
-        let round_trip_us = now_us.saturating_sub(sent_us);
-        self.clock_offset_us = signed(ack.device_time_us) - signed(sent_us + round_trip_us / 2);
-        self.next_seq = 1;
-        self.in_flight.clear();
-        (self.behind, self.behind_best_us) = (0, i64::MIN);
-        self.session = true;
-        Ok(DeviceInfo {
-            protocol_version: ack.protocol_version,
-            joints: usize::from(ack.joints),
-            firmware_version: ack.firmware_version,
-            round_trip_us,
-            clock_offset_us: self.clock_offset_us,
-        })
+        if ack.device_time_us > CLOCK_MAX_US {
+            return Err(LinkError::AbsurdClock {
+                port: self.port_name(),
+                device_time_us: ack.device_time_us,
+            });
+        }
+        match &self.allowed {
+            Some(allowed) => allowed.check(self.stream.name(), ack),
+            None => Ok(()),
+        }
     }
 
     /// Says Hello until the arm answers. Returns the answer, and when the Hello was sent and the answer read.
@@ -69,6 +93,7 @@ impl<S: ByteStream> HostLink<S> {
         let bytes_before = self.received_bytes;
         let bad_before = self.decoder.bad_frames();
         let mut told = self.boot_us == 0;
+        let host_nonce = self.fresh_host_nonce();
         // When the last Hello was sent, and how much had arrived by then.
         let mut last: Option<(u64, u64)> = None;
         loop {
@@ -92,21 +117,25 @@ impl<S: ByteStream> HostLink<S> {
             });
             if due {
                 self.hello_ack = None;
+                self.fresh = None;
+                // A line on which nothing is heard is left in peace.
+                if last.is_some() && self.received_bytes > bytes_before {
+                    self.hello_of_version_1(now_us)?;
+                }
                 self.send(&HostToArm::Hello {
                     protocol_version: PROTOCOL_VERSION,
                     host_time_us: now_us,
+                    host_nonce,
                 })?;
+                self.hello = Some((now_us, host_nonce));
                 last = Some((now_us, self.received_bytes));
-                self.fresh = None;
             }
             self.drain()?;
             let now_us = self.stream.now_us();
-            match (self.hello_ack.take(), last) {
-                (Some(ack), Some((sent_us, _))) if ack.host_time_echo_us == sent_us => {
-                    self.boot_us = 0;
-                    return Ok((ack, sent_us, now_us));
-                }
-                _ => {}
+            if let Some((ack, answered_us)) = self.hello_ack.take() {
+                self.boot_us = 0;
+                let sent_us = ack.host_time_echo_us;
+                return Ok((ack, sent_us, answered_us));
             }
             let waited_us = now_us.saturating_sub(start_us);
             if waited_us >= wait_us {
@@ -134,6 +163,17 @@ impl<S: ByteStream> HostLink<S> {
         }
     }
 
+    /// Says Hello in the words of version 1. An arm of that version sends telemetry all the time, but does not understand any other Hello, and
+    /// would seem to be no arm.
+    fn hello_of_version_1(&mut self, now_us: u64) -> Result<(), LinkError> {
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        match encode_earlier_hello(now_us, &mut buffer) {
+            Ok(frame) => self.stream.write(frame),
+            // The buffer suffices.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Sends the emergency stop at once, and again ten times a second until telemetry from after it says that it is latched.
     /// Needs no session. Not for use in the tick.
     ///
@@ -151,9 +191,12 @@ impl<S: ByteStream> HostLink<S> {
                 .is_none_or(|at_us| now_us.saturating_sub(*at_us) >= AGAIN_US)
             {
                 // The answer to the ping tells that the arm has read what came before it.
-                let sent = self
-                    .send(&HostToArm::EStop)
-                    .and_then(|()| self.send(&HostToArm::Ping { host_time_us: now_us }));
+                let sent = self.send(&HostToArm::EStop).and_then(|()| {
+                    self.send(&HostToArm::Ping {
+                        host_time_us: now_us,
+                        session_nonce: self.reports.nonce(),
+                    })
+                });
                 match sent {
                     // A board that boots reads nothing yet.
                     Ok(()) | Err(LinkError::WriteTimeout { .. }) => pings_us.push(now_us),
@@ -184,6 +227,13 @@ impl<S: ByteStream> HostLink<S> {
             self.stream.wait((timeout_us - waited_us).min(LOOK_US))?;
         }
     }
+}
+
+/// Whether `ack` answers the Hello of `sent_us`. An arm of another version knows no nonces.
+pub(super) fn answers(ack: &HelloAck, sent_us: u64, host_nonce: u64) -> bool {
+    ack.host_time_echo_us == sent_us
+        && (ack.protocol_version != PROTOCOL_VERSION
+            || (ack.host_nonce_echo == host_nonce && ack.session_nonce != NO_SESSION))
 }
 
 fn is_set(asked: Option<&Arc<AtomicBool>>) -> bool {
