@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use devices::link::ByteStream;
 use devices::serial::SerialStream;
 use devices::{SerialLink, SerialOptions};
-use firmware_bridge::firmware::FirmwareOptions;
+use firmware_bridge::firmware::{FirmwareOptions, Identity};
+use firmware_bridge::fresh;
 use firmware_bridge::wire::{Command, HostToArm, JointVec, MAX_FRAME_BYTES, encode};
 use firmware_bridge::{FirmwareCore, FirmwareLimits, FirmwareState, JointLimits};
 use robot::device::{ArmState, JointBus, LinkError};
@@ -152,7 +153,7 @@ struct Seen {
     stop_most: Duration,
     /// Ticks at which a set point moved, or was followed, that should have stayed.
     unarmed_motions: u32,
-    /// Commands that were refused as old.
+    /// Commands that were refused since they belong to another session.
     refused: u32,
     path_rad: f32,
 }
@@ -224,7 +225,12 @@ fn arm() -> Option<FirmwareCore> {
         torque_grace_us: TORQUE_GRACE_US,
         jump_max_rad: 0.25,
         telemetry_every_ticks: 10,
+        validity_max_us: 4 * WATCHDOG_US,
         firmware_version: [0, 1, 0],
+        identity: Identity {
+            boot_id: fresh::id(),
+            ..Identity::default()
+        },
     }))
 }
 
@@ -292,7 +298,7 @@ fn look(seen: &mut Seen, arm: &FirmwareCore, path_rad: f32) {
     seen.state = arm.state();
     seen.path_rad += path_rad;
     let counted = arm.telemetry();
-    seen.refused = counted.rejected_sequence + counted.rejected_age;
+    seen.refused = counted.rejected_session;
     let moves = matches!(seen.state, FirmwareState::Active | FirmwareState::Stopping);
     match seen.phase {
         Phase::Driven => {}
@@ -488,6 +494,8 @@ fn move_about(link: &mut SerialLink, periods: u32, seen: &Mutex<Seen>) -> Result
         valid_until_us: 1,
         move_time_us,
         set_point_rad,
+        // Of no session that is open when it is sent again.
+        session_nonce: 1,
     })
 }
 

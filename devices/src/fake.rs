@@ -58,6 +58,8 @@ impl JointBus for FakeBus {
             firmware_version: [0; 3],
             round_trip_us: 0,
             clock_offset_us: 0,
+            serial_number: String::new(),
+            boot_id: 0,
         })
     }
 

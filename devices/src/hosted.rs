@@ -26,7 +26,9 @@ use std::time::Duration;
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareCore, FirmwareOptions};
 use realtime::Raised;
-use robot::device::{ArmReport, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Motors};
+use robot::device::{
+    ArmReport, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Motors, RefusedReports,
+};
 use robot::{Clock, SystemClock};
 
 pub use self::core::{Core, Measured, Turn};
@@ -74,7 +76,9 @@ pub fn parts<J: Measured>(joints: J, options: HostedOptions, clock: Arc<dyn Cloc
         torque_grace_us: NEVER_US,
         jump_max_rad: options.arm.jump_max_rad,
         telemetry_every_ticks: 1,
+        validity_max_us: options.arm.validity_max_us,
         firmware_version: FIRMWARE_VERSION,
+        identity: options.arm.identity,
     });
     let end = HostEnd::new(&options.name, Arc::clone(&wire));
     let core = Core::new(
@@ -109,10 +113,13 @@ impl HostedArm {
         let can_lie = options.way_out.is_some();
         let step_ns = (1e9 / f64::from(options.rate_hz)) as u64;
         let (count, e_stop) = (joints.joint_count(), Arc::clone(&options.e_stop));
+        let period_us = u64::from(options.arm.period_us());
         let clock = Arc::new(SystemClock::default());
         let (mut core, end) = parts(joints, options, Arc::clone(&clock) as Arc<dyn Clock>);
         let wire = end.wire();
-        let link = HostLink::new(end, count, ANSWER_US).with_e_stop_asked(Arc::clone(&e_stop));
+        let link = HostLink::new(end, count, ANSWER_US)
+            .with_period_us(period_us)
+            .with_e_stop_asked(Arc::clone(&e_stop));
         let its = name.clone();
         let (its_wire, its_e_stop) = (Arc::clone(&wire), Arc::clone(&e_stop));
         let thread = std::thread::Builder::new()
@@ -227,6 +234,12 @@ impl JointBus for HostedArm {
             Arc::clone(&self.wire),
             thread,
         ))))
+    }
+
+    fn refused_reports(&self) -> RefusedReports {
+        self.link
+            .as_ref()
+            .map_or_else(RefusedReports::default, HostLink::refused_reports)
     }
 
     fn motors(&mut self, into: &mut Motors) {

@@ -1,7 +1,10 @@
 //! The host's half of the protocol over any stream of bytes.
 
+mod clock;
+mod contract;
 mod e_stop;
 mod opening;
+mod reports;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,21 +12,20 @@ use std::time::Duration;
 
 use robot::device::ArmReport;
 
+use firmware_bridge::fresh;
 use firmware_bridge::wire::{
-    ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, Telemetry,
-    encode, seq_after,
+    ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, NO_SESSION,
+    Telemetry, encode, seq_after,
 };
-use robot::device::{DeviceInfo, EStopLine, JointBus, LinkError};
+use robot::device::{DeviceInfo, EStopLine, JointBus, LinkError, RefusedReports};
 
-pub use e_stop::WireEStop;
+pub use self::contract::Allowed;
+pub use self::e_stop::WireEStop;
+use self::reports::Reports;
 
 /// Commands that may be on their way at once. A pty queues hundreds before it pushes back, and an arm that wakes up
 /// must not work through them.
 pub const IN_FLIGHT_MAX: usize = 2;
-
-/// Telemetry this much later than the best so far, and so many times in a row, is no delay: the device's clock jumped.
-const CLOCK_JUMP_US: i64 = 50_000;
-const CLOCK_JUMP_SAMPLES: u32 = 10;
 
 /// 16 KB: more than a second of telemetry.
 const READS_A_DRAIN: usize = 32;
@@ -89,7 +91,7 @@ impl<S: ByteStream + ?Sized> ByteStream for Box<S> {
     }
 }
 
-/// A [`JointBus`] over a [`ByteStream`]. Allocates nothing once made.
+/// A [`JointBus`] over a [`ByteStream`]. Allocates nothing in the tick.
 #[derive(Debug)]
 pub struct HostLink<S> {
     stream: S,
@@ -104,20 +106,25 @@ pub struct HostLink<S> {
     /// Set when a person asks for the end.
     stop_asked: Option<Arc<AtomicBool>>,
     decoder: Decoder<ArmToHost>,
-    session: bool,
-    /// Device clock minus host clock, at least.
-    clock_offset_us: i64,
-    /// Samples in a row that lie far below that, and the best of them.
-    behind: u32,
-    behind_best_us: i64,
+    /// What the arm must be, and which limits it must keep by itself; whatever it says if not given.
+    allowed: Option<Allowed>,
+    /// Nonce of the next Hello, if they are not to be random.
+    next_host_nonce: Option<u64>,
+    /// Which telemetry is a report, and the session it must belong to.
+    reports: Reports,
     next_seq: u32,
     /// Sequence number and host time of expiry of commands that telemetry has not acknowledged.
     in_flight: heapless::Vec<(u32, u64), IN_FLIGHT_MAX>,
-    hello_ack: Option<HelloAck>,
+    /// Host time and nonce of the Hello that is to be answered.
+    hello: Option<(u64, u64)>,
+    /// Its answer, and when it was read.
+    hello_ack: Option<(HelloAck, u64)>,
     pong_echo_us: Option<u64>,
     /// The state that telemetry has told of since that pong.
     state_since_pong: Option<FirmwareState>,
     fresh: Option<Telemetry>,
+    /// The newest telemetry, report or not.
+    heard: Option<Telemetry>,
     received_bytes: u64,
 }
 
@@ -133,18 +140,50 @@ impl<S: ByteStream> HostLink<S> {
             e_stop_asked: None,
             stop_asked: None,
             decoder: Decoder::default(),
-            session: false,
-            clock_offset_us: 0,
-            behind: 0,
-            behind_best_us: i64::MIN,
+            allowed: None,
+            next_host_nonce: None,
+            reports: Reports::new(joints),
             next_seq: 1,
             in_flight: heapless::Vec::new(),
+            hello: None,
             hello_ack: None,
             pong_echo_us: None,
             state_since_pong: None,
             fresh: None,
+            heard: None,
             received_bytes: 0,
         }
+    }
+
+    /// Refuses an arm that is not the one that is meant, or whose own limits are wider than `allowed`, in every handshake. The control
+    /// period then measures how old telemetry may be.
+    #[must_use]
+    pub fn with_allowed(mut self, allowed: Allowed) -> Self {
+        self.reports.set_period_us(allowed.period_us());
+        self.allowed = Some(allowed);
+        self
+    }
+
+    /// Measures by the control period how old telemetry may be: one and a half periods, at least 50 ms.
+    #[must_use]
+    pub fn with_period_us(mut self, period_us: u64) -> Self {
+        self.reports.set_period_us(period_us);
+        self
+    }
+
+    /// For a world that waits: its clock stands still until somebody lets it go on, so that it is not compared with the host's.
+    #[must_use]
+    pub fn with_waiting_world(mut self) -> Self {
+        self.reports.clock.set_waits();
+        self
+    }
+
+    /// Counts the nonces of Hellos from `first` on, in the place of random numbers: for a world in the same process, which shall do the
+    /// same every time.
+    #[must_use]
+    pub fn with_counted_nonces(mut self, first: u64) -> Self {
+        self.next_host_nonce = Some(first.max(1));
+        self
     }
 
     /// Lets the first handshake take `boot_us` longer: a board that resets when its port is opened boots before it answers.
@@ -189,6 +228,21 @@ impl<S: ByteStream> HostLink<S> {
         self.decoder.bad_frames()
     }
 
+    /// Telemetry that was no report since the link was opened, by reason.
+    pub fn refused_reports(&self) -> RefusedReports {
+        self.reports.refused
+    }
+
+    /// The newest telemetry since the last call, whether or not it is a report: for tools that look at an arm and do not drive it. It may
+    /// be of another session, damaged in its meaning, or old.
+    ///
+    /// # Errors
+    /// A port error, [`LinkError::Closed`] when the arm is gone.
+    pub fn poll_unchecked(&mut self) -> Result<Option<Telemetry>, LinkError> {
+        self.drain()?;
+        Ok(self.heard.take())
+    }
+
     /// Blocks until something arrives, or `timeout_us` at most.
     ///
     /// # Errors
@@ -197,7 +251,8 @@ impl<S: ByteStream> HostLink<S> {
         self.stream.wait(timeout_us)
     }
 
-    /// [`JointBus::poll`] with everything that the arm's firmware counts.
+    /// [`JointBus::poll`] with everything that the arm's firmware counts. Telemetry that is no report ([`RefusedReports`]) is not among
+    /// it.
     ///
     /// # Errors
     /// A port error, [`LinkError::Closed`] when the arm is gone.
@@ -227,7 +282,10 @@ impl<S: ByteStream> HostLink<S> {
     pub fn sync(&mut self, timeout_us: u64) -> Result<(), LinkError> {
         let start = self.stream.now_us();
         self.pong_echo_us = None;
-        self.send(&HostToArm::Ping { host_time_us: start })?;
+        self.send(&HostToArm::Ping {
+            host_time_us: start,
+            session_nonce: self.reports.nonce(),
+        })?;
         loop {
             self.drain()?;
             if self.pong_echo_us == Some(start) {
@@ -268,7 +326,34 @@ impl<S: ByteStream> HostLink<S> {
             port: self.port_name(),
             source: std::io::Error::other(error.to_string()),
         })?;
-        self.stream.write(frame)
+        self.stream.write(frame)?;
+        match message {
+            HostToArm::Command(Command { host_time_us, .. }) => self.reports.spoke(*host_time_us),
+            HostToArm::Ping {
+                host_time_us,
+                session_nonce,
+            } if *session_nonce != NO_SESSION => self.reports.spoke(*host_time_us),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The nonce of the session.
+    fn session(&self) -> Result<u64, LinkError> {
+        match self.reports.nonce() {
+            NO_SESSION => Err(LinkError::NoSession {
+                port: self.port_name(),
+            }),
+            nonce => Ok(nonce),
+        }
+    }
+
+    /// A nonce for a Hello.
+    fn fresh_host_nonce(&mut self) -> u64 {
+        match &mut self.next_host_nonce {
+            Some(next) => std::mem::replace(next, next.wrapping_add(1).max(1)),
+            None => fresh::id(),
+        }
     }
 
     fn drain(&mut self) -> Result<(), LinkError> {
@@ -295,7 +380,16 @@ impl<S: ByteStream> HostLink<S> {
 
     fn on_message(&mut self, now_us: u64, message: ArmToHost) {
         match message {
-            ArmToHost::HelloAck(ack) => self.hello_ack = Some(ack),
+            ArmToHost::HelloAck(ack) => {
+                if let Some((sent_us, host_nonce)) = self.hello
+                    && opening::answers(&ack, sent_us, host_nonce)
+                {
+                    self.hello = None;
+                    // From here on: the arm's first report comes right behind its answer.
+                    self.reports.begin(&ack, sent_us, now_us);
+                    self.hello_ack = Some((ack, now_us));
+                }
+            }
             ArmToHost::Pong {
                 host_time_echo_us, ..
             } => {
@@ -306,38 +400,18 @@ impl<S: ByteStream> HostLink<S> {
             }
             ArmToHost::Telemetry(telemetry) => {
                 self.state_since_pong = Some(telemetry.state);
-                // Every sample is late by its own transmission, so the largest offset is the best. The leak of a
-                // microsecond a sample lets the estimate follow clocks that drift apart (50 ppm at 50 Hz).
-                let sample = signed(telemetry.device_time_us) - signed(now_us);
-                self.clock_offset_us = (self.clock_offset_us - 1).max(sample);
-                self.follow_a_clock_that_stood_still(sample);
-                self.in_flight
-                    .retain(|(seq, _)| seq_after(*seq, telemetry.received_seq));
-                self.fresh = Some(telemetry);
+                if self
+                    .reports
+                    .takes(now_us, &telemetry, self.next_seq.wrapping_sub(1))
+                {
+                    self.in_flight
+                        .retain(|(seq, _)| seq_after(*seq, telemetry.received_seq));
+                    self.fresh = Some(telemetry.clone());
+                }
+                self.heard = Some(telemetry);
             }
         }
     }
-}
-
-impl<S> HostLink<S> {
-    /// A board that was reset, or a simulator that was paused, has a clock that jumped back. With the old offset, commands
-    /// would stay valid for as long as the jump.
-    fn follow_a_clock_that_stood_still(&mut self, sample_us: i64) {
-        if self.clock_offset_us - sample_us <= CLOCK_JUMP_US {
-            (self.behind, self.behind_best_us) = (0, i64::MIN);
-            return;
-        }
-        self.behind += 1;
-        self.behind_best_us = self.behind_best_us.max(sample_us);
-        if self.behind >= CLOCK_JUMP_SAMPLES {
-            self.clock_offset_us = self.behind_best_us;
-            (self.behind, self.behind_best_us) = (0, i64::MIN);
-        }
-    }
-}
-
-fn signed(us: u64) -> i64 {
-    i64::try_from(us).unwrap_or(i64::MAX)
 }
 
 impl<S: ByteStream> JointBus for HostLink<S> {
@@ -355,11 +429,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         move_time_us: u32,
         valid_for_us: u32,
     ) -> Result<u32, LinkError> {
-        if !self.session {
-            return Err(LinkError::NoSession {
-                port: self.port_name(),
-            });
-        }
+        let session_nonce = self.session()?;
         let set_point_rad = match JointVec::from_slice(set_point_rad) {
             Ok(vec) if vec.len() == self.joints => vec,
             _ => {
@@ -385,9 +455,10 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         self.send(&HostToArm::Command(Command {
             seq,
             host_time_us: now,
-            valid_until_us: expires_us.saturating_add_signed(self.clock_offset_us),
+            valid_until_us: self.reports.clock.valid_until_us(now, valid_for_us),
             move_time_us,
             set_point_rad,
+            session_nonce,
         }))?;
         Ok(seq)
     }
@@ -397,7 +468,8 @@ impl<S: ByteStream> JointBus for HostLink<S> {
     }
 
     fn send_release(&mut self) -> Result<(), LinkError> {
-        self.send(&HostToArm::Release)
+        let session_nonce = self.session()?;
+        self.send(&HostToArm::Release { session_nonce })
     }
 
     fn send_e_stop(&mut self) -> Result<(), LinkError> {
@@ -405,7 +477,8 @@ impl<S: ByteStream> JointBus for HostLink<S> {
     }
 
     fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.send(&HostToArm::ClearEStop)
+        let session_nonce = self.session()?;
+        self.send(&HostToArm::ClearEStop { session_nonce })
     }
 
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
@@ -416,5 +489,9 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         let patience = Duration::from_micros(self.handshake_timeout_us.saturating_add(self.boot_max_us));
         let stream = self.stream.second()?;
         Ok(stream.map(|stream| Box::new(WireEStop::new(stream, patience)) as Box<dyn EStopLine>))
+    }
+
+    fn refused_reports(&self) -> RefusedReports {
+        self.reports.refused
     }
 }

@@ -18,7 +18,7 @@ use serialport::TTYPort;
 use self::descriptor::{Descriptor, WRITE_TIMEOUT};
 pub use self::ports::Port;
 use crate::arms::{ArmSettings, Opening};
-use crate::link::{ByteStream, HostLink, WireEStop};
+use crate::link::{Allowed, ByteStream, HostLink, WireEStop};
 
 /// How to open an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub struct Settings {
     /// Longest time from the opening of the port until the board answers, in seconds; `link.boot_s` if not given.
     #[serde(default)]
     pub boot_s: Option<f32>,
+    /// Serial number that the arm must have; any if not given.
+    #[serde(default)]
+    pub serial_number: Option<String>,
 }
 
 /// Longest wait for an arm's answer to a handshake, beyond the time that its board may take to boot.
@@ -60,6 +63,7 @@ impl Settings {
             port: port.display().to_string(),
             baud: None,
             boot_s: None,
+            serial_number: None,
         }
     }
 
@@ -69,7 +73,8 @@ impl Settings {
         Duration::try_from_secs_f32(self.boot_s.unwrap_or(config.boot_s)).unwrap_or_default()
     }
 
-    /// Opens the port of `config`'s arm. Says nothing yet.
+    /// Opens the port of `config`'s arm. Says nothing yet. A handshake refuses an arm that is not the one that is meant, or whose own
+    /// limits are wider than `config` allows.
     ///
     /// # Errors
     /// See [`SerialStream::open`].
@@ -80,7 +85,12 @@ impl Settings {
             joints: config.joint_count(),
             handshake_timeout: HANDSHAKE_TIMEOUT,
         })?;
-        Ok(link.with_boot(self.boot(config)))
+        let link = link.with_boot(self.boot(config));
+        Ok(match Allowed::of(config, self.serial_number.as_deref()) {
+            Some(allowed) => link.with_allowed(allowed),
+            // A checked file has limits.
+            None => link,
+        })
     }
 }
 

@@ -308,7 +308,7 @@ impl<F: Family> Settings<F> {
         });
         Ok(HostedOptions {
             name: self.port.clone(),
-            arm,
+            arm: arm.booted_afresh(),
             rate_hz: self.rate_hz,
             way_out,
             priority: opening.config.realtime.bus_priority,

@@ -5,13 +5,18 @@
 
 use robot::{ActionMode, Config, DeviceError, Frame, Joint, Plant};
 
-use crate::firmware::{FirmwareCore, FirmwareLimits, FirmwareOptions, JointLimits};
-use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry};
+use crate::firmware::{
+    FirmwareCore, FirmwareLimits, FirmwareOptions, Identity, JointLimits, VALIDITY_WATCHDOGS,
+};
+use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry, fitted_serial_number, joint_names_hash};
 
 const _: () = assert!(wire::MAX_JOINTS == robot::MAX_JOINTS);
 
 /// Version that a simulated arm reports.
 const FIRMWARE_VERSION: [u8; 3] = [0, 1, 0];
+
+/// Boot id of a simulated arm in a world that waits: every run of it gives the same bytes. Others get a fresh one.
+const WAITING_BOOT_ID: u64 = 1;
 
 /// Farthest a first command may lie from the start pose unless the options say otherwise, in radians.
 pub const JUMP_MAX_RAD: f32 = 0.25;
@@ -58,6 +63,10 @@ pub struct ArmOptions {
     pub torque_grace_us: u64,
     /// Farthest a first command may lie from the pose the arm is in, in radians.
     pub jump_max_rad: f32,
+    /// Longest time from now for which a command may be valid, in microseconds.
+    pub validity_max_us: u64,
+    /// Who the arm says it is.
+    pub identity: Identity,
 }
 
 impl ArmOptions {
@@ -65,6 +74,8 @@ impl ArmOptions {
     /// its joints have no usable limits, which a checked file rules out.
     pub fn from_config(config: &Config) -> Option<Self> {
         let period_us = f64::from(config.period_s) * 1e6;
+        let watchdog_us = (period_us * f64::from(config.watchdog_periods)).round() as u64;
+        let names = config.envelope.joints().iter().map(|joint| joint.name.as_str());
         Some(Self {
             period_s: config.period_s,
             substeps: config
@@ -72,10 +83,23 @@ impl ArmOptions {
                 .as_ref()
                 .map_or(5, |simulator| simulator.substeps),
             limits: limits(config.envelope.joints())?,
-            watchdog_us: (period_us * f64::from(config.watchdog_periods)).round() as u64,
+            watchdog_us,
             torque_grace_us: (f64::from(config.torque_grace_s) * 1e6).round() as u64,
             jump_max_rad: jump_max_rad(config),
+            validity_max_us: watchdog_us.saturating_mul(VALIDITY_WATCHDOGS),
+            identity: Identity {
+                serial_number: fitted_serial_number(&config.name),
+                boot_id: WAITING_BOOT_ID,
+                joint_names_hash: joint_names_hash(names),
+            },
         })
+    }
+
+    /// With a boot id that no arm has had before: for an arm in a world that does not wait.
+    #[must_use]
+    pub fn booted_afresh(mut self) -> Self {
+        self.identity.boot_id = crate::fresh::id();
+        self
     }
 
     /// The control period in microseconds, rounded, at least 1.
@@ -105,7 +129,9 @@ impl<P: Plant> SimulatedArm<P> {
             torque_grace_us: options.torque_grace_us,
             jump_max_rad: options.jump_max_rad,
             telemetry_every_ticks: 0,
+            validity_max_us: options.validity_max_us,
             firmware_version: FIRMWARE_VERSION,
+            identity: options.identity.clone(),
         });
         let substeps = options.substeps.max(1);
         let mut arm = Self {

@@ -121,8 +121,12 @@ impl<P: Plant> SimulatorBridge<P> {
         let socket = FrameListener::bind(&options.frame_path)?;
         let pty = options.serial_path.as_deref().map(Pty::new).transpose()?;
         log::info!("frames {}", options.frame_path.display());
+        let arm = match options.mode {
+            BridgeMode::Lockstep => options.arm,
+            BridgeMode::RealTime => options.arm.booted_afresh(),
+        };
         Ok(Self {
-            arm: SimulatedArm::new(plant, &options.arm),
+            arm: SimulatedArm::new(plant, &arm),
             mode: options.mode,
             joints: limits as u8,
             pty,

@@ -2,7 +2,8 @@
 //!
 //! The caller feeds it bytes ([`FirmwareCore::on_bytes`]), calls [`FirmwareCore::tick`] at a fixed rate with measured
 //! joints, applies the returned [`Drive`] and sends what [`FirmwareCore::poll_transmit`] returns. Time is the caller's
-//! too: microseconds since boot, never going back.
+//! too: microseconds since boot, never going back. A clock that goes back all the same ends the session and stops the arm: what
+//! was measured by it before says nothing any more.
 //!
 //! ```text
 //!            Hello, Command near measured
@@ -25,26 +26,36 @@
 //!   `jump_max_rad` of the measured pose, so that the arm never leaps to meet a set point.
 //! - **Silence** (no accepted command for longer than `watchdog_us`), **Stop** and **a new session while moving**:
 //!   torque stays on. The set point slows within the acceleration limit, then is held.
-//! - **While held**, any message (a ping is enough) keeps torque on. After `torque_grace_us` without one, torque goes
-//!   off: **an arm that gravity can move will then sink**. Park it, or support it, within that time.
+//! - **While held**, any message of the session (a ping is enough) keeps torque on. After `torque_grace_us` without one, torque
+//!   goes off: **an arm that gravity can move will then sink**. Park it, or support it, within that time.
 //! - **Release** does the same without the grace time.
 //! - **EStop** takes torque off at once, moving or not, and latches. Only ClearEStop, which a host sends for a person
 //!   and never by itself, followed by a new handshake, leaves that state.
 //! - Torque that went off never comes back by itself: from Released and EStopped the way leads through a new handshake
 //!   and a command near the measured pose.
+//!
+//! # Who is obeyed
+//!
+//! Stop and EStop are obeyed from anybody. Commands, Release and ClearEStop need the nonce of the session, which the arm chooses afresh at
+//! each Hello; a Ping without it is answered and has no other effect. What carries another nonce is counted and has no effect.
 
 mod limits;
 mod motion;
 mod session;
 
+pub use crate::wire::JointLimits;
 use crate::wire::{
-    ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, PROTOCOL_VERSION, StopReason,
-    Telemetry, encode, seq_after,
+    ArmToHost, Command, Decoder, EarlierArmToHost, FirmwareState, HelloAck, HostToArm, JointVec, NO_SESSION,
+    PROTOCOL_VERSION, StopReason, Telemetry, encode, seq_after,
 };
 
-pub use limits::{FirmwareLimits, FirmwareOptions, JointLimits};
+pub use limits::{FirmwareLimits, FirmwareOptions, Identity, VALIDITY_WATCHDOGS};
 use motion::Motion;
 use session::{Counters, Session};
+
+/// How far the clock of what was heard may be ahead of the clock of the ticks, in microseconds: a simulator that catches up ticks at times
+/// before that at which it has read the line.
+const AHEAD_MAX_US: u64 = 1_000_000;
 
 /// What the motors must do until the next tick.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,10 +88,16 @@ pub struct FirmwareCore {
     held_since_us: u64,
     ticks_since_telemetry: u32,
     session: Session,
+    /// Sessions since boot.
+    session_count: u32,
     counters: Counters,
     hello_ack: Option<HelloAck>,
+    /// The answer to a host of another version.
+    earlier_ack: Option<EarlierArmToHost>,
     pong: Option<(u64, u64)>,
     telemetry_due: bool,
+    /// Number of the next telemetry message.
+    telemetry_seq: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -125,10 +142,13 @@ impl FirmwareCore {
             held_since_us: 0,
             ticks_since_telemetry: 0,
             session: Session::default(),
+            session_count: 0,
             counters: Counters::default(),
             hello_ack: None,
+            earlier_ack: None,
             pong: None,
             telemetry_due: false,
+            telemetry_seq: 0,
             options,
         }
     }
@@ -154,6 +174,7 @@ impl FirmwareCore {
 
     /// Advances to `now_us` with joints measured just now; returns what the motors do until the next tick.
     pub fn tick(&mut self, now_us: u64, position_rad: &[f32], velocity_rad_s: &[f32]) -> Drive {
+        self.check_the_clock(now_us);
         let dt_us = now_us.saturating_sub(self.last_tick_us.unwrap_or(now_us));
         self.last_tick_us = Some(now_us);
         self.measured.set(
@@ -186,13 +207,33 @@ impl FirmwareCore {
         if !self.torque_on() {
             self.motion = Motion::at_rest(&self.measured.position_rad);
         }
-        self.ticks_since_telemetry += 1;
+        self.ticks_since_telemetry = self.ticks_since_telemetry.saturating_add(1);
         if self.options.telemetry_every_ticks > 0
             && self.ticks_since_telemetry >= self.options.telemetry_every_ticks
         {
             self.telemetry_due = true;
         }
         self.drive()
+    }
+
+    /// A clock that went back makes all times from before meaningless: how long the host has been silent, and until when commands that are
+    /// still on their way are valid. The session ends, so that those commands are refused, and a moving arm stops.
+    fn check_the_clock(&mut self, now_us: u64) {
+        let heard_us = self
+            .last_command_us
+            .max(self.last_heard_us)
+            .max(self.held_since_us);
+        let back = self.last_tick_us.is_some_and(|last| now_us < last)
+            || heard_us > now_us.saturating_add(AHEAD_MAX_US);
+        if !back {
+            return;
+        }
+        self.session = Session::default();
+        self.last_tick_us = Some(now_us);
+        self.last_command_us = now_us;
+        self.last_heard_us = now_us;
+        self.held_since_us = now_us;
+        self.stop(now_us, StopReason::Watchdog, false);
     }
 
     /// Takes a measurement between ticks and queues telemetry with it: a simulator reports what a step led to without
@@ -241,15 +282,20 @@ impl FirmwareCore {
     pub fn poll_transmit<'b>(&mut self, buffer: &'b mut [u8]) -> &'b [u8] {
         let message = if let Some(ack) = self.hello_ack.take() {
             ArmToHost::HelloAck(ack)
+        } else if let Some(ack) = self.earlier_ack.take() {
+            return encode(&ack, buffer).unwrap_or(&[]);
         } else if let Some((host_time_echo_us, device_time_us)) = self.pong.take() {
             ArmToHost::Pong {
                 host_time_echo_us,
                 device_time_us,
+                session_nonce: self.session.nonce(),
             }
         } else if self.telemetry_due {
             self.telemetry_due = false;
             self.ticks_since_telemetry = 0;
-            ArmToHost::Telemetry(self.telemetry())
+            let telemetry = self.telemetry();
+            self.telemetry_seq = self.telemetry_seq.wrapping_add(1);
+            ArmToHost::Telemetry(telemetry)
         } else {
             return &[];
         };
@@ -276,6 +322,10 @@ impl FirmwareCore {
             rejected_state: self.counters.state,
             clamped: self.counters.clamped,
             bad_frames: self.decoder.bad_frames(),
+            session_nonce: self.session.nonce(),
+            telemetry_seq: self.telemetry_seq,
+            rejected_session: self.counters.session,
+            rejected_validity: self.counters.validity,
         }
     }
 
@@ -301,43 +351,86 @@ impl FirmwareCore {
     }
 
     fn on_message(&mut self, now_us: u64, message: HostToArm) {
-        self.last_heard_us = now_us;
         match message {
             HostToArm::Hello {
                 protocol_version,
                 host_time_us,
+                host_nonce,
             } => {
-                self.on_hello(now_us, protocol_version, host_time_us);
+                if protocol_version == PROTOCOL_VERSION {
+                    self.on_hello(now_us, host_time_us, host_nonce);
+                } else {
+                    self.on_hello_of_another_version(now_us, host_time_us);
+                }
             }
             HostToArm::Command(command) => self.on_command(now_us, &command),
             HostToArm::Stop => self.stop(now_us, StopReason::HostStop, false),
-            HostToArm::Release => self.stop(now_us, StopReason::HostRelease, true),
+            HostToArm::Release { session_nonce } => {
+                if self.hears(now_us, session_nonce) {
+                    self.stop(now_us, StopReason::HostRelease, true);
+                }
+            }
             HostToArm::EStop => self.e_stop(),
-            HostToArm::ClearEStop => {
-                if self.state == FirmwareState::EStopped {
+            HostToArm::ClearEStop { session_nonce } => {
+                if self.hears(now_us, session_nonce) && self.state == FirmwareState::EStopped {
                     self.e_stop_cleared = true;
+                    // The same clearance must not count again after another emergency stop.
                     self.session = Session::default();
                 }
             }
-            HostToArm::Ping { host_time_us } => {
-                self.session.echo(now_us, host_time_us);
+            HostToArm::Ping {
+                host_time_us,
+                session_nonce,
+            } => {
+                // Whoever sends the emergency stop without a session asks by a ping whether it was read.
+                if session_nonce != NO_SESSION && self.hears(now_us, session_nonce) {
+                    self.session.echo(now_us, host_time_us);
+                }
                 self.pong = Some((host_time_us, now_us));
             }
         }
     }
 
-    fn on_hello(&mut self, now_us: u64, protocol_version: u16, host_time_us: u64) {
-        self.session = Session::default();
+    /// Whether a message with `session_nonce` belongs to the session. What does is a sign of life of the host; what does not is counted.
+    fn hears(&mut self, now_us: u64, session_nonce: u64) -> bool {
+        let ours = self.session.has(session_nonce);
+        if ours {
+            self.last_heard_us = now_us;
+        } else {
+            self.counters.session = self.counters.session.wrapping_add(1);
+        }
+        ours
+    }
+
+    fn on_hello(&mut self, now_us: u64, host_time_us: u64, host_nonce: u64) {
+        if host_nonce == 0 {
+            // Meant for arms of version 1.
+            return;
+        }
+        self.last_heard_us = now_us;
+        let repeated = self.session.was_opened_by(host_nonce);
+        if !repeated {
+            self.session_count = self.session_count.wrapping_add(1);
+            self.session = Session::open(&self.options.identity, self.session_count, host_nonce);
+        }
         self.session.echo(now_us, host_time_us);
-        self.session.open = protocol_version == PROTOCOL_VERSION;
         self.hello_ack = Some(HelloAck {
             protocol_version: PROTOCOL_VERSION,
             joints: self.options.limits.joint_count() as u8,
             firmware_version: self.options.firmware_version,
             host_time_echo_us: host_time_us,
             device_time_us: now_us,
+            host_nonce_echo: host_nonce,
+            session_nonce: self.session.nonce(),
+            boot_id: self.options.identity.boot_id,
+            serial_number: self.options.identity.serial_number.clone(),
+            joint_names_hash: self.options.identity.joint_names_hash,
+            contract: self.options.contract(),
         });
         self.telemetry_due = true;
+        if repeated {
+            return;
+        }
         match self.state {
             // A new host knows nothing of the motion in progress.
             FirmwareState::Active => self.stop(now_us, StopReason::NewSession, false),
@@ -347,9 +440,27 @@ impl FirmwareCore {
         }
     }
 
+    /// Answers in the words that every version can read, and obeys nobody from here on.
+    fn on_hello_of_another_version(&mut self, now_us: u64, host_time_us: u64) {
+        self.session = Session::default();
+        self.earlier_ack = Some(EarlierArmToHost::HelloAck {
+            protocol_version: PROTOCOL_VERSION,
+            joints: self.options.limits.joint_count() as u8,
+            firmware_version: self.options.firmware_version,
+            host_time_echo_us: host_time_us,
+            device_time_us: now_us,
+        });
+        if self.state == FirmwareState::Active {
+            self.stop(now_us, StopReason::NewSession, false);
+        }
+    }
+
     fn on_command(&mut self, now_us: u64, command: &Command) {
+        if !self.hears(now_us, command.session_nonce) {
+            return;
+        }
         // Before the first measurement nobody knows how far a set point is away.
-        if !self.session.open || self.last_tick_us.is_none() {
+        if self.last_tick_us.is_none() {
             self.counters.state = self.counters.state.wrapping_add(1);
             return;
         }
@@ -365,6 +476,11 @@ impl FirmwareCore {
         self.session.received_seq = Some(command.seq);
         if now_us > command.valid_until_us {
             self.counters.age = self.counters.age.wrapping_add(1);
+            return;
+        }
+        // A host that knows this arm's clock wrongly must not have it carry out late what was meant for now.
+        if command.valid_until_us - now_us > self.options.validity_max_us {
+            self.counters.validity = self.counters.validity.wrapping_add(1);
             return;
         }
         // Where the arm is asked to go on from: the pose it is in, or the one it holds or is moving through.
@@ -396,7 +512,13 @@ impl FirmwareCore {
             self.stop_reason = StopReason::None;
             self.state = FirmwareState::Active;
         }
-        self.motion.aim(now_us, command.move_time_us, target);
+        self.motion.aim(
+            now_us,
+            command.move_time_us,
+            target,
+            limits,
+            self.options.watchdog_us,
+        );
         self.session.accepted_seq = Some(command.seq);
         self.last_command_us = now_us;
     }

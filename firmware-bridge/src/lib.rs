@@ -21,9 +21,11 @@ pub mod bridge;
 #[cfg(feature = "std")]
 pub mod frames;
 #[cfg(feature = "std")]
+pub mod fresh;
+#[cfg(feature = "std")]
 mod report;
 
-pub use firmware::{Drive, FirmwareCore, FirmwareLimits, FirmwareOptions, JointLimits};
+pub use firmware::{Drive, FirmwareCore, FirmwareLimits, FirmwareOptions, Identity, JointLimits};
 pub use wire::{FirmwareState, PROTOCOL_VERSION, StopReason, Telemetry};
 
 #[cfg(feature = "std")]

@@ -5,17 +5,21 @@
 //! camera's thread. What the loop holds is a [`JointBus`], a [`FrameSource`] and perhaps a [`Task`].
 
 mod bus;
+mod contract;
 pub mod e_stop;
 mod lockstep;
 mod motors;
 mod picture;
+mod refused;
 mod signals;
 
 pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
+pub use contract::{ContractProblem, ContractTerm};
 pub use e_stop::{EStopLine, Stopped};
 pub use lockstep::{Lockstep, Observation};
 pub use motors::{Motor, MotorTrouble, Motors, TroubleKind};
 pub use picture::{Picture, PixelFormat};
+pub use refused::RefusedReports;
 pub use signals::Signals;
 
 use crate::{Frame, JointState};

@@ -59,20 +59,27 @@ pub(crate) fn firmware(scale: Scale) -> Outcome {
         let mut came_back = None;
         for _ in 0..MESSAGES {
             let now_us = arm.now_us();
+            // That of the session: a host that drives, and does not know better.
+            let nonce = arm.lock().firmware.telemetry().session_nonce;
             let message = match random.below(6) {
                 0 => HostToArm::Hello {
                     protocol_version: PROTOCOL_VERSION,
                     host_time_us: now_us,
+                    host_nonce: u64::from(random.next_u32()),
                 },
-                1 => HostToArm::Ping { host_time_us: now_us },
+                1 => HostToArm::Ping {
+                    host_time_us: now_us,
+                    session_nonce: nonce,
+                },
                 2 => HostToArm::Stop,
-                3 => HostToArm::Release,
+                3 => HostToArm::Release { session_nonce: nonce },
                 _ => HostToArm::Command(Command {
                     seq: random.next_u32(),
                     host_time_us: now_us,
                     valid_until_us: now_us + PERIOD_US,
                     move_time_us: PERIOD_US as u32,
                     set_point_rad: arm.lock().position_rad.clone(),
+                    session_nonce: nonce,
                 }),
             };
             arm.hears(&bytes(&message));

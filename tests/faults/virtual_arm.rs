@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use devices::link::ByteStream;
 use firmware_bridge::wire::MAX_FRAME_BYTES;
-use firmware_bridge::{FirmwareCore, FirmwareLimits, FirmwareOptions, JointLimits};
+use firmware_bridge::{FirmwareCore, FirmwareLimits, FirmwareOptions, Identity, JointLimits, fresh};
 use robot::JointVec;
 use robot::device::LinkError;
 
@@ -57,6 +57,11 @@ impl VirtualArm {
             jump_max_rad: 0.25,
             telemetry_every_ticks: 5,
             firmware_version: [0, 0, 0],
+            validity_max_us: 4 * WATCHDOG_US,
+            identity: Identity {
+                boot_id: fresh::id(),
+                ..Identity::default()
+            },
         });
         let arm = Self(Arc::new(Mutex::new(State {
             firmware,

@@ -13,9 +13,12 @@ fn message(random: &mut Stream) -> HostToArm {
     match random.below(8) {
         0 => HostToArm::Stop,
         1 => HostToArm::EStop,
-        2 => HostToArm::ClearEStop,
+        2 => HostToArm::ClearEStop {
+            session_nonce: u64::from(random.next_u32()),
+        },
         3 => HostToArm::Ping {
             host_time_us: u64::from(random.next_u32()),
+            session_nonce: u64::from(random.next_u32()),
         },
         _ => {
             let mut set_point_rad = JointVec::new();
@@ -29,6 +32,7 @@ fn message(random: &mut Stream) -> HostToArm {
                 valid_until_us: u64::from(random.next_u32()),
                 move_time_us: random.next_u32() % 200_000,
                 set_point_rad,
+                session_nonce: u64::from(random.next_u32()),
             })
         }
     }
@@ -82,6 +86,7 @@ pub(crate) fn damage(scale: Scale) -> Outcome {
         // A damaged tail may run into what follows; the zero in front of each frame ends it.
         let good = HostToArm::Ping {
             host_time_us: u64::from(random.next_u32()),
+            session_nonce: u64::from(random.next_u32()),
         };
         line.extend_from_slice(encode(&good, &mut buffer).unwrap_or(&[]));
         let got: Vec<HostToArm> = line.iter().filter_map(|byte| decoder.push(*byte)).collect();

@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use controller::session::{PolicyChoice, Session};
 use devices::Arm;
 use devices::emulation::EmulatedArm;
+use firmware_bridge::wire::fitted_serial_number;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use robot::device::Plant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -53,8 +54,12 @@ enum Mode {
 pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let session = arguments.robot.session(None, PolicyChoice::Hold, None)?;
     let servos = servos(arguments, &session)?;
+    let mut arm = session.arm_options()?;
+    if let Some(serial_number) = serial_number(&session) {
+        arm.identity.serial_number = fitted_serial_number(&serial_number);
+    }
     let options = BridgeOptions {
-        arm: session.arm_options()?,
+        arm,
         mode: match arguments.mode {
             Mode::Lockstep => BridgeMode::Lockstep,
             Mode::RealTime => BridgeMode::RealTime,
@@ -95,6 +100,15 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     console::drive();
     bridge.serve(stop)?;
     Ok(())
+}
+
+/// The serial number that the robot file asks for: what stands in for that arm has it, too.
+fn serial_number(session: &Session) -> Option<String> {
+    session.config.arm.as_ref()?;
+    match Arm::of(&session.config, None) {
+        Ok(Arm::Firmware(settings)) => settings.serial_number,
+        _ => None,
+    }
 }
 
 /// The servos of an arm on a servo bus, emulated; `None` for an arm with a firmware of its own, which is simulated as a whole.

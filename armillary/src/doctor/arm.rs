@@ -59,8 +59,10 @@ fn firmware(examination: &mut Examination<'_>, config: &Config, settings: &seria
         NAME,
         about,
         format!(
-            "protocol {}, firmware {major}.{minor}.{patch}, {} joints, answered within {:.1} ms",
+            "protocol {}, firmware {major}.{minor}.{patch}, serial number \"{}\", {} joints with the robot file's limits, answered within \
+             {:.1} ms",
             info.protocol_version,
+            info.serial_number,
             info.joints,
             info.round_trip_us as f64 * 1e-3
         ),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use firmware_bridge::wire::{ArmToHost, Decoder, FirmwareState, HostToArm, MAX_FRAME_BYTES, encode};
+use firmware_bridge::wire::{
+    ArmToHost, Decoder, FirmwareState, HostToArm, MAX_FRAME_BYTES, NO_SESSION, encode,
+};
 use robot::device::e_stop::Pressed;
 use robot::device::{EStopLine, LinkError, Stopped};
 
@@ -50,7 +52,11 @@ impl<S: ByteStream> WireEStop<S> {
     /// Sends, whatever has become of what was sent before.
     fn send(&mut self, now_us: u64) -> Result<(), LinkError> {
         let mut buffer = [0; MAX_FRAME_BYTES];
-        for message in [HostToArm::EStop, HostToArm::Ping { host_time_us: now_us }] {
+        let ping = HostToArm::Ping {
+            host_time_us: now_us,
+            session_nonce: NO_SESSION,
+        };
+        for message in [HostToArm::EStop, ping] {
             // Both messages are shorter than the buffer.
             let frame = encode(&message, &mut buffer).unwrap_or(&[]);
             match self.stream.write(frame) {

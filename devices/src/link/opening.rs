@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ByteStream, HostLink, signed};
-use firmware_bridge::wire::{HelloAck, HostToArm, PROTOCOL_VERSION};
+use super::clock::CLOCK_MAX_US;
+use super::{ByteStream, HostLink};
+use firmware_bridge::wire::{
+    HelloAck, HostToArm, MAX_FRAME_BYTES, NO_SESSION, PROTOCOL_VERSION, encode_earlier_hello,
+};
 use robot::device::{DeviceInfo, LinkError};
 
 /// Shortest time between two Hellos.
@@ -28,10 +31,34 @@ fn hello_gap_us(waited_us: u64) -> u64 {
 impl<S: ByteStream> HostLink<S> {
     /// The handshake. The first one waits for the board to boot; a board that answers at once is not delayed.
     pub(super) fn open_session(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.session = false;
+        self.reports.end();
+        self.hello = None;
         // What an earlier session left in the buffers says nothing about this one.
         self.drain()?;
-        let (ack, sent_us, now_us) = self.hello()?;
+        self.next_seq = 1;
+        self.in_flight.clear();
+        let result = self.hello().and_then(|(ack, sent_us, now_us)| {
+            self.check(&ack)?;
+            Ok(DeviceInfo {
+                protocol_version: ack.protocol_version,
+                joints: usize::from(ack.joints),
+                firmware_version: ack.firmware_version,
+                round_trip_us: now_us.saturating_sub(sent_us),
+                clock_offset_us: self.reports.clock.offset_us(),
+                serial_number: ack.serial_number.as_str().to_owned(),
+                boot_id: ack.boot_id,
+            })
+        });
+        self.hello = None;
+        if result.is_err() {
+            self.reports.end();
+            self.fresh = None;
+        }
+        result
+    }
+
+    /// Refuses an arm that is not to be driven.
+    fn check(&self, ack: &HelloAck) -> Result<(), LinkError> {
         if ack.protocol_version != PROTOCOL_VERSION {
             return Err(LinkError::VersionMismatch {
                 port: self.port_name(),
@@ -46,19 +73,16 @@ impl<S: ByteStream> HostLink<S> {
                 reported: usize::from(ack.joints),
             });
         }
-        let round_trip_us = now_us.saturating_sub(sent_us);
-        self.clock_offset_us = signed(ack.device_time_us) - signed(sent_us + round_trip_us / 2);
-        self.next_seq = 1;
-        self.in_flight.clear();
-        (self.behind, self.behind_best_us) = (0, i64::MIN);
-        self.session = true;
-        Ok(DeviceInfo {
-            protocol_version: ack.protocol_version,
-            joints: usize::from(ack.joints),
-            firmware_version: ack.firmware_version,
-            round_trip_us,
-            clock_offset_us: self.clock_offset_us,
-        })
+        if ack.device_time_us > CLOCK_MAX_US {
+            return Err(LinkError::AbsurdClock {
+                port: self.port_name(),
+                device_time_us: ack.device_time_us,
+            });
+        }
+        match &self.allowed {
+            Some(allowed) => allowed.check(self.stream.name(), ack),
+            None => Ok(()),
+        }
     }
 
     /// Says Hello until the arm answers. Returns the answer, and when the Hello was sent and the answer read.
@@ -68,6 +92,7 @@ impl<S: ByteStream> HostLink<S> {
         let bytes_before = self.received_bytes;
         let bad_before = self.decoder.bad_frames();
         let mut told = self.boot_us == 0;
+        let host_nonce = self.fresh_host_nonce();
         // When the last Hello was sent, and how much had arrived by then.
         let mut last: Option<(u64, u64)> = None;
         loop {
@@ -89,21 +114,25 @@ impl<S: ByteStream> HostLink<S> {
             });
             if due {
                 self.hello_ack = None;
+                self.fresh = None;
+                // A line on which nothing is heard is left in peace.
+                if last.is_some() && self.received_bytes > bytes_before {
+                    self.hello_of_version_1(now_us)?;
+                }
                 self.send(&HostToArm::Hello {
                     protocol_version: PROTOCOL_VERSION,
                     host_time_us: now_us,
+                    host_nonce,
                 })?;
+                self.hello = Some((now_us, host_nonce));
                 last = Some((now_us, self.received_bytes));
-                self.fresh = None;
             }
             self.drain()?;
             let now_us = self.stream.now_us();
-            match (self.hello_ack.take(), last) {
-                (Some(ack), Some((sent_us, _))) if ack.host_time_echo_us == sent_us => {
-                    self.boot_us = 0;
-                    return Ok((ack, sent_us, now_us));
-                }
-                _ => {}
+            if let Some((ack, answered_us)) = self.hello_ack.take() {
+                self.boot_us = 0;
+                let sent_us = ack.host_time_echo_us;
+                return Ok((ack, sent_us, answered_us));
             }
             let waited_us = now_us.saturating_sub(start_us);
             if waited_us >= wait_us {
@@ -130,6 +159,24 @@ impl<S: ByteStream> HostLink<S> {
             self.stream.wait((wait_us - waited_us).min(LOOK_US))?;
         }
     }
+
+    /// Says Hello in the words of version 1. An arm of that version sends telemetry all the time, but does not understand any other Hello, and
+    /// would seem to be no arm.
+    fn hello_of_version_1(&mut self, now_us: u64) -> Result<(), LinkError> {
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        match encode_earlier_hello(now_us, &mut buffer) {
+            Ok(frame) => self.stream.write(frame),
+            // The buffer suffices.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether `ack` answers the Hello of `sent_us`. An arm of another version knows no nonces.
+pub(super) fn answers(ack: &HelloAck, sent_us: u64, host_nonce: u64) -> bool {
+    ack.host_time_echo_us == sent_us
+        && (ack.protocol_version != PROTOCOL_VERSION
+            || (ack.host_nonce_echo == host_nonce && ack.session_nonce != NO_SESSION))
 }
 
 fn is_set(asked: Option<&Arc<AtomicBool>>) -> bool {

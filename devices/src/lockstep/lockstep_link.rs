@@ -30,7 +30,7 @@ impl LockstepLink {
         };
         let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
         Ok(Self {
-            link,
+            link: link.with_waiting_world(),
             frames,
             period_us: bridge.period_us,
             timeout_us,

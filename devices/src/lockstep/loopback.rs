@@ -110,8 +110,10 @@ impl<P: Plant> Loopback<P> {
     /// Boots an arm around `plant`; call [`Lockstep::reset`] next.
     pub fn new(plant: P, options: &ArmOptions) -> Self {
         let joints = options.limits.joint_count();
+        let link = HostLink::new(LoopbackStream::new(plant, options), joints, ANSWER_US);
         Self {
-            link: HostLink::new(LoopbackStream::new(plant, options), joints, ANSWER_US),
+            // The same bytes every time.
+            link: link.with_waiting_world().with_counted_nonces(1),
             period_us: options.period_us(),
         }
     }

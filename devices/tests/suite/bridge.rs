@@ -314,6 +314,7 @@ fn in_real_time_commands_move_and_silence_stops() {
         "{error}"
     );
     frames.reset(8, &mut frame).unwrap();
+    link.handshake().unwrap();
     until(&mut link, |telemetry| telemetry.state == FirmwareState::Held);
     served.stop.store(true, Ordering::Relaxed);
     assert_eq!(served.end(), Ended::Stopped);

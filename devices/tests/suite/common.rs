@@ -1,7 +1,8 @@
 //! A two-joint plant that needs no simulator, and short cuts the tests share.
 
 use firmware_bridge::arm::ArmOptions;
-use firmware_bridge::{FirmwareLimits, JointLimits};
+use firmware_bridge::wire::{fitted_serial_number, joint_names_hash};
+use firmware_bridge::{FirmwareLimits, Identity, JointLimits};
 use robot::device::{DeviceError, Joints, Task, View};
 use robot::philox::Stream;
 use robot::{Frame, JointState, joint};
@@ -114,5 +115,12 @@ pub(crate) fn arm_options() -> ArmOptions {
         watchdog_us: PERIOD_US * 5 / 2,
         torque_grace_us: 1_000_000,
         jump_max_rad: 0.25,
+        // Long enough for a machine that stands still now and then.
+        validity_max_us: 10_000_000,
+        identity: Identity {
+            serial_number: fitted_serial_number("test-arm"),
+            boot_id: 1,
+            joint_names_hash: joint_names_hash(["first", "second"]),
+        },
     }
 }

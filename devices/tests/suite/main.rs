@@ -3,12 +3,14 @@
 
 mod bridge;
 mod common;
+mod contract;
 mod folder;
 mod link;
 mod named;
 mod playback;
 mod portable;
 mod process;
+mod reports;
 mod serial;
 mod servos;
 #[cfg(target_os = "linux")]

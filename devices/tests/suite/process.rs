@@ -4,7 +4,7 @@ use std::process::Command;
 
 use devices::{Loopback, ProcessError, ProcessPlant};
 use firmware_bridge::arm::ArmOptions;
-use firmware_bridge::{FirmwareLimits, JointLimits};
+use firmware_bridge::{FirmwareLimits, Identity, JointLimits};
 use robot::Frame;
 use robot::device::Lockstep;
 use robot::device::{Joints, Task, View};
@@ -132,6 +132,8 @@ fn an_end_in_the_middle_of_an_episode_is_an_error_of_the_rig() {
         watchdog_us: 250_000,
         torque_grace_us: 1_000_000,
         jump_max_rad: 3.0,
+        validity_max_us: 1_000_000,
+        identity: Identity::default(),
     };
     let mut rig = Loopback::new(plant(&living(2)).unwrap(), &options);
     let mut frame = Frame::default();

@@ -179,13 +179,8 @@ fn another_version_is_refused() {
             // Every question is answered, up to the end of the line: an answer that a busy machine delays is to an earlier one.
             while master.read_exact(&mut byte).is_ok() {
                 if let Some(HostToArm::Hello { host_time_us, .. }) = decoder.push(byte[0]) {
-                    let ack = ArmToHost::HelloAck(HelloAck {
-                        protocol_version: 77,
-                        joints: 2,
-                        firmware_version: [0; 3],
-                        host_time_echo_us: host_time_us,
-                        device_time_us: 0,
-                    });
+                    let ack = HelloAck::of_another_version(77, 2, [0; 3], host_time_us, 0);
+                    let ack = ArmToHost::HelloAck(ack);
                     let mut buffer = [0; MAX_FRAME_BYTES];
                     master.write_all(encode(&ack, &mut buffer).unwrap()).unwrap();
                 }

@@ -1,19 +1,6 @@
 //! The firmware's own limits: it trusts no host.
 
-use crate::wire::{JointVec, MAX_JOINTS};
-
-/// What one joint may do.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct JointLimits {
-    /// Smallest set point, in radians.
-    pub position_min_rad: f32,
-    /// Largest set point, in radians.
-    pub position_max_rad: f32,
-    /// Largest set-point speed, in radians a second.
-    pub velocity_max_rad_s: f32,
-    /// Deceleration used to stop, in radians a second squared.
-    pub acceleration_max_rad_s2: f32,
-}
+use crate::wire::{Contract, JointLimits, JointVec, MAX_JOINTS, SerialNumber};
 
 /// Limits of every joint, base first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,6 +64,40 @@ pub struct FirmwareOptions {
     pub jump_max_rad: f32,
     /// Telemetry every so many ticks; 0 for none but on [`super::FirmwareCore::report`] and handshakes.
     pub telemetry_every_ticks: u32,
+    /// Longest time from now for which a command may be valid, in microseconds. Longer ones are refused.
+    pub validity_max_us: u64,
     /// Reported in the handshake: major, minor, patch.
     pub firmware_version: [u8; 3],
+    /// Who the arm is.
+    pub identity: Identity,
+}
+
+/// Who an arm is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Serial number or name; empty if it has none.
+    pub serial_number: SerialNumber,
+    /// Chosen at random when the arm boots, so that no recording of an earlier boot fits. A simulated arm in a world that waits has a
+    /// fixed one.
+    pub boot_id: u64,
+    /// [`crate::wire::joint_names_hash`] of the joints' names.
+    pub joint_names_hash: u64,
+}
+
+/// What a firmware takes a command to be valid for at most, as a multiple of its watchdog's time, by custom. The control loop asks for
+/// less than one.
+pub const VALIDITY_WATCHDOGS: u64 = 4;
+
+impl FirmwareOptions {
+    /// The limits, as the arm promises them in the handshake.
+    pub fn contract(&self) -> Contract {
+        let capped = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
+        Contract {
+            joints: self.limits.joints.clone(),
+            watchdog_us: capped(self.watchdog_us),
+            torque_grace_us: capped(self.torque_grace_us),
+            validity_max_us: capped(self.validity_max_us),
+            jump_max_rad: self.jump_max_rad,
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use core::marker::PhantomData;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{ArmToHost, HostToArm, cobs};
+use super::{ArmToHost, HelloAck, HostToArm, PROTOCOL_VERSION, cobs};
 
 /// The longest frame on the line, delimiters included. One frame is one `write`: 256 bytes are what a tty takes
 /// without splitting its timeout.
@@ -18,17 +18,105 @@ const MAX_PACKET_BYTES: usize = 1 + MAX_MESSAGE_BYTES + CRC_BYTES;
 const _: () = assert!(cobs::encoded_max(MAX_PACKET_BYTES) + 2 <= MAX_FRAME_BYTES);
 
 /// A message that can be framed: one of the two directions.
-pub trait Message: Serialize + DeserializeOwned {
+pub trait Message: Serialize + Sized {
     /// First byte of the packet.
     const KIND: u8;
+
+    /// Reads what follows the first byte, without the CRC. `None` for what is no such message.
+    fn from_body(body: &[u8]) -> Option<Self>;
 }
 
 impl Message for HostToArm {
     const KIND: u8 = b'H';
+
+    fn from_body(body: &[u8]) -> Option<Self> {
+        whole(body).or_else(|| {
+            let (
+                EarlierHostToArm::Hello {
+                    protocol_version,
+                    host_time_us,
+                },
+                rest,
+            ) = postcard::take_from_bytes(body).ok()?;
+            // A Hello of our version without a nonce is how a host asks who is there, in the words of version 1.
+            (protocol_version != PROTOCOL_VERSION || rest.is_empty()).then_some(Self::Hello {
+                protocol_version,
+                host_time_us,
+                host_nonce: 0,
+            })
+        })
+    }
 }
 
 impl Message for ArmToHost {
     const KIND: u8 = b'A';
+
+    fn from_body(body: &[u8]) -> Option<Self> {
+        whole(body).or_else(|| {
+            let (
+                EarlierArmToHost::HelloAck {
+                    protocol_version,
+                    joints,
+                    firmware_version,
+                    host_time_echo_us,
+                    device_time_us,
+                },
+                _,
+            ) = postcard::take_from_bytes(body).ok()?;
+            (protocol_version != PROTOCOL_VERSION).then(|| {
+                Self::HelloAck(HelloAck::of_another_version(
+                    protocol_version,
+                    joints,
+                    firmware_version,
+                    host_time_echo_us,
+                    device_time_us,
+                ))
+            })
+        })
+    }
+}
+
+/// The Hello of version 1. Later versions begin with the same fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum EarlierHostToArm {
+    Hello {
+        protocol_version: u16,
+        host_time_us: u64,
+    },
+}
+
+impl Message for EarlierHostToArm {
+    const KIND: u8 = HostToArm::KIND;
+
+    fn from_body(body: &[u8]) -> Option<Self> {
+        whole(body)
+    }
+}
+
+/// The answer to a Hello of version 1. Later versions begin with the same fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum EarlierArmToHost {
+    HelloAck {
+        protocol_version: u16,
+        joints: u8,
+        firmware_version: [u8; 3],
+        host_time_echo_us: u64,
+        device_time_us: u64,
+    },
+}
+
+impl Message for EarlierArmToHost {
+    const KIND: u8 = ArmToHost::KIND;
+
+    fn from_body(body: &[u8]) -> Option<Self> {
+        whole(body)
+    }
+}
+
+/// A message that takes up all of `body`.
+fn whole<M: DeserializeOwned>(body: &[u8]) -> Option<M> {
+    let (message, rest) = postcard::take_from_bytes(body).ok()?;
+    rest.is_empty().then_some(message)
 }
 
 /// A message was not framed.
@@ -61,6 +149,19 @@ pub fn encode<'b, M: Message>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [
     let coded = cobs::encode(packet, rest).ok_or(EncodeError::BufferTooShort)?;
     *rest.get_mut(coded).ok_or(EncodeError::BufferTooShort)? = 0;
     Ok(&buffer[..coded + 2])
+}
+
+/// Frames a Hello with the fields that version 1 had, into `buffer`. An arm of version 1 cannot read a longer one, and so could not say
+/// which version it speaks. An arm of our version does not answer it.
+///
+/// # Errors
+/// [`EncodeError::BufferTooShort`]; [`MAX_FRAME_BYTES`] always suffice.
+pub fn encode_earlier_hello(host_time_us: u64, buffer: &mut [u8]) -> Result<&[u8], EncodeError> {
+    let hello = EarlierHostToArm::Hello {
+        protocol_version: PROTOCOL_VERSION,
+        host_time_us,
+    };
+    encode(&hello, buffer)
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -146,6 +247,5 @@ fn parse<M: Message>(frame: &mut [u8]) -> Option<M> {
     if kind != M::KIND {
         return None;
     }
-    let (message, rest) = postcard::take_from_bytes(body).ok()?;
-    rest.is_empty().then_some(message)
+    M::from_body(body)
 }

@@ -1,94 +1,9 @@
 //! The firmware core in virtual time.
 
+use crate::bench::Bench;
 use crate::common::{PERIOD_US, TICK_US, firmware_options, vec};
-use firmware_bridge::wire::{
-    ArmToHost, Command, Decoder, HostToArm, MAX_FRAME_BYTES, PROTOCOL_VERSION, encode,
-};
-use firmware_bridge::{
-    Drive, FirmwareCore, FirmwareLimits, FirmwareState, JointLimits, StopReason, Telemetry,
-};
-
-/// A firmware core whose motors do as they are told, and its clock.
-struct Bench {
-    core: FirmwareCore,
-    now_us: u64,
-    position_rad: Vec<f32>,
-    seq: u32,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self {
-            core: FirmwareCore::new(firmware_options()),
-            now_us: 0,
-            position_rad: vec![0.0; 2],
-            seq: 0,
-        }
-    }
-
-    /// Past handshake and first command.
-    fn active() -> Self {
-        let mut bench = Self::new();
-        bench.tick();
-        bench.hello();
-        bench.command(&[0.0, 0.0]);
-        assert_eq!(bench.core.state(), FirmwareState::Active);
-        bench
-    }
-
-    fn say(&mut self, message: &HostToArm) {
-        let mut buffer = [0; MAX_FRAME_BYTES];
-        let frame = encode(message, &mut buffer).unwrap();
-        self.core.on_bytes(self.now_us, frame);
-    }
-
-    fn hello(&mut self) {
-        self.seq = 0;
-        self.say(&HostToArm::Hello {
-            protocol_version: PROTOCOL_VERSION,
-            host_time_us: 0,
-        });
-    }
-
-    fn command(&mut self, set_point_rad: &[f32]) {
-        self.seq += 1;
-        self.command_with(self.seq, self.now_us + PERIOD_US, set_point_rad);
-    }
-
-    fn command_with(&mut self, seq: u32, valid_until_us: u64, set_point_rad: &[f32]) {
-        self.say(&HostToArm::Command(Command {
-            seq,
-            host_time_us: self.now_us,
-            valid_until_us,
-            move_time_us: PERIOD_US as u32,
-            set_point_rad: vec(set_point_rad),
-        }));
-    }
-
-    fn tick(&mut self) -> Drive {
-        self.now_us += TICK_US;
-        let drive = self.core.tick(self.now_us, &self.position_rad, &[0.0; 2]);
-        self.position_rad = drive.set_point_rad.to_vec();
-        drive
-    }
-
-    fn tick_until(&mut self, state: FirmwareState) -> u64 {
-        let start = self.now_us;
-        while self.core.state() != state {
-            self.tick();
-            assert!(
-                self.now_us - start < 10_000_000,
-                "never {state:?}, still {:?}",
-                self.core.state()
-            );
-        }
-        self.now_us - start
-    }
-
-    fn telemetry(&self) -> Telemetry {
-        self.core.telemetry()
-    }
-}
+use firmware_bridge::wire::{Command, HostToArm, MAX_FRAME_BYTES, PROTOCOL_VERSION};
+use firmware_bridge::{FirmwareCore, FirmwareLimits, FirmwareState, JointLimits, StopReason};
 
 #[test]
 fn boot_waits_with_torque_off() {
@@ -103,7 +18,7 @@ fn boot_waits_with_torque_off() {
         FirmwareState::Idle,
         "no command without a handshake"
     );
-    assert_eq!(bench.telemetry().rejected_state, 1);
+    assert_eq!(bench.telemetry().rejected_session, 1);
     bench.hello();
     assert_eq!(bench.core.state(), FirmwareState::Idle);
     bench.command(&[0.3, -0.3]);
@@ -124,39 +39,46 @@ fn an_arm_that_has_not_measured_itself_takes_no_command() {
 
 #[test]
 fn another_protocol_version_is_answered_and_not_obeyed() {
-    let mut bench = Bench::new();
-    bench.say(&HostToArm::Hello {
-        protocol_version: PROTOCOL_VERSION + 1,
-        host_time_us: 5,
-    });
-    let mut buffer = [0; MAX_FRAME_BYTES];
-    let mut decoder = Decoder::<ArmToHost>::default();
-    let ack = bench
-        .core
-        .poll_transmit(&mut buffer)
-        .iter()
-        .find_map(|&byte| decoder.push(byte));
-    assert!(matches!(ack, Some(ArmToHost::HelloAck(ack)) if ack.protocol_version == PROTOCOL_VERSION));
-    bench.command(&[0.0, 0.0]);
-    assert_eq!(bench.core.state(), FirmwareState::Idle);
+    for protocol_version in [1, PROTOCOL_VERSION + 1] {
+        let mut bench = Bench::active();
+        bench.say(&HostToArm::Hello {
+            protocol_version,
+            host_time_us: 5,
+            host_nonce: 6,
+        });
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        let frame = bench.core.poll_transmit(&mut buffer);
+        // The answer has the fields of version 1 and no others, so that a host of that version reads it: `00`, COBS of `A`, kind 0,
+        // version, joints, firmware version, host time, device time, CRC, `00`.
+        assert_eq!(
+            frame.len(),
+            1 + 1 + 1 + 1 + 1 + 1 + 3 + 1 + 3 + 4 + 1,
+            "{frame:?}"
+        );
+        assert_eq!(bench.core.state(), FirmwareState::Stopping, "the session is over");
+        bench.tick_until(FirmwareState::Held);
+        bench.command(&[0.0, 0.0]);
+        assert_eq!(bench.core.state(), FirmwareState::Held);
+    }
 }
 
 #[test]
 fn set_points_are_interpolated_and_reached_exactly() {
     let mut bench = Bench::active();
-    bench.command(&[0.05, -0.1]);
+    bench.command(&[0.05, -0.04]);
     let path: Vec<f32> = (0..5).map(|_| bench.tick().set_point_rad[0]).collect();
     for (step, rad) in path.iter().enumerate() {
         assert!((rad - 0.01 * (step + 1) as f32).abs() < 1e-6, "{path:?}");
     }
-    assert_eq!(bench.telemetry().set_point_rad, [0.05, -0.1]);
+    assert_eq!(bench.telemetry().set_point_rad, [0.05, -0.04]);
 }
 
 #[test]
 fn full_speed_is_not_slowed_by_rounding() {
     let mut bench = Bench::active();
-    for step in 1..=15 {
-        let target = 0.1 * step as f32;
+    // Half speed first: 5 rad/s^2 over a period of 0.1 s.
+    for step in 1..=16 {
+        let target = 0.1 * step as f32 - 0.05;
         bench.command(&[target, -target]);
         (0..5).for_each(|_| {
             bench.tick();
@@ -168,7 +90,11 @@ fn full_speed_is_not_slowed_by_rounding() {
 #[test]
 fn a_target_too_far_is_approached_at_full_speed() {
     let mut bench = Bench::active();
-    let mut before = 0.0;
+    bench.command(&[0.05, 0.0]);
+    (0..5).for_each(|_| {
+        bench.tick();
+    });
+    let mut before = 0.05;
     bench.command(&[1.0, 0.0]);
     for _ in 0..5 {
         let rad = bench.tick().set_point_rad[0];
@@ -221,9 +147,13 @@ fn a_jump_from_the_pose_is_rejected() {
     bench.command(&[0.0, 0.0]);
     assert_eq!(bench.core.state(), FirmwareState::Idle);
     assert_eq!(bench.telemetry().rejected_content, 1);
-    bench.command(&[0.4, 0.1]);
+    bench.command(&[0.46, 0.04]);
     assert_eq!(bench.core.state(), FirmwareState::Active);
-    assert_eq!(bench.tick().set_point_rad[0], 0.48, "it starts from the pose");
+    let first_rad = bench.tick().set_point_rad[0];
+    assert!(
+        (first_rad - 0.492).abs() < 1e-6,
+        "it starts from the pose: {first_rad}"
+    );
 }
 
 #[test]
@@ -291,6 +221,7 @@ fn silence_stops_then_holds_then_releases() {
         valid_until_us: bench.now_us,
         move_time_us: 1_000_000,
         set_point_rad: vec(&[0.9, 0.0]),
+        session_nonce: bench.nonce,
     }));
     let to_stopping = bench.tick_until(FirmwareState::Stopping);
     assert!(to_stopping <= PERIOD_US * 5 / 2 + TICK_US, "{to_stopping}");
@@ -339,7 +270,7 @@ fn silence_stops_then_holds_then_releases() {
 fn a_ping_keeps_torque_but_does_not_feed_the_watchdog() {
     let mut bench = Bench::active();
     for _ in 0..200 {
-        bench.say(&HostToArm::Ping { host_time_us: 1 });
+        bench.say(&bench.ping());
         bench.tick();
     }
     assert_eq!(bench.core.state(), FirmwareState::Held);
@@ -367,13 +298,13 @@ fn stop_holds_and_release_lets_go() {
     assert_eq!(bench.telemetry().rejected_state, 1, "a stop is seen through");
     bench.tick_until(FirmwareState::Held);
     assert_eq!(bench.telemetry().stop_reason, StopReason::HostStop);
-    bench.say(&HostToArm::Release);
+    bench.say(&bench.release());
     assert_eq!(bench.core.state(), FirmwareState::Released);
 
     let mut bench = Bench::active();
     bench.command(&[0.1, 0.1]);
     bench.tick();
-    bench.say(&HostToArm::Release);
+    bench.say(&bench.release());
     assert_eq!(bench.core.state(), FirmwareState::Stopping);
     assert!(bench.tick().torque_on, "first stop, then release");
     bench.tick_until(FirmwareState::Released);
@@ -398,11 +329,7 @@ fn e_stop_latches_until_a_person_clears_it() {
     let mut bench = Bench::active();
     bench.say(&HostToArm::EStop);
     assert!(!bench.tick().torque_on, "at once");
-    for message in [
-        HostToArm::Stop,
-        HostToArm::Release,
-        HostToArm::Ping { host_time_us: 0 },
-    ] {
+    for message in [HostToArm::Stop, bench.release(), bench.ping()] {
         bench.say(&message);
     }
     bench.command(&[0.0, 0.0]);
@@ -410,7 +337,9 @@ fn e_stop_latches_until_a_person_clears_it() {
     bench.command(&[0.0, 0.0]);
     bench.core.place(bench.now_us, &[0.0, 0.0]);
     assert_eq!(bench.core.state(), FirmwareState::EStopped);
-    bench.say(&HostToArm::ClearEStop);
+    bench.hello();
+    let clearance = bench.clearance();
+    bench.say(&clearance);
     bench.command(&[0.0, 0.0]);
     bench.tick();
     assert_eq!(
@@ -422,6 +351,8 @@ fn e_stop_latches_until_a_person_clears_it() {
     assert!(!bench.tick().torque_on);
     assert_eq!(bench.core.state(), FirmwareState::Idle);
     bench.say(&HostToArm::EStop);
+    bench.hello();
+    bench.say(&clearance);
     bench.hello();
     assert_eq!(
         bench.core.state(),

@@ -1,5 +1,8 @@
 //! One binary: the codec and the firmware core.
 
+mod acceleration;
+mod bench;
 mod codec;
 mod common;
 mod firmware;
+mod sessions;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EStopLine, Motors};
+use super::contract::{ContractProblem, told};
+use super::{EStopLine, Motors, RefusedReports};
 use crate::JointVec;
 
 /// An arm's joints behind a bounded, non-blocking interface: one call a control period to send, one to read.
@@ -13,10 +14,13 @@ pub trait JointBus: Send {
     /// What to call it in messages: the port's path.
     fn port(&self) -> &str;
 
-    /// Opens a session: checks protocol version and joint count, estimates the clock offset. Bounded wait.
+    /// Opens a session: checks protocol version, joints, identity and the limits that the arm keeps by itself, and estimates the clock
+    /// offset. Bounded wait.
     ///
     /// # Errors
-    /// [`LinkError::NoHandshake`], [`LinkError::VersionMismatch`], [`LinkError::JointCountMismatch`], or a port error.
+    /// [`LinkError::NoHandshake`], [`LinkError::VersionMismatch`], [`LinkError::JointCountMismatch`],
+    /// [`LinkError::JointNamesMismatch`], [`LinkError::SerialNumberMismatch`], [`LinkError::Contract`],
+    /// [`LinkError::AbsurdClock`], or a port error.
     /// [`LinkError::EStopped`] where a person asked for the emergency stop, [`LinkError::Interrupted`] where a person asked for the end.
     fn handshake(&mut self) -> Result<DeviceInfo, LinkError>;
 
@@ -70,6 +74,12 @@ pub trait JointBus: Send {
     /// A port error.
     fn e_stop_line(&self) -> Result<Option<Box<dyn EStopLine>>, LinkError> {
         Ok(None)
+    }
+
+    /// Messages of the arm that were no reports since the port was opened. Nothing that says so in the middle of a tick: it is put into
+    /// words afterwards.
+    fn refused_reports(&self) -> RefusedReports {
+        RefusedReports::default()
     }
 
     /// Copies what the motors said last into `into`, where the arm knows. Never waits: it may leave `into` as it is.
@@ -134,6 +144,10 @@ pub struct DeviceInfo {
     pub round_trip_us: u64,
     /// Device clock minus host clock, in microseconds, assuming the two directions took equally long.
     pub clock_offset_us: i64,
+    /// Serial number or name of the arm; empty if it has none.
+    pub serial_number: String,
+    /// Chosen by the arm at random when it booted; 0 if it has none.
+    pub boot_id: u64,
 }
 
 /// Why the link to the arm does not work. Every message names the port and what to do.
@@ -211,9 +225,7 @@ pub enum LinkError {
         bad_frames: u32,
     },
     /// The arm speaks another version of the protocol.
-    #[error(
-        "{port}: the arm speaks protocol {theirs}, this program {ours}; flash the firmware of this release"
-    )]
+    #[error("{port}: the arm speaks protocol {theirs}, this program {ours}; {}", version_remedy(*ours, *theirs))]
     VersionMismatch {
         /// The port.
         port: String,
@@ -233,6 +245,58 @@ pub enum LinkError {
         expected: usize,
         /// Joints the arm reports.
         reported: usize,
+    },
+    /// The arm's joints have other names, or another order, than those of the robot file.
+    #[error(
+        "{port}: the arm's joints are not those of the robot file, which are {names}: their names have the hash {theirs:016x} in the \
+         arm and {ours:016x} in the file; use the robot file of this arm, or give its firmware the same names in the same order \
+         (`name` in its arm.rs; `armillary sim` takes them from its --robot)"
+    )]
+    JointNamesMismatch {
+        /// The port.
+        port: String,
+        /// The names in the robot file, base first.
+        names: String,
+        /// Their hash.
+        ours: u64,
+        /// The hash that the arm reports.
+        theirs: u64,
+    },
+    /// The arm is another than the robot file asks for.
+    #[error(
+        "{port}: this arm has the serial number \"{reported}\", and field `serial_number` of `arm` in the robot file asks for \
+         \"{expected}\"; plug in that arm, or use the robot file of this one"
+    )]
+    SerialNumberMismatch {
+        /// The port.
+        port: String,
+        /// The serial number in the robot file.
+        expected: String,
+        /// The one that the arm reports; empty if it has none.
+        reported: String,
+    },
+    /// The arm's own limits are wider than the robot file allows.
+    #[error(
+        "{port}: the arm's own limits are not those of the robot file: {}; flash a firmware with the robot file's numbers (its \
+         arm.rs; `armillary sim` takes them from its --robot), or write the arm's numbers into the robot file if they are safe",
+        told(problems)
+    )]
+    Contract {
+        /// The port.
+        port: String,
+        /// Each of them.
+        problems: Vec<ContractProblem>,
+    },
+    /// The arm says that it has been on for longer than any arm has.
+    #[error(
+        "{port}: the arm says that it has been on for {device_time_us} us, which no clock has counted; switch it off and on again, and \
+         flash the firmware of this release if it says so again"
+    )]
+    AbsurdClock {
+        /// The port.
+        port: String,
+        /// Its clock.
+        device_time_us: u64,
     },
     /// A command was attempted before a handshake.
     #[error("{port}: no session; call `handshake` first")]
@@ -306,6 +370,14 @@ fn no_handshake_remedy(received_bytes: u64) -> &'static str {
     } else {
         "something else speaks here: check the port and the baud rate; a board that resets when its port is opened and prints \
          while it boots may need more seconds of `link.boot_s` in the robot file"
+    }
+}
+
+fn version_remedy(ours: u16, theirs: u16) -> &'static str {
+    if theirs < ours {
+        "flash the firmware of this release (firmware-bridge/firmware/README.md)"
+    } else {
+        "use the release of this program that the arm's firmware belongs to, or flash the firmware of this release"
     }
 }
 

@@ -1,13 +1,17 @@
 //! The arm that is built into the firmware. **This file is what you change for your own arm**: the board trusts no host, so its limits
 //! are compiled in and nothing that is sent changes them.
 
-use firmware_bridge::{FirmwareLimits, FirmwareOptions, JointLimits};
+use firmware_bridge::firmware::VALIDITY_WATCHDOGS;
+use firmware_bridge::wire::{fitted_serial_number, joint_names_hash};
+use firmware_bridge::{FirmwareLimits, FirmwareOptions, Identity, JointLimits};
 
 use crate::angle::{Feedback, Servo};
 
 /// One joint: what it may do, and what drives and measures it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Joint {
+    /// Its name, as the robot file has it: an arm whose joints have other names is refused by the host.
+    pub name: &'static str,
     /// Limits of the set point.
     pub limits: JointLimits,
     /// Angle to pulse.
@@ -36,8 +40,15 @@ pub struct Arm {
 }
 
 /// A joint of a hobby servo that turns by 180 degrees for pulses of 500 to 2500 us, with a feedback wire of 900 counts a radian.
-const fn joint(position_min_rad: f32, position_max_rad: f32, zero_us: f32, zero_counts: f32) -> Joint {
+const fn joint(
+    name: &'static str,
+    position_min_rad: f32,
+    position_max_rad: f32,
+    zero_us: f32,
+    zero_counts: f32,
+) -> Joint {
     Joint {
+        name,
         limits: JointLimits {
             position_min_rad,
             position_max_rad,
@@ -59,12 +70,13 @@ const fn joint(position_min_rad: f32, position_max_rad: f32, zero_us: f32, zero_
     }
 }
 
-/// The arm of `configs/sim-arm.ron`, built of three hobby servos.
+/// The arm of `configs/sim-arm.ron`, built of three hobby servos. Limits, watchdog and grace time are those of that file: a host refuses an arm
+/// whose own are wider than its robot file allows.
 pub const ARM: Arm = Arm {
     joints: &[
-        joint(-1.5, 1.5, 1500.0, 2048.0),
-        joint(-0.1, 1.5, 1000.0, 1341.0),
-        joint(0.1, 2.6, 600.0, 776.0),
+        joint("yaw", -1.5, 1.5, 1500.0, 2048.0),
+        joint("shoulder", -0.1, 1.5, 1000.0, 1341.0),
+        joint("elbow", 0.1, 2.6, 600.0, 776.0),
     ],
     tick_us: 5_000,
     telemetry_every_ticks: 2,
@@ -100,8 +112,9 @@ impl Arm {
             && self.jump_max_rad > 0.0
     }
 
-    /// What the firmware core is made of; `None` for an arm that is not sound.
-    pub fn options(&self) -> Option<FirmwareOptions> {
+    /// What the firmware core is made of; `None` for an arm that is not sound. The serial number is the board's (what of it has no room in
+    /// the handshake is cut off). The boot id must be another at each boot, and random: a host's recorded session fits no other.
+    pub fn options(&self, serial_number: &str, boot_id: u64) -> Option<FirmwareOptions> {
         if !self.is_sound() {
             return None;
         }
@@ -115,7 +128,13 @@ impl Arm {
             torque_grace_us: self.torque_grace_us.into(),
             jump_max_rad: self.jump_max_rad,
             telemetry_every_ticks: self.telemetry_every_ticks,
+            validity_max_us: u64::from(self.watchdog_us) * VALIDITY_WATCHDOGS,
             firmware_version: self.version,
+            identity: Identity {
+                serial_number: fitted_serial_number(serial_number),
+                boot_id,
+                joint_names_hash: joint_names_hash(self.joints.iter().map(|joint| joint.name)),
+            },
         })
     }
 }

@@ -7,6 +7,7 @@ use board::arm::ARM;
 use board::{Arm, Board, Feedback, HobbyServos, Joint, Panel, Servo, ServoPins};
 use firmware_bridge::wire::{
     ArmToHost, Command, Decoder, HostToArm, JointVec, MAX_FRAME_BYTES, PROTOCOL_VERSION, encode,
+    joint_names_hash,
 };
 use firmware_bridge::{FirmwareState, JointLimits};
 
@@ -79,6 +80,7 @@ impl Panel for Pins {
 const TWO: Arm = Arm {
     joints: &[
         Joint {
+            name: "wired",
             limits: LIMITS,
             servo: Servo {
                 zero_us: 1500.0,
@@ -94,6 +96,7 @@ const TWO: Arm = Arm {
             },
         },
         Joint {
+            name: "assumed",
             limits: LIMITS,
             servo: Servo {
                 zero_us: 1500.0,
@@ -127,6 +130,9 @@ struct Bench {
     pins: Pins,
     now_us: u64,
     seq: u32,
+    /// Nonce of the session, and how many there were.
+    nonce: u64,
+    hellos: u64,
 }
 
 impl Bench {
@@ -137,10 +143,12 @@ impl Bench {
         pins.0.borrow_mut().latched = latched;
         let servos = HobbyServos::new(pins.clone(), TWO.joints);
         Self {
-            board: Board::new(TWO.options().unwrap(), servos, pins.clone()),
+            board: Board::new(TWO.options("two", 1).unwrap(), servos, pins.clone()),
             pins,
             now_us: 0,
             seq: 0,
+            nonce: 0,
+            hellos: 0,
         }
     }
 
@@ -150,11 +158,36 @@ impl Bench {
         self.board.on_bytes(self.now_us, frame);
     }
 
-    fn hello(&mut self) {
+    /// Opens a session; returns what the board says.
+    fn hello(&mut self) -> Vec<ArmToHost> {
         self.seq = 0;
+        self.hellos += 1;
         self.say(&HostToArm::Hello {
             protocol_version: PROTOCOL_VERSION,
             host_time_us: 0,
+            host_nonce: self.hellos,
+        });
+        let mut decoder = Decoder::<ArmToHost>::default();
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        let mut messages = Vec::new();
+        loop {
+            let frame = self.board.transmit(&mut buffer);
+            if frame.is_empty() {
+                break;
+            }
+            messages.extend(frame.iter().filter_map(|byte| decoder.push(*byte)));
+        }
+        let mut nonces = messages.iter().filter_map(|message| match message {
+            ArmToHost::HelloAck(ack) => Some(ack.session_nonce),
+            _ => None,
+        });
+        self.nonce = nonces.next_back().expect("an answer");
+        messages
+    }
+
+    fn clear(&mut self) {
+        self.say(&HostToArm::ClearEStop {
+            session_nonce: self.nonce,
         });
     }
 
@@ -166,6 +199,7 @@ impl Bench {
             valid_until_us: self.now_us + 100_000,
             move_time_us: 0,
             set_point_rad: JointVec::from_slice(set_point_rad).unwrap(),
+            session_nonce: self.nonce,
         }));
     }
 
@@ -264,7 +298,7 @@ fn an_emergency_stop_from_the_host_takes_the_supply_off_before_the_next_tick_and
     bench.hello();
     bench.command(&[0.0, 0.5]);
     assert_eq!(bench.board.state(), FirmwareState::EStopped, "after a reset");
-    bench.say(&HostToArm::ClearEStop);
+    bench.clear();
     bench.hello();
     assert_eq!(bench.pins.take().last(), Some(&Told::Latch(false)));
     bench.command(&[0.0, 0.5]);
@@ -278,7 +312,7 @@ fn a_pressed_button_stops_and_no_clearance_counts_until_it_is_let_go() {
     bench.tick();
     bench.pins.0.borrow_mut().pressed = true;
     assert!(bench.tick().contains(&Told::Supply(false)));
-    bench.say(&HostToArm::ClearEStop);
+    bench.clear();
     bench.tick();
     bench.hello();
     bench.command(&[0.0, 0.5]);
@@ -287,7 +321,7 @@ fn a_pressed_button_stops_and_no_clearance_counts_until_it_is_let_go() {
     bench.tick();
     bench.hello();
     assert_eq!(bench.board.state(), FirmwareState::EStopped, "not cleared");
-    bench.say(&HostToArm::ClearEStop);
+    bench.clear();
     bench.hello();
     assert_eq!(bench.board.state(), FirmwareState::Idle);
 }
@@ -387,27 +421,28 @@ fn silence_stops_then_holds_then_takes_the_supply_off() {
 fn what_is_sent_is_what_a_host_decodes() {
     let mut bench = Bench::new(false);
     bench.tick();
-    bench.hello();
-    let mut decoder = Decoder::<ArmToHost>::default();
-    let mut buffer = [0; MAX_FRAME_BYTES];
-    let mut messages = Vec::new();
-    loop {
-        let frame = bench.board.transmit(&mut buffer);
-        if frame.is_empty() {
-            break;
-        }
-        messages.extend(frame.iter().filter_map(|byte| decoder.push(*byte)));
-    }
+    let messages = bench.hello();
     let [ArmToHost::HelloAck(ack), ArmToHost::Telemetry(telemetry)] = &messages[..] else {
         panic!("{messages:?}");
     };
     assert_eq!((ack.joints, ack.firmware_version), (2, [1, 2, 3]));
+    assert_eq!((ack.serial_number.as_str(), ack.boot_id), ("two", 1));
+    assert_eq!(ack.joint_names_hash, joint_names_hash(["wired", "assumed"]));
+    assert_eq!(ack.contract.joints[..], [LIMITS; 2]);
+    assert_eq!(
+        (
+            ack.contract.watchdog_us,
+            ack.contract.torque_grace_us,
+            ack.contract.validity_max_us
+        ),
+        (250_000, 1_000_000, 1_000_000)
+    );
     assert_eq!(telemetry.position_rad, [0.0, 0.5]);
 }
 
 #[test]
 fn the_arm_that_is_built_in_is_sound_and_tables_that_are_wrong_are_not() {
-    assert!(ARM.options().is_some());
+    assert!(ARM.options("arm", 1).is_some());
     assert!(TWO.is_sound());
     let with = |change: fn(&mut Joint)| {
         let mut joint = TWO.joints[0];
@@ -457,7 +492,7 @@ fn the_arm_that_is_built_in_is_sound_and_tables_that_are_wrong_are_not() {
     for (what, change) in wrong {
         let arm = with(change);
         assert!(!arm.is_sound(), "{what}");
-        assert!(arm.options().is_none(), "{what}");
+        assert!(arm.options("arm", 1).is_none(), "{what}");
     }
     assert!(!Arm { joints: &[], ..TWO }.is_sound(), "no joint");
     assert!(

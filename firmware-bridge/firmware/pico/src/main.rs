@@ -17,6 +17,7 @@ use embassy_executor::Spawner;
 use embassy_futures::join::join4;
 use embassy_futures::yield_now;
 use embassy_rp::adc::{Adc, Channel, Config};
+use embassy_rp::clocks::RoscRng;
 use embassy_rp::gpio::{Input, Level, Output, Pull};
 use embassy_rp::pwm::Pwm;
 use embassy_rp::watchdog::Watchdog;
@@ -61,13 +62,16 @@ async fn main(_spawner: Spawner) {
         ARM.joints,
     );
     let panel = PicoPanel::new(Input::new(chip.PIN_7, Pull::Up), Watchdog::new(chip.WATCHDOG));
-    let Some(options) = ARM.options() else {
+    let serial = usb::SerialNumber::read(chip.FLASH);
+    // From the chip's ring oscillator, whose bits differ from one boot to the next. They are no good random numbers for secrets, and are
+    // not used for any.
+    let boot_id = RoscRng.next_u64();
+    let Some(options) = ARM.options(serial.text(), boot_id) else {
         panic!("arm.rs is not sound, which it was when it was compiled");
     };
     let board = RefCell::new(Board::new(options, servos, panel));
     let news = News::new();
 
-    let serial = usb::SerialNumber::read(chip.FLASH);
     let mut buffers = usb::Buffers::new();
     let (mut device, mut sender, mut receiver) = usb::serial_port(chip.USB, &mut buffers, serial.text());
 

@@ -6,7 +6,8 @@ use robot::Config;
 /// Radians, and radians a second, that rounding may make of each other.
 const ROUNDING: f32 = 1e-4;
 
-/// What of `config` the firmware of `arm` would not do, a sentence each, with what to change. Empty if they fit.
+/// What of `config` the firmware of `arm` would not do, and what of the firmware `armillary run` would refuse, a sentence each, with what to
+/// change. Empty if they fit.
 pub fn differences(arm: &Arm, config: &Config) -> Vec<String> {
     let asked = config.envelope.joints();
     if asked.len() != arm.joints.len() {
@@ -19,6 +20,12 @@ pub fn differences(arm: &Arm, config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for (asked, built_in) in asked.iter().zip(arm.joints) {
         let (name, limits) = (&asked.name, built_in.limits);
+        if name != built_in.name {
+            found.push(format!(
+                "joint {name}: is called {} in the firmware; give it the same name in both",
+                built_in.name
+            ));
+        }
         if asked.position_min_rad < limits.position_min_rad - ROUNDING
             || asked.position_max_rad > limits.position_max_rad + ROUNDING
         {
@@ -27,6 +34,36 @@ pub fn differences(arm: &Arm, config: &Config) -> Vec<String> {
                  narrow the robot file, or widen the firmware's arm.rs if the joint can go there",
                 asked.position_min_rad, asked.position_max_rad, limits.position_min_rad, limits.position_max_rad
             ));
+        }
+        for (field, built_in, asked) in [
+            (
+                "position_rad (lower end)",
+                -limits.position_min_rad,
+                -asked.position_min_rad,
+            ),
+            (
+                "position_rad (upper end)",
+                limits.position_max_rad,
+                asked.position_max_rad,
+            ),
+            (
+                "velocity_max_rad_s",
+                limits.velocity_max_rad_s,
+                asked.velocity_max_rad_s,
+            ),
+            (
+                "acceleration_max_rad_s2",
+                limits.acceleration_max_rad_s2,
+                asked.acceleration_max_rad_s2,
+            ),
+        ] {
+            if built_in > asked + ROUNDING {
+                found.push(format!(
+                    "joint {name}: the firmware allows {:.4} more than {field} of the robot file, and would be refused; write the same number \
+                     into both",
+                    built_in - asked
+                ));
+            }
         }
         if asked.velocity_max_rad_s > limits.velocity_max_rad_s + ROUNDING {
             found.push(format!(
@@ -50,6 +87,15 @@ pub fn differences(arm: &Arm, config: &Config) -> Vec<String> {
             "link.watchdog_periods: the robot file wants the arm to stop after {silence_s} s of silence, and the firmware stops it after \
              {watchdog_s} s; lower watchdog_us in the firmware's arm.rs to {:.0}",
             silence_s * 1e6
+        ));
+    }
+    let grace_s = arm.torque_grace_us as f32 * 1e-6;
+    if (grace_s - config.torque_grace_s).abs() > ROUNDING {
+        found.push(format!(
+            "link.torque_grace_s: the robot file says that a holding arm lets go after {} s, and the firmware lets go after {grace_s} s; set \
+                     torque_grace_us in the firmware's arm.rs to {:.0}, or write {grace_s} into the robot file",
+            config.torque_grace_s,
+            config.torque_grace_s * 1e6
         ));
     }
     found

@@ -10,4 +10,4 @@ mod serve;
 
 pub use body::{Body, WATCHDOG_US};
 pub use check::differences;
-pub use serve::Twin;
+pub use serve::{SERIAL_NUMBER, Twin};

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use board::{Arm, Board, HobbyServos};
 use firmware_bridge::bridge::Pty;
+use firmware_bridge::fresh;
 use firmware_bridge::wire::MAX_FRAME_BYTES;
 use firmware_bridge::{BridgeError, FirmwareOptions};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::Clock;
 
 use crate::body::Body;
+
+/// Serial number of the emulated board.
+pub const SERIAL_NUMBER: &str = "armillary-twin";
 
 /// Longest time without a look at the clock.
 const NAP: Duration = Duration::from_millis(1);
@@ -39,7 +43,7 @@ impl Twin {
         link: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Option<Self>, BridgeError> {
-        let Some(options) = arm.options() else {
+        let Some(options) = arm.options(SERIAL_NUMBER, fresh::id()) else {
             return Ok(None);
         };
         Ok(Some(Self {
@@ -73,6 +77,7 @@ impl Twin {
         let booted_us = self.now_us();
         let mut next_tick_us = 0;
         self.body.boot();
+        self.options.identity.boot_id = fresh::id();
         let mut board = Board::new(
             self.options.clone(),
             HobbyServos::new(self.body.clone(), self.arm.joints),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use board::arm::ARM;
 use devices::{SerialLink, SerialOptions};
 use firmware_bridge::{BridgeError, FirmwareState, StopReason, Telemetry};
-use robot::device::JointBus;
+use robot::device::{JointBus, LinkError};
 use robot::{Config, VirtualClock};
 use twin::{Body, Twin, WATCHDOG_US, differences};
 
@@ -62,7 +62,9 @@ impl Bench {
             joints: ARM.joints.len(),
             handshake_timeout: PATIENCE,
         })
-        .unwrap();
+        .unwrap()
+        // The board's time is virtual.
+        .with_waiting_world();
         let mut bench = Self {
             link,
             body,
@@ -94,14 +96,27 @@ impl Bench {
         }
     }
 
-    /// What the board says after so many microseconds more; the link's view of its clock with it.
+    /// What the board reports after so many microseconds more; the link's view of its clock with it.
     fn telemetry_after_us(&mut self, us: u64) -> Telemetry {
-        while self.link.poll_telemetry().unwrap().is_some() {}
+        self.newest_after_us(us, SerialLink::poll_telemetry)
+    }
+
+    /// What the board says after so many microseconds more, whatever session it belongs to.
+    fn unchecked_after_us(&mut self, us: u64) -> Telemetry {
+        self.newest_after_us(us, SerialLink::poll_unchecked)
+    }
+
+    fn newest_after_us(
+        &mut self,
+        us: u64,
+        poll: fn(&mut SerialLink) -> Result<Option<Telemetry>, LinkError>,
+    ) -> Telemetry {
+        while poll(&mut self.link).unwrap().is_some() {}
         // Two ticks at least, so that there is some.
         self.pass_us(us.max(10_000));
         let mut newest = None;
         self.until("telemetry", |bench| {
-            while let Some(telemetry) = bench.link.poll_telemetry().unwrap() {
+            while let Some(telemetry) = poll(&mut bench.link).unwrap() {
                 newest = Some(telemetry);
             }
             newest.is_some()
@@ -141,7 +156,7 @@ impl Bench {
             let _ = self
                 .link
                 .send_set_point(&here, PERIOD_US as u32, 10 * PERIOD_US as u32);
-            self.telemetry_after_us(PERIOD_US);
+            self.unchecked_after_us(PERIOD_US);
             assert!(!self.body.supply_on());
         }
         assert_eq!(self.body.supply_count(), supply_count);
@@ -230,7 +245,7 @@ fn the_button_on_the_board_stops_without_a_host() {
     bench.pass_us(5_000);
     assert!(!bench.body.supply_on());
     bench.link.send_clear_e_stop().unwrap();
-    bench.telemetry_after_us(0);
+    bench.unchecked_after_us(0);
     bench.link.handshake().unwrap();
     assert_eq!(
         bench.telemetry_after_us(0).state,
@@ -252,14 +267,20 @@ fn a_board_that_loses_its_power_in_motion_lets_go_and_needs_a_new_handshake() {
     bench.pass_us(5_000);
     assert!(!bench.body.supply_on());
     bench.until("a second boot", |bench| bench.body.boots() == 2);
-    let telemetry = bench.telemetry_after_us(50_000);
+    let telemetry = bench.unchecked_after_us(50_000);
     assert_eq!(telemetry.state, FirmwareState::Idle);
+    assert_eq!(
+        bench.link.poll_telemetry().unwrap(),
+        None,
+        "of another boot: no report"
+    );
+    assert!(bench.link.refused_reports().session > 0);
     assert!(
         telemetry.device_time_us < before.device_time_us,
         "its clock began anew"
     );
     bench.refuses_to_move();
-    assert!(bench.telemetry_after_us(0).rejected_state > 0);
+    assert!(bench.unchecked_after_us(0).rejected_session > 0);
     bench.in_motion(3);
     assert!(bench.body.supply_on());
 }
@@ -290,7 +311,7 @@ fn a_latched_emergency_stop_ends_with_a_loss_of_power() {
     bench.body.power_cycle();
     bench.pass_us(5_000);
     bench.until("a second boot", |bench| bench.body.boots() == 2);
-    assert_eq!(bench.telemetry_after_us(0).state, FirmwareState::Idle);
+    assert_eq!(bench.unchecked_after_us(0).state, FirmwareState::Idle);
     bench.refuses_to_move();
 }
 
@@ -320,6 +341,24 @@ fn the_shipped_robot_file_fits_the_arm_that_is_built_in_and_others_are_told_what
             "velocity_max_rad_s: 0.8",
             "velocity_max_rad_s: 0.9",
             "joint yaw: velocity_max_rad_s 0.9",
+        ),
+        (
+            "velocity_max_rad_s: 0.8",
+            "velocity_max_rad_s: 0.7",
+            "joint yaw: the firmware allows 0.1000 more than velocity_max_rad_s",
+        ),
+        (
+            "acceleration_max_rad_s2: 10.0",
+            "acceleration_max_rad_s2: 9.0",
+            "joint yaw: the firmware allows 1.0000 more than acceleration_max_rad_s2",
+        ),
+        ("(0.1, 2.6)", "(0.1, 2.5)", "more than position_rad (upper end)"),
+        ("(0.1, 2.6)", "(0.3, 2.6)", "more than position_rad (lower end)"),
+        ("\"yaw\"", "\"turn\"", "joint turn: is called yaw in the firmware"),
+        (
+            "torque_grace_s: 1.0",
+            "torque_grace_s: 2.0",
+            "torque_grace_us in the firmware's arm.rs to 2000000",
         ),
         (
             "watchdog_periods: 2.5",
