@@ -13,6 +13,7 @@ mod envelope;
 mod executors;
 mod guard;
 mod live;
+mod log_lost;
 mod patient;
 mod planning;
 mod recrop;

@@ -175,7 +175,7 @@ pub fn run(
         picture_sha256,
         ..labels.info.clone()
     };
-    let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?;
+    let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?.durable()?;
     let mut recorder = Recorder::start(writer, config.frame_side, room)?;
     let capture = CaptureThread::start(
         sight,

@@ -188,7 +188,7 @@ pub enum Reason {
     HighVoltage,
     /// A motor is overloaded, or at fault.
     MotorFault,
-    /// The log cannot be written: what the arm did next would be known to nobody.
+    /// The log cannot be written, or is no longer there: what the arm did next would be known to nobody.
     LogFailed,
     /// The emergency stop is latched.
     EStop,
@@ -268,7 +268,9 @@ impl Reason {
             Self::MotorFault => {
                 "a motor is overloaded or at fault; look for what holds it, free it, and take its power away and give it back"
             }
-            Self::LogFailed => "the log can no longer be written; free space on its disk",
+            Self::LogFailed => {
+                "the log can no longer be written or found, or its disk is too slow; check the disk and the folder of the run"
+            }
             Self::EStop => {
                 "the emergency stop is latched; make the scene safe, then `armillary clear-e-stop --robot FILE --port PORT`"
             }
