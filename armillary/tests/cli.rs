@@ -361,7 +361,7 @@ impl Sim {
         for (from, to) in [
             (
                 "max_age_s: 0.08, gap_ticks: 5",
-                "max_age_s: 10.0, gap_ticks: 100000",
+                "max_age_s: 10.0, gap_ticks: 100",
             ),
             (
                 "watchdog_periods: 2.5, torque_grace_s: 1.0",
