@@ -1,4 +1,4 @@
-//! What the `armillary` command does beside driving: reports, pictures, benches, evaluation, and the simulated arms that stand in for
+//! What the `armillary` command does beside driving: reports, pictures, benches, evaluation, learned thresholds, and the simulated arms that stand in for
 //! one that is plugged in. The control loop is the crate `controller`.
 
 pub mod bench;
@@ -10,4 +10,5 @@ pub mod picture;
 pub mod recrop;
 pub mod report;
 pub mod simulation;
+pub mod trust;
 pub mod tune;

@@ -21,7 +21,7 @@ use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::{Bundle, Encoder};
 
 pub use imager::Imager;
-pub use judge::{Judge, Refused, Verdict};
+pub use judge::{DARK_LEVEL, Judge, Refused, Verdict};
 pub use kept::{KeptPicture, KeptPictures};
 pub(crate) use motion::Motion;
 

@@ -27,7 +27,7 @@ const LIVE_PICTURES: u8 = 8;
 const CHANGED_ONE_IN: usize = 4;
 
 /// A picture darker than this is compared as if it had this mean level: noise is a large part of less.
-const DARK_LEVEL: f32 = 16.0;
+pub const DARK_LEVEL: f32 = 16.0;
 
 /// Without a picture for so many control periods, the next one is compared with nothing.
 const FORGET_PERIODS: f64 = 2.0;
