@@ -15,6 +15,8 @@ mod guard;
 mod live;
 mod log_lost;
 mod patient;
+mod pauses;
+mod pictures;
 mod planning;
 mod recrop;
 mod report;

@@ -22,6 +22,8 @@ pub(crate) struct Motion {
     next: usize,
     /// Hash of the last picture that differed from the one before it, and when it was taken.
     picture: Option<(u64, u64)>,
+    /// Whether that picture was told to be repeated: then it is until another comes.
+    stuck: bool,
 }
 
 impl Motion {
@@ -32,6 +34,7 @@ impl Motion {
             edges: std::array::from_fn(|_| (0, JointVec::new())),
             next: 0,
             picture: None,
+            stuck: false,
         }
     }
 
@@ -46,7 +49,7 @@ impl Motion {
     /// period after the first picture until an edge before the second one must show.
     pub(crate) fn is_repeated(&mut self, hash: u64, captured_ns: u64) -> bool {
         let Some((_, first_ns)) = self.picture.filter(|(before, _)| self.judging && *before == hash) else {
-            self.picture = Some((hash, captured_ns));
+            (self.picture, self.stuck) = (Some((hash, captured_ns)), false);
             return false;
         };
         let between = |(edge_ns, joints): &&(u64, JointVec)| {
@@ -57,9 +60,10 @@ impl Motion {
             edges().min_by_key(|(edge_ns, _)| *edge_ns),
             edges().max_by_key(|(edge_ns, _)| *edge_ns),
         ) else {
-            return false;
+            return self.stuck;
         };
         let moved = |(from, to): (&f32, &f32)| (from - to).abs() > MOVED_RAD;
-        from.iter().zip(to).any(moved)
+        self.stuck |= from.iter().zip(to).any(moved);
+        self.stuck
     }
 }

@@ -255,6 +255,8 @@ impl Checker<'_> {
     /// The robot that `raw` describes; `text` is the file it was read from.
     pub(super) fn check(&self, raw: raw::RawConfig, text: String) -> Result<Config, ConfigError> {
         self.within("period_s", raw.period_s, 0.005, 1.0)?;
+        // First, so that the message names the useful range, also for what is no number.
+        self.vigilance(&raw)?;
         let envelope = self.envelope(&raw)?;
         let plan = &raw.planner;
         self.count("planner.horizon", plan.horizon, 1, HORIZON_MAX)?;
@@ -293,7 +295,6 @@ impl Checker<'_> {
         self.within("trust.kl_max_nats", raw.trust.kl_max_nats, 0.0, f32::MAX)?;
         self.within("trust.track_max_rad", raw.trust.track_max_rad, 1e-3, 10.0)?;
         self.within("trust.light_change_max", raw.trust.light_change_max, 0.0, f32::MAX)?;
-        self.vigilance(&raw)?;
         for (field, priority) in [
             ("realtime.tick_priority", raw.realtime.tick_priority),
             ("realtime.capture_priority", raw.realtime.capture_priority),

@@ -21,6 +21,9 @@ const TRACK_MAX_RAD: f32 = 1.6;
 /// Changes of brightness that tell something, as a share.
 const LIGHT_CHANGE: (f32, f32) = (0.05, 0.9);
 
+/// The longest time that a held arm keeps its torque without hearing anything, in seconds.
+const GRACE_MAX_S: f32 = 60.0;
+
 /// A field that would switch something off.
 #[derive(Debug, PartialEq)]
 pub(super) struct Lax {
@@ -69,6 +72,7 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
             watchdog_max.max(TICKS_MIN as f32),
             "periods",
         ),
+        ("link.torque_grace_s", raw.link.torque_grace_s, 0.0, GRACE_MAX_S, "s"),
     ] {
         if !(low..=high).contains(&value) {
             return Err(Lax {
