@@ -2,9 +2,9 @@
 //!
 //! | what is seen | how long | reason |
 //! |---|---|---|
-//! | no report, or one with another number of joints | [`SILENT_TICKS`] in a row | `LinkLost` |
-//! | a number that is none, or a joint that jumped | [`UNSOUND_OF_SIX`] of six reports | `BadReport` |
-//! | the arm's own set point is not between those it was sent | [`OFF_COURSE_TICKS`] in a row | `OffCourse` |
+//! | no report, or one with another number of joints | `SILENT_TICKS` in a row | `LinkLost` |
+//! | a number that is none, or a joint that jumped | `UNSOUND_OF_SIX` of six reports | `BadReport` |
+//! | the arm's own set point is not between those it was sent | `OFF_COURSE_TICKS` in a row | `OffCourse` |
 //! | an arm that followed has been stopped, or must have been by its watchdog | at once | `SelfStopped` |
 //! | the arm refuses what it is sent | three periods, or its watchdog's time if that is longer | `ArmStopped` |
 //! | the arm is not where its firmware leads it | more than `trust.track_ticks` | `ArmStopped` |
@@ -12,7 +12,7 @@
 //! **The bound on the set point.** The firmware leads the arm in a straight line from set point to set point, no faster than the speed
 //! limit. What it reports at an edge is therefore between the set points of the last commands: the newest is being carried out, the one
 //! before may have come late, the report may be a period old, and two commands may be lost. So it lies between the smallest and the largest
-//! of the last [`COMMANDS`] set points of a joint, or within [`SLACK_RAD`] of that range, which is for arms that round.
+//! of the last `COMMANDS` set points of a joint, or within `SLACK_RAD` of that range, which is for arms that round.
 
 use std::collections::VecDeque;
 
