@@ -188,7 +188,7 @@ struct Report {
 
 /// Where the first joint is sent in each tick: as fast as it may go, there and back.
 fn sent_rad(tick: u32) -> f32 {
-    let (up, down) = (tick % 40, 40 - tick % 40);
+    let (up, down) = (tick % 80, 80 - tick % 80);
     0.0667 * up.min(down) as f32
 }
 

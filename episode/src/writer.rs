@@ -143,15 +143,6 @@ impl EpisodeWriter {
         }
         Ok(self)
     }
-
-    /// Whether the log is still at its path, is the file that was created there, and has as many bytes as were written. May wait for
-    /// the disk.
-    ///
-    /// # Errors
-    /// [`EpisodeError::Gone`].
-    pub fn check(&self) -> Result<(), EpisodeError> {
-        self.file.as_ref().map_or(Ok(()), LogFile::check)
-    }
 }
 
 impl<W: Write> EpisodeWriter<W> {
@@ -280,6 +271,15 @@ impl<W: Write> EpisodeWriter<W> {
         })
     }
 
+    /// Whether the log is still at its path, is the file that was created there, and has as many bytes as were written. May wait for
+    /// the disk.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Gone`].
+    pub fn check(&self) -> Result<(), EpisodeError> {
+        self.file.as_ref().map_or(Ok(()), LogFile::check)
+    }
+
     /// Closes the chunk at hand and hands everything to the operating system.
     ///
     /// # Errors
@@ -302,14 +302,10 @@ impl<W: Write> EpisodeWriter<W> {
             sink.flush()?;
             this.summary.bytes = sink.stream_position()?;
             this.summary.pictures = this.sameness.verdict();
-            if let Some(file) = &this.file {
-                file.sync()?;
-            }
             Ok(())
         })?;
-        if let Some(file) = &self.file {
-            file.check()?;
-        }
+        self.check()?;
+        self.attempt(|this| this.file.as_ref().map_or(Ok(()), |file| Ok(file.sync()?)))?;
         Ok(self.summary)
     }
 

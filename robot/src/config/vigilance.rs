@@ -74,13 +74,18 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
         ),
         ("link.torque_grace_s", raw.link.torque_grace_s, 0.0, GRACE_MAX_S, "s"),
     ] {
-        if !(low..=high).contains(&value) {
-            return Err(Lax {
-                field,
-                problem: format!("{value} is outside {low} to {high} {unit}, so that it would stop nothing in time"),
-                remedy: "choose a value in that range".to_owned(),
-            });
-        }
+        let problem = if !value.is_finite() {
+            format!("is {value}, which is no finite number")
+        } else if !(low..=high).contains(&value) {
+            format!("{value} {unit} would stop nothing in time")
+        } else {
+            continue;
+        };
+        return Err(Lax {
+            field,
+            problem,
+            remedy: format!("choose a value from {low} to {high} {unit}"),
+        });
     }
     Ok(())
 }
