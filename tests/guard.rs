@@ -203,7 +203,11 @@ fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report
     for tick in ticks {
         let there = joints(tick.checked_sub(1).map_or(0.0, sent_rad));
         let mut report = Report {
-            state: if tick == 0 { ArmState::Held } else { ArmState::Active },
+            state: if tick == 0 {
+                ArmState::Held
+            } else {
+                ArmState::Active
+            },
             refused: false,
             position_rad: there.clone(),
             set_point_rad: there,

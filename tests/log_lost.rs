@@ -32,7 +32,10 @@ fn a_folder_that_is_removed_fails_the_recorder_while_the_episode_runs() {
         std::thread::yield_now();
     }
     let error = recorder.finish().expect_err("the log is gone");
-    assert!(matches!(&error, EpisodeError::Gone { path, .. } if *path == log), "{error}");
+    assert!(
+        matches!(&error, EpisodeError::Gone { path, .. } if *path == log),
+        "{error}"
+    );
 }
 
 #[test]

@@ -94,8 +94,7 @@ fn an_arm_that_its_watchdog_stopped_is_not_led_on_and_its_episode_has_failed() {
         };
         let (camera, task) = camera.split();
         let task: Box<dyn robot::device::Task> = Box::new(task);
-        let sight =
-            Sight::new(&session.config, Box::new(camera), Some(task), encoder, None).expect("a view");
+        let sight = Sight::new(&session.config, Box::new(camera), Some(task), encoder, None).expect("a view");
         let signals = Signals::default();
         let (outcome, _) = live::run(
             &session.config,

@@ -91,7 +91,9 @@ fn of_three_hundred_thousand_noisy_pictures_under_drifting_light_none_is_refused
             seen += 1;
         }
     }
-    println!("{refused} of {seen} noisy pictures were refused (none in so many: fewer than 1 in 100,000, 95 % confidence)");
+    println!(
+        "{refused} of {seen} noisy pictures were refused (none in so many: fewer than 1 in 100,000, 95 % confidence)"
+    );
     assert_eq!(refused, 0);
 }
 
@@ -102,10 +104,16 @@ type Fault = fn(&mut Frame, &Frame, f32);
 fn black_torn_and_suddenly_lit_pictures_are_refused_for_as_long_as_they_come() {
     let black: Fault = |frame, _, random| {
         let level = (random * 20.0) as u8;
-        frame.rgb_mut().iter_mut().for_each(|byte| *byte = level.saturating_sub(*byte % 4));
+        frame
+            .rgb_mut()
+            .iter_mut()
+            .for_each(|byte| *byte = level.saturating_sub(*byte % 4));
     };
     let unfilled: Fault = |frame, _, random| {
-        let (from, grey) = (((0.875 * random) * 64.0) as usize * 3 * 64, if random > 0.5 { 128 } else { 0 });
+        let (from, grey) = (
+            ((0.875 * random) * 64.0) as usize * 3 * 64,
+            if random > 0.5 { 128 } else { 0 },
+        );
         frame.rgb_mut()[from..].fill(grey);
     };
     let mixed_below: Fault = |frame, before, random| {
@@ -297,7 +305,10 @@ fn a_reward_that_is_no_number_is_none_in_log_and_score() {
         };
         let (outcome, log, _) = driven(camera, Some(Box::new(Numberless(reward))), 6);
         assert_eq!((outcome.stopped, outcome.total_reward), (None, None), "{reward}");
-        assert!(log.ticks.iter().all(|row| row.capture.reward.is_none()), "{reward}");
+        assert!(
+            log.ticks.iter().all(|row| row.capture.reward.is_none()),
+            "{reward}"
+        );
         assert!(log.ticks.iter().any(|row| row.capture.fresh));
     }
 }

@@ -41,10 +41,7 @@ fn config(port: &Path) -> Config {
     let mut text = text;
     for (from, to) in [
         ("period_s: 0.1", "period_s: 0.5"),
-        (
-            "max_age_s: 0.08, gap_ticks: 5",
-            "max_age_s: 10.0, gap_ticks: 20",
-        ),
+        ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 20"),
         (
             "watchdog_periods: 2.5, torque_grace_s: 1.0",
             "watchdog_periods: 20.0, torque_grace_s: 20.0",

@@ -120,9 +120,7 @@ pub fn learn(logs: &[&Path], bundle: Option<&Bundle>) -> anyhow::Result<Lesson> 
         innovation: persistent(&|log| &log.nats, NATS),
         track: persistent(&|log| &log.track_rad, TRACK_RAD),
         light: of_singles(learned, tried),
-        reward_error: errors
-            .last()
-            .map(|most| (errors[errors.len() * 99 / 100], *most)),
+        reward_error: errors.last().map(|most| (errors[errors.len() * 99 / 100], *most)),
         nats: learned.iter().flat_map(|log| &log.nats).copied().collect(),
     })
 }

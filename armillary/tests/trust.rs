@@ -67,15 +67,30 @@ fn thresholds_are_learned_tried_on_other_logs_and_written_into_a_robot_file() {
     ] {
         assert!(said.contains(part), "no `{part}` in: {said}");
     }
-    assert_eq!(std::fs::read_to_string(&robot).expect("reads"), text, "nothing is written");
+    assert_eq!(
+        std::fs::read_to_string(&robot).expect("reads"),
+        text,
+        "nothing is written"
+    );
 
-    let arguments = ["trust", &runs, "--robot", &name, "--bundle", "models/reach-planar", "--write"];
+    let arguments = [
+        "trust",
+        &runs,
+        "--robot",
+        &name,
+        "--bundle",
+        "models/reach-planar",
+        "--write",
+    ];
     let said = succeeds(&arguments);
     assert!(said.contains("error of predicted rewards"), "{said}");
     assert!(!said.contains("say nothing"), "{said}");
     let learned = robot::Config::load(&robot).expect("a sound robot file").trust;
     let line = said.lines().last().expect("a line");
-    assert!(line.contains(&format!("kl_max_nats: {:?}", learned.kl_max_nats)), "{said}");
+    assert!(
+        line.contains(&format!("kl_max_nats: {:?}", learned.kl_max_nats)),
+        "{said}"
+    );
     // The shipped model's innovation is some tens of nats where nothing is wrong, and what is learned acts within five ticks.
     assert!((5.0..2_000.0).contains(&learned.kl_max_nats), "{said}");
     assert!(learned.kl_ticks < 5 && learned.track_ticks < 5, "{said}");
@@ -110,5 +125,8 @@ fn too_few_ticks_other_robots_and_runs_that_were_cut_off_teach_nothing() {
         std::fs::write(&log, &bytes[..bytes.len() / 2]).expect("writes");
     }
     let message = refused(&["trust", &runs]);
-    assert!(message.contains("is left out") && message.contains("no log of a run that went well"), "{message}");
+    assert!(
+        message.contains("is left out") && message.contains("no log of a run that went well"),
+        "{message}"
+    );
 }

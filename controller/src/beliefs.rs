@@ -65,7 +65,12 @@ impl Recollection {
     }
 
     /// Goes on to `row`, through periods without one. `each` hears of every period, in order. What the filter found in this one.
-    pub fn see(&mut self, row: &TickRecord, frame: Option<&Frame>, each: &mut dyn FnMut(Period)) -> FilterRow {
+    pub fn see(
+        &mut self,
+        row: &TickRecord,
+        frame: Option<&Frame>,
+        each: &mut dyn FnMut(Period),
+    ) -> FilterRow {
         let (envelope, filter) = (&self.config.envelope, &mut self.filter);
         self.course.skip_to(row.tick, envelope, |action| {
             filter.advance(action);

@@ -27,9 +27,13 @@ fn late_send_ns(period_ns: u64) -> u64 {
 
 /// Whether a report has one number a joint in each of its vectors.
 fn is_counted(report: &ArmReport, joints: usize) -> bool {
-    [&report.position_rad, &report.velocity_rad_s, &report.set_point_rad]
-        .iter()
-        .all(|vector| vector.len() == joints)
+    [
+        &report.position_rad,
+        &report.velocity_rad_s,
+        &report.set_point_rad,
+    ]
+    .iter()
+    .all(|vector| vector.len() == joints)
 }
 
 struct LiveWorld<'a> {

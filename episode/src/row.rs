@@ -249,8 +249,9 @@ impl Reason {
             Self::Ok => "nothing was wrong",
             Self::PlanLate => "the planner was late; lower `planner.candidates` or `planner.iterations`",
             Self::NoFreshFrame | Self::FrameGap => {
-                "no usable observation came; check the camera and its light, or raise `capture.max_age_s`; if frames are fresh, check \
-                 what the arm reports of its joints, which the model sees"
+                "no usable picture came: none at all, or only old, black, torn or repeated ones, or the light has changed at once (the report \
+                 counts them); check the camera and its light, or raise `capture.max_age_s`; if pictures are fine, check what the arm reports of \
+                 its joints, which the model sees"
             }
             Self::FrozenFrame => "the camera repeats one picture while the arm moves; restart the camera",
             Self::Surprise => {

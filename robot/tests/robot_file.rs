@@ -436,8 +436,16 @@ const LAX: [(&str, &str, &str); 14] = [
         "watchdog_periods: 100.5",
         "link.watchdog_periods",
     ),
-    ("torque_grace_s: 1.0", "torque_grace_s: 1e6", "link.torque_grace_s"),
-    ("torque_grace_s: 1.0", "torque_grace_s: inf", "link.torque_grace_s"),
+    (
+        "torque_grace_s: 1.0",
+        "torque_grace_s: 1e6",
+        "link.torque_grace_s",
+    ),
+    (
+        "torque_grace_s: 1.0",
+        "torque_grace_s: inf",
+        "link.torque_grace_s",
+    ),
 ];
 
 #[test]
@@ -470,8 +478,5 @@ fn a_log_keeps_such_a_robot_file_and_is_read() {
     let text = changed(PLANAR, "gap_ticks: 5", "gap_ticks: 100000");
     let text = changed(&text, "kl_max_nats: 200.0", "kl_max_nats: 1e9");
     let config = Config::parse(Path::new("episode.mcap"), text).expect("believed");
-    assert_eq!(
-        (config.frame_gap_ticks, config.trust.kl_max_nats),
-        (100_000, 1e9)
-    );
+    assert_eq!((config.frame_gap_ticks, config.trust.kl_max_nats), (100_000, 1e9));
 }

@@ -160,7 +160,13 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         gif,
         beside: beside(arguments)?,
     };
-    report::write(&summary.report, "Armillary demo", &facts, &digest, strip.as_deref())?;
+    report::write(
+        &summary.report,
+        "Armillary demo",
+        &facts,
+        &digest,
+        strip.as_deref(),
+    )?;
     println!("{}", summary.scores);
     if let Some(beside) = &summary.beside {
         println!("beside it, in lockstep, {beside}");

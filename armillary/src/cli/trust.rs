@@ -72,9 +72,15 @@ fn good_logs(runs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
                 good.push(log);
             } else {
                 let why = rows.problem.unwrap_or_else(|| {
-                    last.map_or_else(|| "it holds no tick".to_owned(), |reason| reason.advice().to_owned())
+                    last.map_or_else(
+                        || "it holds no tick".to_owned(),
+                        |reason| reason.advice().to_owned(),
+                    )
                 });
-                log::warn!("{}: is left out, since it is no log of a good run: {why}", log.display());
+                log::warn!(
+                    "{}: is left out, since it is no log of a good run: {why}",
+                    log.display()
+                );
             }
         }
     }
@@ -134,7 +140,10 @@ fn told(lesson: &Lesson) -> String {
         ("change of brightness", "of the brightness before", lesson.light),
     ] {
         let Some(learned) = learned else {
-            let _ = writeln!(text, "{name}: these logs say nothing of it, so that the setting stays");
+            let _ = writeln!(
+                text,
+                "{name}: these logs say nothing of it, so that the setting stays"
+            );
             continue;
         };
         let threshold = learned.threshold;

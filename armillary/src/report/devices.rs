@@ -58,7 +58,11 @@ impl Devices {
             page.push_str("</table>");
             return;
         }
-        quantiles(page, "longest exchange on the bus in a period, ms", &self.exchange);
+        quantiles(
+            page,
+            "longest exchange on the bus in a period, ms",
+            &self.exchange,
+        );
         page.push_str(
             "</table><p>What the servos said, from the least to the most; a reading is stale that was not of the bus's last turn.</p>\
              <table><tr><th>joint<th>stale readings<th>temperature, C<th>supply, V<th>load, share of the most<th>current, A",

@@ -132,7 +132,8 @@ impl Plans {
         self.elite_std.add(row.plan.elite_std);
         self.innovation_nats.add(row.filter.kl_nats);
         if let Some(reward) = row.capture.reward {
-            self.reward_error.add((row.filter.reward_predicted - reward).abs());
+            self.reward_error
+                .add((row.filter.reward_predicted - reward).abs());
         }
     }
 }

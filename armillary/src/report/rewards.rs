@@ -212,7 +212,10 @@ mod tests {
             }
         }
         assert!(rewards.points() <= POINTS_MAX && rewards.points() > POINTS_MAX / 4);
-        assert_eq!((rewards.lines.len(), rewards.range), (LINES_MAX, Some((0.0, 99_999.0))));
+        assert_eq!(
+            (rewards.lines.len(), rewards.range),
+            (LINES_MAX, Some((0.0, 99_999.0)))
+        );
         let mut page = String::new();
         rewards.chart(&mut page);
         assert!(page.len() < 40 * POINTS_MAX && page.contains("more are not drawn"));

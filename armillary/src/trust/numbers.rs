@@ -60,14 +60,16 @@ pub fn figures(path: &Path, bundle: Option<&Bundle>) -> anyhow::Result<Figures> 
             figures.nats.push(filter.kl_nats);
         }
         if let Some(reward) = row.capture.reward.filter(|_| modelled) {
-            figures.reward_error.push((filter.reward_predicted - reward).abs());
+            figures
+                .reward_error
+                .push((filter.reward_predicted - reward).abs());
         }
         figures.track_rad.extend(track_rad(row));
         if let Some(frame) = frame.as_ref().filter(|_| row.capture.fresh) {
             let now = brightness(frame);
-            figures
-                .light
-                .extend(mean.map(|before| (now - before).abs() / before.max(controller::capture::DARK_LEVEL)));
+            figures.light.extend(
+                mean.map(|before| (now - before).abs() / before.max(controller::capture::DARK_LEVEL)),
+            );
             mean = Some(now);
         }
     }
@@ -188,7 +190,12 @@ mod tests {
 
     #[test]
     fn thresholds_are_rounded_upwards() {
-        for (value, rounded) in [(37.21, 37.3), (0.0213, 0.0213), (0.02131, 0.0214), (4321.0, 4330.0)] {
+        for (value, rounded) in [
+            (37.21, 37.3),
+            (0.0213, 0.0213),
+            (0.02131, 0.0214),
+            (4321.0, 4330.0),
+        ] {
             assert_eq!(round_up(value), rounded);
         }
     }

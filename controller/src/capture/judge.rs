@@ -193,7 +193,11 @@ impl Judge {
                 stuck_above += 1;
             }
             stuck_below = if stuck { stuck_below + 1 } else { 0 };
-            *changing = if differs > 0 { changing.saturating_add(1) } else { 0 };
+            *changing = if differs > 0 {
+                changing.saturating_add(1)
+            } else {
+                0
+            };
             old.copy_from_slice(new);
         }
         let stuck = stuck_above.max(stuck_below);

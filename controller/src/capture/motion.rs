@@ -53,7 +53,9 @@ impl Motion {
             return false;
         };
         let between = |(edge_ns, joints): &&(u64, JointVec)| {
-            !joints.is_empty() && *edge_ns >= first_ns.saturating_add(self.report_age_ns) && *edge_ns <= captured_ns
+            !joints.is_empty()
+                && *edge_ns >= first_ns.saturating_add(self.report_age_ns)
+                && *edge_ns <= captured_ns
         };
         let edges = || self.edges.iter().filter(between);
         let (Some((_, from)), Some((_, to))) = (

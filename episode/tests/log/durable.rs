@@ -47,7 +47,11 @@ fn a_power_cut_at_any_offset_costs_one_chunk_at_most() {
     let chunks: std::collections::BTreeSet<usize> = safe.iter().copied().collect();
     // 12 kB a picture, so that a chunk holds two ticks.
     let ticks_a_chunk = 2;
-    assert_eq!(chunks.len(), 1 + 24 / ticks_a_chunk, "each chunk is flushed by itself");
+    assert_eq!(
+        chunks.len(),
+        1 + 24 / ticks_a_chunk,
+        "each chunk is flushed by itself"
+    );
     for offset in (safe[0]..bytes.len()).step_by(7) {
         let cut = read(&bytes[..offset]).unwrap();
         // Ticks that had been handed over when the file was so long and no longer.
@@ -70,7 +74,14 @@ fn a_log_that_somebody_takes_away_or_changes_is_noticed() {
         fs::remove_file(path).unwrap();
         fs::write(path, bytes).unwrap();
     };
-    let empty: Mishap = |path| OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+    let empty: Mishap = |path| {
+        OpenOptions::new()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_len(0)
+            .unwrap()
+    };
     let append: Mishap = |path| {
         let mut file = OpenOptions::new().append(true).open(path).unwrap();
         file.write_all(b"more").unwrap();
@@ -85,7 +96,10 @@ fn a_log_that_somebody_takes_away_or_changes_is_noticed() {
         for later in [0, 12] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("run/episode.mcap");
-            let mut writer = EpisodeWriter::create(&path, &info(), &[]).unwrap().durable().unwrap();
+            let mut writer = EpisodeWriter::create(&path, &info(), &[])
+                .unwrap()
+                .durable()
+                .unwrap();
             writer.write_tick(&tick(0), Some(&frame(0)), 0).unwrap();
             writer.flush().unwrap();
             writer.check().unwrap();

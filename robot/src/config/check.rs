@@ -294,7 +294,12 @@ impl Checker<'_> {
         self.count("episode_ticks", raw.episode_ticks as usize, 1, 1_000_000)?;
         self.within("trust.kl_max_nats", raw.trust.kl_max_nats, 0.0, f32::MAX)?;
         self.within("trust.track_max_rad", raw.trust.track_max_rad, 1e-3, 10.0)?;
-        self.within("trust.light_change_max", raw.trust.light_change_max, 0.0, f32::MAX)?;
+        self.within(
+            "trust.light_change_max",
+            raw.trust.light_change_max,
+            0.0,
+            f32::MAX,
+        )?;
         for (field, priority) in [
             ("realtime.tick_priority", raw.realtime.tick_priority),
             ("realtime.capture_priority", raw.realtime.capture_priority),

@@ -56,7 +56,13 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
     let watchdog_max = WRONG_MAX_S / raw.period_s;
     for (field, value, low, high, unit) in [
         ("trust.kl_max_nats", trust.kl_max_nats, 0.0, NATS_MAX, "nats"),
-        ("trust.track_max_rad", trust.track_max_rad, 0.0, TRACK_MAX_RAD, "rad"),
+        (
+            "trust.track_max_rad",
+            trust.track_max_rad,
+            0.0,
+            TRACK_MAX_RAD,
+            "rad",
+        ),
         (
             "trust.light_change_max",
             trust.light_change_max,
@@ -72,7 +78,13 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
             watchdog_max.max(TICKS_MIN as f32),
             "periods",
         ),
-        ("link.torque_grace_s", raw.link.torque_grace_s, 0.0, GRACE_MAX_S, "s"),
+        (
+            "link.torque_grace_s",
+            raw.link.torque_grace_s,
+            0.0,
+            GRACE_MAX_S,
+            "s",
+        ),
     ] {
         let problem = if !value.is_finite() {
             format!("is {value}, which is no finite number")
