@@ -41,9 +41,10 @@ pub fn figures(path: &Path, bundle: Option<&Bundle>) -> anyhow::Result<Figures> 
             log.problem.as_deref().unwrap_or(why)
         );
     }
-    let mut recollection = bundle
-        .map(|bundle| Recollection::of(path, &log, bundle))
-        .transpose()?;
+    let mut recollection = match bundle {
+        Some(bundle) => Some(Recollection::of(path, &log, bundle)?),
+        None => None,
+    };
     let modelled = bundle.is_some() || log.info.bundle_sha256.is_some();
     let mut figures = Figures {
         ticks: log.ticks.len(),

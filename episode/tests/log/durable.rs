@@ -80,7 +80,7 @@ fn a_log_that_somebody_takes_away_or_changes_is_noticed() {
             .open(path)
             .unwrap()
             .set_len(0)
-            .unwrap()
+            .unwrap();
     };
     let append: Mishap = |path| {
         let mut file = OpenOptions::new().append(true).open(path).unwrap();
