@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use controller::actuate::World;
 use controller::capture::Captured;
 use controller::encode::embed;
+use controller::guard::Rules;
 use controller::plan::Limit;
 use controller::record::Recorder;
 use controller::session::{PolicyChoice, Session};
@@ -147,6 +148,8 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
         let writer = EpisodeWriter::create(path, &info, &session.attachments()).expect("a log");
         Recorder::start(writer, session.config.frame_side, ROOM).expect("a thread")
     });
+    // Those of a world that does not wait do all that the others do, and more.
+    controller.set_rules(Rules::Live { led: true });
     controller.reset(&home, 0);
     let mut begun = [0; 2];
     for tick in 0..ticks {

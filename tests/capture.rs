@@ -17,7 +17,7 @@ struct Breaking(bool);
 impl FrameSource for Breaking {
     fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError> {
         assert!(!std::mem::replace(&mut self.0, true), "as this test wants");
-        into.fill(64, 64, PixelFormat::Rgb8, Frame::default().rgb());
+        into.fill(64, 64, PixelFormat::Rgb8, &[100; 3 * 64 * 64]);
         Ok(Some(FrameStamp { seq: 1, age_ns: 0 }))
     }
 }
@@ -114,7 +114,11 @@ fn pictures_that_arrived_damaged_or_black_are_passed_over_and_counted() {
     assert!(!thread.failed());
     let (sight, error) = thread.stop().expect("it did not panic");
     assert_eq!(
-        (sight.imager.damaged(), sight.imager.black(), error.is_none()),
+        (
+            sight.imager.damaged(),
+            sight.judge.refused().black,
+            error.is_none()
+        ),
         (2, 1, true)
     );
     let facts = sight.facts();

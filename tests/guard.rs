@@ -1,8 +1,9 @@
 //! The fallback ladder: what each kind of trouble does, tick by tick.
 
-use controller::guard::Guard;
+use controller::guard::arm::Heard;
+use controller::guard::{Guard, Rules};
 use episode::{ArmState, CaptureRow, FilterRow, PlanRow, PlanSource, Reason};
-use robot::Config;
+use robot::{Config, JointVec};
 
 use crate::root;
 
@@ -173,4 +174,185 @@ fn silence_in_between_does_not_reset_a_count() {
             .stop
     });
     assert_eq!(stop, Some(Reason::ArmStopped));
+}
+
+/// What an arm does in a tick, as [`live_stop`] hears it.
+#[derive(Clone)]
+struct Report {
+    state: ArmState,
+    refused: bool,
+    position_rad: JointVec,
+    set_point_rad: JointVec,
+    fresh: bool,
+}
+
+/// Where the first joint is sent in each tick: as fast as it may go, there and back.
+fn sent_rad(tick: u32) -> f32 {
+    let (up, down) = (tick % 80, 80 - tick % 80);
+    0.0667 * up.min(down) as f32
+}
+
+/// Drives a guard by the rules for a world that does not wait, in these ticks. The arm follows, one period late, but for what `happens`
+/// changes of its reports from tick 20 on. The tick in which the guard stops it, and why.
+fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report)) -> Option<(u32, Reason)> {
+    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let mut guard = Guard::new(&config);
+    let joints = |first: f32| -> JointVec { [first, 0.3].into_iter().collect() };
+    guard.reset(Rules::Live { led: true });
+    guard.stands(&joints(0.0));
+    for tick in ticks {
+        let there = joints(tick.checked_sub(1).map_or(0.0, sent_rad));
+        let mut report = Report {
+            state: if tick == 0 {
+                ArmState::Held
+            } else {
+                ArmState::Active
+            },
+            refused: false,
+            position_rad: there.clone(),
+            set_point_rad: there,
+            fresh: true,
+        };
+        if tick >= 20 {
+            happens(tick, &mut report);
+        }
+        guard.hear(
+            tick,
+            &Heard {
+                state: report.state,
+                refused: report.refused,
+                position_rad: &report.position_rad,
+                set_point_rad: &report.set_point_rad,
+            },
+        );
+        if let Some(reason) = guard.stopped() {
+            return Some((tick, reason));
+        }
+        let capture = CaptureRow {
+            fresh: report.fresh,
+            frame_hash: u64::from(tick),
+            ..CaptureRow::default()
+        };
+        let mut plan = PlanRow {
+            source: PlanSource::Fresh,
+            action: joints(0.0),
+            ..PlanRow::default()
+        };
+        let home = config.envelope.home();
+        let verdict = guard.decide(&capture, &FilterRow::default(), &mut plan, &home, true);
+        if let Some(reason) = verdict.stop {
+            return Some((tick, reason));
+        }
+        guard.sent(tick, &joints(sent_rad(tick)));
+    }
+    None
+}
+
+type Happens = fn(u32, &mut Report);
+
+#[test]
+fn an_arm_that_does_something_else_is_stopped_before_anything_more_is_sent() {
+    let state: [Happens; 6] = [
+        |_, report| report.state = ArmState::Unheard,
+        |_, report| report.state = ArmState::Held,
+        |_, report| report.state = ArmState::Stopping,
+        |_, report| report.state = ArmState::Idle,
+        |_, report| report.state = ArmState::Released,
+        |_, report| report.state = ArmState::EStopped,
+    ];
+    let [unheard, held, stopping, idle, released, e_stopped] = state;
+    let miscounted: Happens = |_, report| report.position_rad.truncate(1);
+    let empty: Happens = |_, report| report.set_point_rad.clear();
+    let no_number: Happens = |_, report| report.position_rad[1] = f32::NAN;
+    let infinite: Happens = |_, report| report.set_point_rad[0] = f32::INFINITY;
+    let jumped: Happens = |_, report| report.position_rad[0] += 1.0;
+    let jumping: Happens = |tick, report| report.position_rad[0] += (tick % 2) as f32 - 1.0;
+    let elsewhere: Happens = |_, report| report.set_point_rad[1] += 0.1;
+    // It goes on being where it was led last, whatever it is sent.
+    let deaf: Happens = |_, report| {
+        report.set_point_rad[0] = sent_rad(19);
+        report.position_rad[0] = sent_rad(19);
+    };
+    let refusing: Happens = |_, report| report.refused = true;
+    let jammed: Happens = |_, report| report.position_rad[1] += 0.45;
+    let blind: Happens = |_, report| report.fresh = false;
+    for (name, happens, tick, reason) in [
+        ("silent", unheard, 22, Reason::LinkLost),
+        ("of another number of joints", miscounted, 22, Reason::LinkLost),
+        ("without set points", empty, 22, Reason::LinkLost),
+        ("held", held, 20, Reason::SelfStopped),
+        ("slowing down", stopping, 20, Reason::SelfStopped),
+        ("placed without torque", idle, 20, Reason::SelfStopped),
+        ("released", released, 20, Reason::ArmStopped),
+        ("latched", e_stopped, 20, Reason::EStop),
+        ("without a position", no_number, 22, Reason::BadReport),
+        ("with an infinite set point", infinite, 22, Reason::BadReport),
+        ("with a joint that jumped", jumped, 22, Reason::BadReport),
+        ("with a joint that jumps", jumping, 24, Reason::BadReport),
+        ("that is led elsewhere", elsewhere, 22, Reason::OffCourse),
+        // Its set point may be that of the last five commands; from the sixth on three ticks are counted.
+        ("that is deaf", deaf, 27, Reason::OffCourse),
+        // Its watchdog's time is two and a half periods.
+        ("that refuses", refusing, 22, Reason::ArmStopped),
+        ("that is held by something", jammed, 30, Reason::ArmStopped),
+        ("that is not seen", blind, 24, Reason::FrameGap),
+    ] {
+        assert_eq!(live_stop(0..200, happens), Some((tick, reason)), "an arm {name}");
+    }
+}
+
+#[test]
+fn an_arm_that_follows_is_not_stopped_and_two_commands_may_be_lost() {
+    assert_eq!(live_stop(0..2_000, |_, _| {}), None);
+    // Two periods behind for good, as fast as it may go.
+    let behind: Happens = |tick, report| {
+        let led = sent_rad(tick - 3);
+        (report.set_point_rad[0], report.position_rad[0]) = (led, led);
+    };
+    assert_eq!(live_stop(0..2_000, behind), None);
+    // Two reports in a row are missing, again and again.
+    let patchy: Happens = |tick, report| {
+        if tick % 3 != 0 {
+            report.state = ArmState::Unheard;
+        }
+    };
+    assert_eq!(live_stop(0..2_000, patchy), None);
+}
+
+/// An arm whose watchdog must have stopped it is not led on, whatever it says; one whose watchdog may not have is.
+#[test]
+fn the_watchdogs_time_decides_whether_a_pause_ends_the_episode() {
+    let with_pause = |ticks: u32| (0..20).chain(19 + ticks..200);
+    // Nobody knows how late in its tick the last command left, and the watchdog waits for two and a half periods.
+    for (ticks, stopped) in [(1, None), (3, None), (4, Some((23, Reason::SelfStopped)))] {
+        // What it reports is where it stood when the pause began.
+        let found = live_stop(with_pause(ticks), move |tick, report| {
+            if tick == 19 + ticks {
+                report.set_point_rad[0] = sent_rad(19);
+                report.position_rad[0] = sent_rad(19);
+            }
+        });
+        assert_eq!(found, stopped, "a pause of {ticks} ticks");
+    }
+}
+
+/// An arm is held, or without torque, until the first command has reached it.
+#[test]
+fn an_arm_that_never_begins_to_follow_is_given_up() {
+    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let mut guard = Guard::new(&config);
+    guard.reset(Rules::Live { led: true });
+    let home = config.envelope.home().position_rad;
+    let stop = (0..50).find(|tick| {
+        let heard = Heard {
+            state: ArmState::Held,
+            refused: false,
+            position_rad: &home,
+            set_point_rad: &home,
+        };
+        guard.hear(*tick, &heard);
+        guard.sent(*tick, &home);
+        guard.stopped() == Some(Reason::ArmStopped)
+    });
+    assert_eq!(stop, Some(10));
 }

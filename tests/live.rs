@@ -24,7 +24,7 @@ use simulator::Simulator;
 use crate::patient::PatientLink;
 use crate::{patient_session, patient_session_of_side};
 
-struct Bridge {
+pub(crate) struct Bridge {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<Ended>>,
 }
@@ -38,7 +38,7 @@ impl Drop for Bridge {
     }
 }
 
-fn bridge(session: &Session, dir: &Path) -> Bridge {
+pub(crate) fn bridge(session: &Session, dir: &Path) -> Bridge {
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
@@ -61,7 +61,7 @@ fn bridge(session: &Session, dir: &Path) -> Bridge {
     }
 }
 
-fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
+pub(crate) fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket) {
     let bus = SerialLink::open(&SerialOptions {
         port: dir.join("arm").display().to_string(),
         baud: session.config.baud,
@@ -214,6 +214,8 @@ enum Mishap {
     EStop,
     /// The arm is told to let go by someone else.
     Release,
+    /// The arm is told to stop by someone else.
+    Stop,
     /// The arm falls silent, its port stays open.
     Silence,
     /// A person asks for the end.
@@ -274,6 +276,7 @@ impl JointBus for Mishappen {
             match self.mishap {
                 Mishap::EStop => self.link.send_e_stop()?,
                 Mishap::Release => self.link.send_release()?,
+                Mishap::Stop => self.link.send_stop()?,
                 Mishap::Silence => {}
                 Mishap::Interrupt => self.signals.stop.store(true, Ordering::SeqCst),
                 Mishap::EStopKey => self.signals.e_stop.store(true, Ordering::SeqCst),
@@ -313,7 +316,9 @@ impl JointBus for Mishappen {
 fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
     for (mishap, reasons) in [
         (Mishap::EStop, &[Reason::EStop][..]),
-        (Mishap::Release, &[Reason::ArmStopped]),
+        // Until it has come to rest it is an arm that slows down.
+        (Mishap::Release, &[Reason::ArmStopped, Reason::SelfStopped]),
+        (Mishap::Stop, &[Reason::SelfStopped]),
         (Mishap::Silence, &[Reason::LinkLost]),
         (Mishap::Interrupt, &[Reason::Operator]),
         (Mishap::EStopKey, &[Reason::EStop]),

@@ -13,7 +13,10 @@ mod envelope;
 mod executors;
 mod guard;
 mod live;
+mod log_lost;
 mod patient;
+mod pauses;
+mod pictures;
 mod planning;
 mod recrop;
 mod report;
@@ -65,14 +68,14 @@ fn patient_session(dir: &Path, policy: PolicyChoice, pipeline: Pipeline) -> Sess
 fn patient_session_of_side(dir: &Path, side: usize, policy: PolicyChoice, pipeline: Pipeline) -> Session {
     let mut text =
         std::fs::read_to_string(root().join("configs/sim-planar.ron")).expect("the shipped robot file");
-    let sized = format!("max_age_s: 10.0, gap_ticks: 100000, side: {side}");
+    let sized = format!("max_age_s: 10.0, gap_ticks: 100, side: {side}");
     for (from, to) in [
         ("max_age_s: 0.08, gap_ticks: 5", sized.as_str()),
         (
             "watchdog_periods: 2.5, torque_grace_s: 1.0",
             "watchdog_periods: 100.0, torque_grace_s: 20.0",
         ),
-        ("kl_max_nats: 200.0", "kl_max_nats: 1e9"),
+        ("kl_max_nats: 200.0", "kl_max_nats: 10000.0"),
     ] {
         assert!(text.contains(from), "the shipped robot file has `{from}`");
         text = text.replacen(from, to, 1);

@@ -95,11 +95,11 @@ fn jpeg(number: u32) -> Vec<u8> {
 fn config(capture: &str) -> Config {
     let mut text = std::fs::read_to_string(crate::root().join("configs/sim-planar.ron"))
         .expect("the shipped robot file");
-    let fields = format!("max_age_s: 10.0, gap_ticks: 100000, {capture}");
+    let fields = format!("max_age_s: 10.0, gap_ticks: 200, {capture}");
     for (from, to) in [
         ("period_s: 0.1", "period_s: 0.05"),
         ("max_age_s: 0.08, gap_ticks: 5", fields.as_str()),
-        ("frozen_ticks: 10", "frozen_ticks: 100000"),
+        ("frozen_ticks: 10", "frozen_ticks: 200"),
     ] {
         assert!(text.contains(from), "no {from}");
         text = text.replacen(from, to, 1);

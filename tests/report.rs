@@ -10,7 +10,9 @@ use crate::{record, session};
 fn page(log: Episode) -> String {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("report.html");
-    armillary::report::write(&path, "A run", &[], &[log], None).expect("writes");
+    let mut digest = armillary::report::Digest::default();
+    digest.add(&log);
+    armillary::report::write(&path, "A run", &[], &digest, None).expect("writes");
     std::fs::read_to_string(&path).expect("a page")
 }
 

@@ -41,18 +41,15 @@ fn config(port: &Path) -> Config {
     let mut text = text;
     for (from, to) in [
         ("period_s: 0.1", "period_s: 0.5"),
-        (
-            "max_age_s: 0.08, gap_ticks: 5",
-            "max_age_s: 10.0, gap_ticks: 100000",
-        ),
+        ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 20"),
         (
             "watchdog_periods: 2.5, torque_grace_s: 1.0",
-            "watchdog_periods: 100.0, torque_grace_s: 20.0",
+            "watchdog_periods: 20.0, torque_grace_s: 20.0",
         ),
-        ("frozen_ticks: 10", "frozen_ticks: 100000"),
+        ("frozen_ticks: 10", "frozen_ticks: 20"),
         (
             "track_max_rad: 0.4, track_ticks: 10",
-            "track_max_rad: 3.0, track_ticks: 100000",
+            "track_max_rad: 1.5, track_ticks: 20",
         ),
     ] {
         assert!(text.contains(from), "no {from}");

@@ -30,16 +30,16 @@ fn config(dir: &Path) -> Config {
         ("period_s: 0.05", "period_s: 0.5"),
         (
             "max_age_s: 0.08, gap_ticks: 5",
-            "max_age_s: 10.0, gap_ticks: 100000, keep_pictures: true",
+            "max_age_s: 10.0, gap_ticks: 20, keep_pictures: true",
         ),
         (
             "watchdog_periods: 4.0, torque_grace_s: 2.0",
-            "watchdog_periods: 100.0, torque_grace_s: 20.0",
+            "watchdog_periods: 20.0, torque_grace_s: 20.0",
         ),
-        ("frozen_ticks: 20", "frozen_ticks: 100000"),
+        ("frozen_ticks: 20", "frozen_ticks: 20"),
         (
             "track_max_rad: 0.4, track_ticks: 20",
-            "track_max_rad: 3.0, track_ticks: 100000",
+            "track_max_rad: 1.5, track_ticks: 20",
         ),
         (
             "port: \"/dev/serial/by-id/usb-1a86_USB_Single_Serial-if00\"",

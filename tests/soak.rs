@@ -397,7 +397,10 @@ fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2]
                 }
                 // An arm that was not heard for several ticks: a machine that is busy may not have run its end of the line.
                 PlanSource::Stop if machine == Machine::Busy => assert!(
-                    matches!(row.guard.reason, Reason::LinkLost | Reason::ArmStopped),
+                    matches!(
+                        row.guard.reason,
+                        Reason::LinkLost | Reason::ArmStopped | Reason::SelfStopped
+                    ),
                     "tick {}: stopped because of {:?}",
                     row.tick,
                     row.guard.reason

@@ -17,6 +17,7 @@ mod say;
 mod scores;
 mod setup_motors;
 mod sim;
+mod trust;
 mod tune;
 
 use armillary::{console, simulation};
@@ -78,6 +79,8 @@ enum Command {
     /// Measure what a plan costs on this machine (`plan`), or find the planner that makes the most of it (`tune`).
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Learn thresholds of the trust monitor from logs of good runs, and say how often they would be wrong.
+    Trust(trust::Trust),
     /// Score a model against random actions and against planning on the true simulator.
     Eval(eval::Eval),
 }
@@ -105,6 +108,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Import(arguments) => datasets::import(&arguments),
         Command::Export(arguments) => datasets::export(&arguments),
         Command::Bench(command) => bench::run(&command),
+        Command::Trust(arguments) => trust::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
     };
     let code = match result {

@@ -1,4 +1,4 @@
-//! What the `armillary` command does beside driving: reports, pictures, benches, evaluation, and the simulated arms that stand in for
+//! What the `armillary` command does beside driving: reports, pictures, benches, evaluation, learned thresholds, and the simulated arms that stand in for
 //! one that is plugged in. The control loop is the crate `controller`.
 
 // Everything goes through `console`, which makes nobody wait while an arm is driven.
@@ -16,4 +16,5 @@ pub mod recrop;
 pub mod report;
 pub mod signals;
 pub mod simulation;
+pub mod trust;
 pub mod tune;

@@ -1,6 +1,8 @@
 //! The one-page report of a run: HTML with everything inline, so that it can be mailed as one file.
 
 mod devices;
+mod digest;
+mod quantiles;
 mod rewards;
 
 use std::fmt::Write as _;
@@ -8,12 +10,15 @@ use std::path::Path;
 
 use anyhow::Context;
 use base64::Engine as _;
-use episode::{Episode, PlanSource, Reason, StageTimes};
+
+pub use digest::Digest;
+use digest::{Faults, Latency, Plans};
+use quantiles::Quantiles;
 
 /// A headline and its text, for the table at the top.
 pub type Fact = (String, String);
 
-/// Writes the report of `logs`; `strip` is a PNG of the one with the lowest return. A report that this program wrote before is
+/// Writes the report of the logs in `digest`; `strip` is a PNG of the one with the lowest return. A report that this program wrote before is
 /// replaced.
 ///
 /// # Errors
@@ -22,7 +27,7 @@ pub fn write(
     path: &Path,
     title: &str,
     facts: &[Fact],
-    logs: &[Episode],
+    digest: &Digest,
     strip: Option<&[u8]>,
 ) -> anyhow::Result<()> {
     let mut page = String::new();
@@ -46,11 +51,11 @@ pub fn write(
             crate::picture::AHEAD
         );
     }
-    rewards::chart(&mut page, logs);
-    latency(&mut page, logs);
-    devices::table(&mut page, logs);
-    plans(&mut page, logs);
-    faults(&mut page, logs);
+    digest.rewards.chart(&mut page);
+    latency(&mut page, &digest.latency);
+    digest.devices.table(&mut page);
+    plans(&mut page, &digest.plans);
+    faults(&mut page, &digest.faults, digest.cut_short);
     files::put(path, page.as_bytes(), &is_report).context("cannot write the report")
 }
 
@@ -80,34 +85,13 @@ fn escape(text: &str) -> String {
 }
 
 /// Quantiles and a histogram a stage, on a logarithmic axis.
-fn latency(page: &mut String, logs: &[Episode]) {
+fn latency(page: &mut String, latency: &Latency) {
     page.push_str(
-        "<h2>Tick latency by stage</h2><p>Microseconds; logarithmic from 1 us to 1 s, a bar a third of an octave. \
-         The worst case is what counts.</p><table><tr><th>stage<th>median<th>99 %<th>99.9 %<th>worst<th>",
+        "<h2>Tick latency by stage</h2><p>Microseconds, to within 2 %; logarithmic from 1 us to 1 s, a bar a third of an octave. \
+         The worst case is what counts; it is exact.</p><table><tr><th>stage<th>median<th>99 %<th>99.9 %<th>worst<th>",
     );
-    let rows = || {
-        logs.iter()
-            .flat_map(|log| &log.ticks)
-            .filter(|row| row.guard.reason != Reason::EpisodeEnd)
-    };
-    let mut stages = StageTimes::default()
-        .named()
-        .map(|(name, _)| (name, Vec::new()))
-        .to_vec();
-    for row in rows() {
-        for ((_, values), (_, ns)) in stages.iter_mut().zip(row.record.latency_ns.named()) {
-            values.push(ns);
-        }
-    }
-    stages.push((
-        "lateness of the edge",
-        rows().map(|row| row.record.lateness_ns).collect(),
-    ));
-    for (name, mut values) in stages {
-        values.sort_unstable();
-        let at =
-            |q: f64| values.get(((values.len() as f64 * q) as usize).min(values.len().saturating_sub(1)));
-        let us = |q: f64| at(q).map_or(0.0, |ns| *ns as f64 / 1e3);
+    for (name, values) in latency.named() {
+        let us = |q: f64| values.at(q).map_or(0.0, |ns| ns as f64 / 1e3);
         let _ = write!(
             page,
             "<tr><th>{name}<td>{:.0}<td>{:.0}<td>{:.0}<td><b>{:.0}</b><td>{}",
@@ -115,18 +99,18 @@ fn latency(page: &mut String, logs: &[Episode]) {
             us(0.99),
             us(0.999),
             us(1.0),
-            histogram(&values)
+            histogram(values)
         );
     }
     page.push_str("</table>");
 }
 
-fn histogram(sorted_ns: &[u64]) -> String {
+fn histogram(values: &Quantiles) -> String {
     const BARS: usize = 60;
-    let mut counts = [0usize; BARS];
-    for ns in sorted_ns {
-        let us = (*ns as f64 / 1e3).max(1.0);
-        counts[((us.log2() * 3.0) as usize).min(BARS - 1)] += 1;
+    let mut counts = [0u64; BARS];
+    for (ns, count) in values.buckets() {
+        let us = (ns as f64 / 1e3).max(1.0);
+        counts[((us.log2() * 3.0) as usize).min(BARS - 1)] += count;
     }
     let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let mut svg = format!("<svg width=360 height=28 viewBox=\"0 0 {} 28\">", BARS * 6);
@@ -143,95 +127,52 @@ fn histogram(sorted_ns: &[u64]) -> String {
     svg + "</svg>"
 }
 
-/// Mean distance of the predicted reward from the one that came, over the ticks that have one.
-fn reward_error(rows: &[&episode::TickRecord]) -> f32 {
-    let errors: Vec<f32> = rows
-        .iter()
-        .filter_map(|row| Some((row.filter.reward_predicted - row.capture.reward?).abs()))
-        .collect();
-    errors.iter().sum::<f32>() / errors.len() as f32
-}
-
-fn plans(page: &mut String, logs: &[Episode]) {
-    let rows: Vec<_> = logs
-        .iter()
-        .flat_map(|log| &log.ticks)
-        .filter(|row| row.plan.iterations > 0)
-        .collect();
+fn plans(page: &mut String, plans: &Plans) {
     page.push_str("<h2>Plans</h2><table>");
-    if rows.is_empty() {
+    if plans.count == 0 {
         page.push_str("<tr><td>no plans in these logs</table>");
         return;
     }
-    let mean =
-        |f: &dyn Fn(&episode::TickRecord) -> f32| rows.iter().map(|r| f(r)).sum::<f32>() / rows.len() as f32;
-    let fewest = rows.iter().map(|row| row.plan.iterations).min().unwrap_or(0);
     for (name, value) in [
-        ("plans", rows.len() as f32),
-        ("iterations, mean", mean(&|row| row.plan.iterations as f32)),
-        ("iterations, fewest", fewest as f32),
+        ("plans", plans.count as f64),
+        ("iterations, mean", plans.iterations.value()),
         (
-            "predicted return of elites, mean",
-            mean(&|row| row.plan.elite_mean_return),
+            "iterations, fewest",
+            f64::from(plans.fewest_iterations.unwrap_or(0)),
         ),
+        ("predicted return of elites, mean", plans.elite_return.value()),
         (
             "spread of the first action among elites, mean",
-            mean(&|row| row.plan.elite_std),
+            plans.elite_std.value(),
         ),
-        ("innovation, mean (nats)", mean(&|row| row.filter.kl_nats)),
-        ("reward prediction error, mean absolute", reward_error(&rows)),
+        ("innovation, mean (nats)", plans.innovation_nats.value()),
+        (
+            "reward prediction error, mean absolute",
+            plans.reward_error.value(),
+        ),
     ] {
         let _ = write!(page, "<tr><th>{name}<td>{value:.3}");
     }
     page.push_str("</table>");
 }
 
-fn faults(page: &mut String, logs: &[Episode]) {
+fn faults(page: &mut String, faults: &Faults, cut_short: u64) {
     page.push_str("<h2>Faults and limits</h2><table>");
-    let rows = || logs.iter().flat_map(|log| &log.ticks);
-    let count = |f: &dyn Fn(&episode::TickRecord) -> bool| rows().filter(|row| f(row)).count();
-    let mut reasons: Vec<(String, usize)> = Vec::new();
-    for row in rows().filter(|row| !matches!(row.guard.reason, Reason::Ok | Reason::EpisodeEnd)) {
-        let name = format!("reason {:?}", row.guard.reason);
-        match reasons.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, n)) => *n += 1,
-            None => reasons.push((name, 1)),
-        }
-    }
-    let mut table = vec![
-        ("ticks".to_owned(), rows().count()),
-        (
-            "deadlines missed".to_owned(),
-            count(&|row| row.record.deadline_missed),
-        ),
-        (
-            "of these, the machine stalled".to_owned(),
-            count(&|row| row.record.host_stall),
-        ),
-        (
-            "ticks without a fresh frame".to_owned(),
-            count(&|row| !row.capture.fresh),
-        ),
-        (
-            "ticks on the last plan's tail".to_owned(),
-            count(&|row| row.plan.source == PlanSource::Tail),
-        ),
-        (
-            "actions changed by the envelope".to_owned(),
-            count(&|row| row.guard.hits != 0),
-        ),
-        (
-            "commands that did not leave".to_owned(),
-            count(&|row| !row.actuate.sent && row.guard.reason != Reason::EpisodeEnd),
-        ),
-        (
-            "logs cut short".to_owned(),
-            logs.iter().filter(|log| !log.complete).count(),
-        ),
+    let counts = [
+        ("ticks", faults.ticks),
+        ("deadlines missed", faults.deadlines_missed),
+        ("of these, the machine stalled", faults.host_stalls),
+        ("ticks without a fresh frame", faults.without_frame),
+        ("ticks on the last plan's tail", faults.tails),
+        ("actions changed by the envelope", faults.limited),
+        ("commands that did not leave", faults.not_sent),
+        ("logs cut short", cut_short),
     ];
-    table.extend(reasons);
-    for (name, value) in table {
-        let _ = write!(page, "<tr><th>{}<td>{value}", escape(&name));
+    for (name, value) in counts {
+        let _ = write!(page, "<tr><th>{name}<td>{value}");
+    }
+    for (reason, value) in &faults.reasons {
+        let _ = write!(page, "<tr><th>reason {reason:?}<td>{value}");
     }
     page.push_str("</table>");
 }

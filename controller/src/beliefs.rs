@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use episode::{Episode, TickRecord};
+use episode::{Episode, FilterRow, TickRecord};
 use robot::config::Pipeline;
 use robot::{Config, Frame, JointVec, SetPoint};
 use world_model::{Belief, Bundle, Encoder};
@@ -64,8 +64,13 @@ impl Recollection {
         })
     }
 
-    /// Goes on to `row`, through periods without one. `each` hears of every period, in order.
-    pub fn see(&mut self, row: &TickRecord, frame: Option<&Frame>, each: &mut dyn FnMut(Period)) {
+    /// Goes on to `row`, through periods without one. `each` hears of every period, in order. What the filter found in this one.
+    pub fn see(
+        &mut self,
+        row: &TickRecord,
+        frame: Option<&Frame>,
+        each: &mut dyn FnMut(Period),
+    ) -> FilterRow {
         let (envelope, filter) = (&self.config.envelope, &mut self.filter);
         self.course.skip_to(row.tick, envelope, |action| {
             filter.advance(action);
@@ -84,8 +89,9 @@ impl Recollection {
             self.encoder.encode(frame, &mut self.held.embedding);
         }
         (self.held.joints, self.held.arm) = (row.capture.joints(), row.capture.arm);
-        self.filter.update(self.course.action(), &self.held, fresh);
+        let found = self.filter.update(self.course.action(), &self.held, fresh);
         each(period(self.course.action(), &self.filter));
+        found
     }
 
     /// The newest frame.

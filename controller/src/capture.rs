@@ -4,7 +4,9 @@
 //! takes what is there and never waits. Frames circulate through a fixed pool: nothing is allocated in the tick.
 
 mod imager;
+mod judge;
 mod kept;
+mod motion;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +16,14 @@ use std::time::Duration;
 use episode::ArmState;
 use realtime::Raised;
 use robot::config::Realtime;
-use robot::device::{DeviceError, FrameSource, Motors, Picture, Task};
+use robot::device::{DeviceError, FrameSource, FrameStamp, Motors, Picture, Task};
 use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
 use world_model::{Bundle, Encoder};
 
 pub use imager::Imager;
+pub use judge::{DARK_LEVEL, Judge, Refused, Verdict};
 pub use kept::{KeptPicture, KeptPictures};
+pub(crate) use motion::Motion;
 
 use crate::encode::embed;
 use crate::exchange::{Pool, Slot};
@@ -117,6 +121,8 @@ pub struct Sight {
     pub task: Option<Box<dyn Task>>,
     /// Makes the model's images of its pictures.
     pub imager: Imager,
+    /// Tells pictures that show the scene from those that do not.
+    pub judge: Judge,
     /// What is kept of the camera's own pictures, where the robot file says that they are kept.
     pub kept: Option<KeptPictures>,
     /// The model's encoder, where one takes part.
@@ -141,6 +147,7 @@ impl Sight {
             camera,
             task,
             imager: Imager::new(config)?,
+            judge: Judge::new(config),
             kept: KeptPictures::of(config),
             encoder,
             learned_by: bundle.and_then(|bundle| bundle.manifest().picture_sha256.clone()),
@@ -150,16 +157,10 @@ impl Sight {
     /// What the camera says of its pictures, and what became of them here, for a report: a name and a value each.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = self.camera.facts();
-        let dropped = [
-            ("pictures that do not decode", self.imager.damaged()),
-            ("pictures that are black", self.imager.black()),
-        ];
-        facts.extend(
-            dropped
-                .into_iter()
-                .filter(|(_, count)| *count > 0)
-                .map(|(name, count)| (name, count.to_string())),
-        );
+        if self.imager.damaged() > 0 {
+            facts.push(("pictures that do not decode", self.imager.damaged().to_string()));
+        }
+        facts.extend(self.judge.refused().facts());
         facts
     }
 
@@ -191,6 +192,15 @@ impl Sight {
             _ => Ok(here.map(str::to_owned)),
         }
     }
+}
+
+/// Whether a picture with this stamp shows the scene as it is now. One that does not is counted.
+fn is_of_now(judge: &mut Judge, picture: &Frame, stamp: FrameStamp, now_ns: u64) -> bool {
+    if stamp.age_ns == FrameStamp::IN_THE_FUTURE {
+        judge.count_future();
+        return false;
+    }
+    judge.judge(picture, now_ns) == Verdict::Good
 }
 
 /// A place for an observation, with all the memory that it will need.
@@ -239,13 +249,15 @@ impl CaptureThread {
                 let mut error = None;
                 let mut picture = Picture::default();
                 let mut slot = its.free.take().unwrap_or_else(another);
+                sight.judge.begin();
                 while !its.stop.load(Ordering::Relaxed) {
                     let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
                         let Some(stamp) = stamp else { return Ok(None) };
                         if let Some(kept) = &sight.kept {
                             kept.check(picture.format)?;
                         }
-                        let made = sight.imager.make(&picture, &mut slot.frame)?;
+                        let made = sight.imager.make(&picture, &mut slot.frame)?
+                            && is_of_now(&mut sight.judge, &slot.frame, stamp, clock.now_ns());
                         if made && sight.kept.is_some() {
                             slot.picture.take(&picture.bytes);
                         }
@@ -256,7 +268,7 @@ impl CaptureThread {
                             slot.frame_seq = stamp.seq;
                             slot.captured_ns = clock.now_ns().saturating_sub(stamp.age_ns);
                             let task = sight.task.as_deref();
-                            slot.reward = task.and_then(Task::reward);
+                            slot.reward = task.and_then(Task::reward).filter(|reward| reward.is_finite());
                             slot.ended = task.is_some_and(Task::ended);
                             slot.encode_ns =
                                 embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
@@ -282,6 +294,11 @@ impl CaptureThread {
     /// The newest frame, if there is one that was not taken yet. Never waits. It goes back by [`CaptureThread::use_newest`].
     pub fn take_newest(&self) -> Option<Box<Captured>> {
         self.shared.offered.take()
+    }
+
+    /// Gives back a frame that is not used. Never waits.
+    pub fn give_back(&self, newest: Box<Captured>) {
+        self.shared.free.put(newest);
     }
 
     /// Puts `newest` in the place of `held`, which keeps what it knows of the arm. Never waits.

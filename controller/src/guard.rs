@@ -3,21 +3,31 @@
 //! The [`Envelope`] bounds the action; the trust monitor watches frames, innovation and numbers, and walks down the
 //! fallback ladder: fresh plan, tail of the last plan, hold, controlled stop, torque off. The last two the firmware
 //! also does by itself when the host falls silent.
+//!
+//! A log says by which [`Rules`] its guard judged. In a world that does not wait the arm is judged by [`Guard::hear`], before anything is
+//! sent to it.
+
+pub mod arm;
+mod rules;
 
 use episode::{ArmState, CaptureRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason};
-use robot::{Clamped, Config, Envelope, SetPoint};
+use robot::{Clamped, Config, Envelope, JointVec, SetPoint};
 
-/// Ticks in a row without telemetry after which the arm counts as lost: about as long as its own watchdog waits for us.
+use arm::{ArmWatch, Heard};
+pub use rules::Rules;
+
+/// By [`Rules::Waiting`]: ticks in a row without telemetry after which the arm counts as lost.
 const SILENT_TICKS: u32 = 3;
 
-/// Ticks in a row in which an arm may hold instead of following: after a pause of this machine its watchdog has stopped
-/// it, and it takes a moment to come to rest and go on.
+/// By [`Rules::Waiting`]: ticks in a row in which an arm may hold instead of following.
 const NOT_FOLLOWING_TICKS: u32 = 10;
 
 /// Limits and thresholds, and how many ticks in a row each has been crossed.
 #[derive(Debug)]
 pub struct Guard {
     envelope: Envelope,
+    rules: Rules,
+    arm: ArmWatch,
     gap_ticks: u32,
     kl_max_nats: f32,
     kl_ticks: u32,
@@ -47,10 +57,12 @@ pub struct Verdict {
 }
 
 impl Guard {
-    /// A guard with a robot file's limits.
+    /// A guard with a robot file's limits, by [`Rules::Waiting`] until it is told others.
     pub fn new(config: &Config) -> Self {
         Self {
             envelope: config.envelope.clone(),
+            rules: Rules::default(),
+            arm: ArmWatch::new(config),
             gap_ticks: config.frame_gap_ticks,
             kl_max_nats: config.trust.kl_max_nats,
             kl_ticks: config.trust.kl_ticks,
@@ -69,8 +81,10 @@ impl Guard {
         }
     }
 
-    /// A new episode: counts start again, a stop is no longer remembered.
-    pub fn reset(&mut self) {
+    /// A new episode by `rules`: counts start again, a stop is no longer remembered.
+    pub fn reset(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.arm.reset(!matches!(rules, Rules::Live { led: false }));
         (self.without_frame, self.surprised, self.frozen, self.last_hash) = (0, 0, 0, 0);
         (self.silent, self.not_following, self.off_track) = (0, 0, 0);
         (self.first, self.stopped) = (true, None);
@@ -89,6 +103,25 @@ impl Guard {
     /// Why the arm must stop, once it must.
     pub fn stopped(&self) -> Option<Reason> {
         self.stopped
+    }
+
+    /// Judges what was heard of the arm in `tick`. Call it before anything is sent in that tick. By [`Rules::Waiting`] it does nothing.
+    pub fn hear(&mut self, tick: u32, heard: &Heard<'_>) {
+        if let Rules::Live { .. } = self.rules
+            && let Some(reason) = self.arm.hear(tick, heard)
+        {
+            self.demand_stop(reason);
+        }
+    }
+
+    /// The arm stands at `set_point_rad`, and is led on from there.
+    pub fn stands(&mut self, set_point_rad: &JointVec) {
+        self.arm.stands(set_point_rad);
+    }
+
+    /// A command with this set point has left in `tick`. Call it once the tick is over: what was heard in the tick is older.
+    pub fn sent(&mut self, tick: u32, set_point_rad: &JointVec) {
+        self.arm.sent(tick, set_point_rad);
     }
 
     /// Judges a tick: `plan` is what would be sent next, from `from`.
@@ -131,7 +164,9 @@ impl Guard {
 
     fn watch(&mut self, capture: &CaptureRow, filter: &FilterRow, moving: bool) -> Reason {
         let count = |hit: bool, so_far: u32| if hit { so_far + 1 } else { 0 };
-        self.watch_arm(capture);
+        if self.rules == Rules::Waiting {
+            self.watch_arm(capture);
+        }
         // A frame that encoder or filter could not make use of is as good as none.
         let seen = capture.fresh && !filter.prior_only;
         self.without_frame = count(!seen, self.without_frame);
@@ -144,7 +179,11 @@ impl Guard {
             self.frozen = count(same, self.frozen);
             self.last_hash = capture.frame_hash;
         }
-        if self.without_frame > self.gap_ticks {
+        let gap_ticks = match self.rules {
+            Rules::Waiting => self.gap_ticks.saturating_add(1),
+            Rules::Live { .. } => self.gap_ticks,
+        };
+        if self.without_frame >= gap_ticks.max(1) {
             self.demand_stop(Reason::FrameGap);
         }
         if self.frozen > self.frozen_ticks {
@@ -156,7 +195,7 @@ impl Guard {
         if seen { Reason::Ok } else { Reason::NoFreshFrame }
     }
 
-    /// Judges what the arm says of itself, or that it says nothing.
+    /// Judges what the arm says of itself, or that it says nothing, by [`Rules::Waiting`].
     fn watch_arm(&mut self, capture: &CaptureRow) {
         let count = |hit: bool, so_far: u32| if hit { so_far + 1 } else { 0 };
         let first = std::mem::replace(&mut self.first, false);

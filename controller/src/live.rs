@@ -9,7 +9,8 @@ use robot::device::{ArmReport, JointBus, LinkError, MotorTrouble, Signals};
 use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
 use crate::actuate::World;
-use crate::capture::{CaptureThread, Captured, Sight};
+use crate::capture::{CaptureThread, Captured, Motion, Sight};
+use crate::guard::Rules;
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
@@ -24,14 +25,29 @@ fn late_send_ns(period_ns: u64) -> u64 {
     period_ns / 5
 }
 
+/// Whether a report has one number a joint in each of its vectors.
+fn is_counted(report: &ArmReport, joints: usize) -> bool {
+    [
+        &report.position_rad,
+        &report.velocity_rad_s,
+        &report.set_point_rad,
+    ]
+    .iter()
+    .all(|vector| vector.len() == joints)
+}
+
 struct LiveWorld<'a> {
     bus: &'a mut dyn JointBus,
+    joints: usize,
     capture: &'a CaptureThread,
     period_us: u32,
     /// How long the arm may take for the way to a set point.
     move_time_us: u32,
     /// The frame this tick is to use, if a new one had come when it began.
     newest: Option<Box<Captured>>,
+    motion: Motion,
+    /// Pictures that repeat one although the arm has moved.
+    repeated: u64,
     fault: Option<Reason>,
     /// What the link said when it failed. It is put into words after the episode.
     error: Option<LinkError>,
@@ -57,13 +73,14 @@ impl LiveWorld<'_> {
 impl World for LiveWorld<'_> {
     fn listen(&mut self, held: &mut Captured) {
         match self.bus.poll() {
-            Ok(Some(report)) => {
+            Ok(Some(report)) if is_counted(&report, self.joints) => {
                 (held.arm, held.arm_refused) = (report.state, report.refused);
                 held.arm_set_point_rad = report.set_point_rad;
                 held.joints.position_rad = report.position_rad;
                 held.joints.velocity_rad_s = report.velocity_rad_s;
             }
-            Ok(None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
+            // A report that does not tell of each joint is as good as none.
+            Ok(Some(_) | None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
             Err(error) => {
                 self.fault.get_or_insert(Reason::LinkLost);
                 self.error.get_or_insert(error);
@@ -76,11 +93,19 @@ impl World for LiveWorld<'_> {
         }
     }
 
-    fn capture(&mut self, _edge_ns: u64, held: &mut Box<Captured>) -> bool {
-        let newest = self.newest.take();
-        let new = newest.is_some();
-        if let Some(newest) = newest {
-            self.capture.use_newest(newest, held);
+    fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool {
+        if held.arm != ArmState::Unheard {
+            self.motion.note(edge_ns, &held.joints.position_rad);
+        }
+        let mut new = false;
+        if let Some(newest) = self.newest.take() {
+            if self.motion.is_repeated(newest.frame.hash(), newest.captured_ns) {
+                self.repeated += 1;
+                self.capture.give_back(newest);
+            } else {
+                self.capture.use_newest(newest, held);
+                new = true;
+            }
         }
         if self.capture.failed() {
             self.fault.get_or_insert(Reason::CameraLost);
@@ -138,6 +163,8 @@ pub fn run(
     bus.handshake()?;
     let first = first_report(bus, &clock, signals)?;
     check_pose(&first, config.joint_count())?;
+    let rules = Rules::Live { led: bus.is_led() };
+    controller.set_rules(rules);
     controller.reset(&first.set_point_rad, labels.info.planner_seed);
     controller.set_joints(JointState {
         position_rad: first.position_rad,
@@ -145,9 +172,10 @@ pub fn run(
     });
     let info = EpisodeInfo {
         picture_sha256,
+        guard_rules: rules.number(),
         ..labels.info.clone()
     };
-    let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?;
+    let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?.durable()?;
     let mut recorder = Recorder::start(writer, config.frame_side, room)?;
     let capture = CaptureThread::start(
         sight,
@@ -193,7 +221,10 @@ pub fn run(
         stopped => stopped?,
     }
     match ended? {
-        (sight, None) => Ok((outcome, sight)),
+        (mut sight, None) => {
+            sight.judge.count_repeated(outcome.repeated);
+            Ok((outcome, sight))
+        }
         (_, Some(error)) => Err(error.into()),
     }
 }
@@ -221,12 +252,14 @@ fn ticks_in_real_time(
         pictures: Pictures::None,
         camera_pictures: 0,
         too_large: TooLarge::default(),
+        repeated: 0,
         problem: None,
         log: labels.log.to_owned(),
     };
     let period_us = (period_ns / 1000) as u32;
     let mut world = LiveWorld {
         bus,
+        joints: config.joint_count(),
         capture,
         period_us,
         move_time_us: match config.envelope.mode() {
@@ -236,6 +269,8 @@ fn ticks_in_real_time(
             ActionMode::Absolute => 0,
         },
         newest: None,
+        motion: Motion::new(config),
+        repeated: 0,
         fault: None,
         error: None,
         trouble: None,
@@ -303,6 +338,10 @@ fn ticks_in_real_time(
         outcome.ticks = tick;
         if last || stop.is_some() {
             outcome.problem = world.problem(config);
+            outcome.repeated = world.repeated;
+            if stop.is_some_and(Reason::voids_the_return) {
+                outcome.total_reward = None;
+            }
             return outcome;
         }
         tick += 1;

@@ -11,6 +11,7 @@ use world_model::Encoder;
 use crate::actuate::World;
 use crate::capture::{CapturePanicked, Captured, KeptPicture};
 use crate::encode::embed;
+use crate::guard::Rules;
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
 use crate::tick::{Controller, Timing};
@@ -67,6 +68,8 @@ pub struct Outcome {
     pub camera_pictures: u64,
     /// Those that were to be kept and are not.
     pub too_large: TooLarge,
+    /// Pictures that were not used, since they repeat one although the arm has moved.
+    pub repeated: u64,
     /// What the arm or its motors said of the fault that ended it, if they did.
     pub problem: Option<String>,
     /// Its log.
@@ -74,9 +77,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Adds the reward of a state, if there is one.
+    /// Adds the reward of a state, if there is one. What is no number is none.
     pub(crate) fn earn(&mut self, reward: Option<f32>) {
-        if let Some(reward) = reward {
+        if let Some(reward) = reward.filter(|reward| reward.is_finite()) {
             *self.total_reward.get_or_insert(0.0) += reward;
         }
     }
@@ -196,6 +199,7 @@ pub fn run(
     let side = controller.frame().side();
     let mut frame = Frame::new(side);
     let mut observation = waiting.reset(info.episode_seed, &mut frame)?;
+    controller.set_rules(Rules::Waiting);
     controller.reset(&observation.set_point_rad, info.planner_seed);
     let writer = EpisodeWriter::create(labels.log, info, labels.attachments)?;
     let mut recorder = Recorder::start(writer, side, 0)?;
@@ -209,6 +213,7 @@ pub fn run(
         pictures: Pictures::None,
         camera_pictures: 0,
         too_large: TooLarge::default(),
+        repeated: 0,
         problem: None,
         log: labels.log.to_owned(),
     };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 use episode::{EpisodeError, EpisodeSummary, EpisodeWriter, TickRecord};
@@ -16,6 +16,9 @@ use crate::capture::KeptPicture;
 
 /// Records in flight: over six seconds at 10 Hz.
 const SLOTS: usize = 64;
+
+/// How often the writing thread looks whether the log is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Slot {
@@ -85,11 +88,21 @@ impl Recorder {
             .name("record".to_owned())
             .spawn(move || {
                 let (free, full, done, whole, failed) = shared;
+                let mut looked = Instant::now();
                 loop {
+                    // Also in front of each row that a slow disk has kept waiting: a tick that waits for nobody asks `failed`.
+                    if looked.elapsed() >= LOOK_EVERY {
+                        looked = Instant::now();
+                        if let Err(error) = writer.check() {
+                            failed.store(true, Ordering::SeqCst);
+                            return Err(error);
+                        }
+                    }
                     // Read before the queue: everything pushed before `done` was set is still taken out.
                     let ending = done.load(Ordering::SeqCst);
                     let Some(slot) = full.pop() else {
                         if ending && whole.load(Ordering::SeqCst) {
+                            // Looks once more.
                             return writer.finish();
                         }
                         if ending {
@@ -132,7 +145,7 @@ impl Recorder {
         self.too_large
     }
 
-    /// Whether the log can no longer be written: a reason to stop the arm, since what it does would go unrecorded.
+    /// Whether the log can no longer be written or found: a reason to stop the arm, since what it does would go unrecorded.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }

@@ -12,6 +12,7 @@ use crate::actuate::World;
 use crate::capture::Captured;
 use crate::encode::embed;
 use crate::filter::BeliefFilter;
+use crate::guard::Rules;
 use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy};
 use crate::tick::{Controller, Timing};
 
@@ -167,6 +168,10 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     let mut encoder = bundle.as_ref().map(Bundle::encoder).transpose()?;
     let embedding = bundle.as_ref().map_or(0, Bundle::image_embedding);
     let mut controller = Controller::new(&config, pipeline, filter, policy, embedding);
+    let rules = Rules::of(log.info.guard_rules).ok_or_else(|| {
+        unusable("was recorded by a newer version, whose guard goes by rules that this one does not know; replay it with that version")
+    })?;
+    controller.set_rules(rules);
     if let Some(problem) = &log.problem {
         log::warn!(
             "{}: only its first {} ticks: {problem}",

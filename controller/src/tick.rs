@@ -13,7 +13,8 @@ use crate::actuate::World;
 use crate::capture::{Captured, KeptPicture, KeptPictures};
 use crate::course::Course;
 use crate::filter::BeliefFilter;
-use crate::guard::Guard;
+use crate::guard::arm::Heard;
+use crate::guard::{Guard, Rules};
 use crate::plan::{Limit, Policy};
 
 /// How a tick is run.
@@ -39,6 +40,7 @@ pub struct Controller {
     filter: Option<BeliefFilter>,
     policy: Policy,
     guard: Guard,
+    rules: Rules,
     held: Box<Captured>,
     kept: Option<KeptPictures>,
     course: Course,
@@ -64,6 +66,7 @@ impl Controller {
             filter,
             policy,
             guard: Guard::new(config),
+            rules: Rules::default(),
             held: Box::new(Captured::sized(config.frame_side, embedding)),
             kept: KeptPictures::of(config),
             course: Course::from_rest(home.position_rad.clone()),
@@ -72,11 +75,17 @@ impl Controller {
         }
     }
 
+    /// By which rules the guard judges from the next episode on: [`Rules::Waiting`] until it is told others.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// A new episode that starts with the arm at rest at `start_rad`.
     pub fn reset(&mut self, start_rad: &JointVec, planner_seed: u64) {
         self.course = Course::from_rest(start_rad.clone());
         self.decided = (self.course.action().clone(), self.course.set_point().clone());
-        self.guard.reset();
+        self.guard.reset(self.rules);
+        self.guard.stands(start_rad);
         self.policy.reset(planner_seed);
         if let Some(filter) = &mut self.filter {
             filter.reset();
@@ -134,6 +143,9 @@ impl Controller {
         self.row.record.lateness_ns = watch.at.saturating_sub(edge_ns);
         self.skip_to(tick);
         world.listen(&mut self.held);
+        self.hear(tick);
+        // A stop in the last tick is a stop; an arm that was stopped while this machine stood still has failed its episode.
+        let last = last && (self.rules == Rules::Waiting || self.guard.stopped().is_none());
         self.resume(tick);
         let caused_by = self.course.action().clone();
 
@@ -179,6 +191,10 @@ impl Controller {
             self.actuate(world);
             self.row.record.latency_ns.actuate = watch.lap();
         }
+        if self.row.actuate.sent {
+            // What the next tick hears may come from it.
+            self.guard.sent(tick, &self.row.actuate.set_point_rad);
+        }
         (&self.row, stop)
     }
 
@@ -191,7 +207,8 @@ impl Controller {
             frame_hash: held.frame.hash(),
             fresh: new && age_ns <= self.frame_max_age_ns,
             age_ns,
-            reward: held.reward,
+            // A reward that is no number is none, whoever gave it.
+            reward: held.reward.filter(|reward| reward.is_finite()),
             arm: held.arm,
             arm_refused: held.arm_refused,
             arm_set_point_rad: held.arm_set_point_rad.clone(),
@@ -215,7 +232,20 @@ impl Controller {
         }
     }
 
-    /// An arm whose own firmware has stopped it, or refused a command, is picked up where it holds.
+    /// Has the guard judge what the arm says, before anything is sent to it.
+    fn hear(&mut self, tick: u32) {
+        let held = &self.held;
+        let heard = Heard {
+            state: held.arm,
+            refused: held.arm_refused,
+            position_rad: &held.joints.position_rad,
+            set_point_rad: &held.arm_set_point_rad,
+        };
+        self.guard.hear(tick, &heard);
+    }
+
+    /// An arm that refused a command is picked up where it holds; so is one that has been stopped, where the guard has not ended the
+    /// episode for it.
     fn resume(&mut self, tick: u32) {
         let held = &self.held;
         let disobeyed = held.arm.is_stopped() || held.arm_refused;
@@ -224,6 +254,7 @@ impl Controller {
             .course
             .resume(tick, disobeyed, &held.arm_set_point_rad, envelope)
         {
+            self.guard.stands(&self.course.set_point().position_rad);
             self.decide_again();
         }
     }

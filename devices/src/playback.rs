@@ -228,6 +228,10 @@ impl JointBus for PlaybackArm {
         Ok(())
     }
 
+    fn is_led(&self) -> bool {
+        false
+    }
+
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
         self.go_on();
         let row = &self.rows[self.at];

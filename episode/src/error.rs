@@ -30,6 +30,17 @@ pub enum EpisodeError {
         /// What the operating system, or the compressor, said.
         source: std::io::Error,
     },
+    /// The log that is being written is no longer what was written, or no longer at its path.
+    #[error(
+        "{path}: the log was lost while it was written: {problem}; leave the folder of a run alone until the run has ended, check its disk, \
+         and run again"
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What is found there.
+        problem: String,
+    },
     /// An attachment is larger than a reader accepts.
     #[error(
         "{path}: attachment `{name}` has {bytes} bytes, more than the {limit} a log may carry; store it beside the log"

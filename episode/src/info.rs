@@ -16,6 +16,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Name of the metadata record that holds [`EpisodeInfo`].
 pub const INFO_RECORD: &str = "armillary.episode";
 
+/// What [`EpisodeInfo::guard_rules`] is where a log does not say it.
+const FIRST_RULES: u32 = 1;
+
 /// Control periods that a log may have, in seconds.
 const PERIOD_S: RangeInclusive<f32> = 1e-4..=3600.0;
 
@@ -47,6 +50,8 @@ pub struct EpisodeInfo {
     pub config_sha256: String,
     /// SHA-256 of the joint mapping: order, names and action scale. Logs of one training set share it.
     pub joint_calibration_sha256: Option<String>,
+    /// The rules that the guard went by, by their number: 1 in a world that waits, and in logs before there were others.
+    pub guard_rules: u32,
     /// SHA-256 of the table that made the model's images of a camera's pictures; none where pictures are the model's images already.
     pub picture_sha256: Option<String>,
     /// SHA-256 of the model bundle's manifest, if a model took part.
@@ -72,6 +77,7 @@ impl Default for EpisodeInfo {
             joint_names: Vec::new(),
             reward_source: String::new(),
             config_sha256: String::new(),
+            guard_rules: FIRST_RULES,
             joint_calibration_sha256: None,
             picture_sha256: None,
             bundle_sha256: None,
@@ -105,6 +111,10 @@ impl EpisodeInfo {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
+        // Logs under the first rules have the bytes of before there were others.
+        if self.guard_rules != FIRST_RULES {
+            map.insert("guard_rules".to_owned(), self.guard_rules.to_string());
+        }
         for (key, value) in [
             ("bundle_sha256", &self.bundle_sha256),
             ("joint_calibration_sha256", &self.joint_calibration_sha256),
@@ -144,6 +154,11 @@ impl EpisodeInfo {
             joint_names,
             reward_source: fields.text("reward_source")?,
             config_sha256: fields.text("config_sha256")?,
+            guard_rules: if map.contains_key("guard_rules") {
+                fields.number("guard_rules")?
+            } else {
+                FIRST_RULES
+            },
             joint_calibration_sha256: map.get("joint_calibration_sha256").cloned(),
             picture_sha256: map.get("picture_sha256").cloned(),
             bundle_sha256: map.get("bundle_sha256").cloned(),

@@ -21,6 +21,7 @@ mod camera;
 mod channel;
 mod check;
 mod error;
+mod file;
 mod info;
 mod message;
 mod number;
@@ -39,8 +40,9 @@ pub use camera::read_pictures;
 pub use channel::Channel;
 pub use check::SKIPPED_TICKS_MAX;
 pub use error::EpisodeError;
+pub use file::LogFile;
 pub use info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD, NO_REWARD};
-pub use reader::{Episode, decision_stream, read_episode, read_episode_from};
+pub use reader::{Episode, Rows, decision_stream, read_episode, read_episode_from, read_rows};
 pub use returns::Returns;
 pub use robot::device::ArmState;
 pub use row::{

@@ -152,6 +152,82 @@ pub fn read_episode_from(reader: impl Read, path: &Path) -> Result<Episode, Epis
     })
 }
 
+/// What [`read_rows`] found besides rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    /// What the episode is.
+    pub info: EpisodeInfo,
+    /// How many rows were shown.
+    pub count: u64,
+    /// Whether the log was closed properly and every checksum holds.
+    pub complete: bool,
+    /// What is wrong with the log if it is not complete.
+    pub problem: Option<String>,
+}
+
+/// Shows `visit` every row of a log that can be read, in order. Pictures are passed over, and one chunk is in memory at a time,
+/// however long the log is. Rows are not compared with each other, as [`read_episode`] does.
+///
+/// # Errors
+/// [`EpisodeError::Read`], [`EpisodeError::NotALog`] and [`EpisodeError::Version`], as for [`read_episode`].
+pub fn read_rows(
+    path: &Path,
+    mut visit: impl FnMut(&EpisodeInfo, &TickRecord),
+) -> Result<Rows, EpisodeError> {
+    let mut gathering = Gathering::default();
+    let mut info: Option<EpisodeInfo> = None;
+    let mut count = 0;
+    let problem = scan(open(path)?, path, |found| {
+        match found {
+            Found::Metadata {
+                name: INFO_RECORD,
+                map,
+            } => info = Some(EpisodeInfo::from_map(path, map).map_err(Stop::Refused)?),
+            Found::Damage => gathering.interrupted(),
+            Found::Message {
+                channel: Channel::Capture | Channel::CaptureCamera,
+                ..
+            }
+            | Found::Metadata { .. }
+            | Found::Attachment { .. } => {}
+            Found::Message {
+                channel,
+                sequence,
+                data,
+            } => {
+                gathering.take(channel, sequence, data).map_err(|trouble| {
+                    let problem = match trouble {
+                        BadMessage::Damaged(problem) => problem,
+                        BadMessage::OtherImage(OtherImage { found, .. }) => found,
+                    };
+                    Stop::Damaged(format!("tick {sequence}, {}: {problem}", channel.topic()))
+                })?;
+                gathering.frames.clear();
+                if let (Some(mut row), Some(info)) = (gathering.ticks.pop(), info.as_ref()) {
+                    if info.reward_source == NO_REWARD {
+                        row.capture.reward = None;
+                    }
+                    count += 1;
+                    visit(info, &row);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    match info {
+        Some(info) => Ok(Rows {
+            info,
+            count,
+            complete: problem.is_none(),
+            problem,
+        }),
+        None => Err(EpisodeError::NotALog {
+            path: path.to_owned(),
+            problem: problem.unwrap_or_else(|| format!("it has no {INFO_RECORD} record")),
+        }),
+    }
+}
+
 /// The decision stream of a log: the messages of `/filter`, `/plan`, `/guard` and `/actuate` in order, each as topic,
 /// space, payload, line feed. It holds no clock: two runs with the same configuration, bundle, seed and simulator in
 /// lockstep give the same bytes.

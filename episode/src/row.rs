@@ -180,6 +180,12 @@ pub enum Reason {
     PlannerLost,
     /// The arm let go, or does not follow: its own firmware has stopped it.
     ArmStopped,
+    /// The arm was stopped in the middle of an episode: by its own watchdog, by somebody else, or since it was placed anew.
+    SelfStopped,
+    /// The arm's own set point is not one that it was sent.
+    OffCourse,
+    /// What the arm reports of its joints cannot be.
+    BadReport,
     /// A motor is hotter than allowed.
     OverTemperature,
     /// A motor has less supply than allowed.
@@ -188,7 +194,7 @@ pub enum Reason {
     HighVoltage,
     /// A motor is overloaded, or at fault.
     MotorFault,
-    /// The log cannot be written: what the arm did next would be known to nobody.
+    /// The log cannot be written, or is no longer there: what the arm did next would be known to nobody.
     LogFailed,
     /// The emergency stop is latched.
     EStop,
@@ -232,14 +238,20 @@ impl Reason {
         )
     }
 
+    /// Whether the arm was stopped by something other than the loop, so that what the episode's rewards add up to tells nothing.
+    pub fn voids_the_return(self) -> bool {
+        matches!(self, Self::SelfStopped | Self::ArmStopped | Self::EStop)
+    }
+
     /// What happened and what to do about it, for messages.
     pub fn advice(self) -> &'static str {
         match self {
             Self::Ok => "nothing was wrong",
             Self::PlanLate => "the planner was late; lower `planner.candidates` or `planner.iterations`",
             Self::NoFreshFrame | Self::FrameGap => {
-                "no usable observation came; check the camera and its light, or raise `capture.max_age_s`; if frames are fresh, check \
-                 what the arm reports of its joints, which the model sees"
+                "no usable picture came: none at all, or only old, black, torn or repeated ones, or the light has changed at once (the report \
+                 counts them); check the camera and its light, or raise `capture.max_age_s`; if pictures are fine, check what the arm reports of \
+                 its joints, which the model sees"
             }
             Self::FrozenFrame => "the camera repeats one picture while the arm moves; restart the camera",
             Self::Surprise => {
@@ -248,13 +260,26 @@ impl Reason {
             Self::NonFinite => {
                 "the planner proposed nothing, or something that is no number; check the bundle with `cargo xtask crosscheck`"
             }
-            Self::LinkLost => "the arm's port closed or fell silent; check the cable and the arm's power",
+            Self::LinkLost => {
+                "the arm's port closed, or the arm fell silent or no longer reports on each joint; check the cable and the arm's power"
+            }
             Self::PlannerLost => {
                 "the planner failed: its message is printed above; choose another `planner.backend`, or start again"
             }
             Self::CameraLost => "the camera's connection closed; start the camera again",
             Self::ArmStopped => {
                 "the arm let go, or does not go where it is led; look for what holds it before you start again"
+            }
+            Self::SelfStopped => {
+                "the arm was stopped before the episode had ended: its own watchdog heard nothing in time since this machine or the link was \
+                 held up, or something else stopped or placed it; the episode counts as failed; see that the way is free, then start a new run"
+            }
+            Self::OffCourse => {
+                "the arm's own set point is not what it was sent: something else drives it, or its limits are narrower than the robot file's; \
+                 make sure that nothing else is connected to the arm, and that robot file and firmware have the same limits"
+            }
+            Self::BadReport => {
+                "the arm reports positions that are no numbers, or joints that jump; check its encoders and their cables"
             }
             Self::OverTemperature => {
                 "a motor is too hot; let it cool, and look for what it works against, or lower `arm.torque_limit`"
@@ -268,7 +293,9 @@ impl Reason {
             Self::MotorFault => {
                 "a motor is overloaded or at fault; look for what holds it, free it, and take its power away and give it back"
             }
-            Self::LogFailed => "the log can no longer be written; free space on its disk",
+            Self::LogFailed => {
+                "the log can no longer be written or found, or its disk is too slow; check the disk and the folder of the run"
+            }
             Self::EStop => {
                 "the emergency stop is latched; make the scene safe, then `armillary clear-e-stop --robot FILE --port PORT`"
             }

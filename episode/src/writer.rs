@@ -1,7 +1,7 @@
 //! Writing an episode.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use robot::Frame;
 
 use crate::channel::Channel;
 use crate::error::EpisodeError;
+use crate::file::LogFile;
 use crate::info::{EpisodeInfo, FORMAT_VERSION, INFO_RECORD};
 use crate::message::{self, OtherImage, RecordMessage};
 use crate::row::TickRecord;
@@ -19,7 +20,7 @@ use crate::sameness::{Pictures, Sameness};
 use crate::schema;
 
 /// Payload bytes gathered before a chunk is compressed and handed to the operating system: about five ticks, which is
-/// what a crash can cost.
+/// what a crash can cost, and what a power cut can cost of a durable log.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The largest attachment a log may carry, in bytes. Readers use it to tell a damaged length from a long record.
@@ -53,10 +54,12 @@ pub struct EpisodeSummary {
 /// the operating system in one piece, so that whatever is on disk after a crash is readable up to the last whole
 /// chunk. Dropping the writer writes the chunk at hand but no footer: only [`EpisodeWriter::finish`] makes a log
 /// complete.
-pub struct EpisodeWriter<W: Write = BufWriter<File>> {
+pub struct EpisodeWriter<W: Write = BufWriter<LogFile>> {
     // `None` only after `finish`.
     mcap: Option<mcap::Writer<NoSeek<W>>>,
     path: PathBuf,
+    /// The file, if it is one.
+    file: Option<LogFile>,
     joint_names: Vec<String>,
     channel_ids: [u16; Channel::ALL.len()],
     /// Of [`Channel::CaptureCamera`], from the first picture on.
@@ -99,8 +102,9 @@ impl EpisodeWriter {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(refuse)?;
         }
+        // Appending, so that a file which somebody else has shortened stays shorter than what was written.
         let file = OpenOptions::new()
-            .write(true)
+            .append(true)
             .create_new(true)
             .open(path)
             .map_err(|source| {
@@ -112,12 +116,32 @@ impl EpisodeWriter {
                     refuse(source)
                 }
             })?;
-        let begun = Self::from_writer(BufWriter::new(file), path, info, attachments, CHUNK_BYTES);
+        let begun = LogFile::new(file, path).map_err(refuse).and_then(|file| {
+            let buffer = BufWriter::new(file.clone());
+            let mut writer = Self::from_writer(buffer, path, info, attachments, CHUNK_BYTES)?;
+            writer.file = Some(file);
+            Ok(writer)
+        });
         if begun.is_err() {
             // It is no log yet, and would be in the way of one.
             let _ = std::fs::remove_file(path);
         }
         begun
+    }
+
+    /// Makes the log durable: from now on the disk has each chunk before the next one is begun, so that a power cut costs one chunk at
+    /// most. For the log of an arm; a simulated episode can be recorded again.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Write`].
+    pub fn durable(self) -> Result<Self, EpisodeError> {
+        if let Some(file) = &self.file {
+            file.make_durable().map_err(|source| EpisodeError::Write {
+                path: self.path.clone(),
+                source,
+            })?;
+        }
+        Ok(self)
     }
 }
 
@@ -160,6 +184,7 @@ impl<W: Write> EpisodeWriter<W> {
         let mut episode = Self {
             mcap: Some(mcap),
             path: path.to_owned(),
+            file: None,
             joint_names: info.joint_names.clone(),
             channel_ids: [0; Channel::ALL.len()],
             camera_id: None,
@@ -246,6 +271,15 @@ impl<W: Write> EpisodeWriter<W> {
         })
     }
 
+    /// Whether the log is still at its path, is the file that was created there, and has as many bytes as were written. May wait for
+    /// the disk.
+    ///
+    /// # Errors
+    /// [`EpisodeError::Gone`].
+    pub fn check(&self) -> Result<(), EpisodeError> {
+        self.file.as_ref().map_or(Ok(()), LogFile::check)
+    }
+
     /// Closes the chunk at hand and hands everything to the operating system.
     ///
     /// # Errors
@@ -254,10 +288,10 @@ impl<W: Write> EpisodeWriter<W> {
         self.attempt(Self::close_chunk)
     }
 
-    /// Ends the log: last chunk, index and footer.
+    /// Ends the log: last chunk, index and footer. A log in a file must then be found at its path, with every byte that was written.
     ///
     /// # Errors
-    /// [`EpisodeError::Write`]; the ticks before stay readable.
+    /// [`EpisodeError::Write`]; the ticks before stay readable. [`EpisodeError::Gone`].
     pub fn finish(mut self) -> Result<EpisodeSummary, EpisodeError> {
         self.attempt(|this| {
             this.mcap()?.finish()?;
@@ -270,6 +304,8 @@ impl<W: Write> EpisodeWriter<W> {
             this.summary.pictures = this.sameness.verdict();
             Ok(())
         })?;
+        self.check()?;
+        self.attempt(|this| this.file.as_ref().map_or(Ok(()), |file| Ok(file.sync()?)))?;
         Ok(self.summary)
     }
 

@@ -25,5 +25,5 @@ pub use folder::NewFolder;
 pub use input::{TEXT_BYTES_MAX, kind_of, open, read, read_to_string};
 pub use listing::{is_hidden, list};
 pub use mark::{MARK, gif_comment, is_marked, png};
-pub use output::{check, put, put_with, replace};
+pub use output::{check, put, put_with, replace, sync_folder_of};
 pub use text::text;

@@ -104,7 +104,18 @@ fn settle(made: &Path, target: &Path) -> std::io::Result<()> {
         }
         Err(_) => rename_new(made, target)?,
     }
-    // The name, too; not every file system can.
-    let _ = File::open(parent(target)).and_then(|folder| folder.sync_all());
+    // The name, too. A disk that fails here has the file itself already.
+    let _ = sync_folder_of(target);
     Ok(())
+}
+
+/// Waits until the disk has the name of the file at `path` in its folder. File systems that cannot do that are left alone.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    match File::open(parent(path)).and_then(|folder| folder.sync_all()) {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
 }

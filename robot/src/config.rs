@@ -12,6 +12,7 @@ pub mod made;
 pub mod raw;
 mod read;
 mod units;
+mod vigilance;
 
 use std::path::Path;
 
@@ -75,6 +76,15 @@ pub struct Trust {
     pub track_max_rad: f32,
     /// Consecutive ticks off track before a controlled stop.
     pub track_ticks: u32,
+    /// Largest change of a picture's mean brightness since the last one that was used, as a share of that one's. After a larger change
+    /// pictures are not used: a light went off or on.
+    #[serde(default = "light_change_max")]
+    pub light_change_max: f32,
+}
+
+/// More than cameras and arms in motion make of a steady light from one picture to the next, and less than a lamp.
+fn light_change_max() -> f32 {
+    0.3
 }
 
 /// What a live loop asks of the operating system. What it refuses is said loudly, an episode at a time, and done without.
@@ -166,7 +176,8 @@ pub fn text_sha256(text: &[u8]) -> String {
 }
 
 impl Config {
-    /// Reads and checks a robot file that a person wrote. Lengths and angles that only make sense in other units are refused.
+    /// Reads and checks a robot file that a person wrote. Lengths and angles that only make sense in other units are refused, and so are
+    /// settings with which the trust monitor would be off in effect.
     ///
     /// # Errors
     /// [`ConfigError`], naming file, line and column or field.
@@ -174,8 +185,8 @@ impl Config {
         parse(path, read(path)?, Units::Checked)
     }
 
-    /// Checks the text of a robot file; `path` is for messages. The units are believed: this is for text that a log keeps, that
-    /// this program made, or whose arm is only to be stopped.
+    /// Checks the text of a robot file; `path` is for messages. The units are believed, and settings with which the trust monitor would
+    /// be off are warned of: this is for text that a log keeps, that this program made, or whose arm is only to be stopped.
     ///
     /// # Errors
     /// [`ConfigError`], naming file, line and column or field.

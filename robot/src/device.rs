@@ -137,8 +137,13 @@ pub struct FrameStamp {
     /// Increases with every picture of a source. Gaps are pictures that were dropped in favour of newer ones, or damaged.
     pub seq: u64,
     /// Nanoseconds from capture until the picture was handed over. Subtract it from any monotonic clock's present to get the
-    /// capture time on that clock.
+    /// capture time on that clock. [`FrameStamp::IN_THE_FUTURE`] where the stamp lies in the future, so that nobody knows the age.
     pub age_ns: u64,
+}
+
+impl FrameStamp {
+    /// The age of a picture that is stamped in the future. Such a picture is not used.
+    pub const IN_THE_FUTURE: u64 = u64::MAX;
 }
 
 /// A camera, real or simulated, that never makes its caller wait.

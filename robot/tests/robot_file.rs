@@ -413,3 +413,70 @@ fn what_is_plugged_in_is_kept_as_it_is_written() {
     let said = arm.refuse("is wrong", "mend it").to_string();
     assert!(said.contains("`arm`: is wrong; mend it"), "{said}");
 }
+
+/// Each change would leave an arm without a trust monitor, or without a watchdog, for as long as an episode lasts.
+const LAX: [(&str, &str, &str); 14] = [
+    ("gap_ticks: 5", "gap_ticks: 4294967295", "capture.gap_ticks"),
+    ("gap_ticks: 5", "gap_ticks: 101", "capture.gap_ticks"),
+    ("gap_ticks: 5", "gap_ticks: 0", "capture.gap_ticks"),
+    ("kl_ticks: 10", "kl_ticks: 4294967295", "trust.kl_ticks"),
+    ("frozen_ticks: 10", "frozen_ticks: 1000000", "trust.frozen_ticks"),
+    ("track_ticks: 10", "track_ticks: 200", "trust.track_ticks"),
+    ("kl_max_nats: 200.0", "kl_max_nats: 1e9", "trust.kl_max_nats"),
+    ("kl_max_nats: 200.0", "kl_max_nats: inf", "trust.kl_max_nats"),
+    ("track_max_rad: 0.4", "track_max_rad: 3.2", "trust.track_max_rad"),
+    ("track_max_rad: 0.4", "track_max_rad: NaN", "trust.track_max_rad"),
+    (
+        "track_ticks: 10",
+        "track_ticks: 10, light_change_max: 1e9",
+        "trust.light_change_max",
+    ),
+    (
+        "watchdog_periods: 2.5",
+        "watchdog_periods: 100.5",
+        "link.watchdog_periods",
+    ),
+    (
+        "torque_grace_s: 1.0",
+        "torque_grace_s: 1e6",
+        "link.torque_grace_s",
+    ),
+    (
+        "torque_grace_s: 1.0",
+        "torque_grace_s: inf",
+        "link.torque_grace_s",
+    ),
+];
+
+#[test]
+fn settings_that_switch_the_trust_monitor_off_are_refused_by_name_and_range() {
+    let folder = Folder::new();
+    for (from, to, field) in LAX {
+        let message = folder.refused(changed(PLANAR, from, to).as_bytes());
+        for part in [&format!("field `{field}`"), "choose", " to "] {
+            assert!(message.contains(part), "no `{part}` in: {message}");
+        }
+    }
+    // As far as it goes.
+    for (from, to) in [
+        ("gap_ticks: 5", "gap_ticks: 100"),
+        ("kl_ticks: 10", "kl_ticks: 0"),
+        ("kl_max_nats: 200.0", "kl_max_nats: 10000.0"),
+        ("watchdog_periods: 2.5", "watchdog_periods: 100.0"),
+    ] {
+        folder.load(changed(PLANAR, from, to).as_bytes()).expect("sound");
+    }
+    // Ticks are counted in seconds.
+    let fast = changed(PLANAR, "period_s: 0.1", "period_s: 0.01");
+    folder
+        .load(changed(&fast, "gap_ticks: 5", "gap_ticks: 1000").as_bytes())
+        .expect("ten seconds");
+}
+
+#[test]
+fn a_log_keeps_such_a_robot_file_and_is_read() {
+    let text = changed(PLANAR, "gap_ticks: 5", "gap_ticks: 100000");
+    let text = changed(&text, "kl_max_nats: 200.0", "kl_max_nats: 1e9");
+    let config = Config::parse(Path::new("episode.mcap"), text).expect("believed");
+    assert_eq!((config.frame_gap_ticks, config.trust.kl_max_nats), (100_000, 1e9));
+}

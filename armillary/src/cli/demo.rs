@@ -109,15 +109,18 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     armillary::say!("random actions and planning on the true simulator, same targets, in lockstep");
     let agent = given(&outcomes)?;
     let scores = Scores::of(&arguments.robot, &session, agent.clone(), &seeds, ticks)?;
-    let logs: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| episode::read_episode(&outcome.log))
-        .collect::<Result<_, _>>()?;
+    let mut digest = report::Digest::default();
+    for outcome in &outcomes {
+        digest.read(&outcome.log)?;
+    }
     let bundle = session.bundle.as_ref().context("the demo runs a bundle")?;
     // The episode that went worst has the most to tell.
-    let worst = (0..logs.len()).min_by(|a, b| agent[*a].total_cmp(&agent[*b]));
+    let worst = (0..outcomes.len()).min_by(|a, b| agent[*a].total_cmp(&agent[*b]));
     let pictures = match worst {
-        Some(worst) => pictures(&session, bundle, &outcomes[worst].log, &logs[worst], &out)?,
+        Some(worst) => {
+            let path = &outcomes[worst].log;
+            pictures(&session, bundle, path, &episode::read_episode(path)?, &out)?
+        }
         None => None,
     };
     let (gif, strip) = pictures.unzip();
@@ -142,7 +145,13 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         gif,
         beside: beside(arguments)?,
     };
-    report::write(&summary.report, "Armillary demo", &facts, &logs, strip.as_deref())?;
+    report::write(
+        &summary.report,
+        "Armillary demo",
+        &facts,
+        &digest,
+        strip.as_deref(),
+    )?;
     armillary::say!("{}", summary.scores);
     if let Some(beside) = &summary.beside {
         armillary::say!("beside it, in lockstep, {beside}");

@@ -211,12 +211,11 @@ fn report(
     camera: Vec<report::Fact>,
     logs: &[PathBuf],
 ) -> anyhow::Result<()> {
-    let logs: Vec<_> = logs
-        .iter()
-        .filter(|log| log.exists())
-        .map(|log| episode::read_episode(log))
-        .collect::<Result<_, _>>()?;
-    if logs.is_empty() {
+    let mut digest = report::Digest::default();
+    for log in logs.iter().filter(|log| log.exists()) {
+        digest.read(log)?;
+    }
+    if digest.logs() == 0 {
         return Ok(());
     }
     let path = report_path(arguments);
@@ -229,7 +228,7 @@ fn report(
         ),
     ];
     facts.extend(camera);
-    report::write(&path, "Armillary run", &facts, &logs, None)?;
+    report::write(&path, "Armillary run", &facts, &digest, None)?;
     armillary::say!("report {}", path.display());
     Ok(())
 }

@@ -147,11 +147,12 @@ pub(crate) fn given(outcomes: &[Outcome]) -> anyhow::Result<Vec<f32>> {
     outcomes
         .iter()
         .map(|outcome| {
-            outcome.total_reward.with_context(|| {
-                format!(
+            outcome.total_reward.with_context(|| match outcome.stopped {
+                Some(reason) => format!("{}: the episode failed: {}", outcome.log.display(), reason.advice()),
+                None => format!(
                     "{}: nobody gave a reward in this episode, so that it has no return; use a task that gives one",
                     outcome.log.display()
-                )
+                ),
             })
         })
         .collect()

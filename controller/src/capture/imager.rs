@@ -1,7 +1,7 @@
 //! From a camera's picture to the model's image, by one table that is made once.
 
 use calibration::picture::{PictureError, PictureSettings, PictureTable, Workspace};
-use robot::device::{BLACK_LEVEL, DeviceError, Picture, PixelFormat};
+use robot::device::{DeviceError, Picture};
 use robot::{Config, Frame};
 
 /// Makes the model's images of one camera's pictures. The table is made when the size of the pictures is known.
@@ -10,7 +10,6 @@ pub struct Imager {
     config: Config,
     table: Option<(PictureTable, Workspace)>,
     damaged: u64,
-    black: u64,
 }
 
 impl Imager {
@@ -24,7 +23,6 @@ impl Imager {
             config: config.clone(),
             table: None,
             damaged: 0,
-            black: 0,
         })
     }
 
@@ -65,24 +63,14 @@ impl Imager {
         self.damaged
     }
 
-    /// JPEGs in whose image nothing was to be seen. The driver of a camera judges what is not compressed.
-    pub fn black(&self) -> u64 {
-        self.black
-    }
-
-    /// Makes `image` of `picture`: `false` for a picture that arrived damaged, of which none can be made, and for a black JPEG.
+    /// Makes `image` of `picture`: `false` for a picture that arrived damaged, of which none can be made.
     ///
     /// # Errors
     /// [`DeviceError`] for pictures of another size than the first, and for a view that does not fit into them.
     pub fn make(&mut self, picture: &Picture, image: &mut Frame) -> Result<bool, DeviceError> {
         let (table, workspace) = self.prepare(picture.width, picture.height)?;
         match table.apply(picture, workspace, image.rgb_mut()) {
-            Ok(()) => {
-                let black = picture.format == PixelFormat::Jpeg
-                    && image.rgb().iter().all(|level| *level <= BLACK_LEVEL);
-                self.black += u64::from(black);
-                Ok(!black)
-            }
+            Ok(()) => Ok(true),
             Err(
                 PictureError::Bytes { .. }
                 | PictureError::JpegStart

@@ -359,12 +359,14 @@ impl FrameSocket {
     }
 
     fn hand_over(&mut self, header: &FrameHeader) -> Delivered {
+        // Both ends read the clock of one machine.
+        let age_ns = monotonic_ns().checked_sub(header.captured_monotonic_ns);
         let delivered = Delivered {
             stamp: FrameStamp {
                 seq: header.seq,
-                age_ns: monotonic_ns().saturating_sub(header.captured_monotonic_ns),
+                age_ns: age_ns.unwrap_or(FrameStamp::IN_THE_FUTURE),
             },
-            reward: header.reward(),
+            reward: header.reward().filter(|reward| reward.is_finite()),
             ended: header.ended,
             device_time_us: header.device_time_us,
         };

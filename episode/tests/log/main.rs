@@ -3,6 +3,7 @@
 mod absurd;
 mod camera;
 mod damage;
+mod durable;
 mod format;
 mod pictures;
 mod round_trip;

@@ -31,6 +31,7 @@ pub(crate) fn info() -> EpisodeInfo {
         joint_names: vec!["shoulder".to_owned(), "elbow \"two\"".to_owned()],
         reward_source: "simulator".to_owned(),
         config_sha256: robot::text_sha256(ATTACHMENTS[0].2),
+        guard_rules: 2,
         bundle_sha256: Some("ab".repeat(32)),
         software: "armillary 0.1.0".to_owned(),
         ..EpisodeInfo::default()

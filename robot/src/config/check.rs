@@ -7,6 +7,7 @@ use ron::value::RawValue;
 use super::device::{DeviceText, SimulatedArm};
 use super::raw::{self, Method};
 use super::units::{self, Doubt};
+use super::vigilance;
 use super::{Config, ConfigError, HORIZON_MAX, PLANNER_THREADS_MAX, Planner};
 use crate::{ActionMode, Chain, Envelope, Frame, Joint, Link, MAX_JOINTS};
 
@@ -17,7 +18,7 @@ const AXIS_MAX: f32 = 1e6;
 /// Longest time that a board may take to boot, in seconds.
 const BOOT_MAX_S: f32 = 60.0;
 
-/// Whether lengths and angles are looked through for other units.
+/// Whether lengths and angles are looked through for other units, and the trust monitor's settings for what switches it off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Units {
     /// A person wrote them.
@@ -236,9 +237,26 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// Refuses an arm whose trust monitor or watchdog would be off in effect, or warns of it where the text is believed.
+    fn vigilance(&self, raw: &raw::RawConfig) -> Result<(), ConfigError> {
+        if raw.action == ActionMode::Absolute {
+            return Ok(());
+        }
+        match (vigilance::check(raw), self.units) {
+            (Ok(()), _) => Ok(()),
+            (Err(lax), Units::Checked) => Err(self.refuse(lax.field, lax.problem, lax.remedy)),
+            (Err(lax), Units::Believed) => {
+                log::warn!("{}: field `{}`: {}", self.path.display(), lax.field, lax.problem);
+                Ok(())
+            }
+        }
+    }
+
     /// The robot that `raw` describes; `text` is the file it was read from.
     pub(super) fn check(&self, raw: raw::RawConfig, text: String) -> Result<Config, ConfigError> {
         self.within("period_s", raw.period_s, 0.005, 1.0)?;
+        // First, so that the message names the useful range, also for what is no number.
+        self.vigilance(&raw)?;
         let envelope = self.envelope(&raw)?;
         let plan = &raw.planner;
         self.count("planner.horizon", plan.horizon, 1, HORIZON_MAX)?;
@@ -276,6 +294,12 @@ impl Checker<'_> {
         self.count("episode_ticks", raw.episode_ticks as usize, 1, 1_000_000)?;
         self.within("trust.kl_max_nats", raw.trust.kl_max_nats, 0.0, f32::MAX)?;
         self.within("trust.track_max_rad", raw.trust.track_max_rad, 1e-3, 10.0)?;
+        self.within(
+            "trust.light_change_max",
+            raw.trust.light_change_max,
+            0.0,
+            f32::MAX,
+        )?;
         for (field, priority) in [
             ("realtime.tick_priority", raw.realtime.tick_priority),
             ("realtime.capture_priority", raw.realtime.capture_priority),

@@ -82,6 +82,12 @@ pub trait JointBus: Send {
         RefusedReports::default()
     }
 
+    /// Whether the arm goes where it is led. One that only plays something back does not, and its set points are not compared with
+    /// those that it was sent.
+    fn is_led(&self) -> bool {
+        true
+    }
+
     /// Copies what the motors said last into `into`, where the arm knows. Never waits: it may leave `into` as it is.
     fn motors(&mut self, into: &mut Motors) {
         let _ = into;
