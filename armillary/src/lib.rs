@@ -9,5 +9,6 @@ pub mod oracle;
 pub mod picture;
 pub mod recrop;
 pub mod report;
+pub mod signature;
 pub mod simulation;
 pub mod tune;

@@ -4,6 +4,7 @@
 mod bridge;
 mod common;
 mod folder;
+mod hostile;
 mod link;
 mod named;
 mod playback;
