@@ -39,14 +39,10 @@ struct Builder {
 
 impl Builder {
     fn new(name: &str, inputs: &[&str], seed: u64) -> Self {
-        let input = |name: &&str| pb::ValueInfoProto {
-            name: (*name).to_owned(),
-            ..Default::default()
-        };
         Self {
             graph: pb::GraphProto {
                 name: name.to_owned(),
-                input: inputs.iter().map(input).collect(),
+                input: inputs.iter().map(|name| float_value(name)).collect(),
                 ..Default::default()
             },
             stream: Stream::new(seed, 1),
@@ -162,10 +158,7 @@ impl Builder {
             if let Some(node) = self.graph.node.last_mut() {
                 node.output = vec![(*name).to_owned()];
             }
-            self.graph.output.push(pb::ValueInfoProto {
-                name: (*name).to_owned(),
-                ..Default::default()
-            });
+            self.graph.output.push(float_value(name));
         }
         pb::ModelProto {
             ir_version: 8,
@@ -176,6 +169,22 @@ impl Builder {
             graph: Some(self.graph),
             ..Default::default()
         }
+    }
+}
+
+/// A value of 32-bit floats.
+fn float_value(name: &str) -> pb::ValueInfoProto {
+    let tensor = pb::type_proto::Tensor {
+        elem_type: pb::tensor_proto::DataType::Float as i32,
+        shape: None,
+    };
+    pb::ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(pb::TypeProto {
+            value: Some(pb::type_proto::Value::TensorType(tensor)),
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }
 
