@@ -30,16 +30,21 @@ const CPU_MAX_S: &str = "3600";
 /// Pixels of the largest frame that is decoded: a damaged header must not claim all memory.
 const PIXELS_MAX: &str = "67108864";
 
+/// The program at work.
+struct Running {
+    child: Child,
+    /// What it makes of the video.
+    output: Option<Patient<ChildStdout>>,
+    /// What it tells and complains of.
+    said: Option<ChildStderr>,
+}
+
 /// Starts the program on the first video stream of `file`, with the options `before` and `after` the input. It may open this file,
 /// as a video of a known kind, and nothing else: no other file, and no address of a network. Its output is waited for with a limit.
 ///
 /// # Errors
 /// [`DatasetError`] if the program cannot be started.
-fn start(
-    file: &Path,
-    before: &[&str],
-    after: &[&str],
-) -> Result<(Child, Option<Patient<ChildStdout>>, Option<ChildStderr>), DatasetError> {
+fn start(file: &Path, before: &[&str], after: &[&str]) -> Result<Running, DatasetError> {
     let mut command = Command::new("ffmpeg");
     let mut child = command
         // Times as the file has them, not from where reading begins.
@@ -58,9 +63,11 @@ fn start(
         .spawn()
         .map_err(|error| not_started(file, error))?;
     let output = child.stdout.take();
-    let output = output.map(|output| Patient::new(output, SILENCE_MAX));
-    let said = child.stderr.take();
-    Ok((child, output, said))
+    Ok(Running {
+        output: output.map(|output| Patient::new(output, SILENCE_MAX)),
+        said: child.stderr.take(),
+        child,
+    })
 }
 
 /// The program could not be started.

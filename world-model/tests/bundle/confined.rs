@@ -106,7 +106,7 @@ fn a_pipe_a_device_and_a_folder_are_no_files_of_a_bundle() {
             assert!(made.success());
         }),
         ("a link that leads out", |path| {
-            symlink("/dev/zero", path).unwrap()
+            symlink("/dev/zero", path).unwrap();
         }),
         ("a folder", |path| fs::create_dir(path).unwrap()),
     ];

@@ -101,11 +101,11 @@ fn graphs_that_ask_for_all_memory_or_for_more_than_the_trainers_operators_are_re
             graph.node.push(looped);
         }),
         ("an input from nowhere", |graph| {
-            graph.node[0].input[0] = "nowhere".to_owned()
+            graph.node[0].input[0] = "nowhere".to_owned();
         }),
         ("no inputs", |graph| graph.node[0].input.clear()),
         ("another's operator", |graph| {
-            graph.node[0].domain = "evil".to_owned()
+            graph.node[0].domain = "evil".to_owned();
         }),
     ];
     for (what, change) in cases {

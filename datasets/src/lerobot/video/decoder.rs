@@ -10,7 +10,7 @@ use robot::Frame;
 
 use super::complaints::Complaints;
 use super::patient::Patient;
-use super::{TOLERANCE_S, start};
+use super::{Running, TOLERANCE_S, start};
 use crate::DatasetError;
 
 /// Times that are told before their frames are read. The program holds a few frames at a time.
@@ -80,7 +80,7 @@ impl Decoder {
             "rgb24",
             "-",
         ];
-        let (child, output, said) = start(file, &before, &after)?;
+        let Running { child, output, said } = start(file, &before, &after)?;
         let (teller, told) = sync_channel(TIMES_AHEAD);
         let listener = Builder::new()
             .name("video times".to_owned())

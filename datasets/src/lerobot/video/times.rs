@@ -7,7 +7,7 @@ use std::thread::Builder;
 
 use super::complaints::Complaints;
 use super::decoder::fraction;
-use super::{container, start};
+use super::{Running, container, start};
 use crate::DatasetError;
 
 /// The most frames of a video: a day and a half at 120 a second.
@@ -40,7 +40,11 @@ pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Film, String>, Datase
         return Ok(Err(what));
     }
     let after = ["-c", "copy", "-f", "framecrc", "-"];
-    let (mut child, output, said) = start(file, &["-v", "level+error"], &after)?;
+    let Running {
+        mut child,
+        output,
+        said,
+    } = start(file, &["-v", "level+error"], &after)?;
     // A damaged file has errors without end, which would fill the pipe.
     let listener = Builder::new()
         .name("video errors".to_owned())
