@@ -21,6 +21,7 @@ mod planning;
 mod recrop;
 mod report;
 mod rigs;
+mod robot_files;
 mod rollouts;
 mod servos;
 mod sides;

@@ -67,6 +67,7 @@ fn an_environment_in_a_process_may_have_any_side() {
         config.simulator = Some(Simulated {
             task: "py:nowhere:nothing".to_owned(),
             substeps: 1,
+            asked: true,
         });
         let simulation = simulation::Simulation::of(&config).expect("its package says what it draws");
         assert_eq!(

@@ -16,6 +16,7 @@ mod run;
 mod say;
 mod scores;
 mod setup_motors;
+mod sign;
 mod sim;
 mod trust;
 mod tune;
@@ -40,6 +41,10 @@ use robot::config::{Pipeline, edit};
     about = "Drives a robot arm with a world model it learned from its own camera"
 )]
 struct Arguments {
+    /// Go on only if the robot file and the bundle that the command reads were signed with this key of minisign's (`armillary sign`): the
+    /// file of a public key, or its line of base64.
+    #[arg(long, global = true, value_name = "PUBLIC_KEY")]
+    require_signature: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -72,6 +77,10 @@ enum Command {
     Recrop(recrop::Recrop),
     /// Print what a bundle says of itself, check it, and draw what it makes of a log.
     Inspect(inspect::Inspect),
+    /// Add the list of hashes to a bundle that was made before bundles had one.
+    Seal(sign::Seal),
+    /// Sign a robot file or a bundle, for `--require-signature`.
+    Sign(sign::Sign),
     /// Make run logs of a LeRobotDataset, or of PlaNet's and Dreamer's `.npz` episodes.
     Import(datasets::Import),
     /// Make a LeRobotDataset of run logs.
@@ -91,7 +100,9 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = console::start(log::LevelFilter::Info) {
         armillary::tell!("cannot start the log: {error}");
     }
-    let result = match arguments.command {
+    let signed = arguments.require_signature.as_deref();
+    let signed = signed.map_or(Ok(()), |key| sign::require(key, &arguments.command));
+    let result = signed.and_then(|()| match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
@@ -105,12 +116,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Record(arguments) => record::run(&arguments),
         Command::Recrop(arguments) => recrop::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Seal(arguments) => sign::seal(&arguments),
+        Command::Sign(arguments) => sign::sign(&arguments),
         Command::Import(arguments) => datasets::import(&arguments),
         Command::Export(arguments) => datasets::export(&arguments),
         Command::Bench(command) => bench::run(&command),
         Command::Trust(arguments) => trust::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
-    };
+    });
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -129,8 +142,9 @@ struct RobotChoice {
     #[arg(long, required_unless_present = "rig")]
     robot: Option<PathBuf>,
     /// A simulated robot by name instead: `dmc:cartpole-balance`, `gym:Pendulum-v1` or `py:module:function`, with `@N` behind it
-    /// for an action repeat of N. It runs in a Python process (`cargo xtask rig` sets one up).
-    #[arg(long, conflicts_with = "robot")]
+    /// for an action repeat of N. It runs in a Python process (`cargo xtask rig` sets one up). A robot file that names one is refused
+    /// unless it is named here too: a file alone starts no program.
+    #[arg(long)]
     rig: Option<String>,
 }
 
@@ -143,7 +157,7 @@ impl RobotChoice {
         pipeline: Option<Pipeline>,
     ) -> anyhow::Result<Session> {
         match (&self.robot, &self.rig) {
-            (Some(robot), _) => simulation::session(robot, bundle, policy, pipeline),
+            (Some(robot), rig) => simulation::session_with(robot, rig.as_deref(), bundle, policy, pipeline),
             (None, Some(rig)) => Session::of(simulation::robot_file(rig)?, bundle, policy, pipeline),
             (None, None) => bail!("--robot: name a robot file, or a rig with --rig"),
         }
@@ -192,16 +206,23 @@ impl Episodes {
             let path = self.robot.robot.clone().unwrap_or_else(|| "robot.ron".into());
             let planner = planner.apply(&session.config.planner)?;
             let text = edit::with_planner(&path, &session.config.text, &planner)?;
-            let config = Config::parse(&path, text)?;
+            let mut config = Config::parse(&path, text)?;
+            // The text says the same of the simulation; who asked for it stands in no text.
+            config.simulator.clone_from(&session.config.simulator);
             session = Session::of(config, self.bundle.as_deref(), policy, pipeline)?;
         }
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("{}: cannot make the folder", self.out.display()))?;
-        if self.robot.rig.is_some() {
+        if self.robot.rig.is_some() && self.robot.robot.is_none() {
             // The commands that come after recording take a robot file.
             keep_robot_file(&self.out.join("robot.ron"), &made)?;
         }
         Ok(session)
+    }
+
+    /// The robot file and the bundle, as far as they are given.
+    fn loaded(&self) -> (Option<&PathBuf>, Option<&PathBuf>) {
+        (self.robot.robot.as_ref(), self.bundle.as_ref())
     }
 
     fn seeds(&self) -> std::ops::Range<u64> {

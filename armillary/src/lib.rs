@@ -15,6 +15,7 @@ pub mod picture;
 pub mod recrop;
 pub mod report;
 pub mod signals;
+pub mod signature;
 pub mod simulation;
 pub mod trust;
 pub mod tune;

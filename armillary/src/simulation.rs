@@ -33,7 +33,8 @@ impl Simulation {
     /// The world that `config` names.
     ///
     /// # Errors
-    /// If it names none, or one that does not exist, or an arm with another number of joints.
+    /// If it names none, or one that does not exist, or an arm with another number of joints; or an environment of another program that
+    /// nobody asked for on the command line.
     pub fn of(config: &Config) -> anyhow::Result<Self> {
         let Some(simulator) = &config.simulator else {
             bail!(
@@ -42,7 +43,15 @@ impl Simulation {
                 config.name
             );
         };
-        if simulator.task.contains(':') {
+        if simulator.is_program() {
+            if !simulator.asked {
+                bail!(
+                    "field `simulator.task` of robot `{}`: `{1}` is code that runs in a Python process, and a file alone starts no program; \
+                     if you trust that code, name it on the command line too: `--rig {1}`",
+                    config.name,
+                    simulator.task
+                );
+            }
             if simulator.substeps != 1 {
                 bail!(
                     "field `simulator.substeps`: {} steps by control periods, not by parts of one; write 1",
@@ -149,8 +158,18 @@ pub fn process(rig: &str, config: &Config) -> anyhow::Result<ProcessPlant> {
 pub fn robot_file(rig: &str) -> anyhow::Result<Config> {
     let plant = ProcessPlant::start(rig)?;
     let path = PathBuf::from(format!("the robot file made for {rig}"));
-    Config::parse(&path, robot_text(rig, plant.spec()))
-        .with_context(|| format!("rig `{rig}`: what its environment declares makes no robot file"))
+    let mut config = Config::parse(&path, robot_text(rig, plant.spec()))
+        .with_context(|| format!("rig `{rig}`: what its environment declares makes no robot file"))?;
+    // By the person who named the rig.
+    asked(&mut config);
+    Ok(config)
+}
+
+/// Notes that a person asked for the environment that `config` names.
+fn asked(config: &mut Config) {
+    if let Some(simulator) = &mut config.simulator {
+        simulator.asked = true;
+    }
 }
 
 fn robot_text(rig: &str, spec: &Spec) -> String {
@@ -188,7 +207,35 @@ pub fn session(
     policy: PolicyChoice,
     pipeline: Option<Pipeline>,
 ) -> anyhow::Result<Session> {
-    let config = Config::load(robot)?;
+    session_with(robot, None, bundle, policy, pipeline)
+}
+
+/// [`session`], with the environment of another program that a person named on the command line beside the robot file.
+///
+/// # Errors
+/// The file, field and remedy; for a `rig` that is not the one that the robot file names.
+pub fn session_with(
+    robot: &Path,
+    rig: Option<&str>,
+    bundle: Option<&Path>,
+    policy: PolicyChoice,
+    pipeline: Option<Pipeline>,
+) -> anyhow::Result<Session> {
+    let mut config = Config::load(robot)?;
+    let named = config.simulator.as_ref().filter(|named| named.is_program());
+    match (rig, named) {
+        (Some(rig), Some(named)) if rig == named.task => asked(&mut config),
+        (Some(rig), Some(named)) => bail!(
+            "{}: field `simulator.task` is `{}`, and --rig names `{rig}`; name the one that you want in both",
+            robot.display(),
+            named.task
+        ),
+        (Some(rig), None) => bail!(
+            "{}: names no environment of another program, and --rig names `{rig}`; leave one of --robot and --rig out",
+            robot.display()
+        ),
+        (None, _) => {}
+    }
     if config.simulator.is_some() {
         Simulation::of(&config).with_context(|| robot.display().to_string())?;
     }

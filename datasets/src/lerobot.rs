@@ -17,6 +17,7 @@
 pub mod checksums;
 mod columns;
 mod export;
+mod footer;
 mod import;
 mod json;
 mod layout;

@@ -67,10 +67,11 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 pub fn action_width(files: &[PathBuf]) -> Result<usize, DatasetError> {
     let mut first = None;
     for path in files {
-        let found = Archive::open(path)
-            .and_then(|mut archive| archive.floats("action"))
-            .and_then(|action| action.ok_or_else(|| refuse(path, "action", "is missing")))
-            .and_then(|action| width(path, &action.shape));
+        let found = guarded(path, || {
+            let action = Archive::open(path)?.floats("action")?;
+            let action = action.ok_or_else(|| refuse(path, "action", "is missing"))?;
+            width(path, &action.shape)
+        });
         match found {
             Ok(width) => return Ok(width),
             Err(error) => first = first.or(Some(error)),
@@ -167,6 +168,15 @@ pub fn import(
 /// # Errors
 /// [`DatasetError`], naming the array.
 pub fn read(path: &Path, rows: Option<Rows>, side: usize) -> Result<(Recording, u64), DatasetError> {
+    guarded(path, || read_arrays(path, rows, side))
+}
+
+/// What the libraries for archives and arrays make of a file. A panic of them is the file's fault here.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DatasetError>) -> Result<T, DatasetError> {
+    files::guarded(read).unwrap_or_else(|panic| Err(refuse(path, "archive", panic.to_string())))
+}
+
+fn read_arrays(path: &Path, rows: Option<Rows>, side: usize) -> Result<(Recording, u64), DatasetError> {
     let mut archive = Archive::open(path)?;
     let frames = archive.pictures(side)?;
     let missing = |field: &str| refuse(path, field, "is missing");

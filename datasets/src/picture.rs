@@ -41,9 +41,10 @@ pub(crate) fn decode(bytes: &[u8], grey: bool, side: usize) -> Result<(Frame, (u
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
     reader.limits(limits);
-    let picture = reader
-        .decode()
-        .map_err(|error| format!("the picture is no sound PNG or JPEG: {error}"))?;
+    let unsound = |error: String| format!("the picture is no sound PNG or JPEG: {error}");
+    let picture = files::guarded(|| reader.decode())
+        .map_err(|panic| unsound(panic.to_string()))?
+        .map_err(|error| unsound(error.to_string()))?;
     match picture.color() {
         ColorType::Rgb8 | ColorType::Rgba8 => {}
         ColorType::L8 | ColorType::La8 if grey => {}

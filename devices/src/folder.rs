@@ -200,9 +200,11 @@ fn read_picture(file: &Path, left_bytes: u64) -> Result<Picture, String> {
         ));
     }
     let damaged = |error: image::ImageError| no_picture(format!("is no sound picture: {error}"));
-    let (width, height) = ImageReader::with_format(Cursor::new(&bytes), kind)
-        .into_dimensions()
-        .map_err(damaged)?;
+    let stopped = |panic: files::Panicked| no_picture(format!("is no sound picture: {panic}"));
+    let (width, height) =
+        files::guarded(|| ImageReader::with_format(Cursor::new(&bytes), kind).into_dimensions())
+            .map_err(stopped)?
+            .map_err(damaged)?;
     if format == PixelFormat::Rgb8 && 3 * u64::from(width) * u64::from(height) > left_bytes {
         return Err(too_large());
     }
@@ -211,7 +213,9 @@ fn read_picture(file: &Path, left_bytes: u64) -> Result<Picture, String> {
     (limits.max_image_width, limits.max_image_height) = (Some(SIDE_PX_MAX), Some(SIDE_PX_MAX));
     reader.limits(limits);
     // A JPEG is decoded only to see that it can be.
-    let decoded = reader.decode().map_err(damaged)?;
+    let decoded = files::guarded(|| reader.decode())
+        .map_err(stopped)?
+        .map_err(damaged)?;
     if format == PixelFormat::Rgb8 {
         bytes = decoded.into_rgb8().into_raw();
     }

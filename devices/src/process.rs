@@ -17,8 +17,12 @@ use serde::Deserialize;
 use self::conversation::Conversation;
 pub use self::error::ProcessError;
 
-/// Where `cargo xtask rig` puts the Python that has the package.
-const OWN_PYTHON: &str = ".venv-rig/bin/python";
+/// Where `cargo xtask rig` puts the Python that has the package: in the repository that this program was built from. It is looked for in
+/// no other folder, since whatever lies there is run.
+const OWN_PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv-rig/bin/python");
+
+/// Tells Python not to take modules from the folder in which it is started.
+const SAFE_PATH: &str = "PYTHONSAFEPATH";
 
 /// One element of an action.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -101,6 +105,10 @@ impl ProcessPlant {
         };
         let mut command = Command::new(python);
         command.args(["-m", "armillary_bridge", rig]);
+        if rig.starts_with("dmc:") {
+            // Others are, or may be, modules of the user's in that folder.
+            command.env(SAFE_PATH, "1");
+        }
         Self::spawn(rig, &mut command)
     }
 
@@ -277,15 +285,12 @@ fn remark(rig: &str, remarks: &[String]) {
     }
 }
 
-/// A Python that has the package: that of an active environment, the repository's own, in the working directory or above it, or
-/// whichever there is.
+/// A Python that has the package: that of an active environment, that of this program's own repository, or the one that the shell finds.
 fn python() -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
     let active = std::env::var_os("VIRTUAL_ENV").map(|dir| PathBuf::from(dir).join("bin/python"));
-    let own = here.ancestors().map(|dir| dir.join(OWN_PYTHON));
     active
         .into_iter()
-        .chain(own)
+        .chain([PathBuf::from(OWN_PYTHON)])
         .filter(|python| python.exists())
         .chain([PathBuf::from("python3"), PathBuf::from("python")])
         .find(|python| has_package(python))
@@ -294,6 +299,7 @@ fn python() -> Option<PathBuf> {
 fn has_package(python: &Path) -> bool {
     Command::new(python)
         .args(["-c", "import armillary_bridge"])
+        .env(SAFE_PATH, "1")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()

@@ -65,7 +65,12 @@ pub(crate) fn scan(
     let mut linear = LinearReader::new_with_options(options);
     let mut channels = BTreeMap::new();
     let mut first_problem = None;
-    while let Some(event) = linear.next_event() {
+    loop {
+        let event = match files::guarded(|| linear.next_event()) {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            Err(panic) => return Ok(first_problem.or(Some(panic.to_string()))),
+        };
         match event {
             Ok(LinearReadEvent::ReadRequest(bytes)) => {
                 let read =
@@ -117,7 +122,16 @@ fn chunk(
     let mut head = [op::CHUNK; 9];
     head[1..].copy_from_slice(&(data.len() as u64).to_le_bytes());
     let mut record = head.chain(data);
-    while let Some(event) = linear.next_event() {
+    loop {
+        let event = match files::guarded(|| linear.next_event()) {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            Err(panic) => {
+                visit(Found::Damage)?;
+                first_problem.get_or_insert(panic.to_string());
+                break;
+            }
+        };
         match event {
             Ok(LinearReadEvent::ReadRequest(bytes)) => {
                 // From memory: it cannot fail.
@@ -157,7 +171,11 @@ fn show(
     if opcode == op::ATTACHMENT && !attachment_has_room(data) {
         return Err(Stop::Damaged("an attachment is shorter than it says".to_owned()));
     }
-    match mcap::parse_record(opcode, data).map_err(|error| error.to_string())? {
+    let record = files::guarded(|| mcap::parse_record(opcode, data));
+    match record
+        .map_err(|panic| panic.to_string())?
+        .map_err(|error| error.to_string())?
+    {
         Record::Metadata(metadata) => visit(Found::Metadata {
             name: &metadata.name,
             map: &metadata.metadata,

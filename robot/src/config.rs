@@ -116,6 +116,17 @@ pub struct Simulated {
     pub task: String,
     /// Firmware and physics steps per control period.
     pub substeps: u32,
+    /// Whether a person named the task on the command line as well. A task of another program is started only then: a file alone
+    /// starts no program, and cannot say this.
+    #[serde(skip)]
+    pub asked: bool,
+}
+
+impl Simulated {
+    /// Whether the task is an environment in another program, which is code, and not one of this program's arms.
+    pub fn is_program(&self) -> bool {
+        self.task.contains(':')
+    }
 }
 
 /// A checked robot.
@@ -201,8 +212,14 @@ impl Config {
 }
 
 fn parse(path: &Path, text: String, units: Units) -> Result<Config, ConfigError> {
-    let raw: raw::RawConfig = raw::options()
-        .from_str(&text)
+    let parsed = files::guarded(|| raw::options().from_str::<raw::RawConfig>(&text));
+    let raw = parsed
+        .map_err(|panic| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: 1,
+            column: 1,
+            message: panic.to_string(),
+        })?
         .map_err(|error| ConfigError::Syntax {
             path: path.to_owned(),
             line: error.span.start.line,

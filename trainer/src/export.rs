@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use files::{NewFolder, OutputError};
 use robot::Config;
 use safetensors::tensor::{Dtype, TensorView};
+use tch::Tensor;
 use world_model::manifest::{MANIFEST_VERSION, MANIFEST_VERSION_OF_PIXELS};
-use world_model::{Bundle, BundleError, Dimensions, Manifest, Observation};
+use world_model::{Bundle, BundleError, Dimensions, Manifest, Observation, sums};
 
 use self::graphs::{Exported, decoder, encoder, filter, reward, transition};
 use crate::checkpoint::{Provenance, TaskOfLogs, bytes};
@@ -151,7 +152,8 @@ pub fn export(
     for graph in &graphs {
         write(format!("{}.onnx", graph.name), &graph.model)?;
     }
-    let parity = parity_file(&graphs).map_err(|problem| ExportError::Serialise {
+    let pictures = pixels.then(|| graphs::pictures(model));
+    let parity = parity_file(&graphs, pictures.as_ref()).map_err(|problem| ExportError::Serialise {
         path: partial.join(world_model::bundle::PARITY),
         problem,
     })?;
@@ -164,7 +166,13 @@ pub fn export(
             problem: error.to_string(),
         }
     })?;
-    std::fs::write(&path, text + "\n").map_err(io(&path, "cannot write"))?;
+    let text = text + "\n";
+    std::fs::write(&path, &text).map_err(io(&path, "cannot write"))?;
+    let mut hashes = manifest.files;
+    let named = world_model::bundle::MANIFEST.to_owned();
+    hashes.insert(named, world_model::bundle::sha256(text.as_bytes()));
+    let path = partial.join(sums::SUMS);
+    std::fs::write(&path, sums::text(&hashes)).map_err(io(&path, "cannot write"))?;
 
     let bundle = Bundle::load(partial)?;
     bundle.check_robot(config)?;
@@ -259,23 +267,36 @@ fn manifest(
     }
 }
 
-fn parity_file(graphs: &[Exported]) -> Result<Vec<u8>, String> {
+/// The parity vectors of `graphs`, and pictures with their embeddings if the model sees any.
+fn parity_file(graphs: &[Exported], pictures: Option<&(Tensor, Tensor)>) -> Result<Vec<u8>, String> {
+    let shape_of = |tensor: &Tensor| -> Vec<usize> { tensor.size().iter().map(|&n| n as usize).collect() };
     let mut entries = Vec::new();
     for graph in graphs {
         for (side, list) in [("in", &graph.inputs), ("out", &graph.outputs)] {
             for (index, (name, tensor)) in list.iter().enumerate() {
-                let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
                 entries.push((
                     format!("{}/{side}/{index}.{name}", graph.name),
-                    shape,
+                    Dtype::F32,
+                    shape_of(tensor),
                     bytes(tensor),
                 ));
             }
         }
     }
+    if let Some((rgb, embedding)) = pictures {
+        let mut pixels = vec![0u8; rgb.numel()];
+        rgb.copy_data(&mut pixels, rgb.numel());
+        entries.push(("pixels/in/0.rgb".to_owned(), Dtype::U8, shape_of(rgb), pixels));
+        entries.push((
+            "pixels/out/0.embedding".to_owned(),
+            Dtype::F32,
+            shape_of(embedding),
+            bytes(embedding),
+        ));
+    }
     let views = entries
         .iter()
-        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .map(|(name, kind, shape, data)| Ok((name.as_str(), TensorView::new(*kind, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| error.to_string())?;
     safetensors::serialize(views, None::<HashMap<String, String>>).map_err(|error| error.to_string())

@@ -1,13 +1,13 @@
 //! A bundle: a folder with a manifest, graphs and parity vectors, checked before anything trusts it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use robot::Config;
 use sha2::{Digest, Sha256};
 
+use crate::contents;
 use crate::encoder::Encoder;
 use crate::error::BundleError;
 use crate::filter::Filter;
@@ -18,6 +18,7 @@ use crate::observation::Observer;
 use crate::parity;
 use crate::rollout::Rollout;
 use crate::scalar::ScalarRollout;
+use crate::sums;
 use crate::tract::{Decoder, GraphSource, TractRollout};
 use crate::weights::{self, Convolution, Dense, LatentWeights};
 
@@ -40,6 +41,7 @@ pub struct Bundle {
     manifest: Manifest,
     manifest_text: String,
     files: BTreeMap<String, Vec<u8>>,
+    sealed: bool,
     weights: Arc<LatentWeights>,
     encoder: Arc<[Convolution]>,
     posterior: Arc<[Dense; 2]>,
@@ -48,19 +50,16 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads and checks everything: version, presence, hashes, shapes, parity.
+    /// Reads and checks everything: the list of hashes, version, presence, hashes, shapes, parity. A bundle without a list of hashes,
+    /// as earlier versions made them, is loaded with a warning.
     ///
     /// # Errors
     /// [`BundleError`], naming the file or field and the remedy.
     pub fn load(dir: &Path) -> Result<Self, BundleError> {
         let manifest_path = dir.join(MANIFEST);
-        let manifest_text = String::from_utf8_lossy(&read(&manifest_path)?).into_owned();
-        let manifest: Manifest = ron::from_str(&manifest_text).map_err(|error| BundleError::Syntax {
-            path: manifest_path.clone(),
-            line: error.span.start.line,
-            column: error.span.start.col,
-            message: error.code.to_string(),
-        })?;
+        let manifest_bytes = contents::read_manifest(dir)?;
+        let listed = contents::listed(dir, &manifest_bytes)?;
+        let (manifest_text, manifest) = contents::parse_manifest(&manifest_path, manifest_bytes)?;
         if !(MANIFEST_VERSION_OF_PIXELS..=MANIFEST_VERSION).contains(&manifest.format_version) {
             return Err(BundleError::Version {
                 path: manifest_path,
@@ -76,6 +75,16 @@ impl Bundle {
             });
         };
         let pixels = manifest.observation.pixels();
+        if let Some(trained) = manifest.trained_bits()
+            && pixels
+            && trained != form.bits()
+        {
+            return Err(BundleError::ImageBits {
+                path: manifest_path,
+                found: manifest.image,
+                trained,
+            });
+        }
         let required = [
             "encoder.onnx",
             "filter.onnx",
@@ -100,27 +109,7 @@ impl Bundle {
                 manifest.observation, manifest.joint_scales, manifest.dimensions
             ),
         })?;
-        let mut files = BTreeMap::new();
-        for (name, expected) in &manifest.files {
-            // A plain name: nothing outside of the folder is opened, whatever a manifest says.
-            if Path::new(name).file_name() != Some(OsStr::new(name)) {
-                return Err(BundleError::Outside {
-                    path: manifest_path,
-                    file: name.clone(),
-                });
-            }
-            let path = dir.join(name);
-            let bytes = read(&path)?;
-            let found = sha256(&bytes);
-            if found != *expected {
-                return Err(BundleError::Hash {
-                    path,
-                    found,
-                    expected: expected.clone(),
-                });
-            }
-            files.insert(name.clone(), bytes);
-        }
+        let files = contents::read_files(dir, &manifest, listed.as_ref())?;
         let (transition, reward) = (dir.join("transition.onnx"), dir.join("reward.onnx"));
         let weights = Arc::new(LatentWeights::read(
             manifest.dimensions,
@@ -143,6 +132,7 @@ impl Bundle {
             manifest,
             manifest_text,
             files,
+            sealed: listed.is_some(),
             weights,
             parity_error: 0.0,
         };
@@ -166,11 +156,19 @@ impl Bundle {
         if self.manifest.observation.pixels() {
             let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "encoder")?;
             let path = self.dir.join("encoder.onnx");
-            worst = worst.max(parity::check_encoder(self.encoder()?, &path, &inputs, &outputs)?);
+            let length = self.image_embedding();
+            let error = parity::check_encoder(self.encoder()?, length, &path, &inputs, &outputs)?;
+            worst = worst.max(error);
+            // And what comes before the encoder, where the bundle holds pictures.
+            if let Some(pictures) = parity::pictures(&parity_path, &self.files[PARITY])? {
+                let error = parity::check_pictures(self.encoder()?, length, self.form, &path, &pictures)?;
+                worst = worst.max(error);
+            }
         }
         let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], "filter")?;
         let path = self.dir.join("filter.onnx");
-        worst = worst.max(parity::check_filter(self.filter()?, &path, &inputs, &outputs)?);
+        let error = parity::check_filter(self.filter()?, self.dimensions(), &path, &inputs, &outputs)?;
+        worst = worst.max(error);
         for name in ["transition", "reward"] {
             let (inputs, outputs) = parity::vectors(&parity_path, &self.files[PARITY], name)?;
             let path = self.dir.join(format!("{name}.onnx"));
@@ -252,6 +250,18 @@ impl Bundle {
     /// Names the bundle: SHA-256 of its manifest, which holds the hashes of everything else.
     pub fn sha256(&self) -> String {
         sha256(self.manifest_text.as_bytes())
+    }
+
+    /// Whether a list of hashes covers its manifest.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// The list of hashes that belongs into its file [`sums::SUMS`]: that of the manifest and of every file that it names.
+    pub fn sums(&self) -> String {
+        let mut hashes = self.manifest.files.clone();
+        hashes.insert(MANIFEST.to_owned(), self.sha256());
+        sums::text(&hashes)
     }
 
     /// Sizes of the model's vectors.
@@ -403,13 +413,6 @@ fn image_embedding(manifest: &Manifest) -> Option<usize> {
         .embedding
         .checked_sub(observation.joint_numbers(dimensions.action))?;
     (sound && (image > 0) == observation.pixels()).then_some(image)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
-    files::read(path).map_err(|source| BundleError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// SHA-256 in hexadecimal.

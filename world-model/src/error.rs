@@ -46,20 +46,34 @@ pub enum BundleError {
         file: &'static str,
     },
     /// The manifest names a file that does not lie in the bundle's folder.
-    #[error("{path}: field `files` names `{file}`, which is no file of this folder; export the bundle again")]
+    #[error(
+        "{path}: field `files` names `{file}`, which is no file of this folder: {problem}; copy or export the bundle again"
+    )]
     Outside {
         /// The manifest.
         path: PathBuf,
         /// The name.
         file: String,
+        /// Why it is none.
+        problem: String,
+    },
+    /// The list of hashes is not what it should be.
+    #[error("{path}: {problem}; copy or export the bundle again")]
+    Sums {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// A file is not the one that was exported.
     #[error(
-        "{path}: its SHA-256 is {found}, the manifest says {expected}; the file was damaged or replaced: copy or export the bundle again"
+        "{path}: is not the file that was exported: {list} has the SHA-256 {expected} for it, and it has {found}; copy or export the bundle again"
     )]
     Hash {
         /// The file.
         path: PathBuf,
+        /// Where its hash is written: the manifest, or the list of hashes.
+        list: &'static str,
         /// Found.
         found: String,
         /// Expected.
@@ -115,6 +129,19 @@ pub enum BundleError {
         robot: String,
         /// In the robot file, in pixels.
         expected: usize,
+    },
+    /// The manifest says two things of how many bits of a colour the model sees.
+    #[error(
+        "{path}: field `image` is {found}, and by field `provenance.preset` the model was trained on pictures of {trained} bits a colour; \
+         the manifest was damaged or edited: copy or export the bundle again"
+    )]
+    ImageBits {
+        /// The manifest.
+        path: PathBuf,
+        /// What field `image` says.
+        found: String,
+        /// Bits a colour in the training preset.
+        trained: u8,
     },
     /// Pictures are made ready in a way that nobody here knows.
     #[error(

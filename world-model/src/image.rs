@@ -38,6 +38,11 @@ impl ImageForm {
         self.side
     }
 
+    /// Bits a colour.
+    pub(crate) fn bits(self) -> u8 {
+        self.bits
+    }
+
     /// Numbers of an image: one a pixel and channel.
     pub(crate) fn numbers(self) -> usize {
         3 * self.side * self.side

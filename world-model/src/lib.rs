@@ -5,6 +5,7 @@
 mod arithmetic;
 pub mod belief;
 pub mod bundle;
+mod contents;
 pub mod encoder;
 pub mod error;
 pub mod filter;
@@ -19,6 +20,8 @@ pub mod observation;
 pub mod parity;
 pub mod rollout;
 pub mod scalar;
+mod shapes;
+pub mod sums;
 pub mod tract;
 pub mod weights;
 

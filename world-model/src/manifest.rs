@@ -62,6 +62,28 @@ pub struct Manifest {
     pub files: BTreeMap<String, String>,
 }
 
+impl Manifest {
+    /// Bits a colour that the model was trained on, by the training preset; `None` if the manifest holds no preset of this program's.
+    pub(crate) fn trained_bits(&self) -> Option<u8> {
+        /// What matters here of a preset.
+        #[derive(Deserialize)]
+        struct Preset {
+            model: Sizes,
+        }
+        #[derive(Deserialize)]
+        struct Sizes {
+            /// Presets of earlier versions do not have it.
+            #[serde(default = "five")]
+            image_bits: u8,
+        }
+        fn five() -> u8 {
+            5
+        }
+        let preset: Preset = ron::from_str(&self.provenance.preset).ok()?;
+        Some(preset.model.image_bits)
+    }
+}
+
 // serde hands over a reference.
 #[expect(clippy::trivially_copy_pass_by_ref)]
 fn is_pixels(observation: &Observation) -> bool {

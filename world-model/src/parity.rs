@@ -1,18 +1,23 @@
 //! The trainer's own numbers, shipped with the bundle, and the check that this machine reproduces them.
 
+mod vectors;
+
 use std::path::Path;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use robot::Frame;
 
 use crate::belief::Belief;
 use crate::encoder::Encoder;
 use crate::error::BundleError;
 use crate::filter::Filter;
+use crate::image::ImageForm;
+use crate::manifest::Dimensions;
 use crate::noise::NoiseKey;
 use crate::rollout::Rollout;
 use crate::scalar::ScalarRollout;
 use crate::tract::{Graph, GraphSource};
+use vectors::ROWS_MAX;
+pub use vectors::{Pictures, Vector, pictures, vectors};
 
 /// Largest error allowed between any back end and LibTorch, relative to the larger of 1 and the expected value.
 pub const TOLERANCE: f32 = 1e-4;
@@ -23,67 +28,6 @@ pub const RETURN_TOLERANCE: f32 = 1e-3;
 
 /// Largest error allowed between the returns of a kernel with 16-bit inputs and the reference's, relative likewise.
 pub const BF16_TOLERANCE: f32 = 5e-2;
-
-/// One tensor of the file.
-#[derive(Debug)]
-pub struct Vector {
-    /// Name of the graph's input or output.
-    pub name: String,
-    /// Shape.
-    pub shape: Vec<usize>,
-    /// Values, row-major.
-    pub values: Vec<f32>,
-}
-
-/// Inputs of `graph` and LibTorch's outputs, in the graph's order.
-///
-/// # Errors
-/// [`BundleError::Graph`] if the file is malformed or lacks the graph.
-pub fn vectors(path: &Path, bytes: &[u8], graph: &str) -> Result<(Vec<Vector>, Vec<Vector>), BundleError> {
-    let fault = |problem: String| BundleError::Graph {
-        path: path.to_owned(),
-        problem,
-    };
-    let tensors =
-        SafeTensors::deserialize(bytes).map_err(|error| fault(format!("not SafeTensors: {error}")))?;
-    let collect = |side: &str| -> Result<Vec<Vector>, BundleError> {
-        let prefix = format!("{graph}/{side}/");
-        let mut found: Vec<(usize, Vector)> = Vec::new();
-        for (name, view) in tensors.iter() {
-            let Some(rest) = name.strip_prefix(&prefix) else {
-                continue;
-            };
-            // Names are `graph/in/0.image`: SafeTensors keeps no order of its own.
-            let (index, name) = rest
-                .split_once('.')
-                .ok_or_else(|| fault(format!("odd name `{name}`")))?;
-            let index = index.parse().map_err(|_| fault(format!("odd name `{name}`")))?;
-            if view.dtype() != Dtype::F32 {
-                return Err(fault(format!("`{name}` is {:?}, expected F32", view.dtype())));
-            }
-            let values = view
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            found.push((
-                index,
-                Vector {
-                    name: name.to_owned(),
-                    shape: view.shape().to_vec(),
-                    values,
-                },
-            ));
-        }
-        found.sort_by_key(|(index, _)| *index);
-        Ok(found.into_iter().map(|(_, vector)| vector).collect())
-    };
-    let (inputs, outputs) = (collect("in")?, collect("out")?);
-    if inputs.is_empty() || outputs.is_empty() {
-        return Err(fault(format!("holds no vectors for `{graph}`")));
-    }
-    Ok((inputs, outputs))
-}
 
 /// Largest error of `found` against `expected`, relative to the larger of 1 and the expected value; infinite if the
 /// lengths differ or a value is not finite.
@@ -144,17 +88,60 @@ fn row(vector: &Vector, index: usize, length: usize) -> &[f32] {
 /// One row of each input to one row of each output.
 type Compute<'a> = dyn FnMut(&[&[f32]]) -> Vec<Vec<f32>> + 'a;
 
+/// How many numbers a row of each input and each output has.
+struct Widths<'a> {
+    inputs: &'a [usize],
+    outputs: &'a [usize],
+}
+
+impl Widths<'_> {
+    /// Refuses vectors of other widths: they would not fit what computes.
+    fn check(&self, path: &Path, inputs: &[Vector], outputs: &[Vector]) -> Result<(), BundleError> {
+        let rows = inputs.first().and_then(|first| first.shape.first()).copied();
+        let rows = rows.unwrap_or(0);
+        let fit = |vectors: &[Vector], widths: &[usize]| {
+            vectors.len() == widths.len()
+                && vectors
+                    .iter()
+                    .zip(widths)
+                    .all(|(vector, width)| rows.checked_mul(*width) == Some(vector.values.len()))
+        };
+        if rows > 0 && fit(inputs, self.inputs) && fit(outputs, self.outputs) {
+            return Ok(());
+        }
+        let shapes = |vectors: &[Vector]| {
+            let shapes: Vec<String> = vectors
+                .iter()
+                .map(|vector| format!("{} {:?}", vector.name, vector.shape))
+                .collect();
+            shapes.join(", ")
+        };
+        Err(BundleError::Graph {
+            path: path.to_owned(),
+            problem: format!(
+                "its parity vectors are {} and {}, and rows of {:?} and {:?} numbers belong to the manifest",
+                shapes(inputs),
+                shapes(outputs),
+                self.inputs,
+                self.outputs
+            ),
+        })
+    }
+}
+
 /// Compares what `compute` gives for every row of the inputs with the same row of each output.
 ///
 /// # Errors
-/// [`BundleError::Parity`] naming the output and who computed it.
+/// [`BundleError::Graph`] for vectors of other widths, [`BundleError::Parity`] naming the output and who computed it.
 fn check_rows(
     name: &str,
     path: &Path,
     inputs: &[Vector],
     outputs: &[Vector],
+    widths: &Widths<'_>,
     compute: &mut Compute<'_>,
 ) -> Result<f32, BundleError> {
+    widths.check(path, inputs, outputs)?;
     let rows = inputs
         .first()
         .and_then(|first| first.shape.first())
@@ -203,15 +190,33 @@ pub fn check_scalar(
     inputs: &[Vector],
     outputs: &[Vector],
 ) -> Result<f32, BundleError> {
-    check_rows("scalar", path, inputs, outputs, &mut |given| match *given {
-        [h, s, action] => {
-            let (mut belief, mut std) = (belief(h, s), vec![0.0; s.len()]);
-            scalar.predict(&mut belief, action, &mut std);
-            vec![belief.h, belief.s, std]
-        }
-        [h, s] => vec![vec![scalar.reward(&belief(h, s))]],
-        _ => Vec::new(),
-    })
+    let d = scalar.dimensions();
+    let widths = match inputs.len() {
+        2 => Widths {
+            inputs: &[d.belief, d.stochastic],
+            outputs: &[1],
+        },
+        _ => Widths {
+            inputs: &[d.belief, d.stochastic, d.action],
+            outputs: &[d.belief, d.stochastic, d.stochastic],
+        },
+    };
+    check_rows(
+        "scalar",
+        path,
+        inputs,
+        outputs,
+        &widths,
+        &mut |given| match *given {
+            [h, s, action] => {
+                let (mut belief, mut std) = (belief(h, s), vec![0.0; s.len()]);
+                scalar.predict(&mut belief, action, &mut std);
+                vec![belief.h, belief.s, std]
+            }
+            [h, s] => vec![vec![scalar.reward(&belief(h, s))]],
+            _ => Vec::new(),
+        },
+    )
 }
 
 fn belief(h: &[f32], s: &[f32]) -> Belief {
@@ -221,37 +226,76 @@ fn belief(h: &[f32], s: &[f32]) -> Belief {
     }
 }
 
-/// Runs the encoder on the parity images.
+/// Runs the encoder, which gives `embedding` numbers, on the parity images.
 ///
 /// # Errors
 /// [`BundleError::Parity`] naming the output; [`BundleError::Graph`] if the images are of another size.
 pub fn check_encoder(
     mut encoder: Encoder,
+    embedding: usize,
     path: &Path,
     inputs: &[Vector],
     outputs: &[Vector],
 ) -> Result<f32, BundleError> {
-    let rows = inputs.first().and_then(|image| image.shape.first()).copied();
-    let (found, expected) = (
-        inputs.first().map_or(0, |image| image.values.len()),
-        rows.unwrap_or(0) * encoder.image_numbers(),
-    );
-    if found != expected {
-        return Err(BundleError::Graph {
-            path: path.to_owned(),
-            problem: format!(
-                "its parity images hold {found} numbers, and {expected} belong to the manifest's field `image`"
-            ),
-        });
-    }
-    let length = outputs
-        .first()
-        .map_or(0, |embedding| embedding.values.len() / rows.unwrap_or(1).max(1));
-    check_rows("kernel", path, inputs, outputs, &mut |given| {
-        let mut embedding = vec![0.0; length];
+    let widths = Widths {
+        inputs: &[encoder.image_numbers()],
+        outputs: &[embedding],
+    };
+    check_rows("kernel", path, inputs, outputs, &widths, &mut |given| {
+        let mut embedding = vec![0.0; embedding];
         encoder.encode_planes(given[0], &mut embedding);
         vec![embedding]
     })
+}
+
+/// Runs the way from a camera's pixels to the embedding, with the preparation that the manifest names, on the parity pictures.
+///
+/// # Errors
+/// [`BundleError::Parity`] if the embeddings are others than LibTorch's; [`BundleError::Graph`] if the pictures are of another size.
+pub fn check_pictures(
+    mut encoder: Encoder,
+    embedding: usize,
+    form: ImageForm,
+    path: &Path,
+    pictures: &Pictures,
+) -> Result<f32, BundleError> {
+    let side = form.side();
+    let fault = |problem: String| BundleError::Graph {
+        path: path.to_owned(),
+        problem,
+    };
+    let &[rows @ 1..=ROWS_MAX, height, width, 3] = pictures.shape.as_slice() else {
+        return Err(fault(format!(
+            "its parity pictures have the shape {:?}, expected rows, {side}, {side}, 3",
+            pictures.shape
+        )));
+    };
+    if (height, width) != (side, side) || pictures.embedding.values.len() != rows * embedding {
+        return Err(fault(format!(
+            "its parity pictures are of {height}x{width} pixels with {} numbers of embeddings, and {side}x{side} with {embedding} each \
+             belong to the manifest",
+            pictures.embedding.values.len()
+        )));
+    }
+    let mut frame = Frame::new(side);
+    let mut found = vec![0.0; embedding];
+    let mut worst = 0.0_f32;
+    for (index, rgb) in pictures.rgb.chunks_exact(Frame::bytes(side)).enumerate() {
+        frame.rgb_mut().copy_from_slice(rgb);
+        encoder.encode(&frame, &mut found);
+        let error = error(&found, row(&pictures.embedding, index, embedding));
+        // Negated so that NaN fails.
+        if !(error <= TOLERANCE) {
+            return Err(BundleError::Parity {
+                path: path.to_owned(),
+                output: format!("embedding of pictures prepared as {form}"),
+                error,
+                tolerance: TOLERANCE,
+            });
+        }
+        worst = worst.max(error);
+    }
+    Ok(worst)
 }
 
 /// Runs the filter on the parity inputs (h, s, action, embedding) and compares h, then mean and standard deviation of
@@ -261,11 +305,22 @@ pub fn check_encoder(
 /// [`BundleError::Parity`] naming the output.
 pub fn check_filter(
     mut filter: Filter,
+    dimensions: Dimensions,
     path: &Path,
     inputs: &[Vector],
     outputs: &[Vector],
 ) -> Result<f32, BundleError> {
-    check_rows("kernel", path, inputs, outputs, &mut |given| {
+    let Dimensions {
+        belief: h,
+        stochastic: s,
+        embedding,
+        action,
+    } = dimensions;
+    let widths = Widths {
+        inputs: &[h, s, action, embedding],
+        outputs: &[h, s, s, s, s],
+    };
+    check_rows("kernel", path, inputs, outputs, &widths, &mut |given| {
         let &[h, s, action, embedding] = given else {
             return Vec::new();
         };

@@ -15,6 +15,7 @@ use crate::image::from_planes;
 use crate::manifest::Dimensions;
 use crate::noise::{NoiseKey, Purpose};
 use crate::rollout::Rollout;
+use crate::{shapes, weights};
 
 /// A graph's file and bytes.
 #[derive(Debug, Clone, Copy)]
@@ -38,22 +39,28 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graph {
-    /// Parses, fixes the input shapes, optimises.
+    /// Parses, fixes the input shapes, optimises. The first number of a shape is that of rows.
     ///
     /// # Errors
-    /// [`BundleError::Graph`] if the graph does not accept these shapes.
+    /// [`BundleError::Graph`] if the graph does not accept these shapes, or holds something else than what the trainer writes.
     pub fn new(source: &GraphSource<'_>, shapes: &[Vec<usize>]) -> Result<Self, BundleError> {
+        let fault = |problem: String| BundleError::Graph {
+            path: source.path.to_owned(),
+            problem,
+        };
+        let proto = weights::parse(source.path, source.bytes)?;
+        shapes::check(&proto, shapes).map_err(fault)?;
         let build = || -> TractResult<Arc<TypedRunnableModel>> {
-            let mut model = tract_onnx::onnx().model_for_read(&mut &source.bytes[..])?;
+            let mut model = tract_onnx::onnx().model_for_proto_model(&proto)?;
             for (index, shape) in shapes.iter().enumerate() {
                 model = model.with_input_fact(index, InferenceFact::dt_shape(f32::datum_type(), shape))?;
             }
             model.into_optimized()?.into_runnable()
         };
-        let plan = build().map_err(|error| BundleError::Graph {
-            path: source.path.to_owned(),
-            problem: format!("does not run with inputs of shapes {shapes:?}: {error:#}"),
-        })?;
+        let misfit = |said: String| fault(format!("does not run with inputs of shapes {shapes:?}: {said}"));
+        let plan = files::guarded(build)
+            .map_err(|panic| misfit(panic.to_string()))?
+            .map_err(|error| misfit(format!("{error:#}")))?;
         Ok(Self {
             plan,
             shapes: shapes.to_vec(),
@@ -76,7 +83,9 @@ impl Graph {
                 .map(|value| Ok(value.to_plain_array_view::<f32>()?.iter().copied().collect()))
                 .collect()
         };
-        run().map_err(|error| format!("{error:#}"))
+        files::guarded(run)
+            .map_err(|panic| panic.to_string())?
+            .map_err(|error| format!("{error:#}"))
     }
 }
 

@@ -7,6 +7,7 @@ use tract_onnx::prelude::{Framework, TractResult};
 
 use crate::error::BundleError;
 use crate::manifest::Dimensions;
+use crate::shapes;
 
 /// A dense layer: `weight` is `[out][in]`, row-major.
 #[derive(Debug, Clone)]
@@ -107,13 +108,24 @@ impl Convolution {
     }
 }
 
+/// The most units of a layer. The largest world models that are published have half as many.
+pub(crate) const UNITS_MAX: usize = 1 << 13;
+
 /// Parses an ONNX file's bytes.
+///
+/// # Errors
+/// [`BundleError::Graph`] for bytes that are no ONNX, and for initialisers that are not whole.
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<ModelProto, BundleError> {
-    let parsed: TractResult<ModelProto> = tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]);
-    parsed.map_err(|error| BundleError::Graph {
+    let fault = |problem: String| BundleError::Graph {
         path: path.to_owned(),
-        problem: format!("not ONNX: {error:#}"),
-    })
+        problem,
+    };
+    let parse = || -> TractResult<ModelProto> { tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]) };
+    let model = files::guarded(parse)
+        .map_err(|panic| fault(panic.to_string()))?
+        .map_err(|error| fault(format!("not ONNX: {error:#}")))?;
+    shapes::check_initialisers(&model).map_err(fault)?;
+    Ok(model)
 }
 
 struct Initialisers<'a> {
@@ -185,8 +197,13 @@ impl Initialisers<'_> {
     }
 
     fn required_length(&self, name: &str) -> Result<usize, BundleError> {
-        self.length(name)
-            .ok_or_else(|| self.fault(format!("no initialiser `{name}`")))
+        match self.length(name) {
+            None => Err(self.fault(format!("no initialiser `{name}`"))),
+            Some(length) if !(1..=UNITS_MAX).contains(&length) => Err(self.fault(format!(
+                "initialiser `{name}` has {length} numbers, and a layer has 1 to {UNITS_MAX} units"
+            ))),
+            Some(length) => Ok(length),
+        }
     }
 }
 
@@ -277,7 +294,8 @@ impl LatentWeights {
             model: &model,
         };
         let mut layers: Vec<Dense> = Vec::new();
-        while let Some(output) = r.length(&format!("reward.{}.bias", layers.len())) {
+        while r.length(&format!("reward.{}.bias", layers.len())).is_some() {
+            let output = r.required_length(&format!("reward.{}.bias", layers.len()))?;
             let input = layers.last().map_or(stochastic + belief, |layer| layer.output);
             layers.push(r.layer(&format!("reward.{}", layers.len()), input, output)?);
         }
@@ -352,7 +370,11 @@ pub fn encoder(
                 "initialiser `{name}` has shape {shape:?}, expected four numbers"
             )));
         };
-        if input != channels || width != kernel || kernel == 0 || kernel > side {
+        if input != channels
+            || width != kernel
+            || !(1..=side).contains(&kernel)
+            || !(1..=UNITS_MAX).contains(&output)
+        {
             return Err(e.fault(format!(
                 "initialiser `{name}` has shape {shape:?}, which does not fit {channels} planes of {side} x {side}"
             )));

@@ -316,6 +316,9 @@ fn sha256(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The list of hashes of a bundle.
+const SUMS: &str = "SHA256SUMS";
+
 /// Puts a bundle and the curves in `out` into the folder `publish`, in place of a bundle that was put there before and has the hashes
 /// that its manifest says. A folder that holds anything else is left as it is.
 fn put_bundle(bundle: &Path, out: &Path, publish: &Path) -> anyhow::Result<()> {
@@ -326,16 +329,24 @@ fn put_bundle(bundle: &Path, out: &Path, publish: &Path) -> anyhow::Result<()> {
     }
     let mut older: BTreeSet<String> = CURVES.map(str::to_owned).into();
     if fs::symlink_metadata(publish).is_ok() {
-        let manifest = files::read_to_string(&publish.join("manifest.ron"))
-            .ok()
-            .and_then(|text| ron::from_str::<Manifest>(&text).ok())
-            .with_context(|| {
-                format!(
-                    "{}: exists and is not a bundle; name another --publish",
-                    publish.display()
-                )
-            })?;
+        let text = files::read_to_string(&publish.join("manifest.ron")).unwrap_or_default();
+        let manifest = ron::from_str::<Manifest>(&text).ok().with_context(|| {
+            format!(
+                "{}: exists and is not a bundle; name another --publish",
+                publish.display()
+            )
+        })?;
         older.insert("manifest.ron".to_owned());
+        // A list of hashes that says anything else is somebody else's.
+        let mut hashes = manifest.files.clone();
+        hashes.insert("manifest.ron".to_owned(), sha256(text.as_bytes()));
+        let list: String = hashes
+            .iter()
+            .map(|(name, hash)| format!("{hash}  {name}\n"))
+            .collect();
+        if files::read_to_string(&publish.join(SUMS)).is_ok_and(|there| there == list) {
+            older.insert(SUMS.to_owned());
+        }
         for (name, expected) in manifest.files {
             let path = publish.join(&name);
             // A missing file cannot be lost.
@@ -372,22 +383,28 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Device, Learn, put_bundle, seeds, sha256};
+    use super::{Device, Learn, SUMS, put_bundle, seeds, sha256};
 
     #[test]
     fn a_bundle_is_published_over_a_bundle_and_over_nothing_else() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let [bundle, out, publish] = ["bundle", "out", "publish"].map(|name| dir.path().join(name));
         let marked = String::from_utf8_lossy(files::MARK).into_owned();
+        let manifest = format!(
+            "(period_s: 0.05, files: {{\"reward.onnx\": \"{}\"}})",
+            sha256(b"graph")
+        );
         for (path, text) in [
+            (bundle.join("manifest.ron"), manifest.clone()),
+            (bundle.join("reward.onnx"), "graph".to_owned()),
             (
-                bundle.join("manifest.ron"),
+                bundle.join(SUMS),
                 format!(
-                    "(period_s: 0.05, files: {{\"reward.onnx\": \"{}\"}})",
+                    "{}  manifest.ron\n{}  reward.onnx\n",
+                    sha256(manifest.as_bytes()),
                     sha256(b"graph")
                 ),
             ),
-            (bundle.join("reward.onnx"), "graph".to_owned()),
             (out.join("learning-curve.png"), marked.clone()),
             (out.join("learning-curve.csv"), marked),
         ] {
@@ -396,7 +413,7 @@ mod tests {
         }
         for _ in 0..2 {
             put_bundle(&bundle, &out, &publish).expect("publishes");
-            assert_eq!(files::list(&publish).expect("lists").len(), 4);
+            assert_eq!(files::list(&publish).expect("lists").len(), 5);
         }
         for name in ["reward.onnx", "learning-curve.csv"] {
             let path = publish.join(name);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::python;
 
-/// Where `armillary` looks for it.
+/// Where an `armillary` that was built in this repository looks for it.
 const ENVIRONMENT: &str = ".venv-rig";
 
 /// Makes the environment unless it is there already, with the versions that the package now asks for.
@@ -111,12 +111,15 @@ fn go_through(
     own(root, &out.join("own"), armillary)?;
     broken(root, &out.join("broken"))?;
     sized(out, armillary)?;
-    // The robot file that recording left is as good as the name.
+    // The robot file that recording left is as good as the name, with the name beside it.
     let robot = out.join("robot.ron").display().to_string();
+    refused(root, &robot, rig)?;
     armillary(&[
         "eval",
         "--robot",
         &robot,
+        "--rig",
+        rig,
         "--planner",
         "true-simulator",
         "--oracle-budget",
@@ -128,9 +131,27 @@ fn go_through(
     ])
 }
 
+/// Asks for an environment by its robot file alone: that starts no program, and the refusal says what does.
+fn refused(root: &Path, robot: &str, rig: &str) -> anyhow::Result<()> {
+    let output = Command::new(root.join("target/release/armillary"))
+        .args(["eval", "--robot", robot, "--episodes", "1", "--ticks", "1"])
+        .current_dir(root)
+        .output()
+        .context("cannot start armillary eval")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let words = [robot, "simulator.task", &format!("--rig {rig}")];
+    if output.status.success() || !words.iter().all(|word| said.contains(word)) {
+        bail!("{robot}: should be refused with {words:?}, and said: {said}");
+    }
+    Ok(())
+}
+
 /// Records environments with pictures of other sides than 64: what draws at any side, and what draws 64 x 64 whatever it is asked for.
 fn sized(out: &Path, armillary: &dyn Fn(&[&str]) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    for (made, side) in [("robot.ron", 96), ("own/logs/robot.ron", 128)] {
+    for (made, rig, side) in [
+        ("robot.ron", "dmc:cartpole-balance", 96),
+        ("own/logs/robot.ron", "py:own_plant:Point", 128),
+    ] {
         let made = out.join(made);
         let text = fs::read_to_string(&made).with_context(|| format!("{}: cannot read", made.display()))?;
         let larger = text.replacen("gap_ticks: 5", &format!("gap_ticks: 5, side: {side}"), 1);
@@ -141,6 +162,8 @@ fn sized(out: &Path, armillary: &dyn Fn(&[&str]) -> anyhow::Result<()>) -> anyho
             "record",
             "--robot",
             &robot,
+            "--rig",
+            rig,
             "--policy",
             "random",
             "--ticks",
@@ -197,7 +220,9 @@ fn own(root: &Path, out: &Path, armillary: &dyn Fn(&[&str]) -> anyhow::Result<()
     let (logs, again, driven) = (place("logs"), place("again"), place("driven"));
     armillary(&["record", "--rig", RIG, "--policy", "random", "--out", &logs])?;
     let robot = out.join("logs/robot.ron").display().to_string();
-    armillary(&["record", "--robot", &robot, "--policy", "random", "--out", &again])?;
+    armillary(&[
+        "record", "--robot", &robot, "--rig", RIG, "--policy", "random", "--out", &again,
+    ])?;
     let [first, second] =
         [&logs, &again].map(|dir| episode::read_episode(&Path::new(dir).join("episode-000000.mcap")));
     let (first, second) = (first?, second?);

@@ -26,6 +26,16 @@ pub(crate) enum Bench {
     Tune(super::tune::Tune),
 }
 
+impl Bench {
+    /// The robot file and the bundle that it reads.
+    pub(super) fn loaded(&self) -> (Option<&PathBuf>, Option<&PathBuf>) {
+        match self {
+            Self::Plan(arguments) => (Some(&arguments.robot), arguments.bundle.as_ref()),
+            Self::Tune(arguments) => (Some(&arguments.robot), Some(&arguments.bundle)),
+        }
+    }
+}
+
 /// Arguments of `bench plan`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plan {

@@ -42,6 +42,22 @@ pub(crate) struct Demo {
     out: PathBuf,
 }
 
+impl Demo {
+    /// The robot files and bundles that it reads.
+    pub(super) fn loaded(&self) -> Vec<&Path> {
+        let mut files = vec![self.robot.as_path(), &self.bundle];
+        if self.has_beside() {
+            files.extend([self.beside_robot.as_path(), &self.beside_bundle]);
+        }
+        files
+    }
+
+    /// Whether a second arm is scored.
+    fn has_beside(&self) -> bool {
+        self.beside_bundle.exists() && self.beside_robot != self.robot
+    }
+}
+
 /// Ticks between two pictures of the strip.
 const STRIP_EVERY: usize = 6;
 
@@ -194,7 +210,7 @@ fn drive(
 /// The other arm, in lockstep.
 fn beside(arguments: &Demo) -> anyhow::Result<Option<Scores>> {
     let (robot, bundle) = (&arguments.beside_robot, &arguments.beside_bundle);
-    if !bundle.exists() || *robot == arguments.robot {
+    if !arguments.has_beside() {
         return Ok(None);
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };

@@ -27,7 +27,7 @@ const FORMAT: u32 = 1;
 pub(crate) struct Doctor {
     /// Robot file: its arm and its camera are looked at, too. Without one, the machine is, and what is plugged in is listed
     #[arg(long)]
-    robot: Option<PathBuf>,
+    pub(super) robot: Option<PathBuf>,
     /// Port of the arm, in the place of the one that the robot file names
     #[arg(long, requires = "robot")]
     port: Option<PathBuf>,

@@ -20,10 +20,10 @@ use super::{PipelineName, RobotChoice, default_jobs, log_path};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Eval {
     #[command(flatten)]
-    robot: RobotChoice,
+    pub(super) robot: RobotChoice,
     /// The model.
     #[arg(long)]
-    bundle: Option<PathBuf>,
+    pub(super) bundle: Option<PathBuf>,
     /// Targets: evaluation seeds, never trained on.
     #[arg(long, default_value_t = 20)]
     episodes: u64,

@@ -19,7 +19,7 @@ const STRIP_EVERY: usize = 5;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// Folder of a bundle.
-    bundle: PathBuf,
+    pub(super) bundle: PathBuf,
     /// A run log to set predictions against.
     #[arg(long)]
     log: Option<PathBuf>,

@@ -12,7 +12,7 @@ use super::{Attempts, Episodes, PipelineName, PolicyName, default_jobs, is_ours,
 #[derive(Debug, clap::Args)]
 pub(crate) struct Record {
     #[command(flatten)]
-    episodes: Episodes,
+    pub(super) episodes: Episodes,
     /// Who chooses the actions.
     #[arg(long, value_enum)]
     policy: PolicyName,

@@ -20,7 +20,7 @@ pub(crate) struct Recrop {
     /// Robot file of the same arm, whose `capture` (`side`, `view`, `lens`) says what the new images show. The new logs keep the
     /// camera's own pictures, too, if it says `keep_pictures`.
     #[arg(long)]
-    robot: PathBuf,
+    pub(super) robot: PathBuf,
     /// Folder for the new logs; must not exist.
     #[arg(long)]
     out: PathBuf,

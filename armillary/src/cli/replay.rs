@@ -13,7 +13,7 @@ pub(crate) struct Replay {
     log: PathBuf,
     /// The bundle it was recorded with.
     #[arg(long)]
-    bundle: Option<PathBuf>,
+    pub(super) bundle: Option<PathBuf>,
     /// Plan with another back end than the robot file's. `scalar`, `simd`, `portable`, `avx2` and `avx512` give the same
     /// bits; with another, actions will differ.
     #[arg(long, value_enum)]

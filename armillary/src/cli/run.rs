@@ -26,7 +26,7 @@ use super::{Episodes, PipelineName, PolicyName, log_path, policy};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    episodes: Episodes,
+    pub(super) episodes: Episodes,
     /// Port of the arm, in the place of the one that the robot file names
     #[arg(long)]
     port: Option<PathBuf>,
@@ -184,7 +184,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let session = episodes.open(
         policy(arguments.policy, arguments.noise)?,
         // The robot file that a rig gets is for a world that waits.
-        episodes.robot.rig.is_some().then_some(PipelineName::NextTick),
+        (episodes.robot.rig.is_some() && episodes.robot.robot.is_none()).then_some(PipelineName::NextTick),
         &PlannerOptions::default(),
     )?;
     report::check(&report_path(arguments))?;

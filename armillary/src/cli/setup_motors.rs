@@ -28,7 +28,7 @@ const QUICK_US: u64 = 3_000;
 pub(crate) struct SetupMotors {
     /// Robot file: its joints, and `servos` of its `arm`, say which servo gets which id
     #[arg(long)]
-    robot: PathBuf,
+    pub(super) robot: PathBuf,
     /// Port of the servos, in the place of the one that the robot file names
     #[arg(long)]
     port: Option<PathBuf>,

@@ -26,7 +26,7 @@ use super::RobotChoice;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sim {
     #[command(flatten)]
-    robot: RobotChoice,
+    pub(super) robot: RobotChoice,
     /// Where the serial port is to appear: a link, which is removed at the end.
     #[arg(long)]
     serial: PathBuf,

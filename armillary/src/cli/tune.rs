@@ -21,10 +21,13 @@ use super::{default_jobs, log_path};
 pub(crate) struct Tune {
     /// Robot file.
     #[arg(long, default_value = "configs/sim-arm.ron")]
-    robot: PathBuf,
+    pub(super) robot: PathBuf,
+    /// The environment in a Python process that the robot file names, if it names one: a file alone starts no program.
+    #[arg(long)]
+    rig: Option<String>,
     /// The model.
     #[arg(long, default_value = "models/reach")]
-    bundle: PathBuf,
+    pub(super) bundle: PathBuf,
     /// Control period to tune for, such as 50ms; the robot file's if not given. Planning gets its `deadline_fraction` of it.
     #[arg(long, value_parser = humantime::parse_duration)]
     period: Option<Duration>,
@@ -68,7 +71,8 @@ pub(crate) fn run(arguments: &Tune) -> anyhow::Result<()> {
         bail!("--situations 0: judge by at least one");
     }
     let policy = PolicyChoice::Planner { noise: 0.0 };
-    let session = simulation::session(&arguments.robot, Some(&arguments.bundle), policy, None)?;
+    let rig = arguments.rig.as_deref();
+    let session = simulation::session_with(&arguments.robot, rig, Some(&arguments.bundle), policy, None)?;
     let bundle = session.bundle.as_ref().context("a planner has a bundle")?;
     let config = &session.config;
     let period = arguments

@@ -4,7 +4,7 @@
 //! what the arm said. Nothing else is understood, and nothing else can be asked for.
 
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,9 +88,7 @@ impl Channel {
             // Of a program that was killed: nobody listens. The folder is this user's alone.
             std::fs::remove_file(&path)?;
         }
-        let listener = UnixListener::bind(&path)?;
-        // Whatever the umask. Nobody else could come in between: the folder is closed to others.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let listener = files::listen_privately(&path)?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener, path })
     }

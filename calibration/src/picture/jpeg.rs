@@ -33,7 +33,7 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), PictureError> {
         return Err(PictureError::JpegStart);
     }
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options());
-    decoder.decode_headers().map_err(damaged)?;
+    sound(|| decoder.decode_headers())?;
     decoder
         .dimensions()
         .map(|(width, height)| (width as u32, height as u32))
@@ -46,6 +46,11 @@ fn options() -> DecoderOptions {
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB)
+}
+
+/// What the library makes of a camera's bytes. A panic of it is their fault here.
+fn sound<E: ToString>(decode: impl FnOnce() -> Result<(), E>) -> Result<(), PictureError> {
+    files::guarded(decode).map_err(damaged)?.map_err(damaged)
 }
 
 fn damaged(reason: impl ToString) -> PictureError {
@@ -69,7 +74,7 @@ pub(super) fn decode(
         *byte = *untouched;
     }
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(copy.as_slice()), options());
-    decoder.decode_headers().map_err(damaged)?;
+    sound(|| decoder.decode_headers())?;
     let found = decoder
         .dimensions()
         .map_or((0, 0), |(width, height)| (width as u32, height as u32));
@@ -79,7 +84,7 @@ pub(super) fn decode(
             found,
         });
     }
-    decoder.decode_into(rgb).map_err(damaged)?;
+    sound(|| decoder.decode_into(rgb))?;
     let untouched = rgb[last_row]
         .iter()
         .zip(UNTOUCHED.iter().cycle())

@@ -1,7 +1,6 @@
 //! Columns of Parquet files, by name, as the numbers and texts that they hold, whichever types they are stored in.
 
 use std::fs::File;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use super::footer;
 use crate::DatasetError;
 use crate::folder;
 
@@ -40,11 +40,9 @@ pub(super) fn batches<'a>(
             ProjectionMask::roots(builder.parquet_schema(), wanted)
         }
     };
-    let reader = builder
-        .with_projection(mask)
-        .with_batch_size(ROWS)
-        .build()
-        .map_err(|source| DatasetError::parquet(path, source))?;
+    let reader = guarded(path, || {
+        builder.with_projection(mask).with_batch_size(ROWS).build()
+    })?;
     let mut next = 0;
     let mut reader = reader;
     let next_batch = move || guarded(path, || reader.next().transpose().map_err(Into::into)).transpose();
@@ -57,17 +55,15 @@ pub(super) fn batches<'a>(
 }
 
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DatasetError> {
-    let file = folder::open(path)?;
+    let mut file = folder::open(path)?;
+    footer::check(&mut file)
+        .map_err(|problem| DatasetError::field(path, "whole file", problem, "fetch it again"))?;
     guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file))
 }
 
 /// What the Parquet library makes of a file. It panics on some damaged files, which is the file's fault here.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DatasetError> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(AssertUnwindSafe(read));
-    std::panic::set_hook(hook);
-    match result {
+    match files::guarded(read) {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(_)) if folder::is_lfs_pointer(path) => Err(DatasetError::field(
             path,

@@ -3,26 +3,71 @@
 //! A picture belongs to a row by its presentation time, never by its number: videos have other rates than rows, or lack frames.
 
 mod complaints;
+mod container;
 mod decoder;
 mod pairing;
+mod patient;
 mod times;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use self::decoder::Decoder;
 pub(super) use self::pairing::{Stretch, TOLERANCE_S, Trust, pair};
+use self::patient::Patient;
 pub(super) use self::times::of as times;
 
 use crate::DatasetError;
 
-/// The program with what every call of it needs.
-fn ffmpeg() -> Command {
+/// How long the program may give nothing. It decodes hundreds of frames a second.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// How much of a processor's time the program may take for a file, in seconds.
+const CPU_MAX_S: &str = "3600";
+
+/// Pixels of the largest frame that is decoded: a damaged header must not claim all memory.
+const PIXELS_MAX: &str = "67108864";
+
+/// The program at work.
+struct Running {
+    child: Child,
+    /// What it makes of the video.
+    output: Option<Patient<ChildStdout>>,
+    /// What it tells and complains of.
+    said: Option<ChildStderr>,
+}
+
+/// Starts the program on the first video stream of `file`, with the options `before` and `after` the input. It may open this file,
+/// as a video of a known kind, and nothing else: no other file, and no address of a network. Its output is waited for with a limit.
+///
+/// # Errors
+/// [`DatasetError`] if the program cannot be started.
+fn start(file: &Path, before: &[&str], after: &[&str]) -> Result<Running, DatasetError> {
     let mut command = Command::new("ffmpeg");
-    // Times as the file has them, not from where reading begins.
-    command.args(["-nostdin", "-hide_banner", "-nostats", "-copyts"]);
-    command
+    let mut child = command
+        // Times as the file has them, not from where reading begins.
+        .args(["-nostdin", "-hide_banner", "-nostats", "-copyts"])
+        .args(["-timelimit", CPU_MAX_S])
+        .args(before)
+        .args(["-protocol_whitelist", "file"])
+        .args(["-format_whitelist", container::FORMATS])
+        .args(["-max_pixels", PIXELS_MAX, "-i"])
+        .arg(input(file))
+        .args(["-map", "0:v:0"])
+        .args(after)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| not_started(file, error))?;
+    let output = child.stdout.take();
+    Ok(Running {
+        output: output.map(|output| Patient::new(output, SILENCE_MAX)),
+        said: child.stderr.take(),
+        child,
+    })
 }
 
 /// The program could not be started.

@@ -375,3 +375,91 @@ fn a_video_may_begin_later_than_zero() {
         );
     }
 }
+
+/// A file called `.mp4` can be a list that has other files or addresses opened.
+#[test]
+fn a_list_of_other_files_in_the_place_of_a_video_is_refused() {
+    if !has_ffmpeg() {
+        println!("not run: there is no ffmpeg here");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("set");
+    Set::sound(&[6, 5, 7, 4], true).write(&root);
+    let path = set::video_path(&root, 0);
+    // With what it names, it would be a sound video.
+    let real = path.with_file_name("real.mp4");
+    fs::rename(&path, &real).unwrap();
+    let real = real.display();
+    for (name, list) in [
+        ("concat", "ffconcat version 1.0\nfile 'real.mp4'\n".to_owned()),
+        ("absolute", format!("ffconcat version 1.0\nfile '{real}'\n")),
+        (
+            "hls",
+            "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nreal.mp4\n#EXT-X-ENDLIST\n".to_owned(),
+        ),
+        (
+            "address",
+            "#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:9/real.mp4\n#EXT-X-ENDLIST\n".to_owned(),
+        ),
+        ("marked", "\u{feff}\n #EXTM3U\n#EXTINF:9,\nreal.mp4\n".to_owned()),
+        (
+            "dash",
+            "<?xml version=\"1.0\"?>\n<MPD><BaseURL>real.mp4</BaseURL></MPD>\n".to_owned(),
+        ),
+    ] {
+        fs::write(&path, list).unwrap();
+        let out = dir.path().join(name);
+        let imported = import(&root, &out, lerobot::Options::default()).unwrap();
+        let text = imported.report.table(imported.episodes, imported.steps);
+        assert_eq!(imported.steps, 7 + 4, "{name}: {text}");
+        for part in ["file-000.mp4", "list of other files"] {
+            assert!(text.contains(part), "{name}: no {part} in {text}");
+        }
+    }
+}
+
+/// A Parquet file without rows, whose one column is nested `depth` levels deep.
+fn nested_table(depth: usize) -> Vec<u8> {
+    // Thrift's compact protocol: version 1, and a list of columns, each a structure.
+    let mut description = vec![0x15, 0x02, 0x19, 0xfc];
+    let mut left = depth + 1;
+    while left > 0x7f {
+        description.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    description.push(left as u8);
+    for level in 0..depth {
+        // All but the root say that they are required. A name, and one child.
+        description.extend(if level == 0 {
+            &[0x48][..]
+        } else {
+            &[0x35, 0x00, 0x18][..]
+        });
+        description.extend([1, b'a', 0x15, 0x02, 0x00]);
+    }
+    // 32-bit integers, required, a name. Then no rows, no groups of rows, and the end.
+    description.extend([
+        0x15, 0x02, 0x25, 0x00, 0x18, 1, b'b', 0x00, 0x16, 0x00, 0x19, 0x0c, 0x00,
+    ]);
+    let length = (description.len() as u32).to_le_bytes();
+    [&b"PAR1"[..], &description, &length, b"PAR1"].concat()
+}
+
+#[test]
+fn a_table_of_a_hundred_thousand_levels_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("set");
+    Set::sound(&[6, 5], false).write(&root);
+    let path = set::data_path(&root, 0);
+    for (depth, deep) in [(100_000, true), (33, true), (3, false)] {
+        fs::write(&path, nested_table(depth)).unwrap();
+        let out = dir.path().join(format!("out-{depth}"));
+        let said = match import(&root, &out, lerobot::Options::default()) {
+            Ok(imported) => imported.report.table(imported.episodes, imported.steps),
+            Err(error) => error.to_string(),
+        };
+        let refused = said.contains("file-000.parquet") && said.contains("nested deeper");
+        assert_eq!(refused, deep, "{depth}: {said}");
+    }
+}

@@ -77,6 +77,9 @@ pub fn serve<P: Emulated>(mut bus: EmulatedBus<P>) -> io::Result<PtyEnd<P>> {
     let mut terminal = nix::sys::termios::tcgetattr(&pty.slave)?;
     nix::sys::termios::cfmakeraw(&mut terminal);
     nix::sys::termios::tcsetattr(&pty.slave, nix::sys::termios::SetArg::TCSANOW, &terminal)?;
+    // By default a group may write to a terminal.
+    let owner_only = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
+    nix::sys::stat::fchmod(&pty.slave, owner_only)?;
     let path = nix::unistd::ttyname(&pty.slave)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);

@@ -23,14 +23,14 @@ use crate::common::{JOINTS, TestPlant, arm_options};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bridge on its own thread.
-struct Served {
+pub(super) struct Served {
     folder: tempfile::TempDir,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Ended, BridgeError>>>,
 }
 
 impl Served {
-    fn new(mode: BridgeMode) -> Self {
+    pub(super) fn new(mode: BridgeMode) -> Self {
         Self::with(mode, TestPlant::default())
     }
 
@@ -75,8 +75,13 @@ impl Served {
         })
     }
 
+    /// Where its frame socket is.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.path().join("frames")
+    }
+
     fn frames(&self) -> FrameSocket {
-        FrameSocket::connect(&self.folder.path().join("frames"), PATIENCE).unwrap()
+        FrameSocket::connect(&self.socket(), PATIENCE).unwrap()
     }
 
     fn rig(&self) -> LockstepLink {

@@ -5,6 +5,7 @@ mod bridge;
 mod common;
 mod contract;
 mod folder;
+mod hostile;
 mod link;
 mod named;
 mod playback;

@@ -2,6 +2,7 @@
 
 mod absurd;
 mod camera;
+mod cuts;
 mod damage;
 mod durable;
 mod format;

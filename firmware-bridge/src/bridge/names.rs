@@ -142,13 +142,13 @@ pub(super) struct FrameListener {
 }
 
 impl FrameListener {
-    /// Listens at `path`, replacing a socket that nobody listens at any more.
+    /// Listens at `path`, replacing a socket that nobody listens at any more. Only the owner of this process can connect.
     pub(super) fn bind(path: &Path) -> Result<Self, BridgeError> {
         check_length(path)?;
         if let Some(metadata) = look(path)? {
             clear_socket(path, &metadata)?;
         }
-        let listener = UnixListener::bind(path).map_err(|source| match source.kind() {
+        let listener = files::listen_privately(path).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => taken(path, "something that appeared a moment ago".to_owned()),
             _ => not_made(path, "a socket", source),
         })?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fchmod};
 use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
 
 use super::names::LinkName;
@@ -144,6 +144,8 @@ fn make_pty() -> Result<(OwnedFd, PathBuf), Errno> {
     let mut termios = tcgetattr(&pair.slave)?;
     cfmakeraw(&mut termios);
     tcsetattr(&pair.slave, SetArg::TCSANOW, &termios)?;
+    // The link's own mode says nothing. By default a group may write to a terminal.
+    fchmod(&pair.slave, Mode::S_IRUSR | Mode::S_IWUSR)?;
     fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     fcntl(&pair.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     let device = nix::unistd::ttyname(&pair.slave)?;

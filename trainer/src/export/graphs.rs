@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::loss::bin_centre;
 use crate::model::{Cell, Latent, WorldModel};
 use tract_onnx::pb;
 
@@ -127,6 +128,15 @@ pub(super) fn encoder(model: &WorldModel) -> Exported {
         inputs: named(&["image"], vec![image]),
         outputs: named(&["embedding"], vec![embedding]),
     }
+}
+
+/// Random pictures as a camera's are, and what the model makes of them: from their bytes, by the preparation that the manifest names,
+/// to embeddings. Returns bytes `[rows][side][side][3]` and 32-bit floats `[rows][embedding]`.
+pub(super) fn pictures(model: &WorldModel) -> (Tensor, Tensor) {
+    let side = model.side.size();
+    let rgb = Tensor::randint(256, [PARITY_ROWS, side, side, 3], (Kind::Uint8, Device::Cpu));
+    let planes = bin_centre(&rgb.permute([0, 3, 1, 2]), model.sizes.image_bits);
+    (rgb, no_grad(|| model.encode(&planes)))
 }
 
 pub(super) fn filter(model: &WorldModel) -> Exported {

@@ -6,6 +6,7 @@ use std::path::Path;
 use files::OutputError;
 use world_model::Manifest;
 use world_model::bundle::{MANIFEST, sha256};
+use world_model::sums::{self, SUMS};
 
 use super::ExportError;
 
@@ -21,6 +22,15 @@ pub(super) fn files(out: &Path) -> Result<BTreeSet<String>, ExportError> {
     let text = files::read_to_string(&out.join(MANIFEST)).map_err(|_| occupied())?;
     let manifest: Manifest = ron::from_str(&text).map_err(|_| occupied())?;
     let mut names = BTreeSet::from([MANIFEST.to_owned()]);
+    let mut hashes = manifest.files.clone();
+    hashes.insert(MANIFEST.to_owned(), sha256(text.as_bytes()));
+    // A list of hashes that says anything else is somebody else's.
+    match files::read_to_string(&out.join(SUMS)) {
+        Ok(there) if there == sums::text(&hashes) => {
+            names.insert(SUMS.to_owned());
+        }
+        _ => {}
+    }
     for (name, expected) in manifest.files {
         let path = out.join(&name);
         // A missing file cannot be lost.

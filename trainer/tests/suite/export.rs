@@ -75,6 +75,47 @@ fn what_was_trained_in_16_bits_runs_in_32() {
     assert!(error < 1e-4, "{error}");
 }
 
+/// The way from a camera's bytes to an embedding is checked when a bundle is loaded, with LibTorch's own numbers.
+#[test]
+fn an_exported_bundle_checks_what_is_seen_of_a_picture_and_is_sealed() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let out = dir.path().join("bundle");
+    exported(&out, Design::Rssm);
+    let bundle = Bundle::load(&out).expect("loads");
+    assert!(bundle.is_sealed());
+    let parity = out.join(world_model::bundle::PARITY);
+    let pictures = world_model::parity::pictures(&parity, &std::fs::read(&parity).expect("reads"));
+    let pictures = pictures.expect("sound").expect("there are pictures");
+    assert_eq!(pictures.shape, [4, 64, 64, 3]);
+    let manifest = out.join(world_model::bundle::MANIFEST);
+    let text = std::fs::read_to_string(&manifest).expect("reads");
+    // Another number of bits, in both places that name it.
+    let other = text
+        .replacen("64x64-5bit", "64x64-4bit", 1)
+        .replacen("image_bits:5", "image_bits:4", 1);
+    assert_ne!(other, text);
+    std::fs::write(&manifest, other).expect("writes");
+    let list = out.join(world_model::sums::SUMS);
+    std::fs::remove_file(&list).expect("removes");
+    let problem = Bundle::load(&out).expect_err("sees something else").to_string();
+    assert!(
+        problem.contains("64x64-4bit") && problem.contains("LibTorch"),
+        "{problem}"
+    );
+    // It may be exported again over itself only as long as all of it is what was exported.
+    std::fs::write(&manifest, text).expect("writes");
+    std::fs::write(&list, "my own list").expect("writes");
+    let config = config(ROBOT);
+    let learner = Learner::new(small(), Side::default(), 2, 9, tch::Device::Cpu);
+    let provenance = Provenance::of(&learner, &[logs_of(&config)], "none", 0);
+    let again = || export(&learner.model, &provenance, &config, true, None, &out);
+    let problem = again().expect_err("not ours").to_string();
+    assert!(problem.contains("SHA256SUMS"), "{problem}");
+    std::fs::write(&list, bundle.sums()).expect("writes");
+    again().expect("over its own bundle");
+    assert!(Bundle::load(&out).expect("loads").is_sealed());
+}
+
 #[test]
 fn a_bundle_loads_and_agrees_to_1e_4() {
     let dir = tempfile::tempdir().expect("temporary folder");
@@ -218,6 +259,8 @@ fn bundles_observe_what_their_model_observes() {
             let broken = text.replacen("position_std_rad: 0.5", "position_std_rad: 0.0", 1);
             assert_ne!(broken, text);
             std::fs::write(&manifest, broken).expect("writes");
+            // As in bundles of before: the list of hashes would be what refuses it.
+            std::fs::remove_file(out.join(world_model::sums::SUMS)).expect("an export has one");
             let problem = Bundle::load(&out).expect_err("cannot be divided by").to_string();
             assert!(problem.contains("joint_scales"), "{problem}");
         }

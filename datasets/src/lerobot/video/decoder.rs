@@ -1,15 +1,16 @@
 //! Decoded frames with their presentation times.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use robot::Frame;
 
 use super::complaints::Complaints;
-use super::{TOLERANCE_S, ffmpeg, input, not_started};
+use super::patient::Patient;
+use super::{Running, TOLERANCE_S, start};
 use crate::DatasetError;
 
 /// Times that are told before their frames are read. The program holds a few frames at a time.
@@ -32,6 +33,7 @@ struct Told {
 #[derive(Debug)]
 pub(in crate::lerobot) struct Decoder {
     child: Child,
+    output: Option<Patient<ChildStdout>>,
     /// Width and height of its frames, in pixels.
     side: usize,
     /// Taken away first at the end, so that the listener never waits for room.
@@ -64,25 +66,28 @@ impl Decoder {
             format!("crop='min(iw,ih)':'min(iw,ih)',scale={side}:{side}:flags=area,showinfo=checksum=0");
         // The program counts from the beginning of the file, which is not after its first frame.
         let from_s = format!("{:.6}", (from_s - start_s.max(0.0)).max(0.0));
-        let mut child = ffmpeg()
-            // With one thread an error is told before the frames that it spoils.
-            .args(["-v", "level+info", "-threads", "1", "-ss", &from_s, "-i"])
-            .arg(input(file))
-            // As many frames as there are, whatever their times.
-            .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", &filter])
-            .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| not_started(file, error))?;
+        // With one thread an error is told before the frames that it spoils.
+        let before = ["-v", "level+info", "-threads", "1", "-ss", &from_s];
+        // As many frames as there are, whatever their times.
+        let after = [
+            "-fps_mode",
+            "passthrough",
+            "-vf",
+            &filter,
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-",
+        ];
+        let Running { child, output, said } = start(file, &before, &after)?;
         let (teller, told) = sync_channel(TIMES_AHEAD);
-        let said = child.stderr.take();
         let listener = Builder::new()
             .name("video times".to_owned())
             .spawn(move || listen(said, &teller));
         let mut decoder = Self {
             child,
+            output,
             side,
             told: Some(told),
             listener: None,
@@ -152,11 +157,13 @@ impl Decoder {
     /// Decodes the next frame.
     fn advance(&mut self) -> Result<(), String> {
         let mut frame = Frame::new(self.side);
-        let read = self
-            .child
-            .stdout
-            .as_mut()
-            .map(|pipe| pipe.read_exact(frame.rgb_mut()));
+        let read = self.output.as_mut().map(|pipe| pipe.read_exact(frame.rgb_mut()));
+        if let Some(Err(error)) = &read
+            && error.kind() == ErrorKind::TimedOut
+        {
+            self.stop();
+            return Err(error.to_string());
+        }
         if let Some(Ok(())) = read {
             // A frame is told of before it is written.
             let told = self.told.as_ref().and_then(|told| told.recv().ok());

@@ -2,13 +2,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{ChildStderr, Stdio};
+use std::process::ChildStderr;
 use std::thread::Builder;
 
 use super::complaints::Complaints;
 use super::decoder::fraction;
-use super::{ffmpeg, input, not_started};
+use super::{Running, container, start};
 use crate::DatasetError;
+
+/// The most frames of a video: a day and a half at 120 a second.
+const FRAMES_MAX: usize = 1 << 24;
 
 /// What is known of a video without decoding it.
 #[derive(Debug, Default, PartialEq)]
@@ -33,23 +36,22 @@ pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Film, String>, Datase
             "it is a Git LFS pointer and no video: fetch it with `git lfs pull`, or with the `hf` program";
         return Ok(Err(what.to_owned()));
     }
-    let mut child = ffmpeg()
-        .args(["-v", "level+error", "-i"])
-        .arg(input(file))
-        .args(["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| not_started(file, error))?;
-    let said = child.stderr.take();
+    if let Err(what) = container::check(file) {
+        return Ok(Err(what));
+    }
+    let after = ["-c", "copy", "-f", "framecrc", "-"];
+    let Running {
+        mut child,
+        output,
+        said,
+    } = start(file, &["-v", "level+error"], &after)?;
     // A damaged file has errors without end, which would fill the pipe.
     let listener = Builder::new()
         .name("video errors".to_owned())
         .spawn(move || listen(said));
     let mut film = Film::default();
     let mut problem = None;
-    if let Some(output) = child.stdout.take() {
+    if let Some(output) = output {
         let mut base_s = None;
         for line in BufReader::new(output).lines() {
             if let Ok(Some(size)) = line.as_ref().map(|line| dimensions(line)) {
@@ -60,6 +62,10 @@ pub(in crate::lerobot) fn of(file: &Path) -> Result<Result<Film, String>, Datase
                 .and_then(|line| frame(&line, &mut base_s))
             {
                 Ok(None) => {}
+                Ok(Some(_)) if film.times_s.len() == FRAMES_MAX => {
+                    problem = Some(format!("it has more than {FRAMES_MAX} frames"));
+                    break;
+                }
                 Ok(Some(time_s)) => film.times_s.push(time_s),
                 Err(found) => {
                     problem = Some(found);
