@@ -177,11 +177,11 @@ impl Bench {
             }
             messages.extend(frame.iter().filter_map(|byte| decoder.push(*byte)));
         }
-        let nonces = messages.iter().filter_map(|message| match message {
+        let nonce = messages.iter().find_map(|message| match message {
             ArmToHost::HelloAck(ack) => Some(ack.session_nonce),
             _ => None,
         });
-        self.nonce = nonces.last().expect("an answer");
+        self.nonce = nonce.expect("an answer");
         messages
     }
 
