@@ -48,10 +48,7 @@ impl Sim {
         let mut robot = fs::read_to_string(root.join("configs/sim-planar.ron")).expect("reads");
         // Late pictures and a silent host stop nothing here: that is what other rows are about.
         for (from, to) in [
-            (
-                "max_age_s: 0.08, gap_ticks: 5",
-                "max_age_s: 10.0, gap_ticks: 100000",
-            ),
+            ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 100"),
             (
                 "watchdog_periods: 2.5, torque_grace_s: 1.0",
                 "watchdog_periods: 100.0, torque_grace_s: 20.0",

@@ -22,10 +22,14 @@ const JUMP_US: i64 = 50_000;
 /// How steadily a clock must go on after a jump before it is believed again, in microseconds from one measurement to the next.
 const STEADY_US: i64 = 25_000;
 
-/// Measurements in a row by the new clock, after which it is followed: so many if the arm has shown by it when it read a message,
-const ECHOED_SAMPLES: u32 = 2;
+/// Measurements in a row by the new clock, after which it is followed. If the arm has shown by it when it read a message: so many for a clock
+/// that went back, which only makes commands valid for a shorter time,
+const ECHOED_SAMPLES_BACK: u32 = 1;
 
-/// and so many if it has not. Such an arm may also be one whose telemetry is late; its echoes then tell.
+/// so many for one that went ahead,
+const ECHOED_SAMPLES_AHEAD: u32 = 2;
+
+/// and so many if it has shown nothing, and seems late. Such an arm may also be one whose telemetry is late; its echoes then tell.
 const SAMPLES: u32 = 10;
 
 /// The times in one telemetry message.
@@ -199,8 +203,12 @@ impl DeviceClock {
             device_us,
         };
         self.doubt = Some(doubt);
-        let behind = sample_us < self.lower_us;
-        (doubt.echoed >= ECHOED_SAMPLES || (behind && doubt.samples >= SAMPLES)).then_some(doubt.lower_us)
+        let follow = if sample_us < self.lower_us {
+            doubt.echoed >= ECHOED_SAMPLES_BACK || doubt.samples >= SAMPLES
+        } else {
+            doubt.echoed >= ECHOED_SAMPLES_AHEAD
+        };
+        follow.then_some(doubt.lower_us)
     }
 }
 

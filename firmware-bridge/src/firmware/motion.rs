@@ -81,7 +81,12 @@ impl Motion {
             } else {
                 self.line_rad_s[joint]
             };
-            let gain = acceleration * seconds(window_us) * ACCELERATION_SLACK;
+            // Also of the speed that is kept for the next command: else rounding would add up from one to the next.
+            let rounding = match move_time_us {
+                0 => 0.0,
+                _ => rounding_rad(at, target_rad[joint]) / seconds(move_time_us.into()),
+            };
+            let gain = acceleration * seconds(window_us) * ACCELERATION_SLACK + rounding;
             let (lowest, highest) = ((before - gain).min(0.0), (before + gain).max(0.0));
             self.pace_rad_s[joint] = (lowest, highest);
             let most = limit.velocity_max_rad_s;
@@ -119,7 +124,7 @@ impl Motion {
             let now = self.set_point_rad[joint];
             let most = limit.velocity_max_rad_s * dt_s * SPEED_SLACK;
             let (lowest, highest) = self.pace_rad_s[joint];
-            let rounding = ROUNDING_STEPS * f32::EPSILON * now.abs().max(desired.abs()).max(1.0);
+            let rounding = rounding_rad(now, desired);
             let low = (lowest * dt_s - rounding).max(-most);
             let high = (highest * dt_s + rounding).min(most);
             let step = desired - now;
@@ -149,6 +154,11 @@ impl Motion {
         }
         at_rest
     }
+}
+
+/// What rounding may add to a step between two positions.
+fn rounding_rad(from: f32, to: f32) -> f32 {
+    ROUNDING_STEPS * f32::EPSILON * from.abs().max(to.abs()).max(1.0)
 }
 
 /// `speed`, less by `loss`, but not beyond zero.

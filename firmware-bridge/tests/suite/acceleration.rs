@@ -138,7 +138,8 @@ fn lawful_trials(trials: u64) -> u64 {
                     *action = random.range(-1.3, 1.3);
                 }
             }
-            let before = set_point.position_rad.clone();
+            // Where the arm is: by rounding it may be a step short of where it was sent.
+            let before = expected.clone();
             set_point = trial.envelope.clamp(&set_point, &action).set_point;
             trial.command(&mut bench, seq, &set_point.position_rad);
             assert_eq!(bench.core.state(), FirmwareState::Active);
@@ -164,7 +165,11 @@ fn lawful_trials(trials: u64) -> u64 {
                         most,
                     );
                 }
-                assert_eq!(reached, expected, "seed {seed}, command {seq}");
+                assert_eq!(
+                    reached, expected,
+                    "seed {seed}, command {seq}: from {before:?} to {set_point:?} in {} us, {} steps, {:?}",
+                    trial.period_us, trial.substeps, trial.options.limits
+                );
                 steps += 1;
             }
             set_point = SetPoint {
@@ -218,7 +223,7 @@ fn whatever_is_asked_for_the_speed_gains_no_more_than_the_limit() {
                 let dt_s = (bench.now_us - at) as f32 * 1e-6;
                 speed = (reached - position) / dt_s;
                 position = reached;
-                let rounding = 3e-5 / dt_s;
+                let rounding = 1e-4 / dt_s;
                 assert!(
                     speed <= before.max(0.0) + gain + rounding && speed >= before.min(0.0) - gain - rounding,
                     "seed {seed}: from {before} to {speed} rad/s, {gain} at most"

@@ -111,6 +111,7 @@ impl<'a> Drive<'a> {
     /// A handshake, and the report that follows it.
     pub(super) fn shake_hands(&mut self) -> Result<DeviceInfo, Trouble> {
         const NAME: &str = "arm.handshake";
+        self.heed()?;
         let info = self.bus.handshake().map_err(|error| Trouble::of(NAME, &error))?;
         // What came before is of the time before.
         self.look(NAME)?;
@@ -146,6 +147,7 @@ impl<'a> Drive<'a> {
 
     /// One control period: the goal goes out, and reports are taken until its end.
     pub(super) fn period(&mut self, name: &'static str) -> Result<(), Trouble> {
+        self.heed()?;
         let period_us = (1e6 * self.config.period_s) as u32;
         match self
             .bus
@@ -153,6 +155,8 @@ impl<'a> Drive<'a> {
         {
             // The arm is behind: the next period tells.
             Ok(_) | Err(LinkError::InFlight { .. }) => {}
+            // A person has asked for it in this moment.
+            Err(LinkError::EStopped { .. }) => self.heed()?,
             Err(error) => return Err(Trouble::of(name, &error)),
         }
         let end_ns = self.clock.now_ns() + u64::from(period_us) * 1_000;
