@@ -186,9 +186,9 @@ struct Report {
     fresh: bool,
 }
 
-/// Where the first joint is sent in each tick: as fast as it may go, there and back.
-fn sent_rad(tick: u32) -> f32 {
-    let (up, down) = (tick % 80, 80 - tick % 80);
+/// Where the first joint is sent by each command: as fast as it may go, there and back.
+fn sent_rad(step: u32) -> f32 {
+    let (up, down) = (step % 80, 80 - step % 80);
     0.0667 * up.min(down) as f32
 }
 
@@ -200,8 +200,10 @@ fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report
     let joints = |first: f32| -> JointVec { [first, 0.3].into_iter().collect() };
     guard.reset(Rules::Live { led: true });
     guard.stands(&joints(0.0));
+    // Commands so far: the loop does not go on in periods that pass without a tick.
+    let mut step: u32 = 0;
     for tick in ticks {
-        let there = joints(tick.checked_sub(1).map_or(0.0, sent_rad));
+        let there = joints(step.checked_sub(1).map_or(0.0, sent_rad));
         let mut report = Report {
             state: if tick == 0 {
                 ArmState::Held
@@ -224,10 +226,12 @@ fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report
                 position_rad: &report.position_rad,
                 set_point_rad: &report.set_point_rad,
             },
+            false,
         );
         if let Some(reason) = guard.stopped() {
             return Some((tick, reason));
         }
+        let may_send = guard.may_send();
         let capture = CaptureRow {
             fresh: report.fresh,
             frame_hash: u64::from(tick),
@@ -243,7 +247,10 @@ fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report
         if let Some(reason) = verdict.stop {
             return Some((tick, reason));
         }
-        guard.sent(tick, &joints(sent_rad(tick)));
+        if may_send {
+            guard.sent(tick, &joints(sent_rad(step)));
+            step += 1;
+        }
     }
     None
 }
@@ -319,20 +326,90 @@ fn an_arm_that_follows_is_not_stopped_and_two_commands_may_be_lost() {
     assert_eq!(live_stop(0..2_000, patchy), None);
 }
 
-/// An arm whose watchdog must have stopped it is not led on, whatever it says; one whose watchdog may not have is.
+/// After a pause that was longer than the arm's watchdog waits, the arm says whether it was stopped. Until then nothing is sent.
 #[test]
 fn the_watchdogs_time_decides_whether_a_pause_ends_the_episode() {
     let with_pause = |ticks: u32| (0..20).chain(19 + ticks..200);
-    // Nobody knows how late in its tick the last command left, and the watchdog waits for two and a half periods.
-    for (ticks, stopped) in [(1, None), (3, None), (4, Some((23, Reason::SelfStopped)))] {
-        // What it reports is where it stood when the pause began.
+    let heard = |state: ArmState| {
+        move |report: &mut Report| {
+            report.state = state;
+            // It stands where it was led when the pause began.
+            report.set_point_rad[0] = sent_rad(19);
+            report.position_rad[0] = sent_rad(19);
+        }
+    };
+    // How long the pause is, what is heard in the first tick after it, and in the second.
+    for (ticks, first, second, stopped) in [
+        (3, ArmState::Unheard, ArmState::Active, None),
+        (9, ArmState::Active, ArmState::Active, None),
+        (9, ArmState::Unheard, ArmState::Active, None),
+        (9, ArmState::Held, ArmState::Held, Some((28, Reason::SelfStopped))),
+        (
+            9,
+            ArmState::Unheard,
+            ArmState::Held,
+            Some((29, Reason::SelfStopped)),
+        ),
+        (
+            9,
+            ArmState::Unheard,
+            ArmState::Stopping,
+            Some((29, Reason::SelfStopped)),
+        ),
+    ] {
         let found = live_stop(with_pause(ticks), move |tick, report| {
             if tick == 19 + ticks {
-                report.set_point_rad[0] = sent_rad(19);
-                report.position_rad[0] = sent_rad(19);
+                heard(first)(report);
+            } else if tick == 20 + ticks {
+                heard(second)(report);
             }
         });
-        assert_eq!(found, stopped, "a pause of {ticks} ticks");
+        assert_eq!(
+            found, stopped,
+            "a pause of {ticks} ticks, then {first:?} and {second:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
+    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let home = config.envelope.home().position_rad;
+    let heard = |state| Heard {
+        state,
+        refused: false,
+        position_rad: &home,
+        set_point_rad: &home,
+    };
+    let begun = || {
+        let mut guard = Guard::new(&config);
+        guard.reset(Rules::Live { led: true });
+        guard.stands(&home);
+        for tick in 0..5 {
+            guard.hear(tick, &heard(ArmState::Active), false);
+            assert!(guard.may_send());
+            guard.sent(tick, &home);
+        }
+        guard
+    };
+    // Its watchdog waits for two and a half periods, and the last command left at the end of its period at the latest.
+    for (tick, last, may_send, stopped) in [
+        (7, false, true, None),
+        (8, false, false, None),
+        (8, true, false, Some(Reason::SelfStopped)),
+        (7, true, true, None),
+    ] {
+        let mut guard = begun();
+        guard.hear(tick, &heard(ArmState::Unheard), last);
+        assert_eq!(
+            (guard.may_send(), guard.stopped()),
+            (may_send, stopped),
+            "tick {tick}"
+        );
+        if stopped.is_none() {
+            guard.hear(tick + 1, &heard(ArmState::Active), false);
+            assert!(guard.may_send(), "an arm that follows is led on");
+        }
     }
 }
 
@@ -350,7 +427,7 @@ fn an_arm_that_never_begins_to_follow_is_given_up() {
             position_rad: &home,
             set_point_rad: &home,
         };
-        guard.hear(*tick, &heard);
+        guard.hear(*tick, &heard, false);
         guard.sent(*tick, &home);
         guard.stopped() == Some(Reason::ArmStopped)
     });

@@ -105,13 +105,19 @@ impl Guard {
         self.stopped
     }
 
-    /// Judges what was heard of the arm in `tick`. Call it before anything is sent in that tick. By [`Rules::Waiting`] it does nothing.
-    pub fn hear(&mut self, tick: u32, heard: &Heard<'_>) {
+    /// Judges what was heard of the arm in `tick`, which may be the `last` of its episode. Call it before anything is sent in that tick. By
+    /// [`Rules::Waiting`] it does nothing.
+    pub fn hear(&mut self, tick: u32, heard: &Heard<'_>, last: bool) {
         if let Rules::Live { .. } = self.rules
-            && let Some(reason) = self.arm.hear(tick, heard)
+            && let Some(reason) = self.arm.hear(tick, heard, last)
         {
             self.demand_stop(reason);
         }
+    }
+
+    /// Whether anything may be sent to the arm in the tick that was judged last.
+    pub fn may_send(&self) -> bool {
+        self.stopped.is_none() && self.arm.may_send()
     }
 
     /// The arm stands at `set_point_rad`, and is led on from there.

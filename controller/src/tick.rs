@@ -143,7 +143,7 @@ impl Controller {
         self.row.record.lateness_ns = watch.at.saturating_sub(edge_ns);
         self.skip_to(tick);
         world.listen(&mut self.held);
-        self.hear(tick);
+        self.hear(tick, last);
         // A stop in the last tick is a stop; an arm that was stopped while this machine stood still has failed its episode.
         let last = last && (self.rules == Rules::Waiting || self.guard.stopped().is_none());
         self.resume(tick);
@@ -151,9 +151,10 @@ impl Controller {
 
         if self.pipeline == Pipeline::NextTick && !last {
             // A stop that was demanded from outside comes before the action decided earlier.
-            match self.guard.stopped() {
-                None => self.actuate(world),
-                Some(_) => self.withhold(),
+            if self.guard.may_send() {
+                self.actuate(world);
+            } else {
+                self.withhold();
             }
             self.row.record.latency_ns.actuate = watch.lap();
         }
@@ -233,7 +234,7 @@ impl Controller {
     }
 
     /// Has the guard judge what the arm says, before anything is sent to it.
-    fn hear(&mut self, tick: u32) {
+    fn hear(&mut self, tick: u32, last: bool) {
         let held = &self.held;
         let heard = Heard {
             state: held.arm,
@@ -241,7 +242,7 @@ impl Controller {
             position_rad: &held.joints.position_rad,
             set_point_rad: &held.arm_set_point_rad,
         };
-        self.guard.hear(tick, &heard);
+        self.guard.hear(tick, &heard, last);
     }
 
     /// An arm that refused a command is picked up where it holds; so is one that has been stopped, where the guard has not ended the

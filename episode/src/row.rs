@@ -235,6 +235,7 @@ impl Reason {
                 | Self::Operator
                 | Self::OverTemperature
                 | Self::PlannerLost
+                | Self::SelfStopped
         )
     }
 

@@ -5,9 +5,13 @@
 //! | no report, or one with another number of joints | `SILENT_TICKS` in a row | `LinkLost` |
 //! | a number that is none, or a joint that jumped | `UNSOUND_OF_SIX` of six reports | `BadReport` |
 //! | the arm's own set point is not between those it was sent | `OFF_COURSE_TICKS` in a row | `OffCourse` |
-//! | an arm that followed has been stopped, or must have been by its watchdog | at once | `SelfStopped` |
+//! | an arm that followed has been stopped | at once | `SelfStopped` |
 //! | the arm refuses what it is sent | three periods, or its watchdog's time if that is longer | `ArmStopped` |
 //! | the arm is not where its firmware leads it | more than `trust.track_ticks` | `ArmStopped` |
+//!
+//! **After a pause of this program** that was longer than the arm's watchdog waits, nothing is sent until the arm has been heard: its watchdog
+//! decides whether the episode goes on, not our clock, which runs on where a simulated arm stands still together with this program. In the
+//! last tick of an episode nobody is heard any more, and the pause counts as a stop.
 //!
 //! **The bound on the set point.** The firmware leads the arm in a straight line from set point to set point, no faster than the speed
 //! limit. What it reports at an edge is therefore between the set points of the last commands: the newest is being carried out, the one
@@ -77,6 +81,8 @@ pub(super) struct ArmWatch {
     unsound: u32,
     /// Whether the arm has followed in this episode.
     followed: bool,
+    /// Whether its watchdog may have stopped the arm, which has not been heard since.
+    unsure: bool,
     /// The last set points that were sent, oldest first.
     commands: VecDeque<JointVec>,
     last_sent: Option<u32>,
@@ -108,6 +114,7 @@ impl ArmWatch {
             off_course: 0,
             unsound: 0,
             followed: false,
+            unsure: false,
             commands: VecDeque::with_capacity(COMMANDS),
             last_sent: None,
             position: None,
@@ -117,7 +124,8 @@ impl ArmWatch {
     pub(super) fn reset(&mut self, led: bool) {
         self.led = led;
         (self.silent, self.holding, self.off_track, self.off_course) = (0, 0, 0, 0);
-        (self.unsound, self.followed, self.last_sent, self.position) = (0, false, None, None);
+        (self.unsound, self.last_sent, self.position) = (0, None, None);
+        (self.followed, self.unsure) = (false, false);
         self.commands.clear();
     }
 
@@ -136,8 +144,13 @@ impl ArmWatch {
         self.commands.push_back(set_point_rad.clone());
     }
 
-    /// Judges what was heard in `tick`: why the arm must stop, if it must.
-    pub(super) fn hear(&mut self, tick: u32, heard: &Heard<'_>) -> Option<Reason> {
+    /// Whether the arm may be sent a command in the tick in which it was last judged.
+    pub(super) fn may_send(&self) -> bool {
+        !self.unsure
+    }
+
+    /// Judges what was heard in `tick`, which may be the `last` of its episode: why the arm must stop, if it must.
+    pub(super) fn hear(&mut self, tick: u32, heard: &Heard<'_>, last: bool) -> Option<Reason> {
         let counted = [heard.position_rad, heard.set_point_rad]
             .iter()
             .all(|vector| vector.len() == self.joints);
@@ -150,19 +163,19 @@ impl ArmWatch {
         let silence = self
             .last_sent
             .map_or(0, |sent| tick.saturating_sub(sent).saturating_sub(1));
-        if silence as f32 > self.watchdog_periods {
-            return Some(Reason::SelfStopped);
-        }
+        let paused = silence as f32 > self.watchdog_periods;
+        self.unsure = silent && (paused || self.unsure);
         if silent {
             // That tells nothing of the rest.
-            return None;
+            return (last && self.unsure).then_some(Reason::SelfStopped);
         }
         match heard.state {
             ArmState::EStopped => return Some(Reason::EStop),
             // Torque that went off stays off until the next session.
             ArmState::Released => return Some(Reason::ArmStopped),
             ArmState::Active => self.followed = true,
-            ArmState::Idle | ArmState::Stopping | ArmState::Held if self.followed => {
+            // One that held from the beginning may have followed in the pause.
+            ArmState::Idle | ArmState::Stopping | ArmState::Held if self.followed || paused => {
                 return Some(Reason::SelfStopped);
             }
             ArmState::Unheard | ArmState::Idle | ArmState::Stopping | ArmState::Held => {}
