@@ -34,19 +34,11 @@ fn recorded(bench: &mut Bench) -> Vec<(u64, Vec<u8>)> {
             host_nonce: 0xABCD,
         },
     );
-<<<<<<< HEAD
-    let mut nonces = bench.heard().into_iter().filter_map(|message| match message {
-        ArmToHost::HelloAck(ack) => Some(ack.session_nonce),
-        _ => None,
-    });
-    let session_nonce = nonces.next_back().expect("an answer");
-=======
     let nonce = bench.heard().into_iter().find_map(|message| match message {
         ArmToHost::HelloAck(ack) => Some(ack.session_nonce),
         _ => None,
     });
     let session_nonce = nonce.expect("an answer");
->>>>>>> wt-wire
     let here = bench.position_rad.clone();
     for seq in 1..=8 {
         let rad: Vec<f32> = here.iter().map(|rad| rad + 0.02 * seq as f32).collect();

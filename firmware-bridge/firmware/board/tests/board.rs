@@ -177,19 +177,11 @@ impl Bench {
             }
             messages.extend(frame.iter().filter_map(|byte| decoder.push(*byte)));
         }
-<<<<<<< HEAD
-        let mut nonces = messages.iter().filter_map(|message| match message {
-            ArmToHost::HelloAck(ack) => Some(ack.session_nonce),
-            _ => None,
-        });
-        self.nonce = nonces.next_back().expect("an answer");
-=======
         let nonce = messages.iter().find_map(|message| match message {
             ArmToHost::HelloAck(ack) => Some(ack.session_nonce),
             _ => None,
         });
         self.nonce = nonce.expect("an answer");
->>>>>>> wt-wire
         messages
     }
 
