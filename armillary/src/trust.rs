@@ -16,15 +16,11 @@ pub use numbers::{Figures, figures};
 /// Fewest ticks in each half. No alarm in so many bounds the rate of false alarms at 3 in a thousand.
 pub const TICKS_MIN: usize = 1_000;
 
-/// Most ticks in a row that the monitor waits for, so that it acts within five.
-const ROW_MAX: usize = 5;
+/// Ticks in a row that the monitor waits for. Single ticks of a good run may be far off, such as the first of an episode; rows of five are not.
+const ROW: usize = 5;
 
-/// How far above everything that was seen a threshold lies. What the light does in a log is a small part of what it may do.
-const MARGIN: f32 = 1.5;
-const LIGHT_MARGIN: f32 = 2.0;
-
-/// A shorter row is preferred to the longest if its threshold is not larger than this share of it.
-const SHORTER: f32 = 1.25;
+/// How far above everything that was seen a threshold lies.
+const MARGIN: f32 = 2.0;
 
 /// Ranges that a robot file accepts and that make sense: nats, radians, and a share of the brightness.
 const NATS: (f32, f32) = (1.0, 10_000.0);
@@ -128,14 +124,10 @@ pub fn learn(logs: &[&Path], bundle: Option<&Bundle>) -> anyhow::Result<Lesson> 
 /// A threshold for a quantity that must be large for some ticks in a row.
 fn of_rows(learned: &[&[f32]], tried: &[&[f32]], range: (f32, f32)) -> Option<Learned> {
     let largest = numbers::largest_of_rows(learned, 1)?;
-    let longest = numbers::largest_of_rows(learned, ROW_MAX)?;
-    let (row, seen) = (1..=ROW_MAX)
-        .filter_map(|row| Some((row, numbers::largest_of_rows(learned, row)?)))
-        .find(|(_, seen)| *seen <= SHORTER * longest)?;
-    let above = (MARGIN * seen).clamp(range.0, range.1);
+    let above = (MARGIN * numbers::largest_of_rows(learned, ROW)?).clamp(range.0, range.1);
     let threshold = Threshold {
         above: numbers::round_up(above).min(range.1),
-        ticks: row as u32 - 1,
+        ticks: ROW as u32 - 1,
     };
     Some(Learned {
         threshold,
@@ -153,7 +145,7 @@ fn of_singles(learned: &[Figures], tried: &[Figures]) -> Option<Learned> {
     let seen: Vec<&[f32]> = learned.iter().map(|log| log.light.as_slice()).collect();
     let largest = numbers::largest_of_rows(&seen, 1)?;
     let threshold = Threshold {
-        above: numbers::round_up((LIGHT_MARGIN * largest).clamp(LIGHT.0, LIGHT.1)).min(LIGHT.1),
+        above: numbers::round_up((MARGIN * largest).clamp(LIGHT.0, LIGHT.1)).min(LIGHT.1),
         ticks: 0,
     };
     let new = || tried.iter().map(|log| &log.light);

@@ -149,8 +149,8 @@ fn told(lesson: &Lesson) -> String {
         let threshold = learned.threshold;
         let _ = writeln!(
             text,
-            "{name}: at most {:.4} {unit}; an alarm is above {} for {} ticks in a row: {} false alarms in {} ticks that were not learned \
-             from, so that there are fewer than {:.1e} a tick (95 % confidence)",
+            "{name}: at most {:.4} {unit}; an alarm is above {} for {} in a row; {} false alarms in {} that were not learned from, so that there \
+             are fewer than {:.1e} a tick (95 % confidence)",
             learned.largest,
             threshold.above,
             threshold.ticks + 1,

@@ -137,7 +137,8 @@ pub(super) fn alarms(values: &[f32], threshold: Threshold) -> u64 {
 /// The next number upwards with three digits.
 pub(super) fn round_up(value: f32) -> f32 {
     let step = 10_f32.powf(value.abs().max(1e-9).log10().floor() - 2.0);
-    let rounded = (value / step).ceil() * step;
+    // What is a number of three digits already stays, whatever division makes of it.
+    let rounded = (value / step - 1e-3).ceil() * step;
     // Without the digits that the multiplication adds.
     format!("{rounded:.6}").parse().unwrap_or(rounded)
 }
@@ -193,6 +194,7 @@ mod tests {
     fn thresholds_are_rounded_upwards() {
         for (value, rounded) in [
             (37.21, 37.3),
+            (0.05, 0.05),
             (0.0213, 0.0213),
             (0.02131, 0.0214),
             (4321.0, 4330.0),
