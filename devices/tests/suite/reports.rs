@@ -509,7 +509,7 @@ fn random_telemetry_never_extends_a_command() {
 
 /// `cargo test --release -p armillary-devices random_telemetry -- --ignored --nocapture`
 #[test]
-#[ignore = "half a minute"]
+#[ignore = "some minutes"]
 fn random_telemetry_never_extends_a_command_for_long() {
     let trials = 200_000;
     let (refused, reported) = random_trials(trials);

@@ -408,7 +408,7 @@ fn random_recordings_move_nothing() {
 
 /// `cargo test --release -p armillary-firmware-bridge random_recordings -- --ignored --nocapture`
 #[test]
-#[ignore = "half a minute"]
+#[ignore = "some minutes"]
 fn random_recordings_move_nothing_for_long() {
     let trials = 300_000;
     let commands = random_trials(trials);
