@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
@@ -21,6 +22,15 @@ fn root() -> PathBuf {
         .parent()
         .expect("this crate has a parent")
         .to_owned()
+}
+
+/// Signals do what they do in any program, even where these tests run in the background of a script, or behind `nohup`.
+fn usual_signals() -> std::io::Result<()> {
+    for usual in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: no handler of ours is installed, only what the system does by itself.
+        unsafe { signal(usual, SigHandler::SigDfl)? };
+    }
+    Ok(())
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -81,7 +91,9 @@ impl Sim {
     /// `armillary run` beside it. Its output goes to `stdout`.
     fn run(&self, stdout: Stdio) -> Run {
         let log = self.dir.path().join("logs/episode-000000.mcap");
-        let child = Command::new(PROGRAM)
+        let mut command = Command::new(PROGRAM);
+        // SAFETY: between fork and exec only `signal` is called, which is async-signal-safe.
+        let child = unsafe { command.pre_exec(usual_signals) }
             .args([
                 "run",
                 "--policy",
@@ -339,8 +351,11 @@ fn without_a_running_program_the_port_is_enough() {
 fn an_arm_that_does_not_confirm_is_said_to_have_not() {
     let sim = Sim::start();
     let run = sim.run(Stdio::null());
+    // The key is there before the program can notice anything else.
+    run.signal(Signal::SIGSTOP);
     sim.signal(Signal::SIGSTOP);
     run.signal(Signal::SIGQUIT);
+    run.signal(Signal::SIGCONT);
     let (code, message) = run.end();
     assert_eq!(code, Some(1), "{message}");
     for part in ["emergency stop NOT confirmed", "cut the arm's power"] {

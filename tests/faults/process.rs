@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use robot::philox::Stream;
 
@@ -25,6 +26,15 @@ fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(
             return Err(format!("not {what} within a minute"));
         }
         std::thread::park_timeout(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Signals do what they do in any program, even where this one runs in the background of a script, or behind `nohup`.
+fn usual_signals() -> std::io::Result<()> {
+    for usual in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: no handler of ours is installed, only what the system does by itself.
+        unsafe { signal(usual, SigHandler::SigDfl)? };
     }
     Ok(())
 }
@@ -81,7 +91,9 @@ impl Sim {
 
     /// Starts `run` for so many ticks.
     fn run(&self, out: &str, ticks: u32, stdout: Stdio) -> Child {
-        Command::new(program())
+        let mut command = Command::new(program());
+        // SAFETY: between fork and exec only `signal` is called, which is async-signal-safe.
+        unsafe { command.pre_exec(usual_signals) }
             .args([
                 "run",
                 "--policy",
