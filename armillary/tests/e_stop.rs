@@ -361,4 +361,5 @@ fn an_arm_that_does_not_confirm_is_said_to_have_not() {
     for part in ["emergency stop NOT confirmed", "cut the arm's power"] {
         assert!(message.contains(part), "no `{part}` in {message}");
     }
+    assert!(!message.contains("latched"), "{message}");
 }

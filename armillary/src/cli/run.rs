@@ -259,6 +259,10 @@ fn drive(
                 outcome.camera_pictures
             );
         }
+        if let Some(ended) = arm.interrupted().filter(|_| arm.watch.asked()) {
+            // Whether the arm has confirmed it is told at the end.
+            bail!(ended);
+        }
         if let Some(reason) = outcome.stopped.filter(|reason| *reason != Reason::Operator) {
             bail!(
                 "{}: the guard stopped the arm: {}{}; the last ticks of {} tell more",
