@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use armillary::e_stop::Watch;
 use armillary::{console, report};
 use controller::capture::Sight;
@@ -194,7 +194,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let result = drive(arguments, &session, &mut arm, &mut logs);
     let camera = std::mem::take(&mut arm.camera_facts);
     let result = match (result, report(arguments, &session, camera, &logs)) {
-        (Err(error), Err(second)) => Err(error.context(format!("and no report: {second:#}"))),
+        (Err(error), Err(second)) => Err(anyhow!("{error:#}; there is no report either: {second:#}")),
         (Err(error), Ok(())) => Err(error),
         (Ok(()), reported) => reported,
     };
