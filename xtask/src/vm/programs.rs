@@ -15,7 +15,8 @@ fn of(group: Group) -> (&'static str, &'static [[&'static str; 2]]) {
     let devices = "armillary-devices";
     match group {
         Group::Camera => (devices, &[["--example", "webcam"]]),
-        Group::Portable => (devices, &[["--example", "portable"]]),
+        // The other one sets what the test camera's time stamps are.
+        Group::Portable => (devices, &[["--example", "portable"], ["--example", "webcam"]]),
         Group::Uvc => (devices, &[["--example", "webcam"], ["--example", "uvc_camera"]]),
         Group::Serial => (devices, &[["--example", "usb_serial"]]),
         Group::Loop => (
