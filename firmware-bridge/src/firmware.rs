@@ -81,6 +81,8 @@ pub struct FirmwareCore {
     measured: Measured,
     /// `None` until the joints have been measured once.
     last_tick_us: Option<u64>,
+    /// The set point has been led up to this time: that of the last tick, or of a command after it.
+    moved_us: u64,
     /// Last accepted command.
     last_command_us: u64,
     /// Last message of any kind.
@@ -137,6 +139,7 @@ impl FirmwareCore {
             motion: Motion::at_rest(&measured.position_rad),
             measured,
             last_tick_us: None,
+            moved_us: 0,
             last_command_us: 0,
             last_heard_us: 0,
             held_since_us: 0,
@@ -175,8 +178,9 @@ impl FirmwareCore {
     /// Advances to `now_us` with joints measured just now; returns what the motors do until the next tick.
     pub fn tick(&mut self, now_us: u64, position_rad: &[f32], velocity_rad_s: &[f32]) -> Drive {
         self.check_the_clock(now_us);
-        let dt_us = now_us.saturating_sub(self.last_tick_us.unwrap_or(now_us));
+        let dt_us = self.unmoved_us(now_us);
         self.last_tick_us = Some(now_us);
+        self.moved_us = now_us;
         self.measured.set(
             now_us,
             position_rad,
@@ -455,6 +459,14 @@ impl FirmwareCore {
         }
     }
 
+    /// Time until `now_us` for which the set point has not moved yet.
+    fn unmoved_us(&self, now_us: u64) -> u64 {
+        let last_us = self.last_tick_us.unwrap_or(now_us);
+        // A clock that went back says nothing of what was moved before.
+        let moved_us = if self.moved_us <= now_us { self.moved_us } else { 0 };
+        now_us.saturating_sub(last_us.max(moved_us))
+    }
+
     fn on_command(&mut self, now_us: u64, command: &Command) {
         if !self.hears(now_us, command.session_nonce) {
             return;
@@ -511,7 +523,13 @@ impl FirmwareCore {
             self.motion = Motion::at_rest(&from);
             self.stop_reason = StopReason::None;
             self.state = FirmwareState::Active;
+        } else {
+            // The new line begins where the old one has led by now. Without this the time since the last tick would be lost with each
+            // command, which an arm at full speed cannot make up for.
+            let dt_us = self.unmoved_us(now_us);
+            self.motion.follow(now_us, dt_us, &self.options.limits);
         }
+        self.moved_us = now_us;
         self.motion.aim(
             now_us,
             command.move_time_us,

@@ -181,6 +181,30 @@ fn servos_go_where_the_control_loop_leads_them() {
     assert!(ticks(&mut link, 1) > 2048 + 300 && ticks(&mut link, 2) > 2048 + 400);
 }
 
+/// A command comes between two turns of the core. The time since the turn before is not lost.
+#[test]
+fn an_arm_that_is_led_at_its_full_speed_keeps_up() {
+    const FULL_SPEED_RAD_S: f32 = 0.667;
+    let (mut link, _) = host("");
+    let start = turns(&mut link, 1).set_point_rad;
+    let step_rad = FULL_SPEED_RAD_S * PERIOD_US as f32 * 1e-6;
+    let mut report = ArmReport::default();
+    let mut goal = start;
+    for _ in 0..20 {
+        goal.iter_mut().for_each(|rad| *rad += step_rad);
+        link.send_set_point(&goal, PERIOD_US, 3 * PERIOD_US / 2)
+            .expect("taken");
+        report = turns(&mut link, PERIOD_US / TURN_US as u32);
+    }
+    for (rad, to) in report.set_point_rad.iter().zip(&goal) {
+        assert!(
+            (rad - to).abs() < 0.5 * step_rad,
+            "{:?} is not near {goal:?}",
+            report.set_point_rad
+        );
+    }
+}
+
 #[test]
 fn a_control_loop_that_stalls_leaves_an_arm_that_holds() {
     let (mut link, _) = host("");
