@@ -1,8 +1,12 @@
 //! What a person sees who gets something wrong: a message that names file, field and remedy, and a non-zero exit.
 
+mod beside;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use beside::Sim;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
 
@@ -345,82 +349,6 @@ fn recording_again_keeps_whole_logs_and_cut_ones() {
     refused(&other, &["episode-000000.mcap", "robot `sim-planar`", "--out"]);
 }
 
-/// A simulated arm in a process of its own, in a folder that everyone may use.
-struct Sim {
-    child: std::process::Child,
-    dir: tempfile::TempDir,
-}
-
-impl Sim {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        // Someone else is to come here.
-        set_mode(dir.path(), 0o777);
-        // What is asserted must not depend on how busy the machine is: late pictures and a silent host stop nothing.
-        let mut robot = fs::read_to_string(root().join("configs/sim-planar.ron")).expect("reads");
-        for (from, to) in [
-            ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 100"),
-            (
-                "watchdog_periods: 2.5, torque_grace_s: 1.0",
-                "watchdog_periods: 100.0, torque_grace_s: 20.0",
-            ),
-        ] {
-            assert!(robot.contains(from), "the shipped robot file has `{from}`");
-            robot = robot.replacen(from, to, 1);
-        }
-        fs::write(dir.path().join("robot.ron"), robot).expect("writes");
-        let mut child = Command::new(PROGRAM)
-            .args([
-                "sim",
-                "--robot",
-                "robot.ron",
-                "--serial",
-                "arm",
-                "--frames",
-                "camera",
-                "--watch-parent",
-            ])
-            .current_dir(dir.path())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("the simulator starts");
-        let output = child.stdout.take().expect("piped");
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("a line");
-        assert!(line.contains("serial port"), "{line}");
-        Self { child, dir }
-    }
-
-    /// `armillary run` beside it, without a model.
-    fn run(&self, program: &str, before: &[&str], ticks: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args(before).args([
-            "run",
-            "--policy",
-            "random",
-            "--robot",
-            "robot.ron",
-            "--port",
-            "arm",
-            "--frames",
-            "camera",
-            "--out",
-            "logs",
-            "--ticks",
-            ticks,
-        ]);
-        command.current_dir(self.dir.path());
-        command
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("sets permissions");
@@ -430,12 +358,14 @@ fn set_mode(path: &Path, mode: u32) {
 fn a_port_one_may_not_open_names_the_group_to_join() {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::process::CommandExt;
-    let sim = Sim::start();
+    let sim = Sim::start(Path::new(PROGRAM), &root());
+    // Someone else is to come here.
+    set_mode(sim.dir.path(), 0o777);
     set_mode(&sim.dir.path().join("arm"), 0o000);
     set_mode(&sim.dir.path().join("camera"), 0o777);
     // Nobody may come where the program was built.
     fs::copy(PROGRAM, sim.dir.path().join("armillary")).expect("copies the program");
-    let mut command = sim.run("./armillary", &[], "5");
+    let mut command = sim.run("./armillary", &[], "logs", "5");
     // Permissions do not hold for root: be nobody.
     if fs::metadata("/proc/self").expect("procfs").uid() == 0 {
         command.uid(65534).gid(65534);
@@ -455,11 +385,11 @@ fn a_port_one_may_not_open_names_the_group_to_join() {
 
 #[test]
 fn a_log_that_can_no_longer_be_written_stops_the_arm_and_keeps_what_was_written() {
-    let sim = Sim::start();
+    let sim = Sim::start(Path::new(PROGRAM), &root());
     // A file of at most 16 KB stands for a disk that fills up within a few seconds of a run of hours.
     let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
     let output = sim
-        .run("bash", &["-c", limited, PROGRAM], "100000")
+        .run("bash", &["-c", limited, PROGRAM], "logs", "100000")
         .output()
         .expect("runs");
     let message = String::from_utf8_lossy(&output.stderr);
@@ -474,7 +404,7 @@ fn a_log_that_can_no_longer_be_written_stops_the_arm_and_keeps_what_was_written(
 
 #[test]
 fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
-    let sim = Sim::start();
+    let sim = Sim::start(Path::new(PROGRAM), &root());
     let missing = Command::new(PROGRAM)
         .args([
             "run",
@@ -498,7 +428,7 @@ fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
         robot.replace("next_tick", "immediate"),
     )
     .expect("writes");
-    let output = sim.run(PROGRAM, &[], "5").output().expect("runs");
+    let output = sim.run(PROGRAM, &[], "logs", "5").output().expect("runs");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{message}");
     assert!(message.contains("planner.pipeline"), "{message}");
@@ -508,7 +438,7 @@ fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
         robot.replace("period_s: 0.1", "period_s: 0.05"),
     )
     .expect("writes");
-    let output = sim.run(PROGRAM, &[], "5").output().expect("runs");
+    let output = sim.run(PROGRAM, &[], "logs", "5").output().expect("runs");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{message}");
     assert!(
@@ -520,7 +450,7 @@ fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
 #[test]
 fn an_emergency_stop_holds_until_a_person_types_yes() {
     use std::io::Write;
-    let sim = Sim::start();
+    let sim = Sim::start(Path::new(PROGRAM), &root());
     let verb = |verb: &str, typed: &str| {
         let mut child = Command::new(PROGRAM)
             .args([verb, "--robot", "robot.ron", "--port", "arm"])
@@ -544,7 +474,7 @@ fn an_emergency_stop_holds_until_a_person_types_yes() {
         )
     };
     let run = || {
-        let output = sim.run(PROGRAM, &[], "5").output().expect("runs");
+        let output = sim.run(PROGRAM, &[], "logs", "5").output().expect("runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), said)
     };

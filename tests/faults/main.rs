@@ -3,10 +3,14 @@
 //! `faults [--short] [NAME..]` runs all rows, or those whose names contain one of the words, and prints one table. It fails if a row
 //! fails. Rows run in virtual time where they can; the others say so. Everything random is drawn from seeds.
 
+#[path = "../../armillary/tests/beside/mod.rs"]
+mod beside;
 mod e_stop;
 mod process;
 mod row;
 mod silence;
+#[path = "../../armillary/tests/stuck/mod.rs"]
+mod stuck;
 mod virtual_arm;
 mod wire;
 

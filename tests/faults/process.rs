@@ -1,19 +1,18 @@
 //! The program itself, in processes: what a terminal, a shell and other programs do to it. In real time.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use robot::philox::Stream;
 
+use crate::beside::Sim;
 use crate::row::{Outcome, Scale};
+use crate::stuck::stuck;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,115 +29,47 @@ fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(
     Ok(())
 }
 
-/// Signals do what they do in any program, even where this one runs in the background of a script, or behind `nohup`.
-fn usual_signals() -> std::io::Result<()> {
-    for usual in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
-        // SAFETY: no handler of ours is installed, only what the system does by itself.
-        unsafe { signal(usual, SigHandler::SigDfl)? };
-    }
-    Ok(())
-}
-
 /// `armillary`, beside this program.
 fn program() -> PathBuf {
     let own = std::env::current_exe().expect("its own path");
     own.ancestors().nth(2).expect("target/release").join("armillary")
 }
 
-/// A simulated arm in a process of its own.
-struct Sim {
-    child: Child,
-    dir: tempfile::TempDir,
+fn start() -> Sim {
+    Sim::start(&program(), &Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
 }
 
-impl Sim {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut robot = fs::read_to_string(root.join("configs/sim-planar.ron")).expect("reads");
-        // Late pictures and a silent host stop nothing here: that is what other rows are about.
-        for (from, to) in [
-            ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 100"),
-            (
-                "watchdog_periods: 2.5, torque_grace_s: 1.0",
-                "watchdog_periods: 100.0, torque_grace_s: 20.0",
-            ),
-        ] {
-            assert!(robot.contains(from), "the shipped robot file has `{from}`");
-            robot = robot.replacen(from, to, 1);
-        }
-        fs::write(dir.path().join("robot.ron"), robot).expect("writes");
-        let mut child = Command::new(program())
-            .args([
-                "sim",
-                "--robot",
-                "robot.ron",
-                "--serial",
-                "arm",
-                "--frames",
-                "camera",
-            ])
-            .arg("--watch-parent")
-            .current_dir(dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("`armillary` is built");
-        let mut line = String::new();
-        let said = child.stdout.take().expect("piped");
-        BufReader::new(said).read_line(&mut line).expect("a line");
-        Self { child, dir }
-    }
-
-    /// Starts `run` for so many ticks.
-    fn run(&self, out: &str, ticks: u32, stdout: Stdio) -> Child {
-        let mut command = Command::new(program());
-        // SAFETY: between fork and exec only `signal` is called, which is async-signal-safe.
-        unsafe { command.pre_exec(usual_signals) }
-            .args([
-                "run",
-                "--policy",
-                "random",
-                "--robot",
-                "robot.ron",
-                "--port",
-                "arm",
-            ])
-            .args(["--frames", "camera", "--out", out, "--ticks", &ticks.to_string()])
-            .current_dir(self.dir.path())
-            .stdout(stdout)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts")
-    }
-
-    fn driving(&self, out: &str, run: &mut Child) -> Result<(), String> {
-        let log = self.dir.path().join(out).join("episode-000000.mcap");
-        until("driving", || match run.try_wait() {
-            Ok(None) => Ok(fs::metadata(&log).is_ok_and(|meta| meta.len() > 0)),
-            ended => Err(format!("it ended early: {ended:?}")),
-        })
-    }
-
-    fn clear(&self) {
-        let mut child = Command::new(program())
-            .args(["clear-e-stop", "--robot", "robot.ron", "--port", "arm"])
-            .current_dir(self.dir.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        // Whoever does not read has failed, and the next trial tells.
-        let _ = child.stdin.take().expect("piped").write_all(b"yes\n");
-        let _ = child.wait();
-    }
+/// Starts `run` beside `sim` for so many ticks.
+fn run(sim: &Sim, out: &str, ticks: u32, stdout: Stdio) -> Child {
+    sim.run(program(), &[], out, &ticks.to_string())
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
 }
 
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Waits until `run` drives.
+fn driving(sim: &Sim, out: &str, run: &mut Child) -> Result<(), String> {
+    let log = sim.dir.path().join(out).join("episode-000000.mcap");
+    until("driving", || match run.try_wait() {
+        Ok(None) => Ok(fs::metadata(&log).is_ok_and(|meta| meta.len() > 0)),
+        ended => Err(format!("it ended early: {ended:?}")),
+    })
+}
+
+/// Clears the emergency stop.
+fn clear(sim: &Sim) {
+    let mut child = Command::new(program())
+        .args(["clear-e-stop", "--robot", "robot.ron", "--port", "arm"])
+        .current_dir(sim.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    // Whoever does not read has failed, and the next trial tells.
+    let _ = child.stdin.take().expect("piped").write_all(b"yes\n");
+    let _ = child.wait();
 }
 
 /// How a program ended, and its messages. One that does not end is killed.
@@ -157,20 +88,10 @@ fn end(mut run: Child) -> (Option<i32>, String) {
     (run.wait().ok().and_then(|status| status.code()), message)
 }
 
-/// A pipe that is full and that nobody reads, as a terminal after Ctrl-S.
-fn stuck() -> (OwnedFd, Stdio) {
-    let (read, write) = nix::unistd::pipe().expect("a pipe");
-    fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("its flags");
-    let mut filled = fs::File::from(write.try_clone().expect("a descriptor"));
-    while filled.write(&[b'x'; 4096]).is_ok() {}
-    fcntl(&write, FcntlArg::F_SETFL(OFlag::empty())).expect("its flags");
-    (read, Stdio::from(write))
-}
-
 /// Standard output is stuck, closed, or full: the run is as any other.
 pub(crate) fn output(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
-    let sim = Sim::start();
+    let sim = start();
     let mut worst_s = 0.0;
     for trial in 0..scale.trials(600, 6) {
         let out = format!("output-{trial}");
@@ -189,7 +110,7 @@ pub(crate) fn output(scale: Scale) -> Outcome {
             }
         };
         let begun = Instant::now();
-        let (code, message) = end(sim.run(&out, 3, stdout));
+        let (code, message) = end(run(&sim, &out, 3, stdout));
         worst_s = f64::max(worst_s, begun.elapsed().as_secs_f64());
         drop(kept);
         let log = episode::read_episode(&sim.dir.path().join(&out).join("episode-000000.mcap"));
@@ -208,20 +129,20 @@ pub(crate) fn output(scale: Scale) -> Outcome {
 /// Keys in quick succession, the emergency stop among them, with standard output stuck every second time.
 pub(crate) fn keys(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
-    let sim = Sim::start();
+    let sim = start();
     let mut random = Stream::new(7, 0x6E75);
     let mut worst_s = 0.0;
     for trial in 0..scale.trials(200, 4) {
         let out = format!("keys-{trial}");
         let (_read, full) = stuck();
         let stdout = if trial % 2 == 0 { full } else { Stdio::null() };
-        let mut run = sim.run(&out, 100_000, stdout);
-        let result = sim.driving(&out, &mut run).map(|()| {
+        let mut driver = run(&sim, &out, 100_000, stdout);
+        let result = driving(&sim, &out, &mut driver).map(|()| {
             let others = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
             let mut keys: Vec<Signal> = (0..random.below(4)).map(|_| others[random.below(3)]).collect();
             // At most one before: the second ends the program, as it should.
             keys.insert(random.below(keys.len().min(1) + 1), Signal::SIGQUIT);
-            let pid = Pid::from_raw(run.id() as i32);
+            let pid = Pid::from_raw(driver.id() as i32);
             let begun = Instant::now();
             for key in &keys {
                 // It may have ended by then.
@@ -230,7 +151,7 @@ pub(crate) fn keys(scale: Scale) -> Outcome {
             }
             (keys, begun)
         });
-        let (code, message) = end(run);
+        let (code, message) = end(driver);
         outcome.tried(result.and_then(|(keys, begun)| {
             worst_s = f64::max(worst_s, begun.elapsed().as_secs_f64());
             if code == Some(1) && message.contains("emergency stop: latched") {
@@ -239,7 +160,7 @@ pub(crate) fn keys(scale: Scale) -> Outcome {
                 Err(format!("{keys:?}: ended with {code:?}: {message}"))
             }
         }));
-        sim.clear();
+        clear(&sim);
     }
     outcome.worst = format!("latched, said and ended within {worst_s:.2} s");
     outcome
@@ -248,12 +169,12 @@ pub(crate) fn keys(scale: Scale) -> Outcome {
 /// `armillary e-stop --port` while another program drives.
 pub(crate) fn second_channel(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
-    let sim = Sim::start();
+    let sim = start();
     let mut worst_s = 0.0;
     for trial in 0..scale.trials(200, 4) {
         let out = format!("channel-{trial}");
-        let mut run = sim.run(&out, 100_000, Stdio::null());
-        let driving = sim.driving(&out, &mut run);
+        let mut driver = run(&sim, &out, 100_000, Stdio::null());
+        let driving = driving(&sim, &out, &mut driver);
         let begun = Instant::now();
         let asked = Command::new(program())
             .args(["e-stop", "--port", "arm"])
@@ -261,7 +182,7 @@ pub(crate) fn second_channel(scale: Scale) -> Outcome {
             .output()
             .expect("the program starts");
         worst_s = f64::max(worst_s, begun.elapsed().as_secs_f64());
-        let (code, message) = end(run);
+        let (code, message) = end(driver);
         let said = String::from_utf8_lossy(&asked.stdout).into_owned();
         outcome.tried(driving.and_then(|()| {
             if asked.status.success() && said.contains("latched") && code == Some(1) {
@@ -272,7 +193,7 @@ pub(crate) fn second_channel(scale: Scale) -> Outcome {
                 ))
             }
         }));
-        sim.clear();
+        clear(&sim);
     }
     outcome.worst = format!("asked and confirmed within {worst_s:.2} s");
     outcome
@@ -281,14 +202,14 @@ pub(crate) fn second_channel(scale: Scale) -> Outcome {
 /// A terminal that is closed.
 pub(crate) fn hang_up(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
-    let sim = Sim::start();
+    let sim = start();
     for trial in 0..scale.trials(100, 4) {
         let out = format!("hup-{trial}");
-        let mut run = sim.run(&out, 100_000, Stdio::null());
-        let result = sim.driving(&out, &mut run).and_then(|()| {
-            kill(Pid::from_raw(run.id() as i32), Signal::SIGHUP).map_err(|error| error.to_string())
+        let mut driver = run(&sim, &out, 100_000, Stdio::null());
+        let result = driving(&sim, &out, &mut driver).and_then(|()| {
+            kill(Pid::from_raw(driver.id() as i32), Signal::SIGHUP).map_err(|error| error.to_string())
         });
-        let (code, message) = end(run);
+        let (code, message) = end(driver);
         outcome.tried(result.and_then(|()| {
             if code == Some(1) && message.contains("interrupted; the arm was stopped") {
                 Ok(())
