@@ -17,6 +17,9 @@ const LINES: usize = 1024;
 /// How long a program that has driven an arm waits for its last lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long a thread that panics waits for its message.
+const PANIC: Duration = Duration::from_millis(100);
+
 /// Where a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
@@ -91,7 +94,11 @@ pub fn start(level: log::LevelFilter) -> Result<(), Box<dyn std::error::Error>> 
     }
     log::set_logger(&Logger).map_err(|error| error.to_string())?;
     log::set_max_level(level);
-    std::panic::set_hook(Box::new(|panic| tell!("{panic}")));
+    std::panic::set_hook(Box::new(|panic| {
+        tell!("{panic}");
+        // A panic of the main thread ends the program before another thread would have printed it.
+        flush(Some(PANIC));
+    }));
     Ok(())
 }
 

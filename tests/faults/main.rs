@@ -53,7 +53,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "host: killed, or stopped for good",
-        required: "controlled stop within the watchdog's time and one firmware step; at rest within the joint limits",
+        required: "controlled stop within the watchdog's time and one firmware step; at rest by the limit of acceleration, within the joint limits, and still",
         run: silence::killed,
     },
     Row {

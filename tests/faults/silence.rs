@@ -7,8 +7,12 @@ use robot::philox::Stream;
 
 use crate::row::{Outcome, Scale};
 use crate::virtual_arm::{
-    ACCELERATION_MAX_RAD_S2, JOINTS, PERIOD_US, STEP_US, VELOCITY_MAX_RAD_S, VirtualArm, WATCHDOG_US,
+    ACCELERATION_MAX_RAD_S2, JOINTS, PERIOD_US, POSITION_MAX_RAD, STEP_US, VELOCITY_MAX_RAD_S, VirtualArm,
+    WATCHDOG_US,
 };
+
+/// Control periods that the last command takes: longer than the watchdog waits.
+const LONG_PERIODS: u32 = 5;
 
 /// A line to the arm that can hold bytes back, as a port does whose reader is stopped.
 struct Line {
@@ -66,7 +70,13 @@ fn driven(random: &mut Stream) -> (VirtualArm, HostLink<Line>, [f32; JOINTS]) {
         arm.pass(PERIOD_US);
         link.poll().expect("the arm speaks");
     }
-    send(&mut link, &goal_rad).expect("the arm hears");
+    // Far enough that the arm still moves when nothing more is heard.
+    for (goal_rad, speed_rad_s) in goal_rad.iter_mut().zip(&speed_rad_s) {
+        *goal_rad += speed_rad_s * period_s * LONG_PERIODS as f32;
+    }
+    let long_us = LONG_PERIODS * PERIOD_US as u32;
+    link.send_set_point(&goal_rad, long_us, (PERIOD_US + PERIOD_US / 2) as u32)
+        .expect("the arm hears");
     arm.pass(STEP_US * random.below((PERIOD_US / STEP_US) as usize) as u64);
     link.poll().expect("the arm speaks");
     (arm, link, goal_rad)
@@ -80,7 +90,7 @@ fn send(link: &mut HostLink<Line>, goal_rad: &[f32]) -> Result<u32, LinkError> {
 pub(crate) fn killed(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
     let mut random = Stream::new(2, 0xDEAD);
-    let (mut worst_us, mut worst_rest_us) = (0, 0);
+    let (mut worst_us, mut worst_rest_us, mut moving) = (0, 0, 0_u64);
     for _ in 0..scale.trials(10_000, 500) {
         let (arm, link, _) = driven(&mut random);
         drop(link);
@@ -99,16 +109,21 @@ pub(crate) fn killed(scale: Scale) -> Outcome {
         worst_us = worst_us.max(stopping_us);
         worst_rest_us = worst_rest_us.max(at_rest_us);
         let bound_us = WATCHDOG_US + 2 * STEP_US;
-        outcome.tried(if stopping_us <= bound_us && at_rest_us <= rest_us {
+        let held_rad = arm.lock().position_rad.clone();
+        let within = held_rad.iter().all(|rad| rad.abs() <= POSITION_MAX_RAD);
+        arm.pass(10 * PERIOD_US);
+        let still = arm.lock().position_rad == held_rad;
+        moving += u64::from(at_rest_us > stopping_us);
+        outcome.tried(if stopping_us <= bound_us && at_rest_us <= rest_us && within && still {
             Ok(())
         } else {
             Err(format!(
-                "stops after {stopping_us} us, at rest after {at_rest_us} us"
+                "stops after {stopping_us} us, at rest after {at_rest_us} us at {held_rad:?}, still: {still}"
             ))
         });
     }
     outcome.worst = format!(
-        "stops after {:.0} ms, at rest after {:.0} ms",
+        "stops after {:.0} ms, at rest after {:.0} ms; {moving} moved when they were stopped",
         worst_us as f64 * 1e-3,
         worst_rest_us as f64 * 1e-3
     );
@@ -135,8 +150,8 @@ pub(crate) fn gone_on(scale: Scale) -> Outcome {
         }
         let before = arm.lock().position_rad.clone();
         let held = link.stream_mut().held.take().unwrap_or_default();
-        // What was sent within the last moments is still valid: it is not what this is about.
-        arm.pass(2 * PERIOD_US);
+        // The arm comes to rest. What was sent within the last moments is no longer valid then, either.
+        arm.pass(10 * PERIOD_US);
         let at_rest = arm.lock().position_rad.clone();
         arm.hears(&held);
         arm.pass(10 * PERIOD_US);

@@ -21,6 +21,9 @@ pub(crate) const PERIOD_US: u64 = 50_000;
 /// Silence after which the firmware stops, in microseconds.
 pub(crate) const WATCHDOG_US: u64 = 125_000;
 
+/// A joint's limit on either side, in radians.
+pub(crate) const POSITION_MAX_RAD: f32 = 0.5;
+
 /// Greatest speed of a joint, in radians a second.
 pub(crate) const VELOCITY_MAX_RAD_S: f32 = 1.0;
 
@@ -43,8 +46,8 @@ impl VirtualArm {
     pub(crate) fn new() -> Self {
         let limits = FirmwareLimits::new(
             &[JointLimits {
-                position_min_rad: -2.0,
-                position_max_rad: 2.0,
+                position_min_rad: -POSITION_MAX_RAD,
+                position_max_rad: POSITION_MAX_RAD,
                 velocity_max_rad_s: VELOCITY_MAX_RAD_S,
                 acceleration_max_rad_s2: ACCELERATION_MAX_RAD_S2,
             }; JOINTS],

@@ -10,6 +10,7 @@ use armillary::console::To;
 use armillary::doctor::camera::Demand;
 use armillary::doctor::rig::Rig;
 use armillary::doctor::{Examination, Finding, State, System, arm, camera, full, machine, ports};
+use armillary::signals::is_ignored;
 use devices::{Arm, Camera};
 use robot::device::Signals;
 use robot::{Config, SystemClock};
@@ -133,7 +134,10 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
 /// From here on Ctrl-C stops the arm and ends the suite, and Ctrl-\ is the emergency stop. The suite looks at both every half
 /// millisecond.
 fn catch(signals: &Signals) -> anyhow::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|signal| *signal != SIGHUP || !is_ignored(SIGHUP))
+    {
         flag::register(signal, Arc::clone(&signals.stop)).context("cannot catch Ctrl-C")?;
     }
     flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;

@@ -93,7 +93,14 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
             if let Some(baud) = arguments.baud {
                 arm.set_baud(baud);
             }
-            arm.e_stop(&config)?
+            match (arm.e_stop(&config), &arm, &arguments.port) {
+                // Settings of servos that would not be driven must not keep them from being let go.
+                (Err(error), Arm::Feetech(_) | Arm::Dynamixel(_), Some(port)) => {
+                    log::warn!("{error}; whatever is at the port is let go");
+                    let_go(port, arguments.baud.unwrap_or(BAUD))?
+                }
+                (result, ..) => result?,
+            }
         }
         (Some(Err(error)), Some(port)) => {
             log::warn!("{error:#}; the robot file is passed over, and whatever is at the port is let go");

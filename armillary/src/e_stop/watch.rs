@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Programs that may ask at once.
+/// Programs that may ask at once. One more takes the place of the one that came first.
 const CLIENTS_MAX: usize = 8;
 
 /// What became of the emergency stop of a program that ends.
@@ -358,9 +358,14 @@ impl Turns {
         }
         let Some(channel) = &self.channel else { return };
         while let Ok((client, _)) = channel.listener().accept() {
-            if self.clients.len() < CLIENTS_MAX && client.set_nonblocking(true).is_ok() {
-                self.clients.push(client);
+            if client.set_nonblocking(true).is_err() {
+                continue;
             }
+            if self.clients.len() == CLIENTS_MAX {
+                // Whoever connected and asks for nothing does not keep others out.
+                self.clients.remove(0);
+            }
+            self.clients.push(client);
         }
         let asked = &self.asked;
         self.clients.retain_mut(|client| {
