@@ -12,13 +12,18 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `watch` | the thread: signals, presses, the end of the program |
+//! | `watch` | signals, and the handle of the thread |
+//! | `turns` | what the thread does: hears, presses, answers, sleeps |
+//! | `ending` | what it came to, in words |
 //! | `channel` | the socket by which other programs ask for the emergency stop, and get the answer |
 
 pub mod channel;
+mod ending;
+mod turns;
 mod watch;
 
-pub use watch::{Ending, Watch};
+pub use ending::Ending;
+pub use watch::Watch;
 
 use robot::device::Stopped;
 
