@@ -1,5 +1,6 @@
 //! Simulations that a robot file can name, and the robot file of one that describes itself.
 
+pub mod faults;
 mod servos;
 
 use std::path::{Path, PathBuf};

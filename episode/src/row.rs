@@ -254,7 +254,9 @@ impl Reason {
                  counts them); check the camera and its light, or raise `capture.max_age_s`; if pictures are fine, check what the arm reports of \
                  its joints, which the model sees"
             }
-            Self::FrozenFrame => "the camera repeats one picture while the arm moves; restart the camera",
+            Self::FrozenFrame => {
+                "the camera repeats one picture while the arm moves, or is told to; look for what holds the arm, or restart the camera"
+            }
             Self::Surprise => {
                 "what the camera sees is not what the model expects; look for what changed in the scene, or retrain"
             }

@@ -3,10 +3,10 @@
 //! [`crate::SimulatorBridge`] and the loopback of the crate `devices` both drive this, so that a command has the same effect to the
 //! last bit whether it came through memory or through a pty.
 
-use robot::{ActionMode, Config, DeviceError, Frame, Joint, Plant};
+use robot::{ActionMode, Config, DeviceError, Frame, Joint, JointVec, Plant};
 
 use crate::firmware::{
-    FirmwareCore, FirmwareLimits, FirmwareOptions, Identity, JointLimits, VALIDITY_WATCHDOGS,
+    Drive, FirmwareCore, FirmwareLimits, FirmwareOptions, Identity, JointLimits, VALIDITY_WATCHDOGS,
 };
 use crate::wire::{self, FirmwareState, MAX_FRAME_BYTES, Telemetry, fitted_serial_number, joint_names_hash};
 
@@ -113,17 +113,24 @@ impl ArmOptions {
 pub struct SimulatedArm<P> {
     plant: P,
     firmware: FirmwareCore,
+    options: FirmwareOptions,
+    /// Its board has power. Without, nothing is heard and said, and the motors are off.
+    powered: bool,
+    /// Where something holds it, if something does.
+    blocked_at: Option<JointVec>,
     period_us: u64,
     substeps: u64,
     dt_s: f32,
-    /// Physics steps since boot.
+    /// Physics steps since the simulation began.
     steps: u64,
+    /// What the firmware's clock is ahead of the simulation's, in microseconds: negative after its board has booted anew.
+    ahead_us: i64,
 }
 
 impl<P: Plant> SimulatedArm<P> {
     /// Boots the firmware at the pose the plant is in.
     pub fn new(plant: P, options: &ArmOptions) -> Self {
-        let firmware = FirmwareCore::new(FirmwareOptions {
+        let firmware_options = FirmwareOptions {
             limits: options.limits.clone(),
             watchdog_us: options.watchdog_us,
             torque_grace_us: options.torque_grace_us,
@@ -132,26 +139,30 @@ impl<P: Plant> SimulatedArm<P> {
             validity_max_us: options.validity_max_us,
             firmware_version: FIRMWARE_VERSION,
             identity: options.identity.clone(),
-        });
+        };
         let substeps = options.substeps.max(1);
         let mut arm = Self {
             plant,
-            firmware,
+            firmware: FirmwareCore::new(firmware_options.clone()),
+            options: firmware_options,
+            powered: true,
+            blocked_at: None,
             period_us: u64::from(options.period_us()),
             substeps: u64::from(substeps),
             dt_s: options.period_s / substeps as f32,
             steps: 0,
+            ahead_us: 0,
         };
         arm.report();
         arm
     }
 
-    /// Device clock: the time up to which physics has run, in microseconds since boot.
+    /// The time up to which physics has run, in microseconds since the simulation began.
     pub fn now_us(&self) -> u64 {
         self.steps * self.period_us / self.substeps
     }
 
-    /// Device clock at the end of the next physics step.
+    /// That time at the end of the next physics step.
     pub fn next_step_us(&self) -> u64 {
         (self.steps + 1) * self.period_us / self.substeps
     }
@@ -169,13 +180,46 @@ impl<P: Plant> SimulatedArm<P> {
     pub fn reset(&mut self, seed: u64) -> Result<(), DeviceError> {
         self.plant.reset(seed)?;
         self.firmware
-            .place(self.now_us(), &self.plant.joints().position_rad);
+            .place(self.device_us(), &self.plant.joints().position_rad);
         Ok(())
     }
 
-    /// Bytes from the host, read at device time `now_us`.
+    /// Bytes from the host, read at `now_us` of the simulation.
     pub fn on_bytes(&mut self, now_us: u64, bytes: &[u8]) {
-        self.firmware.on_bytes(now_us, bytes);
+        if self.powered {
+            self.firmware
+                .on_bytes(now_us.saturating_add_signed(self.ahead_us), bytes);
+        }
+    }
+
+    /// Takes the power from its board: the motors go off at once.
+    pub fn switch_off(&mut self) {
+        self.powered = false;
+    }
+
+    /// Gives its board power: the firmware begins anew, with this boot id and its clock at zero, and knows nothing of what
+    /// was before.
+    pub fn boot(&mut self, boot_id: u64) {
+        self.powered = true;
+        self.ahead_us = -(self.now_us() as i64);
+        self.options.identity.boot_id = boot_id;
+        self.firmware = FirmwareCore::new(self.options.clone());
+        self.report();
+    }
+
+    /// Sets the firmware's clock forward by `by_us` microseconds, or back, though not to before its beginning.
+    pub fn set_clock(&mut self, by_us: i64) {
+        let least_us = -(self.now_us() as i64);
+        self.ahead_us = self.ahead_us.saturating_add(by_us).max(least_us);
+    }
+
+    /// Holds the arm where it is, whatever its motors do, or lets it go.
+    pub fn block(&mut self, blocked: bool) {
+        self.blocked_at = match (blocked, self.blocked_at.take()) {
+            (false, _) => None,
+            (true, Some(already)) => Some(already),
+            (true, None) => Some(self.plant.joints().position_rad),
+        };
     }
 
     /// One firmware tick and one physics step. A plant that has ended its episode stands still: its picture, joints and reward
@@ -186,12 +230,21 @@ impl<P: Plant> SimulatedArm<P> {
     pub fn substep(&mut self) -> Result<(), DeviceError> {
         let joints = self.plant.joints();
         self.steps += 1;
-        let drive = self
-            .firmware
-            .tick(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
+        let drive = if self.powered {
+            self.firmware
+                .tick(self.device_us(), &joints.position_rad, &joints.velocity_rad_s)
+        } else {
+            Drive {
+                set_point_rad: joints.position_rad,
+                torque_on: false,
+            }
+        };
         if !self.plant.ended() {
-            self.plant
-                .step(&drive.set_point_rad, drive.torque_on, self.dt_s)?;
+            let (towards, torque_on) = match &self.blocked_at {
+                Some(there) => (there, true),
+                None => (&drive.set_point_rad, drive.torque_on),
+            };
+            self.plant.step(towards, torque_on, self.dt_s)?;
         }
         self.report();
         Ok(())
@@ -207,6 +260,9 @@ impl<P: Plant> SimulatedArm<P> {
 
     /// Hands every frame the firmware has to send to `send`.
     pub fn transmit(&mut self, mut send: impl FnMut(&[u8])) {
+        if !self.powered {
+            return;
+        }
         let mut buffer = [0; MAX_FRAME_BYTES];
         loop {
             let frame = self.firmware.poll_transmit(&mut buffer);
@@ -235,9 +291,13 @@ impl<P: Plant> SimulatedArm<P> {
         self.plant.ended()
     }
 
-    /// The firmware's state.
+    /// The firmware's state; idle without power.
     pub fn state(&self) -> FirmwareState {
-        self.firmware.state()
+        if self.powered {
+            self.firmware.state()
+        } else {
+            FirmwareState::Idle
+        }
     }
 
     /// What the firmware would report now.
@@ -255,9 +315,14 @@ impl<P: Plant> SimulatedArm<P> {
         &self.plant
     }
 
+    /// The firmware's clock.
+    fn device_us(&self) -> u64 {
+        self.now_us().saturating_add_signed(self.ahead_us)
+    }
+
     fn report(&mut self) {
         let joints = self.plant.joints();
         self.firmware
-            .report(self.now_us(), &joints.position_rad, &joints.velocity_rad_s);
+            .report(self.device_us(), &joints.position_rad, &joints.velocity_rad_s);
     }
 }

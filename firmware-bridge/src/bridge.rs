@@ -7,9 +7,13 @@
 //!
 //! A host that closes the serial port leaves an arm behind: in real time the firmware's watchdog stops it. The port can
 //! be opened again at the same path.
+//!
+//! What is to go wrong on purpose comes from a [`Schedule`]: `line` does it to the bytes of the port, `lens` to the pictures.
 
 mod client;
 mod error;
+mod lens;
+mod line;
 mod names;
 mod pty;
 
@@ -26,6 +30,7 @@ use nix::unistd::{Pid, getppid};
 use robot::{DeviceError, Frame, Plant};
 
 use crate::arm::{ArmOptions, SimulatedArm};
+use crate::faults::{Fault, Schedule};
 use crate::frames::{
     BridgeInfo, FRAME_PROTOCOL_VERSION, FrameCause, FrameHeader, Refusal, Reply, Request, Welcome,
     monotonic_ns,
@@ -34,6 +39,8 @@ use crate::wire::seq_after;
 use client::Client;
 pub use error::BridgeError;
 use error::io_error;
+use lens::{Lens, Passage};
+use line::Line;
 use names::FrameListener;
 pub use pty::Pty;
 
@@ -93,7 +100,11 @@ pub struct SimulatorBridge<P> {
     arm: SimulatedArm<P>,
     mode: BridgeMode,
     joints: u8,
-    pty: Option<Pty>,
+    line: Line,
+    lens: Lens,
+    schedule: Option<Box<dyn Schedule>>,
+    /// What was wrong at the last turn.
+    wrong: Vec<Fault>,
     socket: FrameListener,
     parent: Option<Pid>,
     client: Option<Client>,
@@ -119,7 +130,7 @@ impl<P: Plant> SimulatorBridge<P> {
             });
         }
         let socket = FrameListener::bind(&options.frame_path)?;
-        let pty = options.serial_path.as_deref().map(Pty::new).transpose()?;
+        let line = Line::new(options.serial_path)?;
         log::info!("frames {}", options.frame_path.display());
         let arm = match options.mode {
             BridgeMode::Lockstep => options.arm,
@@ -129,7 +140,10 @@ impl<P: Plant> SimulatorBridge<P> {
             arm: SimulatedArm::new(plant, &arm),
             mode: options.mode,
             joints: limits as u8,
-            pty,
+            line,
+            lens: Lens::new(),
+            schedule: None,
+            wrong: Vec::new(),
             socket,
             parent: options.watch_parent.then(getppid),
             client: None,
@@ -140,9 +154,17 @@ impl<P: Plant> SimulatorBridge<P> {
         })
     }
 
+    /// With things that go wrong on purpose.
+    #[must_use]
+    pub fn with_faults(mut self, schedule: Box<dyn Schedule>) -> Self {
+        self.line.expect_faults();
+        self.schedule = Some(schedule);
+        self
+    }
+
     /// The path to open as a serial port, if it serves one.
     pub fn serial_path(&self) -> Option<&Path> {
-        self.pty.as_ref().map(Pty::link)
+        self.line.path()
     }
 
     /// The path to connect to for frames.
@@ -168,6 +190,7 @@ impl<P: Plant> SimulatorBridge<P> {
                 // Before anything that arrived meanwhile is given a time.
                 self.pause_with_the_machine();
             }
+            self.go_wrong()?;
             self.read_serial()?;
             // In this order: a client that closes and connects again must find its place free.
             if self.read_client()? {
@@ -196,8 +219,8 @@ impl<P: Plant> SimulatorBridge<P> {
         }
         let mut fds = heapless::Vec::<PollFd<'_>, 3>::new();
         // Three entries at most, the capacity; a port without a host is left out, for its hang-up would end every wait.
-        if let Some(pty) = self.pty.as_ref().filter(|pty| pty.is_open()) {
-            let _ = fds.push(PollFd::new(pty.as_fd(), PollFlags::POLLIN));
+        if let Some(port) = self.line.as_fd() {
+            let _ = fds.push(PollFd::new(port, PollFlags::POLLIN));
         }
         match &self.client {
             Some(client) => {
@@ -222,33 +245,59 @@ impl<P: Plant> SimulatorBridge<P> {
         elapsed_us(self.origin)
     }
 
-    fn read_serial(&mut self) -> Result<(), BridgeError> {
-        let Some(pty) = &mut self.pty else {
+    /// Does what the schedule says.
+    fn go_wrong(&mut self) -> Result<(), BridgeError> {
+        let Some(schedule) = &mut self.schedule else {
             return Ok(());
         };
-        let mut buffer = [0; 1024];
-        pty.refresh()?;
-        loop {
-            let count = pty.read(&mut buffer)?;
-            if count == 0 {
-                return Ok(());
-            }
-            let now_us = match self.mode {
-                BridgeMode::Lockstep => self.arm.now_us(),
-                BridgeMode::RealTime => elapsed_us(self.origin).max(self.arm.now_us()),
-            };
-            self.arm.on_bytes(now_us, &buffer[..count]);
+        let wrong = schedule.wrong(elapsed_us(self.origin), self.arm.state());
+        if wrong == self.wrong {
+            return Ok(());
         }
+        let booted = |faults: &[Fault]| faults.contains(&Fault::FirmwareReset);
+        match (booted(&self.wrong), booted(wrong)) {
+            (false, true) => self.arm.switch_off(),
+            (true, false) => self.arm.boot(crate::fresh::id()),
+            _ => {}
+        }
+        let jumps = |faults: &[Fault]| -> f64 {
+            let by_s = faults.iter().map(|fault| match fault {
+                Fault::ClockJump { by_s } => *by_s,
+                _ => 0.0,
+            });
+            by_s.sum()
+        };
+        let by_s = jumps(wrong) - jumps(&self.wrong);
+        if by_s != 0.0 {
+            self.arm.set_clock((by_s * 1e6) as i64);
+        }
+        self.arm.block(wrong.contains(&Fault::ArmBlocked));
+        self.line.set(wrong)?;
+        self.lens.set(wrong);
+        self.wrong.clear();
+        self.wrong.extend_from_slice(wrong);
+        if self.lens.is_gone() {
+            self.client = None;
+            self.awaited = None;
+        }
+        Ok(())
+    }
+
+    fn read_serial(&mut self) -> Result<(), BridgeError> {
+        let (arm, mode, origin) = (&mut self.arm, self.mode, self.origin);
+        self.line.read(|bytes| {
+            let now_us = match mode {
+                BridgeMode::Lockstep => arm.now_us(),
+                BridgeMode::RealTime => elapsed_us(origin).max(arm.now_us()),
+            };
+            arm.on_bytes(now_us, bytes);
+        })
     }
 
     fn write_serial(&mut self) -> Result<(), BridgeError> {
-        let Some(pty) = &mut self.pty else {
-            // What a firmware without a host says is heard by nobody.
-            self.arm.transmit(|_| {});
-            return Ok(());
-        };
-        self.arm.transmit(|frame| pty.queue(frame));
-        pty.flush()
+        // What a firmware without a host says is heard by nobody.
+        self.arm.transmit(|frame| self.line.say(frame));
+        self.line.flush()
     }
 
     fn accept(&mut self) -> Result<(), BridgeError> {
@@ -271,6 +320,9 @@ impl<P: Plant> SimulatorBridge<P> {
         let Ok(mut client) = Client::new(stream) else {
             return;
         };
+        if self.lens.is_gone() {
+            return;
+        }
         // One that has hung up since the last look does not keep the place.
         if self.client.as_ref().is_some_and(|client| !client.has_left()) {
             client.reply(&Reply::Refused(Refusal::Occupied), None);
@@ -394,7 +446,7 @@ impl<P: Plant> SimulatorBridge<P> {
             return Ok(());
         };
         self.frame_seq += 1;
-        let header = FrameHeader {
+        let mut header = FrameHeader {
             seq: self.frame_seq,
             device_time_us: self.arm.now_us(),
             captured_monotonic_ns: monotonic_ns(),
@@ -405,9 +457,15 @@ impl<P: Plant> SimulatorBridge<P> {
             height: self.frame.side() as u16,
         };
         self.arm.render(&mut self.frame)?;
+        let passage = self.lens.spoil(&mut header, &mut self.frame);
+        let pixels = match passage {
+            Passage::Whole => self.frame.rgb(),
+            Passage::Cut => &self.frame.rgb()[..self.frame.rgb().len() / 8 * 7],
+            Passage::Lost => return Ok(()),
+        };
         match cause {
             FrameCause::Reset | FrameCause::Step => client.reply(&Reply::Frame(header), Some(&self.frame)),
-            FrameCause::Stream => client.stream(&Reply::Frame(header), &self.frame),
+            FrameCause::Stream => client.stream(&Reply::Frame(header), pixels),
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ pub mod arm;
 #[cfg(feature = "std")]
 pub mod bridge;
 #[cfg(feature = "std")]
+pub mod faults;
+#[cfg(feature = "std")]
 pub mod frames;
 #[cfg(feature = "std")]
 pub mod fresh;

@@ -1,4 +1,4 @@
-//! The fault table of `tests/faults`.
+//! The fault table of `tests/faults`, and hours of faults in real time (`tests/live_faults`).
 
 use std::process::Command;
 
@@ -15,8 +15,36 @@ pub(crate) struct Faults {
     short: bool,
 }
 
+#[derive(Args)]
+pub(crate) struct LiveFaults {
+    /// How long.
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    /// Draws the faults and their times.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
 /// Builds the table's program, and runs it.
 pub(crate) fn run(arguments: &Faults) -> anyhow::Result<()> {
+    let mut table = program("faults")?;
+    if arguments.short {
+        table.arg("--short");
+    }
+    table.args(&arguments.rows);
+    command(&mut table)
+}
+
+/// Drives a simulated arm with which something goes wrong every few seconds.
+pub(crate) fn live(arguments: &LiveFaults) -> anyhow::Result<()> {
+    let mut program = program("live-faults")?;
+    program.args(["--minutes", &arguments.minutes.to_string()]);
+    program.args(["--seed", &arguments.seed.to_string()]);
+    command(&mut program)
+}
+
+/// Builds an example of the tests and the program beside it.
+fn program(name: &str) -> anyhow::Result<Command> {
     let root = root();
     libtorch::ensure(&root)?;
     // The whole workspace, as for the tests: another choice of packages would compile what they depend on anew.
@@ -29,14 +57,11 @@ pub(crate) fn run(arguments: &Faults) -> anyhow::Result<()> {
                 "--features",
                 "armillary/libtorch",
             ])
-            .args(["--example", "faults", "--bin", "armillary"])
+            .args(["--example", name, "--bin", "armillary"])
             .current_dir(&root),
     )?;
-    let mut table = Command::new(root.join("target/release/examples/faults"));
-    if arguments.short {
-        table.arg("--short");
-    }
-    table.args(&arguments.rows);
-    table.env("LD_LIBRARY_PATH", libtorch::search_path(&root));
-    command(table.current_dir(&root))
+    let mut built = Command::new(root.join("target/release/examples").join(name));
+    built.env("LD_LIBRARY_PATH", libtorch::search_path(&root));
+    built.current_dir(&root);
+    Ok(built)
 }

@@ -84,6 +84,8 @@ enum Task {
     Vm(vm::Vm),
     /// Run the fault table: what goes wrong, what must happen then, and how often it was tried (minutes; `--short`: seconds).
     Faults(faults::Faults),
+    /// Drive a simulated arm while something goes wrong every few seconds, in real time, and compare each stop with what went wrong.
+    LiveFaults(faults::LiveFaults),
     /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
     Firmware,
 }
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),
+        Task::LiveFaults(arguments) => faults::live(&arguments),
         Task::Firmware => firmware::run(),
     };
     match result {

@@ -1,13 +1,14 @@
 //! `armillary sim`: the simulated arm behind a pty and a frame socket. What is at the far end of the pty is what the robot file says of its
 //! arm: a firmware, or servos.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use armillary::console;
 use armillary::signals::is_ignored;
+use armillary::simulation::faults::Scenario;
 use armillary::simulation::{ServoWorld, Simulated as _};
 use clap::ValueEnum;
 use controller::session::{PolicyChoice, Session};
@@ -36,6 +37,9 @@ pub(crate) struct Sim {
     /// Whether the world waits.
     #[arg(long, value_enum, default_value = "real-time")]
     mode: Mode,
+    /// What goes wrong on purpose, and when: a scenario such as configs/faults/one-by-one.ron. Each fault is told as it begins and ends.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// End when the starting program does.
     #[arg(long)]
     watch_parent: bool,
@@ -53,7 +57,11 @@ enum Mode {
 /// Serves.
 pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let session = arguments.robot.session(None, PolicyChoice::Hold, None)?;
+    let scenario = arguments.faults.as_deref().map(Scenario::load).transpose()?;
     let servos = servos(arguments, &session)?;
+    if let (Some(path), Some(scenario)) = (&arguments.faults, &scenario) {
+        check_scenario(path, scenario, arguments.mode, servos.is_some())?;
+    }
     let mut arm = session.arm_options()?;
     if let Some(serial_number) = serial_number(&session) {
         arm.identity.serial_number = fitted_serial_number(&serial_number);
@@ -90,7 +98,11 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .context("cannot catch the signals that end the program")?;
     }
-    let bridge = SimulatorBridge::new(plant, options)?;
+    let mut bridge = SimulatorBridge::new(plant, options)?;
+    if let Some(scenario) = scenario {
+        let schedule = scenario.play(|change| armillary::say!("{change}"));
+        bridge = bridge.with_faults(Box::new(schedule));
+    }
     armillary::say!(
         "{what} {}, frame socket {}",
         arguments.serial.display(),
@@ -100,6 +112,24 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     console::drive();
     bridge.serve(stop)?;
     Ok(())
+}
+
+/// Whether all of the scenario can be done to the arm.
+fn check_scenario(path: &Path, scenario: &Scenario, mode: Mode, servos: bool) -> anyhow::Result<()> {
+    if matches!(mode, Mode::Lockstep) {
+        bail!(
+            "--faults: faults have times, and in --mode lockstep the world waits; leave one of the two out"
+        );
+    }
+    match scenario.faults().find(|fault| servos && !fault.is_of_camera()) {
+        Some(fault) => bail!(
+            "{}: {} can befall an arm with a firmware of its own, and this robot file's arm has servos; leave it out, or name a robot file \
+             of another arm",
+            path.display(),
+            fault.name()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The serial number that the robot file asks for: what stands in for that arm has it, too.

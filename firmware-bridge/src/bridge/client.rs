@@ -76,24 +76,22 @@ impl Client {
 
     /// Queues the answer to a request, in front of any waiting frame.
     pub(super) fn reply(&mut self, reply: &Reply, frame: Option<&Frame>) {
-        self.queue(reply, frame);
+        self.queue(reply, frame.map_or(&[], Frame::rgb));
         self.waiting_is_reply = true;
     }
 
-    /// Queues a frame unless an answer waits; an older waiting frame is dropped.
-    pub(super) fn stream(&mut self, reply: &Reply, frame: &Frame) {
+    /// Queues a frame with its pixels unless an answer waits; an older waiting frame is dropped.
+    pub(super) fn stream(&mut self, reply: &Reply, pixels: &[u8]) {
         if !self.waiting_is_reply || self.waiting.is_empty() {
-            self.queue(reply, Some(frame));
+            self.queue(reply, pixels);
             self.waiting_is_reply = false;
         }
     }
 
-    fn queue(&mut self, reply: &Reply, frame: Option<&Frame>) {
+    fn queue(&mut self, reply: &Reply, pixels: &[u8]) {
         self.waiting.clear();
         write_header(reply, &mut self.waiting);
-        if let Some(frame) = frame {
-            self.waiting.extend_from_slice(frame.rgb());
-        }
+        self.waiting.extend_from_slice(pixels);
         self.take_next();
     }
 

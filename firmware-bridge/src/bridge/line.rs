@@ -1,0 +1,430 @@
+//! The bridge's end of the serial line, with what is wrong on it.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use robot::philox::Stream;
+
+use super::{BridgeError, Pty};
+use crate::faults::Fault;
+use crate::wire::{ArmToHost, Decoder, JointVec, MAX_FRAME_BYTES, MAX_JOINTS, Telemetry, encode};
+
+/// Messages of the host that are kept, to reach the arm again.
+const KEPT: usize = 64;
+
+/// The seed of what is random on a line.
+const SEED: u64 = 0x11FE;
+
+/// The pty of an arm that has one, and what is done to what passes through it.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// `None` for an arm that is reached in another way, and while the cable is pulled.
+    pty: Option<Pty>,
+    /// Where the pty is to appear, if there is to be one.
+    path: Option<PathBuf>,
+    /// Faults are to be expected: messages are told apart, and kept.
+    faulty: bool,
+    wrong: Vec<Fault>,
+    random: Stream,
+    /// Bytes of the host that do not end a message yet.
+    begun: Vec<u8>,
+    kept: VecDeque<Vec<u8>>,
+    /// Messages that the next one overtakes: of the host, and of the arm.
+    held: [Option<Vec<u8>>; 2],
+    /// Telemetry as it was when the fault began.
+    first: Option<Telemetry>,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy)]
+enum Speaker {
+    Host,
+    Arm,
+}
+
+impl Line {
+    /// Makes the pty at `path`, if there is to be one.
+    pub(super) fn new(path: Option<PathBuf>) -> Result<Self, BridgeError> {
+        Ok(Self {
+            pty: path.as_deref().map(Pty::new).transpose()?,
+            path,
+            faulty: false,
+            wrong: Vec::new(),
+            random: Stream::new(SEED, 0),
+            begun: Vec::new(),
+            kept: VecDeque::new(),
+            held: [None, None],
+            first: None,
+        })
+    }
+
+    /// The path to open as a serial port, if there is to be one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What to wait for bytes with, while a host has the port open.
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pty
+            .as_ref()
+            .filter(|pty| pty.is_open() && !self.is(Fault::LineStuck))
+            .map(Pty::as_fd)
+    }
+
+    /// Begins to tell messages apart and to keep them.
+    pub(super) fn expect_faults(&mut self) {
+        self.faulty = true;
+    }
+
+    /// Changes what is wrong.
+    pub(super) fn set(&mut self, wrong: &[Fault]) -> Result<(), BridgeError> {
+        self.wrong.clear();
+        self.wrong.extend_from_slice(wrong);
+        self.first = None;
+        if self.is(Fault::LineCut) {
+            self.pty = None;
+            self.begun.clear();
+            self.held = [None, None];
+        } else if self.pty.is_none() {
+            self.pty = self.path.as_deref().map(Pty::new).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Hands every piece of what the host has said to `hear`.
+    pub(super) fn read(&mut self, mut hear: impl FnMut(&[u8])) -> Result<(), BridgeError> {
+        let stuck = self.is(Fault::LineStuck);
+        let Some(pty) = &mut self.pty else {
+            return Ok(());
+        };
+        pty.refresh()?;
+        if stuck {
+            return Ok(());
+        }
+        let mut buffer = [0; 1024];
+        loop {
+            let count = match &mut self.pty {
+                Some(pty) => pty.read(&mut buffer)?,
+                None => 0,
+            };
+            if count == 0 {
+                return Ok(());
+            }
+            if self.faulty {
+                self.pass(&buffer[..count], &mut hear);
+            } else {
+                hear(&buffer[..count]);
+            }
+        }
+    }
+
+    /// Passes bytes of the host on, message by message.
+    fn pass(&mut self, bytes: &[u8], hear: &mut impl FnMut(&[u8])) {
+        for &byte in bytes {
+            self.begun.push(byte);
+            // A delimiter ends a message. The one in front of a message ends nothing.
+            let ends = byte == 0 && self.begun.len() > 1;
+            if !ends && self.begun.len() < MAX_FRAME_BYTES {
+                continue;
+            }
+            let message = mem::take(&mut self.begun);
+            let replayed = if self.is(Fault::LineReplayed) {
+                self.kept.pop_front()
+            } else {
+                None
+            };
+            if self.kept.len() == KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(message.clone());
+            if !self.is(Fault::LineDeaf) {
+                for message in self.travel(message, Speaker::Host).into_iter().chain(replayed) {
+                    hear(&message);
+                }
+            }
+        }
+    }
+
+    /// Queues what the arm says.
+    pub(super) fn say(&mut self, frame: &[u8]) {
+        if self.wrong.is_empty() && self.held[1].is_none() {
+            if let Some(pty) = &mut self.pty {
+                pty.queue(frame);
+            }
+            return;
+        }
+        if self.is(Fault::LineMute) {
+            return;
+        }
+        let frame = self.falsified(frame).unwrap_or_else(|| frame.to_vec());
+        for message in self.travel(frame, Speaker::Arm) {
+            if let Some(pty) = &mut self.pty {
+                pty.queue(&message);
+            }
+        }
+    }
+
+    /// Writes what was queued.
+    pub(super) fn flush(&mut self) -> Result<(), BridgeError> {
+        self.pty.as_mut().map_or(Ok(()), Pty::flush)
+    }
+
+    /// What arrives of a message: nothing, it, or more.
+    fn travel(&mut self, mut message: Vec<u8>, speaker: Speaker) -> Vec<Vec<u8>> {
+        let mut arrives = Vec::new();
+        let mut stays = None;
+        let mut doubled = false;
+        for fault in self.wrong.clone() {
+            match fault {
+                Fault::LineNoise { flips_per_byte } => {
+                    for byte in &mut message {
+                        if self.random.uniform() < flips_per_byte {
+                            *byte ^= 1 << self.random.below(8);
+                        }
+                    }
+                }
+                Fault::LineLossy {
+                    lost,
+                    doubled: twice,
+                    overtaken,
+                } => {
+                    if self.random.uniform() < lost {
+                        message.clear();
+                    }
+                    doubled = self.random.uniform() < twice;
+                    if self.random.uniform() < overtaken {
+                        stays = Some(mem::take(&mut message));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !message.is_empty() {
+            if doubled {
+                arrives.push(message.clone());
+            }
+            arrives.push(message);
+        }
+        let held = match speaker {
+            Speaker::Host => &mut self.held[0],
+            Speaker::Arm => &mut self.held[1],
+        };
+        // The one that was overtaken comes now.
+        arrives.extend(mem::replace(held, stays));
+        arrives
+    }
+
+    /// Telemetry as the fault makes it; `None` where there is nothing to falsify.
+    fn falsified(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+        let mut decoder = Decoder::<ArmToHost>::default();
+        let ArmToHost::Telemetry(mut telemetry) = frame.iter().find_map(|byte| decoder.push(*byte))? else {
+            return None;
+        };
+        let first = self.first.get_or_insert_with(|| telemetry.clone());
+        for fault in &self.wrong {
+            falsify(&mut telemetry, first, *fault);
+        }
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        encode(&ArmToHost::Telemetry(telemetry), &mut buffer)
+            .ok()
+            .map(<[u8]>::to_vec)
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.wrong.contains(&fault)
+    }
+}
+
+/// Does one fault to `telemetry`. `first` is what it was when the fault began.
+fn falsify(telemetry: &mut Telemetry, first: &Telemetry, fault: Fault) {
+    match fault {
+        Fault::TelemetryFrozen => *telemetry = first.clone(),
+        Fault::TelemetryJoints { count } => {
+            let of = |values: &JointVec| -> JointVec {
+                (0..usize::from(count).min(MAX_JOINTS))
+                    .map(|joint| values.get(joint).copied().unwrap_or(0.0))
+                    .collect()
+            };
+            telemetry.position_rad = of(&telemetry.position_rad);
+            telemetry.velocity_rad_s = of(&telemetry.velocity_rad_s);
+            telemetry.set_point_rad = of(&telemetry.set_point_rad);
+        }
+        Fault::TelemetryNan => telemetry.position_rad.iter_mut().for_each(|rad| *rad = f32::NAN),
+        Fault::TelemetryJump { by_rad } => {
+            if let Some(rad) = telemetry.position_rad.first_mut() {
+                *rad += by_rad;
+            }
+        }
+        Fault::TelemetrySequenceStuck => telemetry.telemetry_seq = first.telemetry_seq,
+        Fault::TelemetryEchoStuck => telemetry.host_time_echo_us = first.host_time_echo_us,
+        Fault::TelemetryClockStuck => telemetry.device_time_us = first.device_time_us,
+        Fault::TelemetryClockJump { by_s } => {
+            let by_us = (by_s * 1e6) as i64;
+            telemetry.device_time_us = telemetry.device_time_us.saturating_add_signed(by_us);
+            telemetry.echo_received_us = telemetry.echo_received_us.saturating_add_signed(by_us);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FirmwareState, HostToArm, NO_SESSION, StopReason};
+
+    /// A line without a port: what passes is the same.
+    fn line(wrong: &[Fault]) -> Line {
+        let mut line = Line::new(None).expect("needs nothing");
+        line.expect_faults();
+        line.set(wrong).expect("needs nothing");
+        line
+    }
+
+    fn ping(host_time_us: u64) -> Vec<u8> {
+        let message = HostToArm::Ping {
+            host_time_us,
+            session_nonce: NO_SESSION,
+        };
+        let mut buffer = [0; MAX_FRAME_BYTES];
+        encode(&message, &mut buffer).expect("fits").to_vec()
+    }
+
+    /// Times of the pings that reach the arm, and how many frames did that are none.
+    fn heard(line: &mut Line, count: u64) -> (Vec<u64>, u32) {
+        let mut decoder = Decoder::<HostToArm>::default();
+        let mut times = Vec::new();
+        for time_us in 1..=count {
+            // In pieces, as a port gives them.
+            for piece in ping(time_us).chunks(5) {
+                line.pass(piece, &mut |bytes: &[u8]| {
+                    for message in bytes.iter().filter_map(|byte| decoder.push(*byte)) {
+                        if let HostToArm::Ping { host_time_us, .. } = message {
+                            times.push(host_time_us);
+                        }
+                    }
+                });
+            }
+        }
+        (times, decoder.bad_frames())
+    }
+
+    #[test]
+    fn a_sound_line_passes_each_message_once() {
+        let (times, bad) = heard(&mut line(&[]), 100);
+        assert_eq!((times, bad), ((1..=100).collect(), 0));
+    }
+
+    #[test]
+    fn messages_are_lost_doubled_and_overtaken() {
+        let lossy = |lost, doubled, overtaken| Fault::LineLossy {
+            lost,
+            doubled,
+            overtaken,
+        };
+        let (times, _) = heard(&mut line(&[lossy(1.0, 0.0, 0.0)]), 100);
+        assert_eq!(times, []);
+        let (times, _) = heard(&mut line(&[lossy(0.0, 1.0, 0.0)]), 3);
+        assert_eq!(times, [1, 1, 2, 2, 3, 3]);
+        let (times, bad) = heard(&mut line(&[lossy(0.0, 0.0, 0.3)]), 1_000);
+        let back = times.windows(2).filter(|pair| pair[1] < pair[0]).count();
+        assert!(back > 100, "{back} were overtaken");
+        assert_eq!(bad, 0);
+        let mut sorted = times.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        // The last one may still wait for the one that overtakes it.
+        assert!(sorted.len() >= 999 && times.len() == sorted.len());
+        let (times, _) = heard(&mut line(&[Fault::LineDeaf]), 10);
+        assert_eq!(times, []);
+    }
+
+    #[test]
+    fn noise_damages_frames_and_is_the_same_every_time() {
+        let noise = Fault::LineNoise { flips_per_byte: 0.01 };
+        let first = heard(&mut line(&[noise]), 1_000);
+        assert!((1..500).contains(&first.1), "{} bad frames", first.1);
+        assert_eq!(first, heard(&mut line(&[noise]), 1_000));
+    }
+
+    #[test]
+    fn what_was_heard_before_is_heard_again() {
+        let mut line = line(&[]);
+        heard(&mut line, 3);
+        line.set(&[Fault::LineReplayed]).expect("needs nothing");
+        let (times, _) = heard(&mut line, 3);
+        assert_eq!(times, [1, 1, 2, 2, 3, 3]);
+    }
+
+    fn telemetry(number: u32) -> Telemetry {
+        let joints = || [0.1, 0.2].into_iter().collect::<JointVec>();
+        Telemetry {
+            host_time_echo_us: u64::from(number) * 100,
+            echo_received_us: u64::from(number) * 100,
+            device_time_us: u64::from(number) * 100,
+            last_command_seq: 0,
+            received_seq: 0,
+            state: FirmwareState::Active,
+            stop_reason: StopReason::None,
+            position_rad: joints(),
+            velocity_rad_s: joints(),
+            set_point_rad: joints(),
+            rejected_sequence: 0,
+            rejected_age: 0,
+            rejected_content: 0,
+            rejected_state: 0,
+            clamped: 0,
+            bad_frames: 0,
+            session_nonce: 1,
+            telemetry_seq: number,
+            rejected_session: 0,
+            rejected_validity: 0,
+        }
+    }
+
+    /// The second telemetry message after the fault began.
+    fn second(fault: Fault) -> Telemetry {
+        let mut line = line(&[fault]);
+        let mut told = Vec::new();
+        for number in 1..=2 {
+            let mut buffer = [0; MAX_FRAME_BYTES];
+            let frame = encode(&ArmToHost::Telemetry(telemetry(number)), &mut buffer).expect("fits");
+            told = line.falsified(frame).expect("telemetry");
+        }
+        let mut decoder = Decoder::<ArmToHost>::default();
+        match told.iter().find_map(|byte| decoder.push(*byte)) {
+            Some(ArmToHost::Telemetry(telemetry)) => telemetry,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn telemetry_lies_as_it_is_told_to() {
+        let sound = telemetry(2);
+        assert_eq!(second(Fault::TelemetryFrozen), telemetry(1));
+        assert_eq!(
+            second(Fault::TelemetryJoints { count: 0 }).position_rad,
+            JointVec::new()
+        );
+        assert_eq!(second(Fault::TelemetryJoints { count: 8 }).set_point_rad.len(), 8);
+        assert!(
+            second(Fault::TelemetryNan)
+                .position_rad
+                .iter()
+                .all(|rad| rad.is_nan())
+        );
+        let jumped = second(Fault::TelemetryJump { by_rad: 0.5 });
+        assert_eq!(jumped.position_rad[0], sound.position_rad[0] + 0.5);
+        assert_eq!(jumped.position_rad[1], sound.position_rad[1]);
+        let stuck = second(Fault::TelemetrySequenceStuck);
+        assert_eq!((stuck.telemetry_seq, stuck.device_time_us), (1, 200));
+        assert_eq!(second(Fault::TelemetryEchoStuck).host_time_echo_us, 100);
+        assert_eq!(second(Fault::TelemetryClockStuck).device_time_us, 100);
+        let jumped = second(Fault::TelemetryClockJump { by_s: 10.0 });
+        assert_eq!(jumped.device_time_us, 10_000_200);
+        let back = second(Fault::TelemetryClockJump { by_s: -10.0 });
+        assert_eq!(back.device_time_us, 0);
+        assert_eq!(second(Fault::CameraBlack), sound);
+    }
+}
