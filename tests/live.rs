@@ -15,6 +15,7 @@ use controller::session::{PolicyChoice, Session};
 use devices::{FrameSocket, SerialLink, SerialOptions};
 use episode::{PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
+use firmware_bridge::faults::Schedule;
 use firmware_bridge::{BridgeMode, BridgeOptions, Ended, FirmwareState, SimulatorBridge, StopReason};
 use robot::config::Pipeline;
 use robot::device::e_stop::press_until_confirmed;
@@ -39,6 +40,19 @@ impl Drop for Bridge {
 }
 
 pub(crate) fn bridge(session: &Session, dir: &Path) -> Bridge {
+    serve(session, dir, |bridge| bridge)
+}
+
+/// With what goes wrong on purpose.
+pub(crate) fn bridge_with_faults(session: &Session, dir: &Path, schedule: Box<dyn Schedule>) -> Bridge {
+    serve(session, dir, |bridge| bridge.with_faults(schedule))
+}
+
+fn serve(
+    session: &Session,
+    dir: &Path,
+    change: impl FnOnce(SimulatorBridge<Simulator>) -> SimulatorBridge<Simulator>,
+) -> Bridge {
     let options = BridgeOptions {
         arm: ArmOptions::from_config(&session.config).expect("limits"),
         mode: BridgeMode::RealTime,
@@ -48,7 +62,7 @@ pub(crate) fn bridge(session: &Session, dir: &Path) -> Bridge {
         watch_parent: false,
     };
     let plant = Simulator::new(session.task().expect("task")).expect("simulator");
-    let bridge = SimulatorBridge::new(plant, options).expect("bridge");
+    let bridge = change(SimulatorBridge::new(plant, options).expect("bridge"));
     let stop = Arc::new(AtomicBool::new(false));
     let its = Arc::clone(&stop);
     let thread = std::thread::Builder::new()

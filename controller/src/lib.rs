@@ -12,6 +12,7 @@ pub mod filter;
 pub mod guard;
 pub mod live;
 pub mod lockstep;
+pub mod park;
 pub mod plan;
 pub mod record;
 pub mod replay;

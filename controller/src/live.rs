@@ -26,7 +26,7 @@ fn late_send_ns(period_ns: u64) -> u64 {
 }
 
 /// Whether a report has one number a joint in each of its vectors.
-fn is_counted(report: &ArmReport, joints: usize) -> bool {
+pub(crate) fn is_counted(report: &ArmReport, joints: usize) -> bool {
     [
         &report.position_rad,
         &report.velocity_rad_s,
@@ -349,7 +349,7 @@ fn ticks_in_real_time(
 }
 
 /// Refuses an arm that does not know where it is: every set point starts from there.
-fn check_pose(report: &ArmReport, joints: usize) -> Result<(), EpisodeRunError> {
+pub(crate) fn check_pose(report: &ArmReport, joints: usize) -> Result<(), EpisodeRunError> {
     let sound = |rad: &JointVec| rad.len() == joints && rad.iter().all(|angle| angle.is_finite());
     if sound(&report.position_rad) && sound(&report.set_point_rad) {
         return Ok(());
@@ -361,7 +361,7 @@ fn check_pose(report: &ArmReport, joints: usize) -> Result<(), EpisodeRunError> 
     })
 }
 
-fn first_report(
+pub(crate) fn first_report(
     bus: &mut dyn JointBus,
     clock: &SystemClock,
     signals: &Signals,

@@ -201,6 +201,14 @@ impl<F: Family> Settings<F> {
                 "describe it with joint speeds, links and a workspace box",
             );
         }
+        if config.park.is_some() {
+            return refuse(
+                "rest_rad",
+                "the robot file has a field `park`, which is for arms with a firmware of their own"
+                    .to_owned(),
+                "write that pose as `rest_rad` here, and remove `park`",
+            );
+        }
         if self.servos.len() != joints {
             let problem = format!("{} servos for {joints} joints", self.servos.len());
             return refuse("servos", problem, "write one a joint, base first");

@@ -19,7 +19,7 @@ use std::path::Path;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::Envelope;
+use crate::{Envelope, JointVec};
 use check::{Checker, Units};
 pub use device::DeviceText;
 pub use error::ConfigError;
@@ -129,6 +129,15 @@ impl Simulated {
     }
 }
 
+/// How an arm is laid down after a run, before its torque is taken off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Park {
+    /// Where each joint goes, base first.
+    pub pose_rad: JointVec,
+    /// The most speed of any joint on the way, in radians a second.
+    pub speed_rad_s: f32,
+}
+
 /// A checked robot.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -152,6 +161,8 @@ pub struct Config {
     pub watchdog_periods: f32,
     /// Time after a stop at which the firmware releases torque, in seconds.
     pub torque_grace_s: f32,
+    /// How the arm is laid down after a run, if the file says where it can lie.
+    pub park: Option<Park>,
     /// The planner.
     pub planner: Planner,
     /// Trust monitor thresholds.

@@ -480,3 +480,35 @@ fn a_log_keeps_such_a_robot_file_and_is_read() {
     let config = Config::parse(Path::new("episode.mcap"), text).expect("believed");
     assert_eq!((config.frame_gap_ticks, config.trust.kl_max_nats), (100_000, 1e9));
 }
+
+#[test]
+fn the_pose_in_which_an_arm_is_laid_down_is_one_that_it_can_reach() {
+    let folder = Folder::new();
+    let with = |park: &str| changed(PLANAR, "link: (baud", &format!("park: {park},\n    link: (baud"));
+    let sound = folder
+        .load(with("(pose_rad: [0.1, -0.2])").as_bytes())
+        .expect("sound");
+    let park = sound.park.expect("a pose");
+    assert_eq!(&park.pose_rad[..], [0.1, -0.2]);
+    assert_eq!(folder.load(PLANAR.as_bytes()).expect("sound").park, None);
+    for (park, field) in [
+        ("(pose_rad: [0.1])", "park.pose_rad"),
+        ("(pose_rad: [0.1, 0.2, 0.3])", "park.pose_rad"),
+        ("(pose_rad: [0.1, NaN])", "park.pose_rad"),
+        ("(pose_rad: [3.0, 0.0])", "park.pose_rad"),
+        ("(pose_rad: [0.1, 0.2], speed_rad_s: 0.0)", "park.speed_rad_s"),
+        ("(pose_rad: [0.1, 0.2], speed_rad_s: 0.7)", "park.speed_rad_s"),
+        ("(pose_rad: [0.1, 0.2], speed_rad_s: inf)", "park.speed_rad_s"),
+    ] {
+        let message = folder.refused(with(park).as_bytes());
+        assert!(message.contains(field), "{park}: {message}");
+    }
+    // The box ends before the arm does.
+    let narrow = changed(
+        &with("(pose_rad: [0.0, 0.0])"),
+        "max: (1.0, 1.0, 0.5)",
+        "max: (0.9, 1.0, 0.5)",
+    );
+    let message = folder.refused(narrow.as_bytes());
+    assert!(message.contains("workspace"), "{message}");
+}

@@ -11,6 +11,7 @@ use armillary::{console, report};
 use controller::capture::Sight;
 use controller::live;
 use controller::lockstep::{Labels, Outcome};
+use controller::park;
 use controller::session::Session;
 use controller::tick::Controller;
 use devices::{Arm, Camera, OpenCamera, Opening};
@@ -150,6 +151,18 @@ impl LiveArm {
         Ok(outcome)
     }
 
+    /// Lays the arm down, where the robot file says how.
+    fn park(&mut self, session: &Session) -> anyhow::Result<()> {
+        let Some(park) = &session.config.park else {
+            return Ok(());
+        };
+        armillary::say!("the arm goes to its park pose; Ctrl-C once more leaves it where it is");
+        park::park(&session.config, park, &mut *self.bus, &self.signals)
+            .with_context(|| self.bus.port().to_owned())?;
+        armillary::say!("the arm lies in its park pose, without torque");
+        Ok(())
+    }
+
     /// What became of the arm, if a person asked to end.
     pub(crate) fn interrupted(&self) -> Option<&'static str> {
         if self.watch.asked() {
@@ -191,7 +204,14 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let mut arm = LiveArm::open(&session, arguments.port.as_deref(), arguments.frames.as_deref())?;
     armillary::say!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
-    let result = drive(arguments, &session, &mut arm, &mut logs);
+    let result = drive(arguments, &session, &mut arm, &mut logs).and_then(|ended| {
+        // Only after a run that went well, or that a person ended: after a protective stop nothing moves by itself.
+        arm.park(&session)?;
+        match ended {
+            Some(words) => bail!(words),
+            None => Ok(()),
+        }
+    });
     let camera = std::mem::take(&mut arm.camera_facts);
     let result = match (result, report(arguments, &session, camera, &logs)) {
         (Err(error), Err(second)) => Err(anyhow!("{error:#}; there is no report either: {second:#}")),
@@ -233,12 +253,13 @@ fn report(
     Ok(())
 }
 
+/// Drives all episodes. In words, that a person ended them, if one did.
 fn drive(
     arguments: &Run,
     session: &Session,
     arm: &mut LiveArm,
     logs: &mut Vec<PathBuf>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<&'static str>> {
     let episodes = &arguments.episodes;
     let ticks = episodes.ticks(session);
     for seed in episodes.seeds() {
@@ -276,8 +297,8 @@ fn drive(
             );
         }
         if let Some(ended) = arm.interrupted() {
-            bail!(ended);
+            return Ok(Some(ended));
         }
     }
-    Ok(())
+    Ok(None)
 }

@@ -8,7 +8,7 @@ use super::device::{DeviceText, SimulatedArm};
 use super::raw::{self, Method};
 use super::units::{self, Doubt};
 use super::vigilance;
-use super::{Config, ConfigError, HORIZON_MAX, PLANNER_THREADS_MAX, Planner};
+use super::{Config, ConfigError, HORIZON_MAX, PLANNER_THREADS_MAX, Park, Planner};
 use crate::{ActionMode, Chain, Envelope, Frame, Joint, Link, MAX_JOINTS};
 
 /// Shortest and longest axis that has a direction in single precision.
@@ -82,6 +82,37 @@ impl Checker<'_> {
             let problem = format!("{value} is outside {low} to {high}");
             Err(self.refuse(field, problem, "choose a value in that range"))
         }
+    }
+
+    fn park(&self, raw: raw::RawPark, envelope: &Envelope) -> Result<Park, ConfigError> {
+        let joints = envelope.joints();
+        if envelope.mode() != ActionMode::Velocity {
+            let problem = "is there, and this robot's actions are controls and no joint speeds";
+            return Err(self.refuse("park", problem, "remove it: only an arm can be laid down"));
+        }
+        self.count("park.pose_rad", raw.pose_rad.len(), joints.len(), joints.len())?;
+        self.finite("park.pose_rad", &raw.pose_rad)?;
+        for (joint, rad) in joints.iter().zip(&raw.pose_rad) {
+            if !(joint.position_min_rad..=joint.position_max_rad).contains(rad) {
+                let problem = format!("{rad} is outside of what `{}` can reach", joint.name);
+                let remedy = "write one angle a joint, base first, within its `position_rad`";
+                return Err(self.refuse("park.pose_rad", problem, remedy));
+            }
+        }
+        if !envelope.in_workspace(&raw.pose_rad) {
+            let problem = "the tip would be outside of the workspace box";
+            let remedy = "name a pose within `workspace_m`, since the arm is led there within it";
+            return Err(self.refuse("park.pose_rad", problem, remedy));
+        }
+        let slowest = joints
+            .iter()
+            .map(|joint| joint.velocity_max_rad_s)
+            .fold(f32::INFINITY, f32::min);
+        self.within("park.speed_rad_s", raw.speed_rad_s, 1e-3, slowest)?;
+        Ok(Park {
+            pose_rad: raw.pose_rad.iter().copied().collect(),
+            speed_rad_s: raw.speed_rad_s,
+        })
     }
 
     fn joints(&self, raw: &[raw::RawJoint], mode: ActionMode) -> Result<Vec<Joint>, ConfigError> {
@@ -352,6 +383,7 @@ impl Checker<'_> {
         if let Some(simulator) = &simulator {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
         }
+        let park = raw.park.map(|park| self.park(park, &envelope)).transpose()?;
         let sha256 = super::text_sha256(text.as_bytes());
         Ok(Config {
             name: raw.name,
@@ -364,6 +396,7 @@ impl Checker<'_> {
             boot_s: raw.link.boot_s,
             watchdog_periods: raw.link.watchdog_periods,
             torque_grace_s: raw.link.torque_grace_s,
+            park,
             planner: Planner {
                 horizon: plan.horizon,
                 iterations: plan.iterations,

@@ -51,6 +51,9 @@ pub struct RawConfig {
     pub capture: RawCapture,
     /// Serial link and the firmware's watchdog.
     pub link: RawLink,
+    /// Where the arm can lie without torque; it is let go where it is if not given.
+    #[serde(default)]
+    pub park: Option<RawPark>,
     /// Planner.
     pub planner: RawPlanner,
     /// When to stop trusting the model.
@@ -132,6 +135,22 @@ pub struct RawLink {
 /// Longer than the boards that are in use take.
 fn boot_s() -> f32 {
     5.0
+}
+
+/// How an arm is laid down after a run.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPark {
+    /// Where each joint goes, base first.
+    pub pose_rad: Vec<f32>,
+    /// The most speed of any joint on the way.
+    #[serde(default = "park_speed_rad_s")]
+    pub speed_rad_s: f32,
+}
+
+/// Slow enough to be watched.
+fn park_speed_rad_s() -> f32 {
+    0.3
 }
 
 /// Planner settings; the letters are those of the paper's Algorithm 2.
