@@ -171,6 +171,33 @@ fn black_torn_and_suddenly_lit_pictures_are_refused_for_as_long_as_they_come() {
     }
 }
 
+/// An arm that leaves the lower part of the picture shows a floor of one colour, to a camera with noise that ends, and to one without any.
+#[test]
+fn a_floor_of_one_colour_that_comes_into_sight_is_no_missing_part() {
+    for noise in [0, 6] {
+        let mut judge = Judge::new(&config(64));
+        let mut frame = Frame::new(64);
+        let mut stream = Stream::new(5, 0);
+        for number in 0..40_u32 {
+            // A thin arm, which stands upright until it leaves at once.
+            let (arm, noise) = if number < 20 { (64, noise) } else { (30, 0) };
+            for (index, level) in frame.rgb_mut().iter_mut().enumerate() {
+                let (x, y) = (index / 3 % 64, index / 3 / 64);
+                let scene = match (y < arm && (28..34).contains(&x), y < 20) {
+                    (true, _) => 200,
+                    (_, true) => 120,
+                    _ => 90,
+                };
+                *level = scene + if noise > 0 { stream.below(noise) as u8 } else { 0 };
+            }
+            // Something moves at the top.
+            frame.rgb_mut()[number as usize % 60 * 3] = 10;
+            let verdict = judge.judge(&frame, u64::from(number) * PERIOD_NS);
+            assert_eq!(verdict, Verdict::Good, "picture {number}, noise {noise}");
+        }
+    }
+}
+
 /// A still picture or a black one, new at every poll, with this age.
 struct Showing {
     level: u8,

@@ -19,7 +19,7 @@ use simulator::{Simulator, Task};
 
 use crate::jobs;
 
-pub use servos::ServoWorld;
+pub use servos::{ServoFaults, ServoWorld};
 
 /// What stands in for an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]

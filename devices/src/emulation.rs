@@ -15,7 +15,7 @@ mod servo;
 pub mod usb_camera;
 mod wire;
 
-pub use arm::EmulatedArm;
+pub use arm::{EmulatedArm, FaultSwitch};
 pub use faults::Faults;
 pub use layout::Emulated;
 pub use memory_line::MemoryLine;

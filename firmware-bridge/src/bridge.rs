@@ -40,7 +40,7 @@ use client::Client;
 pub use error::BridgeError;
 use error::io_error;
 use lens::{Lens, Passage};
-use line::Line;
+pub use line::{Line, Pieces};
 use names::FrameListener;
 pub use pty::Pty;
 
@@ -157,7 +157,7 @@ impl<P: Plant> SimulatorBridge<P> {
     /// With things that go wrong on purpose.
     #[must_use]
     pub fn with_faults(mut self, schedule: Box<dyn Schedule>) -> Self {
-        self.line.expect_faults();
+        self.line.expect_faults(Pieces::Frames);
         self.schedule = Some(schedule);
         self
     }

@@ -70,6 +70,30 @@ pub enum Fault {
     FirmwareReset,
     /// Something holds the arm where it is.
     ArmBlocked,
+    /// A servo neither hears nor answers.
+    ServoSilent {
+        /// Its joint, counted from the base, which is 0.
+        joint: u8,
+    },
+    /// A servo measures another supply than there is.
+    ServoSupply {
+        /// Its joint, counted from the base, which is 0.
+        joint: u8,
+        /// What it measures, in volts.
+        volts: f32,
+    },
+    /// A servo measures another temperature than it has.
+    ServoHeat {
+        /// Its joint, counted from the base, which is 0.
+        joint: u8,
+        /// What it measures, in degrees Celsius.
+        celsius: f32,
+    },
+    /// Something holds a servo where it is.
+    ServoStuck {
+        /// Its joint, counted from the base, which is 0.
+        joint: u8,
+    },
     /// The camera is gone, as if its cable were pulled.
     CameraGone,
     /// No pictures come.
@@ -128,6 +152,10 @@ impl Fault {
             Self::ClockJump { .. } => "clock_jump",
             Self::FirmwareReset => "firmware_reset",
             Self::ArmBlocked => "arm_blocked",
+            Self::ServoSilent { .. } => "servo_silent",
+            Self::ServoSupply { .. } => "servo_supply",
+            Self::ServoHeat { .. } => "servo_heat",
+            Self::ServoStuck { .. } => "servo_stuck",
             Self::CameraGone => "camera_gone",
             Self::CameraStalled => "camera_stalled",
             Self::CameraFrozen => "camera_frozen",
@@ -142,10 +170,47 @@ impl Fault {
         }
     }
 
-    /// Whether it is one of the camera, so that it can befall an arm without a firmware of its own, too.
-    pub fn is_of_camera(&self) -> bool {
-        self.name().starts_with("camera")
+    /// Whether it can befall such an arm.
+    pub fn befalls(&self, arm: ArmKind) -> bool {
+        match self {
+            Self::LineReplayed
+            | Self::TelemetryFrozen
+            | Self::TelemetryJoints { .. }
+            | Self::TelemetryNan
+            | Self::TelemetryJump { .. }
+            | Self::TelemetrySequenceStuck
+            | Self::TelemetryEchoStuck
+            | Self::TelemetryClockStuck
+            | Self::TelemetryClockJump { .. }
+            | Self::ClockJump { .. }
+            | Self::FirmwareReset => arm == ArmKind::Firmware,
+            Self::ServoSilent { .. }
+            | Self::ServoSupply { .. }
+            | Self::ServoHeat { .. }
+            | Self::ServoStuck { .. } => arm == ArmKind::Servos,
+            _ => true,
+        }
     }
+
+    /// The joint of a fault that befalls one.
+    pub fn joint(&self) -> Option<u8> {
+        match self {
+            Self::ServoSilent { joint }
+            | Self::ServoSupply { joint, .. }
+            | Self::ServoHeat { joint, .. }
+            | Self::ServoStuck { joint } => Some(*joint),
+            _ => None,
+        }
+    }
+}
+
+/// What is at the far end of a simulated arm's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArmKind {
+    /// A firmware with our protocol.
+    Firmware,
+    /// Servos on a bus.
+    Servos,
 }
 
 /// Says what is wrong at each moment.

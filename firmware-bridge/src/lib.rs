@@ -31,4 +31,4 @@ pub use firmware::{Drive, FirmwareCore, FirmwareLimits, FirmwareOptions, Identit
 pub use wire::{FirmwareState, PROTOCOL_VERSION, StopReason, Telemetry};
 
 #[cfg(feature = "std")]
-pub use bridge::{BridgeError, BridgeMode, BridgeOptions, Ended, Pty, SimulatorBridge};
+pub use bridge::{BridgeError, BridgeMode, BridgeOptions, Ended, Line, Pieces, Pty, SimulatorBridge};

@@ -9,11 +9,12 @@ use anyhow::{Context, bail};
 use armillary::console;
 use armillary::signals::is_ignored;
 use armillary::simulation::faults::Scenario;
-use armillary::simulation::{ServoWorld, Simulated as _};
+use armillary::simulation::{ServoFaults, ServoWorld, Simulated as _};
 use clap::ValueEnum;
 use controller::session::{PolicyChoice, Session};
 use devices::Arm;
 use devices::emulation::EmulatedArm;
+use firmware_bridge::faults::ArmKind;
 use firmware_bridge::wire::fitted_serial_number;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use robot::device::Plant;
@@ -60,8 +61,14 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let scenario = arguments.faults.as_deref().map(Scenario::load).transpose()?;
     let servos = servos(arguments, &session)?;
     if let (Some(path), Some(scenario)) = (&arguments.faults, &scenario) {
-        check_scenario(path, scenario, arguments.mode, servos.is_some())?;
+        let kind = if servos.is_some() {
+            ArmKind::Servos
+        } else {
+            ArmKind::Firmware
+        };
+        check_scenario(path, scenario, arguments.mode, kind, session.config.joint_count())?;
     }
+    let switch = servos.as_ref().map(EmulatedArm::faults);
     let mut arm = session.arm_options()?;
     if let Some(serial_number) = serial_number(&session) {
         arm.identity.serial_number = fitted_serial_number(&serial_number);
@@ -101,7 +108,10 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
     let mut bridge = SimulatorBridge::new(plant, options)?;
     if let Some(scenario) = scenario {
         let schedule = scenario.play(|change| armillary::say!("{change}"));
-        bridge = bridge.with_faults(Box::new(schedule));
+        bridge = bridge.with_faults(match switch {
+            Some(switch) => Box::new(ServoFaults::new(schedule, switch)),
+            None => Box::new(schedule),
+        });
     }
     armillary::say!(
         "{what} {}, frame socket {}",
@@ -115,21 +125,39 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
 }
 
 /// Whether all of the scenario can be done to the arm.
-fn check_scenario(path: &Path, scenario: &Scenario, mode: Mode, servos: bool) -> anyhow::Result<()> {
+fn check_scenario(
+    path: &Path,
+    scenario: &Scenario,
+    mode: Mode,
+    kind: ArmKind,
+    joints: usize,
+) -> anyhow::Result<()> {
     if matches!(mode, Mode::Lockstep) {
         bail!(
             "--faults: faults have times, and in --mode lockstep the world waits; leave one of the two out"
         );
     }
-    match scenario.faults().find(|fault| servos && !fault.is_of_camera()) {
-        Some(fault) => bail!(
-            "{}: {} can befall an arm with a firmware of its own, and this robot file's arm has servos; leave it out, or name a robot file \
-             of another arm",
-            path.display(),
-            fault.name()
-        ),
-        None => Ok(()),
+    for fault in scenario.faults() {
+        let (path, name) = (path.display(), fault.name());
+        if !fault.befalls(kind) {
+            let other = match kind {
+                ArmKind::Firmware => "servos on a bus, and this robot file's arm has a firmware of its own",
+                ArmKind::Servos => {
+                    "an arm with a firmware of its own, and this robot file's arm has servos on a bus"
+                }
+            };
+            bail!("{path}: {name} can befall {other}; leave it out, or name a robot file of such an arm");
+        }
+        if let Some(joint) = fault.joint()
+            && usize::from(joint) >= joints
+        {
+            bail!(
+                "{path}: field `joint` of {name}: is {joint}, and the arm has {joints} joints; write 0 for the base, up to {}",
+                joints - 1
+            );
+        }
     }
+    Ok(())
 }
 
 /// The serial number that the robot file asks for: what stands in for that arm has it, too.

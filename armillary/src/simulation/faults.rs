@@ -175,6 +175,9 @@ fn numbers(field: &str, fault: Fault) -> anyhow::Result<()> {
         Fault::CameraFuture { by_s } => !(by_s > 0.0 && by_s <= LONGEST_S),
         Fault::CameraLight { factor } => !(0.0..=255.0).contains(&factor),
         Fault::ClockJump { by_s } | Fault::TelemetryClockJump { by_s } => !by_s.is_finite() || by_s == 0.0,
+        Fault::ServoSupply { volts: value, .. } | Fault::ServoHeat { celsius: value, .. } => {
+            !(0.0..=200.0).contains(&value)
+        }
         Fault::TelemetryJump { by_rad } => !by_rad.is_finite() || by_rad == 0.0,
         _ => false,
     };

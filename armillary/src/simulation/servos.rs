@@ -1,6 +1,8 @@
 //! An arm of emulated servos as a simulator shows it: what moves are the servos, and the simulator draws and rewards where they are.
 
-use devices::emulation::EmulatedArm;
+use devices::emulation::{EmulatedArm, FaultSwitch};
+use firmware_bridge::FirmwareState;
+use firmware_bridge::faults::{Fault, Schedule};
 use robot::device::{DeviceError, Joints, Task, View};
 use robot::{Frame, JointState};
 use simulator::Simulator;
@@ -58,5 +60,41 @@ impl Task for ServoWorld {
 
     fn reward(&self) -> Option<f32> {
         Some(self.simulator.reward())
+    }
+}
+
+/// A schedule whose faults befall servos and their line as well as the camera. Servos have no state that says whether a host leads them: an
+/// arm with torque counts as one that follows.
+#[derive(Debug)]
+pub struct ServoFaults<S> {
+    schedule: S,
+    switch: FaultSwitch,
+    wrong: Vec<Fault>,
+}
+
+impl<S: Schedule> ServoFaults<S> {
+    /// What `schedule` says befalls what `switch` belongs to.
+    pub fn new(schedule: S, switch: FaultSwitch) -> Self {
+        Self {
+            schedule,
+            switch,
+            wrong: Vec::new(),
+        }
+    }
+}
+
+impl<S: Schedule> Schedule for ServoFaults<S> {
+    fn wrong(&mut self, elapsed_us: u64, _: FirmwareState) -> &[Fault] {
+        let state = if self.switch.torque_on() {
+            FirmwareState::Active
+        } else {
+            FirmwareState::Idle
+        };
+        let wrong = self.schedule.wrong(elapsed_us, state);
+        if wrong != self.wrong {
+            self.wrong = wrong.to_vec();
+            self.switch.set(&self.wrong);
+        }
+        &self.wrong
     }
 }

@@ -5,7 +5,7 @@
 //! | what is seen | verdict |
 //! |---|---|
 //! | hardly a level above [`BLACK_LEVEL`] | black |
-//! | an eighth of the rows or more at the bottom became one single colour at once: rows that were not filled | torn |
+//! | an eighth of the rows or more at the bottom became one single colour at once, which was not most of them before: rows that were not filled | torn |
 //! | an eighth of the rows or more at one end repeat the picture before, although they changed in the last pictures and the rest changed now | torn |
 //! | the mean brightness changed by more than `trust.light_change_max` since the last good picture: a light went off or on | light |
 //!
@@ -19,6 +19,9 @@ const BRIGHT_ONE_IN: usize = 500;
 
 /// A tear concerns one part in so many of the rows at least.
 const TEAR_ONE_IN: usize = 8;
+
+/// Levels that lie as near to each other are of one colour to a camera with noise.
+const NEAR_LEVELS: u8 = 12;
 
 /// Pictures in a row in which a row of pixels must have changed, so that it not changing tells of a tear.
 const LIVE_PICTURES: u8 = 8;
@@ -90,6 +93,8 @@ pub struct Judge {
     changing: Vec<u8>,
     /// Of the last good picture: its mean level, and how many of its rows from the bottom are of one colour.
     good: Option<(f32, usize)>,
+    /// That picture.
+    good_picture: Frame,
     refused: Refused,
 }
 
@@ -105,6 +110,7 @@ impl Judge {
             picture: Frame::new(side),
             changing: vec![0; side],
             good: None,
+            good_picture: Frame::new(side),
             refused: Refused::default(),
         }
     }
@@ -142,7 +148,7 @@ impl Judge {
             self.changing.fill(0);
         }
         let seen = Seen::of(picture);
-        let torn = self.compare(picture, known) || self.lost_rows(&seen);
+        let torn = self.compare(picture, known) || self.lost_rows(&seen, picture);
         self.before = Some(now_ns);
         if seen.is_black() {
             self.refused.black += 1;
@@ -157,6 +163,10 @@ impl Judge {
             return Verdict::Light;
         }
         self.good = Some((seen.mean, seen.flat_rows));
+        if self.good_picture.side() != picture.side() {
+            self.good_picture = Frame::new(picture.side());
+        }
+        self.good_picture.copy_from(picture);
         Verdict::Good
     }
 
@@ -166,10 +176,30 @@ impl Judge {
             .is_some_and(|(mean, _)| (seen.mean - mean).abs() > self.light_change_max * mean.max(DARK_LEVEL))
     }
 
-    /// Whether rows at the bottom became one single colour at once.
-    fn lost_rows(&self, seen: &Seen) -> bool {
+    /// Whether rows at the bottom became one single colour at once, and not because something moved away from a floor of that colour.
+    fn lost_rows(&self, seen: &Seen, picture: &Frame) -> bool {
         let least = seen.side / TEAR_ONE_IN;
-        self.good.is_some_and(|(_, flat)| seen.flat_rows >= flat + least)
+        self.good.is_some_and(|(_, flat)| {
+            seen.flat_rows >= flat + least
+                && !self.was_there(picture, seen.side - seen.flat_rows, seen.side - flat)
+        })
+    }
+
+    /// Whether three quarters of these rows had their present colour in the last good picture.
+    fn was_there(&self, picture: &Frame, from_row: usize, to_row: usize) -> bool {
+        let row = 3 * picture.side();
+        let colour = &picture.rgb()[picture.rgb().len() - 3..];
+        let before = self.good_picture.rgb();
+        if before.len() != picture.rgb().len() {
+            return false;
+        }
+        let pixels = before[from_row * row..to_row * row].chunks_exact(3);
+        let all = pixels.len();
+        let near = |pixel: &&[u8]| {
+            let mut pairs = pixel.iter().zip(colour);
+            pairs.all(|(a, b)| a.abs_diff(*b) <= NEAR_LEVELS)
+        };
+        4 * pixels.filter(near).count() >= 3 * all
     }
 
     /// Takes the picture in the place of the one before. Whether a part of it is still that of the one before.

@@ -1,4 +1,4 @@
-//! The bridge's end of the serial line, with what is wrong on it.
+//! The far end of a serial line, with what is wrong on it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -17,15 +17,24 @@ const KEPT: usize = 64;
 /// The seed of what is random on a line.
 const SEED: u64 = 0x11FE;
 
-/// The pty of an arm that has one, and what is done to what passes through it.
+/// What is lost, doubled or overtaken as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pieces {
+    /// Frames of [`crate::wire`].
+    Frames,
+    /// What is read or said at once.
+    Chunks,
+}
+
+/// The far end of a serial line at a lasting path, and what is done on purpose to what passes through it. No call blocks.
 #[derive(Debug)]
-pub(super) struct Line {
+pub struct Line {
     /// `None` for an arm that is reached in another way, and while the cable is pulled.
     pty: Option<Pty>,
     /// Where the pty is to appear, if there is to be one.
     path: Option<PathBuf>,
-    /// Faults are to be expected: messages are told apart, and kept.
-    faulty: bool,
+    /// What is lost as a whole, where faults are to be expected.
+    pieces: Option<Pieces>,
     wrong: Vec<Fault>,
     random: Stream,
     /// Bytes of the host that do not end a message yet.
@@ -45,12 +54,15 @@ enum Speaker {
 }
 
 impl Line {
-    /// Makes the pty at `path`, if there is to be one.
-    pub(super) fn new(path: Option<PathBuf>) -> Result<Self, BridgeError> {
+    /// Makes a pty at `path`, if there is to be one.
+    ///
+    /// # Errors
+    /// As of [`Pty::new`].
+    pub fn new(path: Option<PathBuf>) -> Result<Self, BridgeError> {
         Ok(Self {
             pty: path.as_deref().map(Pty::new).transpose()?,
             path,
-            faulty: false,
+            pieces: None,
             wrong: Vec::new(),
             random: Stream::new(SEED, 0),
             begun: Vec::new(),
@@ -61,25 +73,28 @@ impl Line {
     }
 
     /// The path to open as a serial port, if there is to be one.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
     /// What to wait for bytes with, while a host has the port open.
-    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.pty
             .as_ref()
             .filter(|pty| pty.is_open() && !self.is(Fault::LineStuck))
             .map(Pty::as_fd)
     }
 
-    /// Begins to tell messages apart and to keep them.
-    pub(super) fn expect_faults(&mut self) {
-        self.faulty = true;
+    /// Begins to tell pieces apart and to keep them.
+    pub fn expect_faults(&mut self, pieces: Pieces) {
+        self.pieces = Some(pieces);
     }
 
     /// Changes what is wrong.
-    pub(super) fn set(&mut self, wrong: &[Fault]) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// As of [`Pty::new`], for a port that is to come back.
+    pub fn set(&mut self, wrong: &[Fault]) -> Result<(), BridgeError> {
         self.wrong.clear();
         self.wrong.extend_from_slice(wrong);
         self.first = None;
@@ -94,7 +109,10 @@ impl Line {
     }
 
     /// Hands every piece of what the host has said to `hear`.
-    pub(super) fn read(&mut self, mut hear: impl FnMut(&[u8])) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn read(&mut self, mut hear: impl FnMut(&[u8])) -> Result<(), BridgeError> {
         let stuck = self.is(Fault::LineStuck);
         let Some(pty) = &mut self.pty else {
             return Ok(());
@@ -112,15 +130,15 @@ impl Line {
             if count == 0 {
                 return Ok(());
             }
-            if self.faulty {
-                self.pass(&buffer[..count], &mut hear);
-            } else {
-                hear(&buffer[..count]);
+            match self.pieces {
+                None => hear(&buffer[..count]),
+                Some(Pieces::Frames) => self.pass(&buffer[..count], &mut hear),
+                Some(Pieces::Chunks) => self.deliver(buffer[..count].to_vec(), &mut hear),
             }
         }
     }
 
-    /// Passes bytes of the host on, message by message.
+    /// Passes bytes of the host on, frame by frame.
     fn pass(&mut self, bytes: &[u8], hear: &mut impl FnMut(&[u8])) {
         for &byte in bytes {
             self.begun.push(byte);
@@ -130,25 +148,30 @@ impl Line {
                 continue;
             }
             let message = mem::take(&mut self.begun);
-            let replayed = if self.is(Fault::LineReplayed) {
-                self.kept.pop_front()
-            } else {
-                None
-            };
-            if self.kept.len() == KEPT {
-                self.kept.pop_front();
-            }
-            self.kept.push_back(message.clone());
-            if !self.is(Fault::LineDeaf) {
-                for message in self.travel(message, Speaker::Host).into_iter().chain(replayed) {
-                    hear(&message);
-                }
+            self.deliver(message, hear);
+        }
+    }
+
+    /// Lets a piece of what the host said travel.
+    fn deliver(&mut self, piece: Vec<u8>, hear: &mut impl FnMut(&[u8])) {
+        let replayed = if self.is(Fault::LineReplayed) {
+            self.kept.pop_front()
+        } else {
+            None
+        };
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(piece.clone());
+        if !self.is(Fault::LineDeaf) {
+            for piece in self.travel(piece, Speaker::Host).into_iter().chain(replayed) {
+                hear(&piece);
             }
         }
     }
 
     /// Queues what the arm says.
-    pub(super) fn say(&mut self, frame: &[u8]) {
+    pub fn say(&mut self, frame: &[u8]) {
         if self.wrong.is_empty() && self.held[1].is_none() {
             if let Some(pty) = &mut self.pty {
                 pty.queue(frame);
@@ -158,7 +181,11 @@ impl Line {
         if self.is(Fault::LineMute) {
             return;
         }
-        let frame = self.falsified(frame).unwrap_or_else(|| frame.to_vec());
+        let falsified = match self.pieces {
+            Some(Pieces::Frames) => self.falsified(frame),
+            _ => None,
+        };
+        let frame = falsified.unwrap_or_else(|| frame.to_vec());
         for message in self.travel(frame, Speaker::Arm) {
             if let Some(pty) = &mut self.pty {
                 pty.queue(&message);
@@ -167,7 +194,10 @@ impl Line {
     }
 
     /// Writes what was queued.
-    pub(super) fn flush(&mut self) -> Result<(), BridgeError> {
+    ///
+    /// # Errors
+    /// [`BridgeError::Io`].
+    pub fn flush(&mut self) -> Result<(), BridgeError> {
         self.pty.as_mut().map_or(Ok(()), Pty::flush)
     }
 
@@ -277,7 +307,7 @@ mod tests {
     /// A line without a port: what passes is the same.
     fn line(wrong: &[Fault]) -> Line {
         let mut line = Line::new(None).expect("needs nothing");
-        line.expect_faults();
+        line.expect_faults(Pieces::Frames);
         line.set(wrong).expect("needs nothing");
         line
     }
