@@ -119,6 +119,15 @@ impl Arm {
         self.settings().set_baud(baud);
     }
 
+    /// Ids of its servos, base first; none for an arm that has none.
+    pub fn servo_ids(&self) -> Vec<u8> {
+        match self {
+            Self::Feetech(settings) => settings.ids(),
+            Self::Dynamixel(settings) => settings.ids(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Takes its torque off.
     ///
     /// # Errors

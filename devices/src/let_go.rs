@@ -33,11 +33,21 @@ const IDS: std::ops::RangeInclusive<u8> = 1..=30;
 /// How often the order is repeated: no servo answers a broadcast.
 const TOLD: usize = 3;
 
-/// Takes torque off whatever is at `port`: a board with our firmware, or servos of Feetech or Dynamixel.
+/// What has confirmed that its torque is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetGo {
+    /// How lasting that is.
+    pub stopped: Stopped,
+    /// Ids of the servos that said so; none for a board.
+    pub servos: Vec<u8>,
+}
+
+/// Takes torque off whatever is at `port`: a board with our firmware, or servos of Feetech or Dynamixel. `named` are the ids of servos
+/// that are known to be there.
 ///
 /// # Errors
-/// [`DeviceError`] unless the board, or at least one servo and every servo that answers, confirms it.
-pub fn let_go(port: &Path, baud: u32) -> Result<Stopped, DeviceError> {
+/// [`DeviceError`] unless the board, or at least one servo, every servo that answers, and every servo that is `named` confirms it.
+pub fn let_go(port: &Path, baud: u32, named: &[u8]) -> Result<LetGo, DeviceError> {
     let name = port.display().to_string();
     let open = || SerialStream::open(&name, baud);
     let failed = |error: BusError| DeviceError::new(format!("{name}: {error}"));
@@ -50,13 +60,18 @@ pub fn let_go(port: &Path, baud: u32) -> Result<Stopped, DeviceError> {
     let mut board = WireEStop::new(dynamixel.into_line(), BOARD);
     match press_until_confirmed(&mut board, None) {
         Err(LinkError::EStopUnconfirmed { .. }) => {}
-        result => return Ok(result?),
+        result => {
+            return Ok(LetGo {
+                stopped: result?,
+                servos: Vec::new(),
+            });
+        }
     }
     let mut feetech = Bus::<Feetech, _>::new(board.into_stream(), timing(baud));
-    let mut answers = confirm(&mut feetech).map_err(failed)?;
+    let mut answers = confirm(&mut feetech, named).map_err(failed)?;
     if answers.is_empty() {
         let mut dynamixel = Bus::<Dynamixel, _>::new(feetech.into_line(), timing(baud));
-        answers = confirm(&mut dynamixel).map_err(failed)?;
+        answers = confirm(&mut dynamixel, named).map_err(failed)?;
     }
     if answers.is_empty() {
         return Err(DeviceError::new(format!(
@@ -66,17 +81,20 @@ pub fn let_go(port: &Path, baud: u32) -> Result<Stopped, DeviceError> {
             IDS.end()
         )));
     }
-    let on: Vec<String> = answers
+    let silent = named
         .iter()
-        .filter(|(_, off)| !off)
-        .map(|(id, _)| id.to_string())
-        .collect();
-    if on.is_empty() {
-        Ok(Stopped::LetGo)
+        .filter(|id| !answers.iter().any(|(answered, _)| answered == *id));
+    let on = answers.iter().filter(|(_, off)| !off).map(|(id, _)| id);
+    let missing: Vec<String> = on.chain(silent).map(u8::to_string).collect();
+    if missing.is_empty() {
+        Ok(LetGo {
+            stopped: Stopped::LetGo,
+            servos: answers.iter().map(|(id, _)| *id).collect(),
+        })
     } else {
         Err(DeviceError::new(format!(
             "{name}: servos {} do not confirm that their torque is off",
-            on.join(", ")
+            missing.join(", ")
         )))
     }
 }
@@ -98,10 +116,21 @@ fn tell<F: Family, L: Line>(bus: &mut Bus<F, L>) -> Result<(), BusError> {
 }
 
 /// Tells those that answer once more, one by one, and asks them. Ids, and whether torque is off.
-fn confirm<F: Family, L: Line>(bus: &mut Bus<F, L>) -> Result<Vec<(u8, bool)>, BusError> {
+fn confirm<F: Family, L: Line>(bus: &mut Bus<F, L>, named: &[u8]) -> Result<Vec<(u8, bool)>, BusError> {
     let torque = F::ROLES.torque_enable.address;
     let mut answers = Vec::new();
-    for (id, _) in sweep(bus, IDS, TURNAROUND_US)? {
+    let mut found: Vec<u8> = sweep(bus, IDS, TURNAROUND_US)?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    for id in named.iter().filter(|id| !IDS.contains(id)) {
+        found.extend(
+            sweep(bus, *id..=*id, TURNAROUND_US)?
+                .into_iter()
+                .map(|(id, _)| id),
+        );
+    }
+    for id in found {
         // One that refuses is asked all the same.
         let _ = bus.write(id, torque, &[0], EXCHANGE_US);
         let mut enabled = [1];

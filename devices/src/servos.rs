@@ -300,6 +300,11 @@ impl<F: Family> Settings<F> {
             .map_err(|error| DeviceError::new(format!("{}: {error}", self.port)))
     }
 
+    /// Ids of its servos, base first.
+    pub fn ids(&self) -> Vec<u8> {
+        self.servos.iter().map(|servo| servo.id).collect()
+    }
+
     /// What drives it from this machine.
     ///
     /// # Errors

@@ -88,7 +88,16 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
             None => bail!(answer),
         };
     }
-    let stopped = match (described, &arguments.port) {
+    let whatever_is_at = |port: &Path, named: &[u8]| {
+        let confirmed = let_go(port, arguments.baud.unwrap_or(BAUD), named)?;
+        let mut words = e_stop::words(confirmed.stopped).to_owned();
+        if !confirmed.servos.is_empty() {
+            let ids: Vec<String> = confirmed.servos.iter().map(u8::to_string).collect();
+            words.push_str(&format!(" (confirmed by servos {})", ids.join(", ")));
+        }
+        Ok(words)
+    };
+    match (described, &arguments.port) {
         (Some(Ok((mut arm, config))), _) => {
             if let Some(baud) = arguments.baud {
                 arm.set_baud(baud);
@@ -97,22 +106,19 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
                 // Settings of servos that would not be driven must not keep them from being let go.
                 (Err(error), Arm::Feetech(_) | Arm::Dynamixel(_), Some(port)) => {
                     log::warn!("{error}; whatever is at the port is let go");
-                    let_go(port, arguments.baud.unwrap_or(BAUD))?
+                    whatever_is_at(port, &arm.servo_ids())
                 }
-                (result, ..) => result?,
+                (result, ..) => Ok(e_stop::words(result?).to_owned()),
             }
         }
         (Some(Err(error)), Some(port)) => {
             log::warn!("{error:#}; the robot file is passed over, and whatever is at the port is let go");
-            let_go(port, arguments.baud.unwrap_or(BAUD))?
+            whatever_is_at(port, &[])
         }
-        (Some(Err(error)), None) => {
-            return Err(error.context("give --port, for which no robot file is needed"));
-        }
-        (None, Some(port)) => let_go(port, arguments.baud.unwrap_or(BAUD))?,
+        (Some(Err(error)), None) => Err(error.context("give --port, for which no robot file is needed")),
+        (None, Some(port)) => whatever_is_at(port, &[]),
         (None, None) => bail!("--port: name the port of the arm"),
-    };
-    Ok(e_stop::words(stopped).to_owned())
+    }
 }
 
 /// Unlatches, for a person who says so now.
