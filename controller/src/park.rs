@@ -35,7 +35,7 @@ const PATIENCE_S: f32 = 3.0;
 const LET_GO_NS: u64 = 1_000_000_000;
 const LOOK_NS: u64 = 1_000_000;
 
-/// An arm was not laid down. It holds, and its firmware lets go of it after the grace time.
+/// An arm was not laid down.
 #[derive(Debug, thiserror::Error)]
 pub enum ParkError {
     /// The arm cannot be reached, or reports no pose.
@@ -63,11 +63,11 @@ impl From<LinkError> for ParkError {
     }
 }
 
-/// Leads the arm to its park pose and takes torque off there. Blocks until that is done. The emergency stop ends it at once: nothing is
-/// sent any more.
+/// Leads the arm to its park pose and takes torque off there. Blocks until that is done. A person who asks for the end ends it with a
+/// controlled stop; whoever has ended the run that way takes that request back first. The emergency stop ends it at once: nothing is sent any more.
 ///
 /// # Errors
-/// [`ParkError`]; the arm was then told to stop, and holds.
+/// [`ParkError`]. An arm that was on its way was told to stop, and holds until its firmware lets go.
 pub fn park(
     config: &Config,
     park: &Park,
@@ -148,8 +148,6 @@ impl<'a> Way<'a> {
         let period_ns = (f64::from(self.config.period_s) * 1e9) as u64;
         let period_us = (period_ns / 1_000) as u32;
         let begun_ns = clock.now_ns();
-        // A person who ended the run has asked for the end before. Who asks now wants this to end.
-        let asked_before = signals.stop.load(Ordering::SeqCst);
         let mut tick = 0;
         while tick < self.ticks_max {
             let edge_ns = begun_ns + u64::from(tick) * period_ns;
@@ -157,7 +155,7 @@ impl<'a> Way<'a> {
             if signals.e_stop.load(Ordering::SeqCst) {
                 return Err(ParkError::Stopped(Reason::EStop));
             }
-            if signals.stop.load(Ordering::SeqCst) && !asked_before {
+            if signals.stop.load(Ordering::SeqCst) {
                 return Err(ParkError::Stopped(Reason::Operator));
             }
             self.listen(bus, tick)?;
@@ -203,7 +201,8 @@ impl<'a> Way<'a> {
             .map_or(Ok(()), |reason| Err(ParkError::Stopped(reason)))
     }
 
-    /// One period's way: in a straight line, as fast as the slowest joint's way allows, within the envelope.
+    /// One period's way: in a straight line, as fast as the slowest joint's way allows, and no faster than each joint can brake until the
+    /// pose, within the envelope.
     fn step(&mut self) {
         let period_s = self.config.period_s;
         let left_s = farthest_rad(&self.at.position_rad, self.park) / self.park.speed_rad_s;
@@ -211,7 +210,16 @@ impl<'a> Way<'a> {
         let action: JointVec = joints
             .iter()
             .zip(self.park.pose_rad.iter().zip(&self.at.position_rad))
-            .map(|(joint, (to, from))| (to - from) / left_s.max(period_s) / joint.velocity_max_rad_s)
+            .map(|(joint, (to, from))| {
+                let way_rad = to - from;
+                let wanted = (way_rad / left_s.max(period_s)).abs();
+                let least = wanted.min(braking_rad_s(
+                    way_rad.abs(),
+                    joint.acceleration_max_rad_s2,
+                    period_s,
+                ));
+                least.copysign(way_rad) / joint.velocity_max_rad_s
+            })
             .collect();
         self.at = self.guard.envelope().clamp(&self.at, &action).set_point;
     }
@@ -223,8 +231,68 @@ impl<'a> Way<'a> {
     }
 }
 
+/// The greatest speed of this period with which a joint still comes to rest within `way_rad`, if it loses `acceleration_rad_s2` times the
+/// period in each period that follows. In `n + 1` periods, at speeds that lose that much each, it comes `(n + 1) v T - n (n + 1) / 2` times what is
+/// lost in a period, times the period, far; `n` is the most for which the speed is above 0 in all of them.
+fn braking_rad_s(way_rad: f32, acceleration_rad_s2: f32, period_s: f32) -> f32 {
+    let lost_rad_s = acceleration_rad_s2 * period_s;
+    let more = (0.5 * ((1.0 + 8.0 * way_rad / (lost_rad_s * period_s)).sqrt() - 1.0)).floor();
+    (way_rad / period_s + 0.5 * lost_rad_s * more * (more + 1.0)) / (more + 1.0)
+}
+
 /// How far the joint that is farthest from the park pose has to go, in radians.
 fn farthest_rad(from_rad: &JointVec, park: &Park) -> f32 {
     let ways = from_rad.iter().zip(&park.pose_rad);
     ways.map(|(from, to)| (to - from).abs()).fold(0.0, f32::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A robot file whose joints brake slowly, with a way to park.
+    fn config(acceleration: f32, pose_rad: [f32; 2]) -> Config {
+        let text = include_str!("../../configs/sim-planar.ron")
+            .replace(
+                "acceleration_max_rad_s2: 10.0",
+                &format!("acceleration_max_rad_s2: {acceleration:?}"),
+            )
+            .replacen(
+                "link: (",
+                &format!("park: (pose_rad: {pose_rad:?}, speed_rad_s: 0.6), link: ("),
+                1,
+            );
+        Config::parse(Path::new("robot.ron"), text).expect("a sound robot file")
+    }
+
+    #[test]
+    fn no_joint_passes_the_pose_however_slowly_it_brakes() {
+        for acceleration in [0.1, 0.3, 1.0, 3.0, 10.0] {
+            for pose_rad in [[0.5, -0.4], [1.0, 0.01], [-1.5, 0.0]] {
+                let config = config(acceleration, pose_rad);
+                let park = config.park.as_ref().expect("a pose");
+                let first = ArmReport {
+                    position_rad: [0.0, 0.0].into_iter().collect(),
+                    set_point_rad: [0.0, 0.0].into_iter().collect(),
+                    ..ArmReport::default()
+                };
+                let mut way = Way::begin(&config, park, &first);
+                let mut ticks = 0;
+                while farthest_rad(&way.at.position_rad, park) >= LED_RAD {
+                    way.step();
+                    ticks += 1;
+                    for (at, pose) in way.at.position_rad.iter().zip(pose_rad) {
+                        let beyond = (at - pose) * pose.signum();
+                        assert!(
+                            beyond < LED_RAD,
+                            "{beyond} rad beyond the pose, at {acceleration} rad/s^2"
+                        );
+                    }
+                    assert!(ticks < way.ticks_max, "not there, at {acceleration} rad/s^2");
+                }
+            }
+        }
+    }
 }

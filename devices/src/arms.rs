@@ -119,6 +119,15 @@ impl Arm {
         self.settings().set_baud(baud);
     }
 
+    /// Rate of its servos' bus, in bits a second; `None` for an arm that has none.
+    pub fn baud(&self) -> Option<u32> {
+        match self {
+            Self::Feetech(settings) => Some(settings.baud),
+            Self::Dynamixel(settings) => Some(settings.baud),
+            _ => None,
+        }
+    }
+
     /// Ids of its servos, base first; none for an arm that has none.
     pub fn servo_ids(&self) -> Vec<u8> {
         match self {

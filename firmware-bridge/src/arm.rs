@@ -123,8 +123,10 @@ pub struct SimulatedArm<P> {
     dt_s: f32,
     /// Physics steps since the simulation began.
     steps: u64,
-    /// What the firmware's clock is ahead of the simulation's, in microseconds: negative after its board has booted anew.
-    ahead_us: i64,
+    /// When its board booted, in microseconds of the simulation. The firmware's clock begins then.
+    booted_us: u64,
+    /// How many microseconds that clock is fast.
+    fast_us: i64,
 }
 
 impl<P: Plant> SimulatedArm<P> {
@@ -151,7 +153,8 @@ impl<P: Plant> SimulatedArm<P> {
             substeps: u64::from(substeps),
             dt_s: options.period_s / substeps as f32,
             steps: 0,
-            ahead_us: 0,
+            booted_us: 0,
+            fast_us: 0,
         };
         arm.report();
         arm
@@ -187,8 +190,8 @@ impl<P: Plant> SimulatedArm<P> {
     /// Bytes from the host, read at `now_us` of the simulation.
     pub fn on_bytes(&mut self, now_us: u64, bytes: &[u8]) {
         if self.powered {
-            self.firmware
-                .on_bytes(now_us.saturating_add_signed(self.ahead_us), bytes);
+            let device_us = self.on_the_device(now_us);
+            self.firmware.on_bytes(device_us, bytes);
         }
     }
 
@@ -201,16 +204,16 @@ impl<P: Plant> SimulatedArm<P> {
     /// was before.
     pub fn boot(&mut self, boot_id: u64) {
         self.powered = true;
-        self.ahead_us = -(self.now_us() as i64);
+        self.booted_us = self.now_us();
         self.options.identity.boot_id = boot_id;
         self.firmware = FirmwareCore::new(self.options.clone());
         self.report();
     }
 
-    /// Sets the firmware's clock forward by `by_us` microseconds, or back, though not to before its beginning.
+    /// Makes the firmware's clock `by_us` microseconds fast, or slow, though it never shows a time before its beginning. 0 makes it right
+    /// again.
     pub fn set_clock(&mut self, by_us: i64) {
-        let least_us = -(self.now_us() as i64);
-        self.ahead_us = self.ahead_us.saturating_add(by_us).max(least_us);
+        self.fast_us = by_us;
     }
 
     /// Holds the arm where it is, whatever its motors do, or lets it go.
@@ -317,7 +320,14 @@ impl<P: Plant> SimulatedArm<P> {
 
     /// The firmware's clock.
     fn device_us(&self) -> u64 {
-        self.now_us().saturating_add_signed(self.ahead_us)
+        self.on_the_device(self.now_us())
+    }
+
+    /// What that clock shows at `now_us` of the simulation.
+    fn on_the_device(&self, now_us: u64) -> u64 {
+        now_us
+            .saturating_sub(self.booted_us)
+            .saturating_add_signed(self.fast_us)
     }
 
     fn report(&mut self) {

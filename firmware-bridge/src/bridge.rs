@@ -267,9 +267,8 @@ impl<P: Plant> SimulatorBridge<P> {
             });
             by_s.sum()
         };
-        let by_s = jumps(wrong) - jumps(&self.wrong);
-        if by_s != 0.0 {
-            self.arm.set_clock((by_s * 1e6) as i64);
+        if jumps(wrong) != jumps(&self.wrong) {
+            self.arm.set_clock((jumps(wrong) * 1e6) as i64);
         }
         self.arm.block(wrong.contains(&Fault::ArmBlocked));
         self.line.set(wrong)?;

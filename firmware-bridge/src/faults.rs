@@ -61,9 +61,9 @@ pub enum Fault {
         /// By how much, in seconds; back if negative.
         by_s: f64,
     },
-    /// The arm's own clock jumps when the fault begins, and back when it ends.
+    /// The arm's own clock jumps when the fault begins, and is right again when it ends.
     ClockJump {
-        /// By how much, in seconds; back if negative, though not to before its beginning.
+        /// By how much, in seconds; back if negative, though to its beginning at most.
         by_s: f64,
     },
     /// The board boots: for so long it neither hears nor speaks, and the motors are off. Then its firmware begins anew.

@@ -17,6 +17,15 @@ const AFTER_STALL_S: f64 = 0.5;
 /// Stalls that are longer than this hold the loop up for longer than the arm's watchdog waits, with what it is late anyway. In seconds.
 const STALL_S: f64 = 0.1;
 
+/// Longest time from a fault of the camera to the arm's stop, in seconds: five periods without a picture, its age, and what a busy machine adds.
+const CAMERA_S: f64 = 1.5;
+
+/// Likewise from a fault of the line or of the arm: three periods without a sound report, of which the first may not be missed at once.
+const ARM_S: f64 = 1.0;
+
+/// Faults that are noticed only as far as the arm moves, so that no time can be promised.
+const SLOW: [&str; 2] = ["camera_frozen", "arm_blocked"];
+
 /// Faults during which a sound controller goes on.
 const HARMLESS: [&str; 4] = ["camera_noise", "line_noise", "line_lossy", "line_replayed"];
 
@@ -105,6 +114,13 @@ pub(crate) struct Attempt {
     pub(crate) log: Option<Result<Log, String>>,
 }
 
+impl Attempt {
+    /// Why it ended, as its log says.
+    fn reason(&self) -> Option<Reason> {
+        self.log.as_ref()?.as_ref().ok()?.last
+    }
+}
+
 /// A fault, from when until when, in seconds since 1970.
 #[derive(Debug, Clone)]
 struct Fault {
@@ -113,6 +129,34 @@ struct Fault {
     ends_s: f64,
     /// The arm followed when it began.
     driven: bool,
+}
+
+impl Fault {
+    fn is_of_the_camera(&self) -> bool {
+        self.name.starts_with("camera")
+    }
+
+    /// Whether a loop that judges by what it sees can stop for this reason because of the fault.
+    fn can_lead_to(&self, reason: Reason) -> bool {
+        if HARMLESS.contains(&self.name.as_str()) {
+            return false;
+        }
+        match reason {
+            Reason::CameraLost | Reason::FrameGap | Reason::NoFreshFrame => self.is_of_the_camera(),
+            // An arm that something holds, and a picture that repeats, look alike.
+            Reason::FrozenFrame | Reason::Surprise => self.is_of_the_camera() || self.name == "arm_blocked",
+            Reason::ArmStopped
+            | Reason::BadReport
+            | Reason::LinkLost
+            | Reason::OffCourse
+            | Reason::SelfStopped => !self.is_of_the_camera(),
+            _ => false,
+        }
+    }
+
+    fn bound_s(&self) -> f64 {
+        if self.is_of_the_camera() { CAMERA_S } else { ARM_S }
+    }
 }
 
 /// How a kind of fault went.
@@ -136,14 +180,18 @@ pub(crate) struct Compared {
     /// Stops beside which the machine stood still, and no fault was on.
     by_machine: Vec<String>,
     missed: Vec<String>,
+    /// Stops that came late.
+    late: Vec<String>,
+    /// Kinds that never befell an arm that followed.
+    untried: Vec<String>,
     /// The arm followed again in the same run.
     resumed: Vec<String>,
     bad_logs: Vec<String>,
 }
 
 impl Compared {
-    /// Compares.
-    pub(crate) fn of(events: &[Event], attempts: &[Attempt], stalls: &[Stall]) -> Self {
+    /// Compares. Each of the `kinds` of fault must have befallen an arm that followed.
+    pub(crate) fn of(events: &[Event], attempts: &[Attempt], stalls: &[Stall], kinds: &[&str]) -> Self {
         let mut compared = Self::default();
         let faults = faults(events);
         let stops = stops(events);
@@ -158,25 +206,39 @@ impl Compared {
         for attempt in attempts {
             compared.look_at(attempt, events);
         }
+        let tried = |kind: &str| compared.kinds.get(kind).is_some_and(|kind| kind.driven > 0);
+        compared.untried = kinds
+            .iter()
+            .filter(|kind| !tried(kind))
+            .map(|kind| (*kind).to_owned())
+            .collect();
         compared
     }
 
     /// Whether each stop has a fault, each fault that must stop has a stop, nothing resumed, and the logs can be read.
     pub(crate) fn is_well(&self) -> bool {
         self.stops > 0
-            && [&self.false_alarms, &self.missed, &self.resumed, &self.bad_logs]
-                .iter()
-                .all(|list| list.is_empty())
+            && [
+                &self.false_alarms,
+                &self.missed,
+                &self.late,
+                &self.untried,
+                &self.resumed,
+                &self.bad_logs,
+            ]
+            .iter()
+            .all(|list| list.is_empty())
     }
 
     fn explain(&mut self, stop_s: f64, faults: &[Fault], attempts: &[Attempt], stalls: &[Stall]) {
-        let fault = faults.iter().any(|fault| {
-            !HARMLESS.contains(&fault.name.as_str())
-                && (fault.begins_s..=fault.ends_s + AFTER_S).contains(&stop_s)
-        });
         let attempt = attempts
             .iter()
             .find(|attempt| (attempt.started_s..=attempt.ended_s + 1.0).contains(&stop_s));
+        let reason = attempt.and_then(Attempt::reason);
+        let fault = faults.iter().any(|fault| {
+            (fault.begins_s..=fault.ends_s + AFTER_S).contains(&stop_s)
+                && reason.is_none_or(|reason| fault.can_lead_to(reason))
+        });
         if fault || attempt.is_some_and(|attempt| attempt.asked) {
             return;
         }
@@ -212,7 +274,16 @@ impl Compared {
             .iter()
             .find(|stop_s| (fault.begins_s..=fault.ends_s + AFTER_S).contains(*stop_s));
         match stop {
-            Some(stop_s) => kind.delays_s.push(stop_s - fault.begins_s),
+            Some(stop_s) => {
+                let delay_s = stop_s - fault.begins_s;
+                kind.delays_s.push(delay_s);
+                if !SLOW.contains(&fault.name.as_str()) && delay_s > fault.bound_s() {
+                    self.late.push(format!(
+                        "{:.3}: {} after {delay_s:.2} s",
+                        fault.begins_s, fault.name
+                    ));
+                }
+            }
             None if HARMLESS.contains(&fault.name.as_str()) => {}
             None if fault.name == "camera_frozen" && stood_still(fault, stops, attempts) => kind.still += 1,
             None => self.missed.push(format!(
@@ -309,6 +380,11 @@ impl Compared {
             ("without a fault", &self.false_alarms),
             ("without a fault, while the machine stood still", &self.by_machine),
             ("faults without a stop", &self.missed),
+            ("stops that came late", &self.late),
+            (
+                "kinds of faults that never befell an arm that followed",
+                &self.untried,
+            ),
             ("motion that began again without a new run", &self.resumed),
             ("logs that were not closed, or cannot be read", &self.bad_logs),
         ] {

@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often the memory of the programs is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// In so many minutes each kind of fault befalls an arm that follows.
+const ALL_KINDS_MIN: f64 = 30.0;
+
 /// Between two lines that say how it goes.
 const NEWS: Duration = Duration::from_secs(300);
 
@@ -76,6 +79,10 @@ fn main() -> ExitCode {
     let mut news = NEWS;
     while begun.elapsed() < length {
         attempts.push(attempt(&programs, &mut sim, attempts.len(), length, begun));
+        if sim.is_gone() {
+            eprintln!("the simulated arm has ended by itself");
+            return ExitCode::FAILURE;
+        }
         if begun.elapsed() > news {
             news += NEWS;
             println!(
@@ -89,7 +96,13 @@ fn main() -> ExitCode {
     }
     let memory_kb = sim.memory_kb.clone();
     let events = sim.end();
-    let compared = Compared::of(&events, &attempts, &stalls.end());
+    // In a short time not all of them come.
+    let kinds = if arguments.minutes >= ALL_KINDS_MIN {
+        programs.kinds()
+    } else {
+        Vec::new()
+    };
+    let compared = Compared::of(&events, &attempts, &stalls.end(), &kinds);
     print!("{}", compared.text(&attempts, &memory_kb));
     if compared.is_well() {
         ExitCode::SUCCESS

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+use armillary::simulation::faults::Scenario;
 use episode::TickRecord;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -34,6 +35,12 @@ impl Programs {
             bundle: fs::canonicalize(root.join("models/reach-planar"))?,
             folder,
         })
+    }
+
+    /// Names of the faults in the scenario, which [`Programs::prepare`] has written.
+    pub(crate) fn kinds(&self) -> Vec<&'static str> {
+        let scenario = Scenario::load(&self.folder.path().join("faults.ron")).expect("a shipped scenario");
+        scenario.faults().map(|fault| fault.name()).collect()
     }
 
     fn command(&self, name: &str) -> Command {
@@ -129,6 +136,11 @@ impl Sim {
     /// Looks how much memory it takes.
     pub(crate) fn look(&mut self) {
         self.memory_kb.extend(memory_kb(self.child.id()));
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Ends it. What it has told.

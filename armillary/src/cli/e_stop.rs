@@ -88,8 +88,9 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
             None => bail!(answer),
         };
     }
-    let whatever_is_at = |port: &Path, named: &[u8]| {
-        let confirmed = let_go(port, arguments.baud.unwrap_or(BAUD), named)?;
+    let whatever_is_at = |port: &Path, baud: Option<u32>, named: &[u8]| {
+        let baud = arguments.baud.or(baud).unwrap_or(BAUD);
+        let confirmed = let_go(port, baud, named)?;
         let mut words = e_stop::words(confirmed.stopped).to_owned();
         if !confirmed.servos.is_empty() {
             let ids: Vec<String> = confirmed.servos.iter().map(u8::to_string).collect();
@@ -102,21 +103,22 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
             if let Some(baud) = arguments.baud {
                 arm.set_baud(baud);
             }
-            match (arm.e_stop(&config), &arm, &arguments.port) {
+            let port = arm.port();
+            match (arm.e_stop(&config), &arm, &port) {
                 // Settings of servos that would not be driven must not keep them from being let go.
                 (Err(error), Arm::Feetech(_) | Arm::Dynamixel(_), Some(port)) => {
                     log::warn!("{error}; whatever is at the port is let go");
-                    whatever_is_at(port, &arm.servo_ids())
+                    whatever_is_at(port, arm.baud(), &arm.servo_ids())
                 }
                 (result, ..) => Ok(e_stop::words(result?).to_owned()),
             }
         }
         (Some(Err(error)), Some(port)) => {
             log::warn!("{error:#}; the robot file is passed over, and whatever is at the port is let go");
-            whatever_is_at(port, &[])
+            whatever_is_at(port, None, &[])
         }
         (Some(Err(error)), None) => Err(error.context("give --port, for which no robot file is needed")),
-        (None, Some(port)) => whatever_is_at(port, &[]),
+        (None, Some(port)) => whatever_is_at(port, None, &[]),
         (None, None) => bail!("--port: name the port of the arm"),
     }
 }

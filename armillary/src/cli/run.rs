@@ -156,7 +156,7 @@ impl LiveArm {
         let Some(park) = &session.config.park else {
             return Ok(());
         };
-        armillary::say!("the arm goes to its park pose; Ctrl-C once more leaves it where it is");
+        armillary::say!("the arm goes to its park pose; Ctrl-C leaves it where it is");
         park::park(&session.config, park, &mut *self.bus, &self.signals)
             .with_context(|| self.bus.port().to_owned())?;
         armillary::say!("the arm lies in its park pose, without torque");
@@ -206,6 +206,10 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     let mut logs = Vec::new();
     let result = drive(arguments, &session, &mut arm, &mut logs).and_then(|ended| {
         // Only after a run that went well, or that a person ended: after a protective stop nothing moves by itself.
+        if ended.is_some() {
+            // The run has ended by it. Whoever asks from here on wants the way to the park pose to end.
+            arm.signals.stop.store(false, Ordering::SeqCst);
+        }
         arm.park(&session)?;
         match ended {
             Some(words) => bail!(words),

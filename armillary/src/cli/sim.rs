@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use controller::session::{PolicyChoice, Session};
 use devices::Arm;
 use devices::emulation::EmulatedArm;
-use firmware_bridge::faults::ArmKind;
+use firmware_bridge::faults::{ArmKind, Fault};
 use firmware_bridge::wire::fitted_serial_number;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use robot::device::Plant;
@@ -147,6 +147,11 @@ fn check_scenario(
                 }
             };
             bail!("{path}: {name} can befall {other}; leave it out, or name a robot file of such an arm");
+        }
+        if fault == (Fault::TelemetryJoints { count: joints as u8 }) {
+            bail!(
+                "{path}: field `count` of {name}: the arm has {joints} joints, so that nothing would be wrong; write another number"
+            );
         }
         if let Some(joint) = fault.joint()
             && usize::from(joint) >= joints

@@ -17,20 +17,17 @@ pub const REQUEST: &[u8] = b"e-stop\n";
 /// How an answer begins that tells of a confirmed stop.
 pub const CONFIRMED: &str = "confirmed: ";
 
+/// The folder in which the folders of all users are. It depends on nothing that differs between two terminals, a service and a job of cron of
+/// one user, and stays when the user logs out while a program drives on.
+const FOLDERS: &str = "/tmp";
+
 /// Folder for the sockets of this user. It is made if it is not there.
 ///
 /// # Errors
 /// The operating system's, and a folder that others can write to.
 fn folder() -> io::Result<PathBuf> {
     let uid = Uid::effective();
-    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let own = own.filter(|dir| {
-        dir.is_absolute() && std::fs::metadata(dir).is_ok_and(|meta| meta.uid() == uid.as_raw())
-    });
-    let folder = match own {
-        Some(dir) => dir.join("armillary"),
-        None => std::env::temp_dir().join(format!("armillary-{uid}")),
-    };
+    let folder = Path::new(FOLDERS).join(format!("armillary-{uid}"));
     match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -40,7 +37,7 @@ fn folder() -> io::Result<PathBuf> {
         return Ok(folder);
     }
     Err(io::Error::other(format!(
-        "{}: is not a folder of this user alone; remove it, or set XDG_RUNTIME_DIR to such a folder",
+        "{}: is not a folder of this user alone; remove it",
         folder.display()
     )))
 }

@@ -178,6 +178,8 @@ fn numbers(field: &str, fault: Fault) -> anyhow::Result<()> {
         Fault::ServoSupply { volts: value, .. } | Fault::ServoHeat { celsius: value, .. } => {
             !(0.0..=200.0).contains(&value)
         }
+        Fault::CameraMoved { pixels } => pixels == 0,
+        Fault::CameraNoise { levels } => levels == 0,
         Fault::TelemetryJump { by_rad } => !by_rad.is_finite() || by_rad == 0.0,
         _ => false,
     };

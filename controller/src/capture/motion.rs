@@ -22,6 +22,9 @@ pub(crate) struct Motion {
     next: usize,
     /// Hash of the last picture that differed from the one before it, and when it was taken.
     picture: Option<(u64, u64)>,
+    /// The first edge from which on all that the arm moves must show, and the joints then. Kept for as long as the picture is the same, so
+    /// that an arm that moves slowly is seen to have moved, too.
+    from: Option<(u64, JointVec)>,
     /// Whether that picture was told to be repeated: then it is until another comes.
     stuck: bool,
 }
@@ -34,12 +37,17 @@ impl Motion {
             edges: std::array::from_fn(|_| (0, JointVec::new())),
             next: 0,
             picture: None,
+            from: None,
             stuck: false,
         }
     }
 
     /// The joints as the arm reported them at this edge.
     pub(crate) fn note(&mut self, edge_ns: u64, position_rad: &JointVec) {
+        let is_after = |(_, first_ns): (u64, u64)| edge_ns >= first_ns.saturating_add(self.report_age_ns);
+        if self.from.is_none() && self.picture.is_some_and(is_after) {
+            self.from = Some((edge_ns, position_rad.clone()));
+        }
         self.edges[self.next] = (edge_ns, position_rad.clone());
         self.next = (self.next + 1) % EDGES;
     }
@@ -48,24 +56,31 @@ impl Motion {
     /// reports at an edge was measured before that edge, and at most half a period before. So all of the motion from an edge half a
     /// period after the first picture until an edge before the second one must show.
     pub(crate) fn is_repeated(&mut self, hash: u64, captured_ns: u64) -> bool {
-        let Some((_, first_ns)) = self.picture.filter(|(before, _)| self.judging && *before == hash) else {
+        if !self.judging || self.picture.is_none_or(|(before, _)| before != hash) {
             (self.picture, self.stuck) = (Some((hash, captured_ns)), false);
+            let shows_ns = captured_ns.saturating_add(self.report_age_ns);
+            let after = self
+                .edges
+                .iter()
+                .filter(|edge| is_noted(edge) && edge.0 >= shows_ns);
+            self.from = after.min_by_key(|(edge_ns, _)| *edge_ns).cloned();
             return false;
-        };
-        let between = |(edge_ns, joints): &&(u64, JointVec)| {
-            !joints.is_empty()
-                && *edge_ns >= first_ns.saturating_add(self.report_age_ns)
-                && *edge_ns <= captured_ns
-        };
-        let edges = || self.edges.iter().filter(between);
-        let (Some((_, from)), Some((_, to))) = (
-            edges().min_by_key(|(edge_ns, _)| *edge_ns),
-            edges().max_by_key(|(edge_ns, _)| *edge_ns),
-        ) else {
+        }
+        let Some((from_ns, from)) = &self.from else {
             return self.stuck;
         };
-        let moved = |(from, to): (&f32, &f32)| (from - to).abs() > MOVED_RAD;
-        self.stuck |= from.iter().zip(to).any(moved);
+        let between = self
+            .edges
+            .iter()
+            .filter(|edge| is_noted(edge) && (*from_ns..=captured_ns).contains(&edge.0));
+        if let Some((_, to)) = between.max_by_key(|(edge_ns, _)| *edge_ns) {
+            let moved = |(from, to): (&f32, &f32)| (from - to).abs() > MOVED_RAD;
+            self.stuck |= from.iter().zip(to).any(moved);
+        }
         self.stuck
     }
+}
+
+fn is_noted((_, joints): &&(u64, JointVec)) -> bool {
+    !joints.is_empty()
 }

@@ -92,7 +92,7 @@ pub struct ServoArm<P, L> {
     models: Vec<u16>,
     state: JointState,
     health: Health,
-    /// What servos were told last about torque; `None` before anything was.
+    /// What all servos have confirmed last about torque; `None` before anything was, and where it failed.
     torque: Option<bool>,
     holds: bool,
     /// Set when the arm is to be let go at once: exchanges are cut short.
@@ -186,12 +186,12 @@ impl<P: Family, L: Line> ServoArm<P, L> {
         self.trust.get(joint).map_or(u32::MAX, |trust| trust.missed)
     }
 
-    /// Whether the servos hold: as they were told last, or as they were found.
+    /// Whether the servos hold, or may hold: as they confirmed last, or as they were found.
     pub fn torque_on(&self) -> bool {
         self.torque.unwrap_or(self.holds)
     }
 
-    /// Whether the servos were told last to let go, and have confirmed it.
+    /// Whether the servos were told last to let go, and all of them have confirmed it.
     pub fn has_let_go(&self) -> bool {
         self.torque == Some(false)
     }
@@ -206,8 +206,7 @@ impl<P: Family, L: Line> ServoArm<P, L> {
         self.check(set_point_rad)?;
         self.bus.set_interrupt(self.urgent.clone().filter(|_| torque_on));
         if self.torque != Some(torque_on) {
-            set_torque(&mut self.bus, &self.settings, torque_on)?;
-            self.torque = Some(torque_on);
+            self.switch_torque(torque_on)?;
         }
         let begun_us = self.bus.line().now_us();
         if torque_on {
@@ -216,6 +215,20 @@ impl<P: Family, L: Line> ServoArm<P, L> {
         self.listen(begun_us + self.settings.budget_us)?;
         self.exchange_us = self.bus.line().now_us().saturating_sub(begun_us);
         self.check_lost(self.settings.misses_max)
+    }
+
+    /// Switches torque. Where that fails, some servos may have it, and nobody knows until all have confirmed that they have let go.
+    fn switch_torque(&mut self, on: bool) -> Result<(), ArmError> {
+        (self.torque, self.holds) = (None, true);
+        let switched = set_torque(&mut self.bus, &self.settings, on);
+        self.torque = switched.is_ok().then_some(on);
+        if switched.is_err() && on {
+            // Half an arm does not hold itself. The emergency stop cuts short what switches torque on, and not what takes it off.
+            self.bus.set_interrupt(None);
+            let released = set_torque(&mut self.bus, &self.settings, false);
+            self.torque = released.is_ok().then_some(false);
+        }
+        Ok(switched?)
     }
 
     fn check(&self, set_point_rad: &[f32]) -> Result<(), ArmError> {

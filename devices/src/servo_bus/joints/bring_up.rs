@@ -248,8 +248,8 @@ pub fn bring_up<P: Family, L: Line>(
 /// at once, then each is asked, also those after one that does not answer.
 ///
 /// # Errors
-/// [`BringUpError::OutsideLimits`] before anything is switched on, or what the bus says; where one servo cannot be switched on, all
-/// are as they were.
+/// [`BringUpError::OutsideLimits`] before anything is switched on, or what the bus says. Where one servo cannot be switched on, those before it have
+/// torque: take it off.
 pub fn set_torque<P: Family, L: Line>(
     bus: &mut Bus<P, L>,
     settings: &ArmSettings,
@@ -290,11 +290,7 @@ pub fn set_torque<P: Family, L: Line>(
             let steps = (settings.watchdog_s / watchdog.scale).ceil() as i64;
             switched = servo.keep(watchdog, steps.clamp(0, most));
         }
-        if let Err(error) = switched {
-            // Half an arm does not hold itself.
-            let _ = release(bus, settings);
-            return Err(error);
-        }
+        switched?;
     }
     Ok(())
 }
