@@ -7,9 +7,7 @@ pub mod beliefs;
 pub mod capture;
 pub mod course;
 pub mod encode;
-mod exchange;
 pub mod filter;
-pub mod guard;
 pub mod live;
 pub mod lockstep;
 pub mod plan;
@@ -18,3 +16,5 @@ pub mod replay;
 pub mod session;
 pub mod stall;
 pub mod tick;
+
+pub use guard;

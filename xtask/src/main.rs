@@ -4,6 +4,7 @@ mod bench_dmc;
 mod bench_peers;
 mod bench_quality;
 mod bench_train;
+mod coverage;
 mod crosscheck;
 mod curve;
 mod curves;
@@ -14,10 +15,13 @@ mod firmware;
 mod install;
 mod learn;
 mod libtorch;
+mod model_check;
+mod mutants;
 mod numbers;
 mod python;
 mod rig;
 mod scratch;
+mod tools;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -84,6 +88,12 @@ enum Task {
     Vm(vm::Vm),
     /// Run the fault table: what goes wrong, what must happen then, and how often it was tried (minutes; `--short`: seconds).
     Faults(faults::Faults),
+    /// Check hand-overs between threads in every order in which the threads can take turns (a minute).
+    ModelCheck(model_check::ModelCheck),
+    /// Put faults into what keeps an arm safe, one at a time, and see whether the tests notice (hours; a part: minutes).
+    Mutants(mutants::Mutants),
+    /// Count which lines of what keeps an arm safe the tests run: all, but for those that tests/EVIDENCE.md justifies (minutes).
+    Coverage(coverage::Coverage),
     /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
     Firmware,
 }
@@ -106,6 +116,9 @@ fn main() -> ExitCode {
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),
+        Task::ModelCheck(arguments) => model_check::run(&arguments),
+        Task::Mutants(arguments) => mutants::run(&arguments),
+        Task::Coverage(arguments) => coverage::run(&arguments),
         Task::Firmware => firmware::run(),
     };
     match result {
