@@ -11,7 +11,6 @@ mod deadline;
 mod determinism;
 mod envelope;
 mod executors;
-mod guard;
 mod live;
 mod log_lost;
 mod park;

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use episode::ArmState;
+use hand_over::{Newest, alarm};
 use realtime::Raised;
 use robot::config::Realtime;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Motors, Picture, Task};
@@ -26,7 +27,6 @@ pub use kept::{KeptPicture, KeptPictures};
 pub(crate) use motion::Motion;
 
 use crate::encode::embed;
-use crate::exchange::{Pool, Slot};
 
 /// One observation: a frame, its embedding, and the joints as last reported.
 #[derive(Debug, Clone)]
@@ -99,16 +99,12 @@ impl Drop for Failing {
     }
 }
 
-/// Frames in circulation: one offered, one at each end, one spare.
-const POOL: usize = 4;
-
 /// How often an idle camera is polled.
 const POLL: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 struct Shared {
-    offered: Slot<Captured>,
-    free: Pool<Captured, POOL>,
+    newest: Newest<Captured>,
     stop: AtomicBool,
     failed: AtomicBool,
 }
@@ -231,8 +227,7 @@ impl CaptureThread {
         realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            offered: Slot::default(),
-            free: Pool::full(|| captured(side, embedding, room)),
+            newest: Newest::new(|| captured(side, embedding, room)),
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         });
@@ -248,7 +243,7 @@ impl CaptureThread {
                 let _failing = Failing(Arc::clone(&its));
                 let mut error = None;
                 let mut picture = Picture::default();
-                let mut slot = its.free.take().unwrap_or_else(another);
+                let mut slot = its.newest.free().unwrap_or_else(another);
                 sight.judge.begin();
                 while !its.stop.load(Ordering::Relaxed) {
                     let polled = sight.camera.poll(&mut picture).and_then(|stamp| {
@@ -272,8 +267,7 @@ impl CaptureThread {
                             slot.ended = task.is_some_and(Task::ended);
                             slot.encode_ns =
                                 embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
-                            let replaced = its.offered.put(slot);
-                            slot = replaced.or_else(|| its.free.take()).unwrap_or_else(another);
+                            slot = its.newest.offer(slot).unwrap_or_else(another);
                             // The tick's own place comes here in exchange, whoever made it.
                             slot.embedding.resize(embedding, 0.0);
                             slot.picture.reserve(room);
@@ -293,12 +287,12 @@ impl CaptureThread {
 
     /// The newest frame, if there is one that was not taken yet. Never waits. It goes back by [`CaptureThread::use_newest`].
     pub fn take_newest(&self) -> Option<Box<Captured>> {
-        self.shared.offered.take()
+        self.shared.newest.take()
     }
 
     /// Gives back a frame that is not used. Never waits.
     pub fn give_back(&self, newest: Box<Captured>) {
-        self.shared.free.put(newest);
+        self.shared.newest.give_back(newest);
     }
 
     /// Puts `newest` in the place of `held`, which keeps what it knows of the arm. Never waits.
@@ -309,7 +303,7 @@ impl CaptureThread {
         (held.arm, held.arm_refused) = (old.arm, old.arm_refused);
         held.arm_set_point_rad.clone_from(&old.arm_set_point_rad);
         held.motors.clone_from(&old.motors);
-        self.shared.free.put(old);
+        self.shared.newest.give_back(old);
     }
 
     /// Whether the camera is gone, or the thread that reads it.
@@ -322,8 +316,7 @@ impl CaptureThread {
     /// # Errors
     /// [`CapturePanicked`]: camera, task and encoder are lost with the thread.
     pub fn stop(self) -> Result<(Sight, Option<DeviceError>), CapturePanicked> {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
+        alarm::call(&self.shared.stop, self.thread.thread());
         self.thread.join().map_err(|_| CapturePanicked)
     }
 }

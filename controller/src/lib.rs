@@ -7,9 +7,7 @@ pub mod beliefs;
 pub mod capture;
 pub mod course;
 pub mod encode;
-mod exchange;
 pub mod filter;
-pub mod guard;
 pub mod live;
 pub mod lockstep;
 pub mod park;
@@ -19,3 +17,5 @@ pub mod replay;
 pub mod session;
 pub mod stall;
 pub mod tick;
+
+pub use guard;

@@ -10,12 +10,12 @@ use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
 use crate::actuate::World;
 use crate::capture::{CaptureThread, Captured, Motion, Sight};
-use crate::guard::Rules;
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
 use crate::stall::Sentinel;
 use crate::tick::{Controller, Timing};
+use guard::Rules;
 
 /// Longest wait for the first report of an episode.
 const FIRST_REPORT_NS: u64 = 1_000_000_000;

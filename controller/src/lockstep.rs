@@ -11,10 +11,10 @@ use world_model::Encoder;
 use crate::actuate::World;
 use crate::capture::{CapturePanicked, Captured, KeptPicture};
 use crate::encode::embed;
-use crate::guard::Rules;
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
 use crate::tick::{Controller, Timing};
+use guard::Rules;
 
 /// Why an episode did not run to its end.
 #[derive(Debug, thiserror::Error)]

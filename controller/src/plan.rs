@@ -9,11 +9,11 @@ mod imagine;
 mod predict;
 mod proposals;
 mod random;
-mod team;
 #[cfg(feature = "libtorch")]
 mod torch;
 
 use episode::{PlanRow, PlanSource};
+pub use hand_over::Team;
 use robot::config::{Latents, Planner as Budget};
 use robot::{Clock, Envelope, SetPoint, joint};
 use world_model::noise::Purpose;
@@ -25,7 +25,6 @@ pub use imagine::{Imagination, PlannerError, Source, UNIT};
 use predict::Predictor;
 pub use proposals::Proposals;
 pub use random::ColouredNoise;
-pub use team::Team;
 #[cfg(feature = "libtorch")]
 pub use torch::TorchRollout;
 

@@ -1,15 +1,13 @@
 //! Stage 7, record: a lock-free ring from the tick to a thread that writes the log.
 //!
-//! Slots circulate through two bounded queues; pushing copies into a slot and never allocates or waits. When the
+//! Slots go round between the two; pushing copies into a slot and never allocates or waits. When the
 //! writer falls behind, a live loop drops the record and counts it, a lockstep loop waits, since its world does.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::queue::ArrayQueue;
 use episode::{EpisodeError, EpisodeSummary, EpisodeWriter, TickRecord};
+use hand_over::rounds::{Emptier, Filler, Next, rounds};
 use robot::Frame;
 
 use crate::capture::KeptPicture;
@@ -19,6 +17,9 @@ const SLOTS: usize = 64;
 
 /// How often the writing thread looks whether the log is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest sleep of the writing thread.
+const WAIT: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 struct Slot {
@@ -42,12 +43,8 @@ pub struct TooLarge {
 /// The tick's end of the ring.
 #[derive(Debug)]
 pub struct Recorder {
-    free: Arc<ArrayQueue<Box<Slot>>>,
-    full: Arc<ArrayQueue<Box<Slot>>>,
-    done: Arc<AtomicBool>,
-    /// Whether the episode came to its end.
-    whole: Arc<AtomicBool>,
-    failed: Arc<AtomicBool>,
+    /// Until the episode has ended.
+    slots: Option<Filler<Slot>>,
     dropped: u32,
     /// The camera's number of the picture that was handed over last.
     last_picture: Option<u64>,
@@ -61,73 +58,25 @@ impl Recorder {
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(mut writer: EpisodeWriter, side: usize, room: usize) -> std::io::Result<Self> {
-        let free = Arc::new(ArrayQueue::new(SLOTS));
-        let full: Arc<ArrayQueue<Box<Slot>>> = Arc::new(ArrayQueue::new(SLOTS));
-        for _ in 0..SLOTS {
+    pub fn start(writer: EpisodeWriter, side: usize, room: usize) -> std::io::Result<Self> {
+        let (mut slots, filled) = rounds(SLOTS, || {
             let mut picture = KeptPicture::default();
             picture.reserve(room);
-            let _ = free.push(Box::new(Slot {
+            Slot {
                 record: TickRecord::default(),
                 frame: Frame::new(side),
                 with_frame: false,
                 picture,
                 with_picture: false,
                 time_ns: 0,
-            }));
-        }
-        let (done, whole, failed) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-        let shared = (
-            Arc::clone(&free),
-            Arc::clone(&full),
-            Arc::clone(&done),
-            Arc::clone(&whole),
-            Arc::clone(&failed),
-        );
+            }
+        });
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || {
-                let (free, full, done, whole, failed) = shared;
-                let mut looked = Instant::now();
-                loop {
-                    // Also in front of each row that a slow disk has kept waiting: a tick that waits for nobody asks `failed`.
-                    if looked.elapsed() >= LOOK_EVERY {
-                        looked = Instant::now();
-                        if let Err(error) = writer.check() {
-                            failed.store(true, Ordering::SeqCst);
-                            return Err(error);
-                        }
-                    }
-                    // Read before the queue: everything pushed before `done` was set is still taken out.
-                    let ending = done.load(Ordering::SeqCst);
-                    let Some(slot) = full.pop() else {
-                        if ending && whole.load(Ordering::SeqCst) {
-                            // Looks once more.
-                            return writer.finish();
-                        }
-                        if ending {
-                            // What is at hand is written when the writer goes.
-                            return Ok(EpisodeSummary::default());
-                        }
-                        std::thread::park_timeout(Duration::from_millis(5));
-                        continue;
-                    };
-                    let frame = slot.with_frame.then_some(&slot.frame);
-                    let picture = slot.picture.jpeg().filter(|_| slot.with_picture);
-                    let written = writer.write_tick_with_picture(&slot.record, frame, picture, slot.time_ns);
-                    let _ = free.push(slot);
-                    if let Err(error) = written {
-                        failed.store(true, Ordering::SeqCst);
-                        return Err(error);
-                    }
-                }
-            })?;
+            .spawn(move || write(writer, filled))?;
+        slots.wake(thread.thread().clone());
         Ok(Self {
-            free,
-            full,
-            done,
-            whole,
-            failed,
+            slots: Some(slots),
             dropped: 0,
             last_picture: None,
             too_large: TooLarge::default(),
@@ -147,7 +96,7 @@ impl Recorder {
 
     /// Whether the log can no longer be written or found: a reason to stop the arm, since what it does would go unrecorded.
     pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::SeqCst)
+        self.slots.as_ref().is_none_or(Filler::is_alone)
     }
 
     /// Hands a record to the writer, with the camera's own picture if there is one that was not handed over before. With `wait`, a full
@@ -160,10 +109,11 @@ impl Recorder {
         time_ns: u64,
         wait: bool,
     ) {
-        let mut slot = self.free.pop();
-        while slot.is_none() && wait && !self.failed() {
+        let Some(slots) = &mut self.slots else { return };
+        let mut slot = slots.free();
+        while slot.is_none() && wait && !slots.is_alone() {
             std::thread::yield_now();
-            slot = self.free.pop();
+            slot = slots.free();
         }
         let Some(mut slot) = slot else {
             self.dropped += 1;
@@ -188,11 +138,7 @@ impl Recorder {
             self.too_large.largest_bytes = self.too_large.largest_bytes.max(picture.came_bytes());
         }
         slot.time_ns = time_ns;
-        // There are as many places as slots.
-        let _ = self.full.push(slot);
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
+        slots.hand_on(slot);
     }
 
     /// Writes what is left and ends the log.
@@ -200,7 +146,9 @@ impl Recorder {
     /// # Errors
     /// The writer's; what had been written before stays readable.
     pub fn finish(mut self) -> Result<EpisodeSummary, EpisodeError> {
-        self.whole.store(true, Ordering::SeqCst);
+        if let Some(slots) = self.slots.take() {
+            slots.finish();
+        }
         match self.end() {
             Some(Ok(result)) => result,
             Some(Err(panic)) => std::panic::resume_unwind(panic),
@@ -211,8 +159,8 @@ impl Recorder {
 
     fn end(&mut self) -> Option<std::thread::Result<Result<EpisodeSummary, EpisodeError>>> {
         let thread = self.thread.take()?;
-        self.done.store(true, Ordering::SeqCst);
-        thread.thread().unpark();
+        // If the episode was not finished, the thread hears that nothing more will come.
+        self.slots = None;
         Some(thread.join())
     }
 }
@@ -223,6 +171,32 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         if let Some(Ok(Err(error))) = self.end() {
             log::error!("the log of an episode that failed: {error}");
+        }
+    }
+}
+
+/// The writing thread. If it fails, the tick hears of it, since its end of the slots goes.
+fn write(mut writer: EpisodeWriter, mut slots: Emptier<Slot>) -> Result<EpisodeSummary, EpisodeError> {
+    let mut looked = Instant::now();
+    loop {
+        // Also in front of each row that a slow disk has kept waiting: a tick that waits for nobody asks whether the log is lost.
+        if looked.elapsed() >= LOOK_EVERY {
+            looked = Instant::now();
+            writer.check()?;
+        }
+        match slots.next() {
+            Next::Filled(slot) => {
+                let frame = slot.with_frame.then_some(&slot.frame);
+                let picture = slot.picture.jpeg().filter(|_| slot.with_picture);
+                let written = writer.write_tick_with_picture(&slot.record, frame, picture, slot.time_ns);
+                slots.give_back(slot);
+                written?;
+            }
+            Next::Nothing => slots.wait(WAIT),
+            // Looks once more.
+            Next::Ended { finished: true } => return writer.finish(),
+            // What is at hand is written when the writer goes.
+            Next::Ended { finished: false } => return Ok(EpisodeSummary::default()),
         }
     }
 }

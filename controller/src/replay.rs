@@ -12,9 +12,9 @@ use crate::actuate::World;
 use crate::capture::Captured;
 use crate::encode::embed;
 use crate::filter::BeliefFilter;
-use crate::guard::Rules;
 use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy};
 use crate::tick::{Controller, Timing};
+use guard::Rules;
 
 /// Why a log could not be replayed, or did not come out the same.
 #[derive(Debug, thiserror::Error)]

@@ -9,9 +9,10 @@
 //! pause.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use hand_over::Pulse;
 use robot::config::Realtime;
 use robot::{Clock, SystemClock};
 
@@ -24,25 +25,14 @@ const BEAT_MIN_NS: u64 = 100_000;
 /// CPUs that are watched at most, one by one.
 const WATCHED_MAX: usize = 16;
 
-#[derive(Debug, Default)]
-struct Watch {
-    beat_ns: AtomicU64,
-    last_stall_end_ns: AtomicU64,
-}
-
-impl Watch {
-    /// Wakes up every `beat_ns` until told to stop. Late by more than `stall_ns` is a stall.
-    fn keep(&self, clock: &SystemClock, (beat_ns, stall_ns): (u64, u64), stop: &AtomicBool) {
-        let mut before = clock.now_ns();
-        while !stop.load(Ordering::Relaxed) {
-            clock.sleep_until_ns(before + beat_ns);
-            let now = clock.now_ns();
-            if now.saturating_sub(before + beat_ns) > stall_ns {
-                self.last_stall_end_ns.store(now, Ordering::SeqCst);
-            }
-            self.beat_ns.store(now, Ordering::SeqCst);
-            before = now;
-        }
+/// Wakes up every `beat_ns` until told to stop. Late by more than `stall_ns` is a stall.
+fn keep(pulse: &Pulse, clock: &SystemClock, (beat_ns, stall_ns): (u64, u64), stop: &AtomicBool) {
+    let mut before = clock.now_ns();
+    while !stop.load(Ordering::Relaxed) {
+        clock.sleep_until_ns(before + beat_ns);
+        let now = clock.now_ns();
+        pulse.beat(now, now.saturating_sub(before + beat_ns) > stall_ns);
+        before = now;
     }
 }
 
@@ -52,7 +42,7 @@ pub struct Sentinel {
     stall_ns: u64,
     beat_ns: u64,
     stop: Arc<AtomicBool>,
-    watches: Vec<Arc<Watch>>,
+    pulses: Vec<Arc<Pulse>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -67,7 +57,7 @@ impl Sentinel {
             // Of a pause, what comes before the next beat goes unseen: a quarter of a stall at most.
             beat_ns: (stall_ns / 4).clamp(BEAT_MIN_NS, BEAT_MAX_NS),
             stop: Arc::default(),
-            watches: Vec::new(),
+            pulses: Vec::new(),
             threads: Vec::new(),
         };
         let cpus = realtime::cpus(wanted.tick_cpu.as_slice());
@@ -93,26 +83,24 @@ impl Sentinel {
         priority: u8,
         cpus: Vec<usize>,
     ) -> std::io::Result<()> {
-        let watch = Arc::new(Watch::default());
-        watch.beat_ns.store(clock.now_ns(), Ordering::SeqCst);
-        let (its, stop, clock) = (Arc::clone(&watch), Arc::clone(&self.stop), clock.clone());
+        let pulse = Arc::new(Pulse::new(clock.now_ns()));
+        let (its, stop, clock) = (Arc::clone(&pulse), Arc::clone(&self.stop), clock.clone());
         let times = (self.beat_ns, self.stall_ns);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             let _raised =
                 realtime::Raised::new(("realtime.tick_priority", priority), ("realtime.tick_cpu", &cpus));
-            its.keep(&clock, times, &stop);
+            keep(&its, &clock, times, &stop);
         })?;
-        self.watches.push(watch);
+        self.pulses.push(pulse);
         self.threads.push(thread);
         Ok(())
     }
 
     /// Whether the machine stalled at some time since `since_ns`, or is only now coming back.
     pub fn stalled_since(&self, since_ns: u64, now_ns: u64) -> bool {
-        self.watches.iter().any(|watch| {
-            watch.last_stall_end_ns.load(Ordering::SeqCst) >= since_ns
-                || now_ns.saturating_sub(watch.beat_ns.load(Ordering::SeqCst)) > self.beat_ns + self.stall_ns
-        })
+        self.pulses
+            .iter()
+            .any(|pulse| pulse.stalled_since(since_ns, now_ns, self.beat_ns + self.stall_ns))
     }
 }
 

@@ -13,9 +13,9 @@ use crate::actuate::World;
 use crate::capture::{Captured, KeptPicture, KeptPictures};
 use crate::course::Course;
 use crate::filter::BeliefFilter;
-use crate::guard::arm::Heard;
-use crate::guard::{Guard, Rules};
 use crate::plan::{Limit, Policy};
+use guard::arm::Heard;
+use guard::{Guard, Rules};
 
 /// How a tick is run.
 #[derive(Clone, Copy)]

@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{FirmwareCore, FirmwareOptions};
+use hand_over::alarm;
+use hand_over::bytes::bytes;
 use realtime::Raised;
 use robot::device::{
     ArmReport, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Motors, RefusedReports,
@@ -34,7 +36,7 @@ use robot::{Clock, SystemClock};
 pub use self::core::{Core, Measured, Turn};
 use self::e_stop::HostedEStop;
 pub use self::wire::HostEnd;
-use self::wire::{LetGo, Wire};
+use self::wire::{BYTES, LetGo, Wire};
 use crate::link::HostLink;
 use crate::servo_bus::joints::WayOutSettings;
 
@@ -80,12 +82,14 @@ pub fn parts<J: Measured>(joints: J, options: HostedOptions, clock: Arc<dyn Cloc
         firmware_version: FIRMWARE_VERSION,
         identity: options.arm.identity,
     });
-    let end = HostEnd::new(&options.name, Arc::clone(&wire));
+    let ((to_arm, from_host), (to_host, from_arm)) = (bytes(BYTES), bytes(BYTES));
+    let end = HostEnd::new(&options.name, Arc::clone(&wire), to_arm, from_arm);
     let core = Core::new(
         joints,
         firmware,
         options.way_out,
         wire,
+        (from_host, to_host),
         options.e_stop,
         1.0 / options.rate_hz,
     );
@@ -149,10 +153,8 @@ impl HostedArm {
                         clock.sleep_until_ns(clock.now_ns() + AGAIN_NS);
                         continue;
                     }
-                    let left_ns = || due_ns.saturating_sub(clock.now_ns());
-                    while !urgent() && left_ns() > 0 {
-                        std::thread::park_timeout(Duration::from_nanos(left_ns()));
-                    }
+                    let left = || Duration::from_nanos(due_ns.saturating_sub(clock.now_ns()));
+                    alarm::sleep(urgent, left);
                 }
             })
             .map_err(DeviceError::new)?;

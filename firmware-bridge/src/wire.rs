@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use codec::EarlierArmToHost;
 pub use codec::{
-    Decoder, EncodeError, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Message, encode, encode_earlier_hello,
+    Decoder, EncodeError, Framed, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Message, encode, encode_earlier_hello,
 };
 pub use contract::{
     Contract, JointLimits, SERIAL_NUMBER_MAX_BYTES, SerialNumber, fitted_serial_number, joint_names_hash,

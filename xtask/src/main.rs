@@ -4,6 +4,7 @@ mod bench_dmc;
 mod bench_peers;
 mod bench_quality;
 mod bench_train;
+mod coverage;
 mod crosscheck;
 mod curve;
 mod curves;
@@ -14,10 +15,13 @@ mod firmware;
 mod install;
 mod learn;
 mod libtorch;
+mod model_check;
+mod mutants;
 mod numbers;
 mod python;
 mod rig;
 mod scratch;
+mod tools;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -86,6 +90,12 @@ enum Task {
     Faults(faults::Faults),
     /// Drive a simulated arm while something goes wrong every few seconds, in real time, and compare each stop with what went wrong.
     LiveFaults(faults::LiveFaults),
+    /// Check hand-overs between threads in every order in which the threads can take turns (a minute).
+    ModelCheck(model_check::ModelCheck),
+    /// Put faults into what keeps an arm safe, one at a time, and see whether the tests notice (hours; a part: minutes).
+    Mutants(mutants::Mutants),
+    /// Count which lines of what keeps an arm safe the tests run: all, but for those that tests/EVIDENCE.md justifies (minutes).
+    Coverage(coverage::Coverage),
     /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
     Firmware,
 }
@@ -109,6 +119,9 @@ fn main() -> ExitCode {
         Task::Vm(arguments) => vm::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),
         Task::LiveFaults(arguments) => faults::live(&arguments),
+        Task::ModelCheck(arguments) => model_check::run(&arguments),
+        Task::Mutants(arguments) => mutants::run(&arguments),
+        Task::Coverage(arguments) => coverage::run(&arguments),
         Task::Firmware => firmware::run(),
     };
     match result {

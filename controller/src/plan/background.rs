@@ -8,18 +8,16 @@
 //! Which iterations count is the tick's decision, and the log's: an iteration that was finished after the tick had given
 //! up is taken back before the next plan, so that a replay, which knows the count only, searches from the same state.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, Thread};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use episode::{PlanRow, PlanSource};
+use hand_over::inquiries::{Answerer, Asker, inquiries};
 use robot::{Clock, Envelope, SetPoint, SystemClock};
 use world_model::Belief;
 
 use super::cem::{first_action, shift};
 use super::{Limit, Plan, Planner, PlannerError};
-use crate::exchange::{Pool, Slot};
 
 /// What the tick asks.
 #[derive(Debug)]
@@ -35,8 +33,6 @@ struct Question {
     from: SetPoint,
     belief: Belief,
     bound: Bound,
-    /// Whom to wake.
-    asking: Thread,
 }
 
 /// A [`Limit`] that can be handed over.
@@ -58,29 +54,14 @@ struct Answer {
     whole: bool,
 }
 
-/// Answers in circulation: one offered, one at each end, one spare.
-const POOL: usize = 4;
-
-#[derive(Debug)]
-struct Shared {
-    asked: Slot<Question>,
-    /// A question that is done with: the planner is idle if it is here.
-    returned: Slot<Question>,
-    answered: Slot<Answer>,
-    free: Pool<Answer, POOL>,
-    quit: AtomicBool,
-}
-
 /// A [`Planner`] on a thread of its own, with its team.
 #[derive(Debug)]
 pub struct Background {
-    shared: Arc<Shared>,
+    asker: Asker<Question, Answer>,
     clock: SystemClock,
     thread: Option<JoinHandle<()>>,
     /// It did not finish a plan in all the time between two episodes.
     hung: bool,
-    /// The question, once it came back.
-    idle: Option<Box<Question>>,
     number: u64,
     reset: Option<u64>,
     periods: u32,
@@ -107,29 +88,22 @@ impl Background {
             from: envelope.home(),
             belief,
             bound: Bound::None,
-            asking: std::thread::current(),
         };
-        let shared = Arc::new(Shared {
-            asked: Slot::default(),
-            returned: Slot::default(),
-            answered: Slot::default(),
-            free: Pool::full(|| Answer {
-                executed: vec![0.0; length],
-                ..Answer::default()
-            }),
-            quit: AtomicBool::new(false),
+        let (mut asker, answerer) = inquiries(question, || Answer {
+            executed: vec![0.0; length],
+            ..Answer::default()
         });
         let width = envelope.joints().len();
-        let (its, its_clock) = (Arc::clone(&shared), clock.clone());
+        let its_clock = clock.clone();
         let thread = std::thread::Builder::new()
             .name("plan".to_owned())
-            .spawn(move || answer(planner, &its, &its_clock, &envelope))?;
+            .spawn(move || answer(planner, answerer, &its_clock, &envelope))?;
+        asker.wake(thread.thread().clone());
         Ok(Self {
-            shared,
+            asker,
             clock,
             thread: Some(thread),
             hung: false,
-            idle: Some(Box::new(question)),
             number: 0,
             reset: None,
             periods: 0,
@@ -144,25 +118,19 @@ impl Background {
         self.hung || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Whether the planner is done with the last question.
-    fn is_idle(&mut self) -> bool {
-        self.idle = self.idle.take().or_else(|| self.shared.returned.take());
-        self.idle.is_some()
-    }
-
     /// Puts the newest answer to this question in force, if there is one; `true` if no other will follow.
     fn look(&mut self, row: &mut PlanRow) -> bool {
-        let Some(answer) = self.shared.answered.take() else {
-            return false;
-        };
-        let ours = answer.number == self.number;
-        if ours {
-            row.clone_from(&answer.row);
-            self.executed.copy_from_slice(&answer.executed);
-        }
-        let whole = ours && answer.whole;
-        self.shared.free.put(answer);
-        whole
+        let (number, executed) = (self.number, &mut self.executed);
+        self.asker
+            .look(|answer| {
+                let ours = answer.number == number;
+                if ours {
+                    row.clone_from(&answer.row);
+                    executed.copy_from_slice(&answer.executed);
+                }
+                ours && answer.whole
+            })
+            .unwrap_or(false)
     }
 }
 
@@ -173,7 +141,7 @@ impl Plan for Background {
         self.executed.fill(0.0);
         // Between episodes there is time for the planner to finish what it is at, but not for ever.
         let give_up_ns = self.clock.now_ns() + HUNG.as_nanos() as u64;
-        while !self.is_idle() && !self.lost() {
+        while !self.asker.is_idle() && !self.lost() {
             if self.clock.now_ns() > give_up_ns {
                 log::error!(
                     "the planner is still at a plan of the last episode after {} s; going on without it",
@@ -222,12 +190,7 @@ impl Plan for Background {
             Bound::Iterations(_) | Bound::None => u64::MAX,
         };
         // It may still be at the last one, or just coming back from it.
-        let mut question = loop {
-            if self.is_idle()
-                && let Some(question) = self.idle.take()
-            {
-                break question;
-            }
+        while !self.asker.is_idle() {
             if self.lost() {
                 row.source = PlanSource::Lost;
                 return row;
@@ -237,22 +200,22 @@ impl Plan for Background {
                 return row;
             }
             std::thread::park_timeout(Duration::from_nanos(deadline_ns - now_ns).min(LOOK));
-        };
-        self.number += 1;
-        question.number = self.number;
-        question.reset = self.reset.take();
-        question.periods = std::mem::take(&mut self.periods);
-        question.taken = std::mem::take(&mut self.taken);
-        question.tick = tick;
-        question.from.clone_from(from);
-        question.belief.copy_from(belief);
-        question.bound = bound;
-        question.asking = std::thread::current();
-        // Empty: there is one question.
-        self.shared.asked.put(question);
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
         }
+        self.number += 1;
+        let number = self.number;
+        let reset = self.reset.take();
+        let periods = std::mem::take(&mut self.periods);
+        let taken = std::mem::take(&mut self.taken);
+        self.asker.ask(|question| {
+            question.number = number;
+            question.reset = reset;
+            question.periods = periods;
+            question.taken = taken;
+            question.tick = tick;
+            question.from.clone_from(from);
+            question.belief.copy_from(belief);
+            question.bound = bound;
+        });
         while !self.look(&mut row) {
             let now_ns = self.clock.now_ns();
             if now_ns >= deadline_ns {
@@ -279,9 +242,8 @@ const HUNG: Duration = Duration::from_secs(5);
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.shared.quit.store(true, Ordering::Release);
+        self.asker.quit();
         let Some(thread) = self.thread.take() else { return };
-        thread.thread().unpark();
         let give_up_ns = self.clock.now_ns() + HUNG.as_nanos() as u64;
         while !self.hung && !thread.is_finished() && self.clock.now_ns() < give_up_ns {
             std::thread::park_timeout(Duration::from_millis(1));
@@ -296,17 +258,15 @@ impl Drop for Background {
 }
 
 /// The planner's thread.
-fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: &Envelope) {
-    let mut spare = shared.free.take();
+fn answer(
+    mut planner: Planner,
+    mut answerer: Answerer<Question, Answer>,
+    clock: &SystemClock,
+    envelope: &Envelope,
+) {
     let mut done = 0;
-    loop {
-        let Some(question) = shared.asked.take() else {
-            if shared.quit.load(Ordering::Acquire) {
-                return;
-            }
-            std::thread::park();
-            continue;
-        };
+    while let Some(asked) = answerer.next() {
+        let question = &asked.question;
         if let Some(seed) = question.reset {
             planner.reset(seed);
         } else if done > question.taken {
@@ -317,15 +277,12 @@ fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: 
             planner.skip();
         }
         let mut publish = |row: &PlanRow, executed: &[f32], whole: bool| {
-            // A pool of four leaves one.
-            let Some(mut answer) = spare.take().or_else(|| shared.free.take()) else {
-                return;
-            };
-            answer.number = question.number;
-            answer.row.clone_from(row);
-            answer.executed.copy_from_slice(executed);
-            answer.whole = whole;
-            spare = shared.answered.put(answer);
+            answerer.answer(|answer| {
+                answer.number = question.number;
+                answer.row.clone_from(row);
+                answer.executed.copy_from_slice(executed);
+                answer.whole = whole;
+            });
         };
         let limit = match question.bound {
             Bound::Deadline(deadline_ns) => Limit::Deadline(clock, deadline_ns),
@@ -346,9 +303,6 @@ fn answer(mut planner: Planner, shared: &Shared, clock: &SystemClock, envelope: 
         );
         publish(&row, planner.cem().executed(), true);
         done = finished;
-        let asking = question.asking.clone();
-        // Empty: there is one question.
-        shared.returned.put(question);
-        asking.unpark();
+        answerer.done(asked);
     }
 }

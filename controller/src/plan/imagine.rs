@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hand_over::Team;
 use robot::config::{Planner as Budget, RolloutBackend};
 use world_model::kernel::Instructions;
 use world_model::weights::LatentWeights;
@@ -9,7 +10,6 @@ use world_model::{Belief, Bundle, BundleError, KernelRollout, Rollout, ScalarRol
 
 use super::cem::Evaluate;
 use super::proposals::Proposals;
-use super::team::Team;
 
 /// Candidates a thread takes at a time: the widest tile of any kernel.
 pub const UNIT: usize = 32;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use firmware_bridge::wire::MAX_FRAME_BYTES;
 use firmware_bridge::{FirmwareCore, FirmwareState};
+use hand_over::bytes::{ByteReceiver, ByteSender};
 use robot::JointVec;
 use robot::device::{Joints, Motors};
 
@@ -42,6 +43,8 @@ pub struct Core<J> {
     /// How the arm is laid down when the host has left; `None` if nobody said where it can lie.
     way_out: Option<WayOutSettings>,
     wire: Arc<Wire>,
+    from_host: ByteReceiver,
+    to_host: ByteSender,
     e_stop: Arc<AtomicBool>,
     dt_s: f32,
     /// What the joints were told last.
@@ -60,6 +63,7 @@ impl<J: Measured> Core<J> {
         firmware: FirmwareCore,
         way_out: Option<WayOutSettings>,
         wire: Arc<Wire>,
+        (from_host, to_host): (ByteReceiver, ByteSender),
         e_stop: Arc<AtomicBool>,
         dt_s: f32,
     ) -> Self {
@@ -69,6 +73,8 @@ impl<J: Measured> Core<J> {
             firmware,
             way_out,
             wire,
+            from_host,
+            to_host,
             e_stop,
             dt_s,
             set_point_rad,
@@ -109,8 +115,13 @@ impl<J: Measured> Core<J> {
 
     /// Does what the host asks for, within the firmware's limits.
     fn follow(&mut self, now_us: u64) -> Turn {
-        while let Some(byte) = self.wire.to_arm.pop() {
-            self.firmware.on_bytes(now_us, &[byte]);
+        let mut bytes = [0; MAX_FRAME_BYTES];
+        loop {
+            let count = self.from_host.receive(&mut bytes);
+            if count == 0 {
+                break;
+            }
+            self.firmware.on_bytes(now_us, &bytes[..count]);
         }
         let joints = self.joints.joints();
         let drive = self
@@ -194,11 +205,8 @@ impl<J: Measured> Core<J> {
         loop {
             let frame = self.firmware.poll_transmit(&mut buffer);
             // Telemetry that nobody takes is dropped, whole.
-            if frame.is_empty() || self.wire.to_host.capacity() - self.wire.to_host.len() < frame.len() {
+            if frame.is_empty() || !self.to_host.send(frame) {
                 return;
-            }
-            for byte in frame {
-                let _ = self.wire.to_host.push(*byte);
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The emergency stop of an arm whose firmware core runs in this program: a flag, and a thread that is woken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use hand_over::alarm;
 use robot::device::e_stop::Pressed;
 use robot::device::{EStopLine, LinkError, Stopped};
 
@@ -46,8 +47,7 @@ impl EStopLine for HostedEStop {
     }
 
     fn press(&mut self, wait: Duration) -> Result<Pressed, LinkError> {
-        self.asked.store(true, Ordering::SeqCst);
-        self.core.unpark();
+        alarm::call(&self.asked, &self.core);
         let begun = Instant::now();
         loop {
             match self.wire.let_go() {

@@ -1,39 +1,42 @@
 //! What the motors said last, from the core's thread to the control loop's. Neither waits for the other.
 
-use std::sync::Mutex;
-
+use hand_over::Newest;
 use robot::device::Motors;
 
 /// The newest word of the motors.
-#[derive(Debug, Default)]
-pub(super) struct MotorsSlot(Mutex<Told>);
+#[derive(Debug)]
+pub(super) struct MotorsSlot(Newest<Motors>);
 
-#[derive(Debug, Default)]
-struct Told {
-    motors: Motors,
-    /// Whether the control loop has not seen it yet.
-    new: bool,
+impl Default for MotorsSlot {
+    fn default() -> Self {
+        Self(Newest::new(Motors::default))
+    }
 }
 
 impl MotorsSlot {
-    /// Replaces what was told before. Of turns that nobody looked at, the longest time is kept. Where the other thread is looking just now,
-    /// this word is lost: another comes with the next turn.
+    /// Replaces what was told before. Of turns that nobody looked at, the longest time is kept.
     pub(super) fn tell(&self, mut motors: Motors) {
-        if let Ok(mut told) = self.0.try_lock() {
-            if told.new {
-                motors.exchange_us = motors.exchange_us.max(told.motors.exchange_us);
+        let place = match self.0.take() {
+            Some(unseen) => {
+                motors.exchange_us = motors.exchange_us.max(unseen.exchange_us);
+                Some(unseen)
             }
-            *told = Told { motors, new: true };
+            None => self.0.free(),
+        };
+        // There always is one: the other thread holds one at most.
+        let Some(mut place) = place else { return };
+        *place = motors;
+        if let Some(spare) = self.0.offer(place) {
+            self.0.give_back(spare);
         }
     }
 
     /// Copies what was told last, if it is new. If it is not, `into` keeps the readings, and no exchange was finished since.
     pub(super) fn hear(&self, into: &mut Motors) {
         into.exchange_us = 0;
-        if let Ok(mut told) = self.0.try_lock()
-            && std::mem::take(&mut told.new)
-        {
-            into.clone_from(&told.motors);
+        if let Some(told) = self.0.take() {
+            into.clone_from(&told);
+            self.0.give_back(told);
         }
     }
 }

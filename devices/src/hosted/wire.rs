@@ -1,9 +1,10 @@
 //! The wire between the control loop and a firmware core in the same process: bytes in memory, without locks.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crossbeam::queue::ArrayQueue;
+use hand_over::alarm::Word;
+use hand_over::bytes::{ByteReceiver, ByteSender};
 use robot::Clock;
 use robot::device::{LinkError, Motors};
 
@@ -11,7 +12,7 @@ use super::motors::MotorsSlot;
 use crate::link::ByteStream;
 
 /// Bytes that each direction holds: seconds of telemetry.
-const BYTES: usize = 16 * 1024;
+pub(super) const BYTES: usize = 16 * 1024;
 
 /// How often a wait looks for bytes, in nanoseconds.
 const LOOK_NS: u64 = 200_000;
@@ -21,7 +22,7 @@ const LOOK_NS: u64 = 200_000;
 #[repr(u8)]
 pub(super) enum LetGo {
     /// They have not, as far as is known.
-    No,
+    No = 0,
     /// Torque is off, and stays off.
     Yes,
     /// The core has ended, and the arm holds.
@@ -30,8 +31,6 @@ pub(super) enum LetGo {
 
 /// What both ends share.
 pub(super) struct Wire {
-    pub(super) to_arm: ArrayQueue<u8>,
-    pub(super) to_host: ArrayQueue<u8>,
     /// The host has let go of its end for good.
     pub(super) host_left: AtomicBool,
     /// What the motors say of themselves.
@@ -39,7 +38,7 @@ pub(super) struct Wire {
     /// Why the arm's end is gone.
     pub(super) fault: OnceLock<String>,
     /// What became of an emergency stop.
-    stopped: AtomicU8,
+    stopped: Word,
     /// The clock of both ends.
     clock: Arc<dyn Clock>,
 }
@@ -55,12 +54,10 @@ impl std::fmt::Debug for Wire {
 impl Wire {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            to_arm: ArrayQueue::new(BYTES),
-            to_host: ArrayQueue::new(BYTES),
             host_left: AtomicBool::new(false),
             motors: MotorsSlot::default(),
             fault: OnceLock::new(),
-            stopped: AtomicU8::new(LetGo::No as u8),
+            stopped: Word::default(),
             clock,
         }
     }
@@ -72,12 +69,12 @@ impl Wire {
 
     /// Tells what became of the arm's torque.
     pub(super) fn tell(&self, let_go: LetGo) {
-        self.stopped.store(let_go as u8, Ordering::SeqCst);
+        self.stopped.say(let_go as u8);
     }
 
     /// What was told last.
     pub(super) fn let_go(&self) -> LetGo {
-        match self.stopped.load(Ordering::SeqCst) {
+        match self.stopped.heard() {
             told if told == LetGo::Yes as u8 => LetGo::Yes,
             told if told == LetGo::Never as u8 => LetGo::Never,
             _ => LetGo::No,
@@ -89,6 +86,8 @@ impl Wire {
 pub struct HostEnd {
     name: String,
     wire: Arc<Wire>,
+    to_arm: ByteSender,
+    from_arm: ByteReceiver,
 }
 
 impl std::fmt::Debug for HostEnd {
@@ -100,10 +99,12 @@ impl std::fmt::Debug for HostEnd {
 }
 
 impl HostEnd {
-    pub(super) fn new(name: &str, wire: Arc<Wire>) -> Self {
+    pub(super) fn new(name: &str, wire: Arc<Wire>, to_arm: ByteSender, from_arm: ByteReceiver) -> Self {
         Self {
             name: name.to_owned(),
             wire,
+            to_arm,
+            from_arm,
         }
     }
 
@@ -145,33 +146,22 @@ impl ByteStream for HostEnd {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         self.check()?;
-        if self.wire.to_arm.capacity() - self.wire.to_arm.len() < bytes.len() {
+        if !self.to_arm.send(bytes) {
             return Err(LinkError::WriteTimeout {
                 port: self.name.clone(),
             });
-        }
-        for byte in bytes {
-            // There is room: nobody else writes.
-            let _ = self.wire.to_arm.push(*byte);
         }
         Ok(())
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
         self.check()?;
-        let mut count = 0;
-        while count < into.len()
-            && let Some(byte) = self.wire.to_host.pop()
-        {
-            into[count] = byte;
-            count += 1;
-        }
-        Ok(count)
+        Ok(self.from_arm.receive(into))
     }
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
         let until_us = self.now_us().saturating_add(timeout_us);
-        while self.wire.to_host.is_empty() && self.now_us() < until_us {
+        while self.from_arm.is_empty() && self.now_us() < until_us {
             self.check()?;
             self.wire.clock.sleep_until_ns(self.wire.clock.now_ns() + LOOK_NS);
         }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use robot::{Clock, MonotonicNs, SystemClock};
 
-use super::source::{Phase, Shared, lock};
+use super::source::{Phase, Shared};
 use super::worker::Worker;
 use super::{Opener, PortableError, Settings};
 use crate::webcam::Judge;
@@ -92,7 +92,7 @@ impl Fence {
 
     /// Whether a thread is opening the camera.
     pub fn is_opening(&self) -> bool {
-        lock(&self.shared.state).phase == Phase::Opening
+        self.shared.state.hold().phase == Phase::Opening
     }
 
     /// Threads that were given up and have not come back.
@@ -107,7 +107,7 @@ impl Fence {
         let passed_ns = now_ns.saturating_sub(self.turned_ns).min(TURN_MAX_NS);
         self.turned_ns = now_ns;
         let (phase, rate_hz) = {
-            let state = lock(&self.shared.state);
+            let state = self.shared.state.hold();
             let rate_hz = state.agreed.as_ref().map_or(1.0, |agreed| agreed.rate_hz);
             (state.phase.clone(), rate_hz)
         };
@@ -147,7 +147,7 @@ impl Fence {
         }
         self.seen = (Phase::Opening, 0);
         let generation = {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.hold();
             state.phase = Phase::Opening;
             state.generation
         };
@@ -174,7 +174,7 @@ impl Fence {
             error,
             PortableError::Silent { .. } | PortableError::Opening { .. }
         );
-        let mut state = lock(&self.shared.state);
+        let mut state = self.shared.state.hold();
         state.lose(error);
         state.counts.abandoned += u64::from(given_up);
         drop(state);
@@ -196,7 +196,7 @@ impl Fence {
     }
 
     fn give_up(&self) {
-        lock(&self.shared.state).generation += 1;
+        self.shared.state.hold().generation += 1;
     }
 }
 

@@ -1,9 +1,10 @@
 //! The way of pictures from a grabbing thread to whoever polls.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
+use hand_over::Place;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat};
 use robot::{Clock, MonotonicNs, SystemClock};
 
@@ -89,13 +90,8 @@ impl State {
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) state: Mutex<State>,
+    pub(super) state: Place<State>,
     pub(super) stop: AtomicBool,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What a thread that panicked left is whole: it only ever exchanged whole values.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A camera of the portable library that never makes its caller wait.
@@ -126,7 +122,7 @@ impl PortableCamera {
         let (mut fence, mut camera) = Self::parts(settings, opener, clock.clone(), priority)?;
         loop {
             fence.turn();
-            let state = lock(&camera.shared.state);
+            let state = camera.shared.state.hold();
             if let Some(error) = &state.lost {
                 return Err(error.clone());
             }
@@ -182,12 +178,12 @@ impl PortableCamera {
 
     /// What was agreed to with the camera the last time it was opened.
     pub fn agreed(&self) -> Option<Agreed> {
-        lock(&self.shared.state).agreed.clone()
+        self.shared.state.hold().agreed.clone()
     }
 
     /// What became of pictures so far.
     pub fn counts(&self) -> Counts {
-        lock(&self.shared.state).counts
+        self.shared.state.hold().counts
     }
 }
 
@@ -207,11 +203,9 @@ impl FrameSource for PortableCamera {
     fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError> {
         let now_ns = self.clock.now_ns();
         let away = now_ns.saturating_sub(self.polled_ns) > AWAY_NS;
-        let mut state = match self.shared.state.try_lock() {
-            Ok(state) => state,
+        let Some(mut state) = self.shared.state.try_hold() else {
             // A picture is just being offered: it is there at the next poll.
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            return Ok(None);
         };
         self.polled_ns = now_ns;
         if self.fence.as_ref().is_some_and(JoinHandle::is_finished) {
@@ -247,7 +241,7 @@ impl FrameSource for PortableCamera {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let state = lock(&self.shared.state);
+        let state = self.shared.state.hold();
         facts(state.agreed.as_ref(), state.pace_ns, &state.counts)
     }
 }

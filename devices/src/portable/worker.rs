@@ -8,7 +8,7 @@ use realtime::Raised;
 use robot::device::Picture;
 use robot::{Clock, MonotonicNs};
 
-use super::source::{Phase, Shared, lock};
+use super::source::{Phase, Shared};
 use super::{Agreed, Arrivals, Grabber, Opener, PortableError};
 use crate::webcam::{Judge, Verdict};
 
@@ -37,7 +37,7 @@ impl Worker {
             Ok(Err(error)) => error,
             Err(_) => PortableError::Panicked,
         };
-        let mut state = lock(&self.shared.state);
+        let mut state = self.shared.state.hold();
         if state.generation == self.generation {
             state.phase = Phase::Failed(error);
         }
@@ -49,7 +49,7 @@ impl Worker {
         let agreed = grabber.agreed();
         let mut arrivals = Arrivals::new((1e9 / agreed.rate_hz) as u64, self.clock.now_ns());
         {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.hold();
             if state.generation != self.generation {
                 return Ok(());
             }
@@ -64,7 +64,7 @@ impl Worker {
             let fresh = arrivals.is_fresh(asked_ns, now_ns);
             // Judging takes a while: it is done before the lock.
             let verdict = fresh.then(|| self.verdict(&picture, &agreed));
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.hold();
             if state.generation != self.generation {
                 return Ok(());
             }

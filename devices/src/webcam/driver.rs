@@ -7,7 +7,7 @@ use robot::device::Picture;
 use robot::{Clock, MonotonicNs};
 
 use super::kernel::{Kernel, System};
-use super::source::{Shared, lock};
+use super::source::Shared;
 use super::stream::{Stream, Taken, Turn};
 use super::{Counts, Judge, Settings, Verdict, WebcamError, device, identity};
 
@@ -98,7 +98,7 @@ impl Driver {
                     self.clock.sleep_until_ns(until_ns.min(soon_ns));
                 } else if let Err(error) = self.open() {
                     let longer_ns = (2 * wait_ns).clamp(BACK_OFF_NS.0, BACK_OFF_NS.1);
-                    lock(&self.shared.offered).lost = Some(error);
+                    self.shared.offered.hold().lost = Some(error);
                     self.state = State::Closed {
                         until_ns: self.clock.now_ns() + longer_ns,
                         wait_ns: longer_ns,
@@ -127,7 +127,7 @@ impl Driver {
                     Ok(Turn::Silence(_) | Turn::Dropped) => {}
                     Err(error) => self.lose(error),
                 }
-                lock(&self.shared.report).1 = self.counts;
+                self.shared.report.hold().1 = self.counts;
             }
         }
     }
@@ -152,10 +152,10 @@ impl Driver {
         let stream = Stream::start(kernel.as_mut(), &agreed, age_max_ns, self.seq)?;
         self.counts.openings += 1;
         {
-            let mut offered = lock(&self.shared.offered);
+            let mut offered = self.shared.offered.hold();
             (offered.lost, offered.age_max_ns) = (None, age_max_ns);
         }
-        *lock(&self.shared.report) = (Some(agreed), self.counts);
+        *self.shared.report.hold() = (Some(agreed), self.counts);
         self.state = State::Open(Box::new(Running {
             kernel,
             stream,
@@ -177,7 +177,7 @@ impl Driver {
             true => self.counts.driver_stamps += 1,
             false => self.counts.arrival_stamps += 1,
         }
-        let mut offered = lock(&self.shared.offered);
+        let mut offered = self.shared.offered.hold();
         std::mem::swap(&mut offered.picture, &mut self.picture);
         offered.taken = Some(taken);
     }
@@ -186,7 +186,7 @@ impl Driver {
         self.counts.losses += 1;
         let now_ns = self.clock.now_ns();
         {
-            let mut offered = lock(&self.shared.offered);
+            let mut offered = self.shared.offered.hold();
             offered.taken = None;
             offered.untold = Some(error.clone());
             offered.lost = Some(error);

@@ -1,9 +1,10 @@
 //! The thread that owns a camera, and the way of pictures to whoever polls.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
+use hand_over::Place;
 use realtime::Raised;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat};
 use robot::{Clock, MonotonicNs};
@@ -31,15 +32,10 @@ pub(super) struct Offered {
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) offered: Mutex<Offered>,
+    pub(super) offered: Place<Offered>,
     /// For reports, never for the tick.
-    pub(super) report: Mutex<(Option<Agreed>, Counts)>,
+    pub(super) report: Place<(Option<Agreed>, Counts)>,
     pub(super) stop: AtomicBool,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What a thread that panicked left is whole: it only ever exchanged whole values.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A webcam that never makes its caller wait.
@@ -117,12 +113,12 @@ impl Webcam {
 
     /// What was agreed to with the camera the last time it was opened.
     pub fn agreed(&self) -> Option<Agreed> {
-        lock(&self.shared.report).0.clone()
+        self.shared.report.hold().0.clone()
     }
 
     /// What became of pictures so far.
     pub fn counts(&self) -> Counts {
-        lock(&self.shared.report).1
+        self.shared.report.hold().1
     }
 }
 
@@ -142,11 +138,9 @@ impl FrameSource for Webcam {
     fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError> {
         let now_ns = self.clock.now_ns();
         let away = now_ns.saturating_sub(self.polled_ns) > AWAY_NS;
-        let mut offered = match self.shared.offered.try_lock() {
-            Ok(offered) => offered,
+        let Some(mut offered) = self.shared.offered.try_hold() else {
             // The thread is just offering a picture: it is there at the next poll.
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            return Ok(None);
         };
         self.polled_ns = now_ns;
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {

@@ -18,17 +18,22 @@ const MAX_PACKET_BYTES: usize = 1 + MAX_MESSAGE_BYTES + CRC_BYTES;
 const _: () = assert!(cobs::encoded_max(MAX_PACKET_BYTES) + 2 <= MAX_FRAME_BYTES);
 
 /// A message that can be framed: one of the two directions.
-pub trait Message: Serialize + Sized {
+pub trait Framed: Serialize {
     /// First byte of the packet.
     const KIND: u8;
+}
 
+/// A message that can also be read.
+pub trait Message: Framed + Sized {
     /// Reads what follows the first byte, without the CRC. `None` for what is no such message.
     fn from_body(body: &[u8]) -> Option<Self>;
 }
 
-impl Message for HostToArm {
+impl Framed for HostToArm {
     const KIND: u8 = b'H';
+}
 
+impl Message for HostToArm {
     fn from_body(body: &[u8]) -> Option<Self> {
         whole(body).or_else(|| {
             let (
@@ -48,9 +53,11 @@ impl Message for HostToArm {
     }
 }
 
-impl Message for ArmToHost {
+impl Framed for ArmToHost {
     const KIND: u8 = b'A';
+}
 
+impl Message for ArmToHost {
     fn from_body(body: &[u8]) -> Option<Self> {
         whole(body).or_else(|| {
             let (
@@ -85,12 +92,8 @@ enum EarlierHostToArm {
     },
 }
 
-impl Message for EarlierHostToArm {
+impl Framed for EarlierHostToArm {
     const KIND: u8 = HostToArm::KIND;
-
-    fn from_body(body: &[u8]) -> Option<Self> {
-        whole(body)
-    }
 }
 
 /// The answer to a Hello of version 1. Later versions begin with the same fields.
@@ -105,12 +108,8 @@ pub(crate) enum EarlierArmToHost {
     },
 }
 
-impl Message for EarlierArmToHost {
+impl Framed for EarlierArmToHost {
     const KIND: u8 = ArmToHost::KIND;
-
-    fn from_body(body: &[u8]) -> Option<Self> {
-        whole(body)
-    }
 }
 
 /// A message that takes up all of `body`.
@@ -134,7 +133,7 @@ pub enum EncodeError {
 ///
 /// # Errors
 /// [`EncodeError`]; with a buffer of [`MAX_FRAME_BYTES`] no message of this protocol fails.
-pub fn encode<'b, M: Message>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+pub fn encode<'b, M: Framed>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
     let mut packet = [0; MAX_PACKET_BYTES];
     packet[0] = M::KIND;
     let body = postcard::to_slice(message, &mut packet[1..=MAX_MESSAGE_BYTES])

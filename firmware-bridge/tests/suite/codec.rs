@@ -3,8 +3,8 @@
 use crate::bench::framed;
 use crate::common::vec;
 use firmware_bridge::wire::{
-    ArmToHost, Command, Contract, Decoder, EncodeError, FirmwareState, HelloAck, HostToArm, JointLimits,
-    JointVec, MAX_FRAME_BYTES, Message, PROTOCOL_VERSION, StopReason, Telemetry, encode,
+    ArmToHost, Command, Contract, Decoder, EncodeError, FirmwareState, Framed, HelloAck, HostToArm,
+    JointLimits, JointVec, MAX_FRAME_BYTES, Message, PROTOCOL_VERSION, StopReason, Telemetry, encode,
     encode_earlier_hello, fitted_serial_number, joint_names_hash, seq_after,
 };
 use robot::philox::Stream;
@@ -285,20 +285,12 @@ enum LaterAck {
     HelloAck(u16, u8, [u8; 3], u64, u64, [u8; 32]),
 }
 
-impl Message for Later {
+impl Framed for Later {
     const KIND: u8 = b'H';
-
-    fn from_body(_body: &[u8]) -> Option<Self> {
-        None
-    }
 }
 
-impl Message for LaterAck {
+impl Framed for LaterAck {
     const KIND: u8 = b'A';
-
-    fn from_body(_body: &[u8]) -> Option<Self> {
-        None
-    }
 }
 
 #[test]

@@ -4,5 +4,6 @@ mod acceleration;
 mod bench;
 mod codec;
 mod common;
+mod edges;
 mod firmware;
 mod sessions;

@@ -63,7 +63,7 @@ pub struct Heard<'a> {
 
 /// What is remembered of an arm, sized once.
 #[derive(Debug)]
-pub(super) struct ArmWatch {
+pub(crate) struct ArmWatch {
     joints: usize,
     /// Whether its set points are compared with those that were sent.
     led: bool,
@@ -91,7 +91,7 @@ pub(super) struct ArmWatch {
 }
 
 impl ArmWatch {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let envelope = &config.envelope;
         let velocity = envelope.mode() == ActionMode::Velocity;
         let joints = envelope.joints();
@@ -121,7 +121,7 @@ impl ArmWatch {
         }
     }
 
-    pub(super) fn reset(&mut self, led: bool) {
+    pub(crate) fn reset(&mut self, led: bool) {
         self.led = led;
         (self.silent, self.holding, self.off_track, self.off_course) = (0, 0, 0, 0);
         (self.unsound, self.last_sent, self.position) = (0, None, None);
@@ -130,13 +130,13 @@ impl ArmWatch {
     }
 
     /// The arm stands at `set_point_rad`, and is led on from there.
-    pub(super) fn stands(&mut self, set_point_rad: &JointVec) {
+    pub(crate) fn stands(&mut self, set_point_rad: &JointVec) {
         self.commands.clear();
         self.commands.push_back(set_point_rad.clone());
     }
 
     /// A command has left in `tick`.
-    pub(super) fn sent(&mut self, tick: u32, set_point_rad: &JointVec) {
+    pub(crate) fn sent(&mut self, tick: u32, set_point_rad: &JointVec) {
         self.last_sent = Some(tick);
         if self.commands.len() == COMMANDS {
             self.commands.pop_front();
@@ -145,12 +145,12 @@ impl ArmWatch {
     }
 
     /// Whether the arm may be sent a command in the tick in which it was last judged.
-    pub(super) fn may_send(&self) -> bool {
+    pub(crate) fn may_send(&self) -> bool {
         !self.unsure
     }
 
     /// Judges what was heard in `tick`, which may be the `last` of its episode: why the arm must stop, if it must.
-    pub(super) fn hear(&mut self, tick: u32, heard: &Heard<'_>, last: bool) -> Option<Reason> {
+    pub(crate) fn hear(&mut self, tick: u32, heard: &Heard<'_>, last: bool) -> Option<Reason> {
         let counted = [heard.position_rad, heard.set_point_rad]
             .iter()
             .all(|vector| vector.len() == self.joints);

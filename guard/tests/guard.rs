@@ -1,15 +1,23 @@
 //! The fallback ladder: what each kind of trouble does, tick by tick.
 
-use controller::guard::arm::Heard;
-use controller::guard::{Guard, Rules};
+use std::path::Path;
+
 use episode::{ArmState, CaptureRow, FilterRow, PlanRow, PlanSource, Reason};
+use guard::arm::Heard;
+use guard::{Guard, Rules};
 use robot::{Config, JointVec};
 
-use crate::root;
+/// The shipped planar arm.
+fn config() -> Config {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate has a parent");
+    Config::load(&root.join("configs/sim-planar.ron")).expect("robot file")
+}
 
 /// Feeds the same trouble for a number of ticks; returns the first tick that demanded a stop, and its reason.
 fn first_stop(capture: &CaptureRow, filter: FilterRow, action: f32, ticks: u32) -> Option<(u32, Reason)> {
-    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let config = config();
     let mut guard = Guard::new(&config);
     let home = config.envelope.home();
     // A picture that does not change is no news of an arm at rest.
@@ -134,7 +142,7 @@ fn an_action_that_is_no_number_stops_the_arm() {
 
 #[test]
 fn no_proposal_at_all_stops_the_arm() {
-    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let config = config();
     let mut guard = Guard::new(&config);
     // What a planner gives when every candidate's return is no number.
     let mut plan = PlanRow {
@@ -151,7 +159,7 @@ fn no_proposal_at_all_stops_the_arm() {
 /// Ticks that tell nothing must not hide what the others tell.
 #[test]
 fn silence_in_between_does_not_reset_a_count() {
-    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let config = config();
     let mut guard = Guard::new(&config);
     let stop = (0..60).find_map(|tick: u32| {
         let capture = CaptureRow {
@@ -195,7 +203,7 @@ fn sent_rad(step: u32) -> f32 {
 /// Drives a guard by the rules for a world that does not wait, in these ticks. The arm follows, one period late, but for what `happens`
 /// changes of its reports from tick 20 on. The tick in which the guard stops it, and why.
 fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report)) -> Option<(u32, Reason)> {
-    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let config = config();
     let mut guard = Guard::new(&config);
     let joints = |first: f32| -> JointVec { [first, 0.3].into_iter().collect() };
     guard.reset(Rules::Live { led: true });
@@ -373,7 +381,7 @@ fn the_watchdogs_time_decides_whether_a_pause_ends_the_episode() {
 
 #[test]
 fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
-    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let config = config();
     let home = config.envelope.home().position_rad;
     let heard = |state| Heard {
         state,
@@ -416,7 +424,7 @@ fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
 /// An arm is held, or without torque, until the first command has reached it.
 #[test]
 fn an_arm_that_never_begins_to_follow_is_given_up() {
-    let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
+    let config = config();
     let mut guard = Guard::new(&config);
     guard.reset(Rules::Live { led: true });
     let home = config.envelope.home().position_rad;

@@ -3,13 +3,12 @@
 //! Between pieces they spin for a bounded time, then park: a planner that is called every few milliseconds finds them
 //! awake, an idle one costs nothing.
 
-use std::cell::UnsafeCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
+use crate::sync::{
+    Arc, AtomicBool, AtomicU32, AtomicUsize, Builder, JoinHandle, Ordering, UnsafeCell, park, spin, yield_now,
+};
 
-/// Looks at a flag before a thread parks: some tens of microseconds.
-const SPINS: u32 = 20_000;
+/// Looks at a flag before a thread parks: some tens of microseconds. In the model each look would be one more order to try.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 20_000 };
 
 /// A piece of work, shared by all members for as long as [`Team::run`] lasts.
 type Work = *const (dyn Fn(usize) + Sync);
@@ -63,7 +62,7 @@ impl Team {
         };
         for member in 1..members {
             let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name(format!("plan {member}"));
+            let thread = Builder::new().name(format!("plan {member}"));
             team.helpers.push(thread.spawn(move || help(&shared, member))?);
         }
         Ok(team)
@@ -84,7 +83,7 @@ impl Team {
         // helper has dropped its copy.
         let work: Work = unsafe { std::mem::transmute(work) };
         // SAFETY: no helper is busy: `&mut self`, and every `run` waits for them.
-        unsafe { *self.shared.work.get() = Some(work) };
+        self.shared.work.with_mut(|place| unsafe { *place = Some(work) });
         self.shared.busy.store(self.helpers.len(), Ordering::Relaxed);
         self.shared.piece.fetch_add(1, Ordering::Release);
         for helper in &self.helpers {
@@ -124,9 +123,9 @@ impl Drop for Finished<'_> {
             // The helpers have pieces as long as ours and began before us: the wait is short unless one lost its CPU,
             // and then it needs ours.
             if spins < SPINS {
-                std::hint::spin_loop();
+                spin();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
         }
     }
@@ -139,9 +138,9 @@ fn help(shared: &Shared, member: usize) {
         while shared.piece.load(Ordering::Acquire) == seen {
             spins = u32::saturating_add(spins, 1);
             if spins < SPINS {
-                std::hint::spin_loop();
+                spin();
             } else {
-                std::thread::park();
+                park();
             }
         }
         seen = seen.wrapping_add(1);
@@ -149,7 +148,7 @@ fn help(shared: &Shared, member: usize) {
             return;
         }
         // SAFETY: see `Shared`.
-        if let Some(work) = unsafe { *shared.work.get() } {
+        if let Some(work) = shared.work.with(|place| unsafe { *place }) {
             // SAFETY: `run` has not returned, so that what it was given still lives.
             let work = unsafe { &*work };
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(member))).is_err() {
@@ -160,7 +159,7 @@ fn help(shared: &Shared, member: usize) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
