@@ -198,7 +198,7 @@ fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report
     let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
     let mut guard = Guard::new(&config);
     let joints = |first: f32| -> JointVec { [first, 0.3].into_iter().collect() };
-    guard.reset(Rules::Live { led: true });
+    guard.reset(Rules::live(true));
     guard.stands(&joints(0.0));
     // Commands so far: the loop does not go on in periods that pass without a tick.
     let mut step: u32 = 0;
@@ -383,7 +383,7 @@ fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
     };
     let begun = || {
         let mut guard = Guard::new(&config);
-        guard.reset(Rules::Live { led: true });
+        guard.reset(Rules::live(true));
         guard.stands(&home);
         for tick in 0..5 {
             guard.hear(tick, &heard(ArmState::Active), false);
@@ -418,7 +418,7 @@ fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
 fn an_arm_that_never_begins_to_follow_is_given_up() {
     let config = Config::load(&root().join("configs/sim-planar.ron")).expect("robot file");
     let mut guard = Guard::new(&config);
-    guard.reset(Rules::Live { led: true });
+    guard.reset(Rules::live(true));
     let home = config.envelope.home().position_rad;
     let stop = (0..50).find(|tick| {
         let heard = Heard {

@@ -17,7 +17,7 @@ use episode::ArmState;
 use realtime::Raised;
 use robot::config::Realtime;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Motors, Picture, Task};
-use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
+use robot::{Clock, Config, Frame, JointState, JointVec};
 use world_model::{Bundle, Encoder};
 
 pub use imager::Imager;
@@ -227,7 +227,7 @@ impl CaptureThread {
         side: usize,
         embedding: usize,
         room: usize,
-        clock: SystemClock,
+        clock: Arc<dyn Clock>,
         realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -271,7 +271,7 @@ impl CaptureThread {
                             slot.reward = task.and_then(Task::reward).filter(|reward| reward.is_finite());
                             slot.ended = task.is_some_and(Task::ended);
                             slot.encode_ns =
-                                embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
+                                embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &*clock);
                             let replaced = its.offered.put(slot);
                             slot = replaced.or_else(|| its.free.take()).unwrap_or_else(another);
                             // The tick's own place comes here in exchange, whoever made it.

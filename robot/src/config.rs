@@ -80,6 +80,14 @@ pub struct Trust {
     /// pictures are not used: a light went off or on.
     #[serde(default = "light_change_max")]
     pub light_change_max: f32,
+    /// Consecutive ticks in which the tail of the last plan may stand in for a plan that is late; one more is a controlled stop.
+    #[serde(default = "tail_ticks")]
+    pub tail_ticks: u32,
+}
+
+/// A single pause of the machine is forgiven, a planner that does not keep up is not.
+fn tail_ticks() -> u32 {
+    1
 }
 
 /// More than cameras and arms in motion make of a steady light from one picture to the next, and less than a lamp.

@@ -52,6 +52,14 @@ impl Outcome {
         }
     }
 
+    /// All trials of `other`, too.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.trials += other.trials;
+        self.failures += other.failures;
+        let room = EXAMPLES - self.examples.len().min(EXAMPLES);
+        self.examples.extend(other.examples.into_iter().take(room));
+    }
+
     /// The rate of failures lies below this with 95 % confidence: 3 / N if none failed in N trials.
     pub(crate) fn bound(&self) -> String {
         match (self.failures, self.trials) {

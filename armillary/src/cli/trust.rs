@@ -125,6 +125,7 @@ fn fields(lesson: &Lesson, there: &Settings) -> Vec<(&'static str, String)> {
         ("track_max_rad", format!("{track_rad:?}")),
         ("track_ticks", track_ticks.to_string()),
         ("light_change_max", format!("{light:?}")),
+        ("tail_ticks", there.tail_ticks.to_string()),
     ]
 }
 

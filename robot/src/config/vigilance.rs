@@ -41,6 +41,7 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
         ("trust.kl_ticks", trust.kl_ticks, 0),
         ("trust.frozen_ticks", trust.frozen_ticks, 0),
         ("trust.track_ticks", trust.track_ticks, 0),
+        ("trust.tail_ticks", trust.tail_ticks, 0),
     ] {
         if !(least..=ticks_max).contains(&ticks) {
             return Err(Lax {

@@ -1,0 +1,264 @@
+//! Pictures that do not show the scene as it is now, and good ones that must not be refused.
+
+use controller::capture::Sight;
+use controller::session::Session;
+use controller::tick::Controller;
+use episode::{Episode, PlanSource, Reason};
+use firmware_bridge::arm::SimulatedArm;
+use image::codecs::jpeg::JpegEncoder;
+use robot::device::{FrameStamp, Picture, PixelFormat, Plant};
+use robot::philox::Stream;
+
+use crate::drivers::{self, Sweep};
+use crate::parallel;
+use crate::rig::{Rig, Shown, Shutter, World};
+use crate::row::{Outcome, Scale};
+use crate::scene::{SIDE, Scene};
+
+const PERIOD_NS: u64 = 100_000_000;
+
+/// Ticks without a usable picture at the last of which the arm is stopped: `capture.gap_ticks` of the shipped robot file.
+const GAP_TICKS: usize = 5;
+
+/// What becomes of pictures from the onset on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The last good one, stamped as new each time.
+    Frozen,
+    /// The last good one, with the stamp that it had.
+    Duplicate,
+    Black,
+    Future,
+    /// Rows at the bottom were not filled.
+    Unfilled,
+    /// The upper or the lower part is of the picture before.
+    Mixed,
+    LightOff,
+    LightOn,
+    /// An uncompressed picture without its end.
+    Short,
+    /// A JPEG without its end.
+    ShortJpeg,
+}
+
+const KINDS: [(Kind, &str); 10] = [
+    (Kind::Frozen, "frozen"),
+    (Kind::Duplicate, "duplicate"),
+    (Kind::Black, "black"),
+    (Kind::Future, "future"),
+    (Kind::Unfilled, "not filled"),
+    (Kind::Mixed, "mixed of two"),
+    (Kind::LightOff, "light off"),
+    (Kind::LightOn, "light on"),
+    (Kind::Short, "short"),
+    (Kind::ShortJpeg, "short JPEG"),
+];
+
+/// A camera that is good until its picture `onset`.
+struct Camera {
+    scene: Scene,
+    kind: Kind,
+    onset: u64,
+    /// A number from 0 to 1 that says how bad it is.
+    random: f32,
+    last_good: Vec<u8>,
+    last_good_ns: u64,
+    before: Vec<u8>,
+}
+
+impl Camera {
+    fn spoilt(&mut self, number: u64, rgb: Vec<u8>, now_ns: u64) -> Shown {
+        let row_bytes = 3 * SIDE;
+        let mut rgb = rgb;
+        let drawn = rgb.clone();
+        let (mut age_ns, mut format) = (20_000_000, PixelFormat::Rgb8);
+        let edge = |random: f32| ((0.125 + 0.75 * random) * SIDE as f32) as usize;
+        match self.kind {
+            Kind::Frozen => rgb.clone_from(&self.last_good),
+            Kind::Duplicate => {
+                rgb.clone_from(&self.last_good);
+                age_ns += now_ns - self.last_good_ns;
+            }
+            Kind::Black => {
+                let level = (20.0 * self.random) as u8;
+                rgb.iter_mut().for_each(|byte| *byte = level.saturating_sub(*byte % 4));
+            }
+            Kind::Future => age_ns = FrameStamp::IN_THE_FUTURE,
+            Kind::Unfilled => {
+                // Fewer rows from picture to picture would be another fault each time: these stay away.
+                let from = row_bytes * (SIDE * 7 / 8).min(edge(self.random));
+                rgb[from..].fill(if self.random > 0.5 { 128 } else { 0 });
+            }
+            Kind::Mixed => {
+                let at = row_bytes * edge(self.random);
+                if number % 2 == 0 {
+                    rgb[at..].copy_from_slice(&self.before[at..]);
+                } else {
+                    rgb[..at].copy_from_slice(&self.before[..at]);
+                }
+            }
+            Kind::LightOff => {
+                let by = 0.25 + 0.35 * self.random;
+                rgb.iter_mut().for_each(|level| *level = (f32::from(*level) * by) as u8);
+            }
+            Kind::LightOn => {
+                let more = 60 + (60.0 * self.random) as u8;
+                rgb.iter_mut().for_each(|level| *level = level.saturating_add(more));
+            }
+            Kind::Short => rgb.truncate((self.random * rgb.len() as f32) as usize),
+            Kind::ShortJpeg => {
+                rgb = jpeg(&rgb);
+                let keep = (self.random * (rgb.len() - 2) as f32) as usize;
+                rgb.truncate(keep);
+                format = PixelFormat::Jpeg;
+            }
+        }
+        self.before = if self.kind == Kind::Mixed { rgb.clone() } else { drawn };
+        let picture = Picture {
+            width: SIDE as u32,
+            height: SIDE as u32,
+            format,
+            bytes: rgb,
+        };
+        Shown::Picture(picture, FrameStamp { seq: number + 1, age_ns })
+    }
+}
+
+fn jpeg(rgb: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new(&mut bytes)
+        .encode(rgb, SIDE as u32, SIDE as u32, image::ExtendedColorType::Rgb8)
+        .expect("a JPEG");
+    bytes
+}
+
+impl World for Camera {
+    fn picture(&mut self, number: u64, now_ns: u64, arm: &mut SimulatedArm<Box<dyn Plant>>) -> Shown {
+        let joints = arm.plant().joints();
+        let rgb = self.scene.draw(&joints.position_rad, 1.0, true);
+        if number >= self.onset {
+            return self.spoilt(number, rgb, now_ns);
+        }
+        (self.last_good, self.last_good_ns) = (rgb.clone(), now_ns);
+        self.before = rgb.clone();
+        let (bytes, format) = if self.kind == Kind::ShortJpeg {
+            (jpeg(&rgb), PixelFormat::Jpeg)
+        } else {
+            (rgb, PixelFormat::Rgb8)
+        };
+        let picture = Picture {
+            width: SIDE as u32,
+            height: SIDE as u32,
+            format,
+            bytes,
+        };
+        let stamp = FrameStamp {
+            seq: number + 1,
+            age_ns: 20_000_000,
+        };
+        Shown::Picture(picture, stamp)
+    }
+}
+
+/// What a thread keeps from trial to trial.
+struct Kit {
+    session: Session,
+    sight: Option<Sight>,
+}
+
+impl Kit {
+    fn new() -> Self {
+        let mut session = drivers::session();
+        // What the model makes of pictures that it did not learn from is not what this is about.
+        session.config.trust.kl_max_nats = f32::MAX;
+        Self { session, sight: None }
+    }
+}
+
+/// The number of faulty pictures that were used, and the ticks from the onset to the stop.
+struct Seen {
+    used: usize,
+    ticks: usize,
+}
+
+/// Judges the log of an episode whose pictures are bad from the one with number `onset` on, which came at `onset_ns`.
+fn judged(log: &Episode, onset: u64, onset_ns: u64, used_max: usize) -> Result<Seen, String> {
+    let (before, after): (Vec<_>, Vec<_>) = log.ticks.iter().partition(|row| row.edge_ns < onset_ns);
+    let sighted = before.iter().filter(|row| row.capture.fresh && !row.filter.prior_only);
+    // The first ticks may come before the first picture, and a picture may be stopped for its age.
+    if sighted.count() + 3 < before.len() {
+        return Err("good pictures were not used".to_owned());
+    }
+    let is_used = |row: &&&episode::TickRecord| row.capture.fresh || !row.filter.prior_only;
+    let used: Vec<_> = after.iter().filter(is_used).collect();
+    // A good picture from just before may be used just after.
+    let faulty = used.iter().filter(|row| row.capture.frame_seq > onset).count();
+    if faulty > used_max {
+        return Err(format!("{faulty} of these pictures were used"));
+    }
+    let last = log.ticks.last().ok_or("no tick at all")?;
+    let ticks = after.len();
+    let seen = Seen { used: faulty, ticks };
+    if !matches!(last.guard.reason, Reason::FrameGap | Reason::FrozenFrame) || last.plan.source != PlanSource::Stop {
+        return Err(format!("ended by {:?} after {ticks} ticks", last.guard.reason));
+    }
+    if ticks > used.len() + GAP_TICKS {
+        return Err(format!("stopped after {ticks} ticks, {} pictures used", used.len()));
+    }
+    Ok(seen)
+}
+
+fn trial(kit: &mut Kit, kind: Kind, seed: u64) -> Result<Seen, String> {
+    let mut random = Stream::new(seed, 0xF00 + kind as u64);
+    let onset = 10 + random.below(12) as u64;
+    let shutter = Shutter {
+        first_ns: 20_000_000 + random.below(PERIOD_NS as usize - 20_000_000) as u64,
+        period_ns: PERIOD_NS,
+    };
+    let camera = Camera {
+        scene: Scene::new(seed),
+        kind,
+        onset,
+        random: random.uniform(),
+        last_good: Vec::new(),
+        last_good_ns: 0,
+        before: Vec::new(),
+    };
+    let rig = Rig::new(&kit.session.config, seed, Box::new(camera), shutter);
+    // Fast enough that the arm moves by 0.05 rad in two pictures.
+    let share = random.range(0.6, 1.0);
+    let mut controller: Controller = drivers::controller(&kit.session, Sweep { share });
+    let size = (SIDE as u32, SIDE as u32);
+    let sight = drivers::sight(&kit.session, kit.sight.take(), rig.camera(size));
+    let (ran, log) = rig.episode(&kit.session, &mut controller, sight, seed, 60);
+    let (_, sight) = ran.map_err(|error| error.to_string())?;
+    kit.sight = Some(sight);
+    let log = log.ok_or("no log")?;
+    let used_max = if kind == Kind::Frozen { 2 } else { 0 };
+    let seen = judged(&log, onset, shutter.first_ns + onset * PERIOD_NS, used_max)?;
+    rig.stays(3_000_000_000)?;
+    Ok(seen)
+}
+
+/// Bad pictures of each kind.
+pub(crate) fn bad(scale: Scale) -> Outcome {
+    let each = scale.trials(500, 12);
+    let mut outcome = Outcome::default();
+    let tried = parallel::trials(each * KINDS.len() as u64, Kit::new, |kit, number| {
+        let (kind, name) = KINDS[number as usize % KINDS.len()];
+        trial(kit, kind, number).map_err(|problem| format!("{name}, trial {number}: {problem}"))
+    });
+    let (mut used, mut ticks) = (0, 0);
+    for result in tried {
+        outcome.tried(result.map(|seen| {
+            used = used.max(seen.used);
+            ticks = ticks.max(seen.ticks);
+        }));
+    }
+    outcome.worst = format!(
+        "{each} of each of {} kinds; {used} frozen pictures used before they were told, none of another kind; stopped {ticks} ticks after \
+         the onset at most",
+        KINDS.len()
+    );
+    outcome
+}
