@@ -8,12 +8,14 @@
 //! sent to it.
 
 pub mod arm;
+mod kl_sum;
 mod rules;
 
 use episode::{ArmState, CaptureRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason};
 use robot::{ActionMode, Clamped, Config, Envelope, JointVec, SetPoint};
 
 use arm::{ArmWatch, Heard};
+pub use kl_sum::KlSum;
 pub use rules::Rules;
 
 /// By [`Rules::Waiting`]: ticks in a row without telemetry after which the arm counts as lost.
@@ -31,6 +33,7 @@ pub struct Guard {
     gap_ticks: u32,
     kl_max_nats: f32,
     kl_ticks: u32,
+    kl_sum: KlSum,
     frozen_ticks: u32,
     tail_ticks: u32,
     without_frame: u32,
@@ -69,6 +72,7 @@ impl Guard {
             gap_ticks: config.frame_gap_ticks,
             kl_max_nats: config.trust.kl_max_nats,
             kl_ticks: config.trust.kl_ticks,
+            kl_sum: KlSum::new(config.trust.kl_sum_nats),
             frozen_ticks: config.trust.frozen_ticks,
             tail_ticks: config.trust.tail_ticks,
             without_frame: 0,
@@ -93,6 +97,7 @@ impl Guard {
         (self.without_frame, self.surprised, self.frozen, self.last_hash) = (0, 0, 0, 0);
         (self.silent, self.not_following, self.off_track) = (0, 0, 0);
         (self.first, self.late_plans, self.stopped) = (true, 0, None);
+        self.kl_sum.reset();
     }
 
     /// The envelope actions are clamped with.
@@ -194,6 +199,9 @@ impl Guard {
         // Ticks that tell nothing leave a count as it was.
         if seen {
             self.surprised = count(!(filter.kl_nats <= self.kl_max_nats), self.surprised);
+            if self.kl_sum.exceeds(filter.kl_nats) && self.rules != Rules::Waiting {
+                self.demand_stop(Reason::Surprise);
+            }
         }
         if capture.fresh {
             let same = capture.frame_hash == self.last_hash && moving;

@@ -47,6 +47,11 @@ struct Camera(Arc<Mutex<Cable>>);
 impl Camera {
     /// A camera to which `fault` happens at picture `number`.
     fn new(number: u64, fault: Option<Fault>, stuck_from: Option<u64>) -> Self {
+        Self::with_faults(fault.map(|fault| (number, fault)), stuck_from)
+    }
+
+    /// A camera to which `faults` happen, each at the picture of its number.
+    fn with_faults(faults: impl IntoIterator<Item = (u64, Fault)>, stuck_from: Option<u64>) -> Self {
         let clock = Arc::new(VirtualClock::default());
         let fake = Fake::new(clock.clone());
         fake.offer(vec![Offered {
@@ -56,7 +61,7 @@ impl Camera {
             rate_hz_max: RATE_HZ,
             padding: 0,
         }]);
-        if let Some(fault) = fault {
+        for (number, fault) in faults {
             fake.fault(number, fault);
         }
         let settings = Settings {
@@ -70,7 +75,7 @@ impl Camera {
             focus: Lock::default(),
             gain: Lock::default(),
             age_max_s: None,
-            frozen_after: 10,
+            frozen_after: 3,
             black_level: 24,
         };
         let (driver, webcam) =
@@ -166,7 +171,10 @@ fn ended(
     let stopped_ns = rig.stopped_ns().ok_or("no stop was sent")?;
     let after_ns = stopped_ns.saturating_sub(fault_ns);
     if after_ns > within_ns {
-        return Err(format!("the stop left {} ms after the fault", after_ns / 1_000_000));
+        return Err(format!(
+            "the stop left {} ms after the fault",
+            after_ns / 1_000_000
+        ));
     }
     rig.stays(6_000_000_000)?;
     Ok(Stop { after_ns })
@@ -203,7 +211,11 @@ fn unplugged_once(seed: u64) -> Result<Stop, String> {
     let number = 20 + random.below(90) as u64;
     let fault = Fault::Unplug {
         ns: 50_000_000 + random.below(3_000_000_000) as u64,
-        answer: if random.below(2) == 0 { Errno::ENODEV } else { Errno::EINVAL },
+        answer: if random.below(2) == 0 {
+            Errno::ENODEV
+        } else {
+            Errno::EINVAL
+        },
     };
     let camera = Camera::new(number, Some(fault), None);
     let session = session();
@@ -261,6 +273,45 @@ fn stalled_once(seed: u64) -> Result<Stop, String> {
 /// A camera that delivers nothing any more, without a word.
 pub(crate) fn stalled(scale: Scale) -> Outcome {
     collect(scale.trials(200, 12), stalled_once)
+}
+
+/// One webcam whose pictures are bad from some time on, whatever the arm does: those are dropped by the webcam's own thread.
+fn marked_once(seed: u64) -> Result<Stop, String> {
+    let mut random = Stream::new(seed, 0xF1A6);
+    let number = 20 + random.below(90) as u64;
+    let bytes = 2 * SIZE.0 * SIZE.1;
+    let fault = match seed % 4 {
+        0 => Fault::Flagged,
+        1 => Fault::Short {
+            bytes: random.below(bytes as usize) as u32,
+        },
+        2 => Fault::Black,
+        _ => Fault::Frozen,
+    };
+    let bad = (number..number + 400).map(|number| (number, fault));
+    let camera = Camera::with_faults(bad, None);
+    let session = session();
+    let rig = Rig::new(&session.config, seed, Box::new(camera.clone()), shutter());
+    let sight = drivers::sight(&session, None, rig.camera(SIZE));
+    // The arm stands still: nothing but the pictures tells that they are bad.
+    let mut controller = Controller::new(&session.config, Pipeline::NextTick, None, Policy::Hold, 0);
+    let (ran, log) = rig.episode(&session, &mut controller, sight, seed, 400);
+    ran.map_err(|error| error.to_string())?;
+    // Of equal pictures the first three are taken; then, or from the first bad one on, five periods without any.
+    let taken = if fault == Fault::Frozen { 3 } else { 0 };
+    let fault_ns = (number + 1 + taken) * PICTURE_NS;
+    let stop = ended(&rig, log, Reason::FrameGap, fault_ns, 6 * PERIOD_NS)?;
+    let counts = camera.counts();
+    let used = counts.delivered.saturating_sub(number);
+    if used > taken || counts.flagged + counts.torn + counts.black + counts.frozen == 0 {
+        return Err(format!("{used} bad pictures were handed over: {counts:?}"));
+    }
+    Ok(stop)
+}
+
+/// Webcams whose driver marks pictures, or whose pictures are short, black or all the same.
+pub(crate) fn marked(scale: Scale) -> Outcome {
+    collect(scale.trials(2_000, 24), marked_once)
 }
 
 fn collect(trials: u64, trial: impl Fn(u64) -> Result<Stop, String> + Sync) -> Outcome {

@@ -107,9 +107,30 @@ const ROWS: &[Row] = &[
         run: camera::stalled,
     },
     Row {
-        name: "measure surprise",
-        required: "",
-        run: surprise::measure,
+        name: "camera: marked, short, black, frozen (webcam)",
+        required: "dropped by the webcam's thread, frozen ones from the third repetition on, whether or not the arm moves; controlled stop at 5 \
+                   ticks without a picture",
+        run: camera::marked,
+    },
+    Row {
+        name: "camera: good pictures",
+        required: "no more than 1 in 100,000 is refused: noise, drifting and flickering light, none at all; an arm at rest, slow and fast",
+        run: pictures::good,
+    },
+    Row {
+        name: "model: arm blocked, light off, camera moved",
+        required: "controlled stop within 5 ticks from when it can be seen, by the thresholds that `armillary trust` learns",
+        run: surprise::certain,
+    },
+    Row {
+        name: "model: target gone, light fades",
+        required: "the same in 9 of 10 (a model may believe it)",
+        run: surprise::likely,
+    },
+    Row {
+        name: "model: nothing happens",
+        required: "no more than 1 false alarm in 1,000 ticks of runs that were not learned from",
+        run: surprise::alarms,
     },
     Row {
         name: "planner: numbers that are none",

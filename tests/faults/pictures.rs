@@ -1,11 +1,13 @@
 //! Pictures that do not show the scene as it is now, and good ones that must not be refused.
 
 use controller::capture::Sight;
-use controller::session::Session;
+use controller::plan::Policy;
+use controller::session::{PolicyChoice, Session};
 use controller::tick::Controller;
 use episode::{Episode, PlanSource, Reason};
 use firmware_bridge::arm::SimulatedArm;
 use image::codecs::jpeg::JpegEncoder;
+use robot::config::Pipeline;
 use robot::device::{FrameStamp, Picture, PixelFormat, Plant};
 use robot::philox::Stream;
 
@@ -81,7 +83,8 @@ impl Camera {
             }
             Kind::Black => {
                 let level = (20.0 * self.random) as u8;
-                rgb.iter_mut().for_each(|byte| *byte = level.saturating_sub(*byte % 4));
+                rgb.iter_mut()
+                    .for_each(|byte| *byte = level.saturating_sub(*byte % 4));
             }
             Kind::Future => age_ns = FrameStamp::IN_THE_FUTURE,
             Kind::Unfilled => {
@@ -99,11 +102,13 @@ impl Camera {
             }
             Kind::LightOff => {
                 let by = 0.25 + 0.35 * self.random;
-                rgb.iter_mut().for_each(|level| *level = (f32::from(*level) * by) as u8);
+                rgb.iter_mut()
+                    .for_each(|level| *level = (f32::from(*level) * by) as u8);
             }
             Kind::LightOn => {
                 let more = 60 + (60.0 * self.random) as u8;
-                rgb.iter_mut().for_each(|level| *level = level.saturating_add(more));
+                rgb.iter_mut()
+                    .for_each(|level| *level = level.saturating_add(more));
             }
             Kind::Short => rgb.truncate((self.random * rgb.len() as f32) as usize),
             Kind::ShortJpeg => {
@@ -113,14 +118,24 @@ impl Camera {
                 format = PixelFormat::Jpeg;
             }
         }
-        self.before = if self.kind == Kind::Mixed { rgb.clone() } else { drawn };
+        self.before = if self.kind == Kind::Mixed {
+            rgb.clone()
+        } else {
+            drawn
+        };
         let picture = Picture {
             width: SIDE as u32,
             height: SIDE as u32,
             format,
             bytes: rgb,
         };
-        Shown::Picture(picture, FrameStamp { seq: number + 1, age_ns })
+        Shown::Picture(
+            picture,
+            FrameStamp {
+                seq: number + 1,
+                age_ns,
+            },
+        )
     }
 }
 
@@ -184,7 +199,9 @@ struct Seen {
 /// Judges the log of an episode whose pictures are bad from the one with number `onset` on, which came at `onset_ns`.
 fn judged(log: &Episode, onset: u64, onset_ns: u64, used_max: usize) -> Result<Seen, String> {
     let (before, after): (Vec<_>, Vec<_>) = log.ticks.iter().partition(|row| row.edge_ns < onset_ns);
-    let sighted = before.iter().filter(|row| row.capture.fresh && !row.filter.prior_only);
+    let sighted = before
+        .iter()
+        .filter(|row| row.capture.fresh && !row.filter.prior_only);
     // The first ticks may come before the first picture, and a picture may be stopped for its age.
     if sighted.count() + 3 < before.len() {
         return Err("good pictures were not used".to_owned());
@@ -199,11 +216,16 @@ fn judged(log: &Episode, onset: u64, onset_ns: u64, used_max: usize) -> Result<S
     let last = log.ticks.last().ok_or("no tick at all")?;
     let ticks = after.len();
     let seen = Seen { used: faulty, ticks };
-    if !matches!(last.guard.reason, Reason::FrameGap | Reason::FrozenFrame) || last.plan.source != PlanSource::Stop {
+    if !matches!(last.guard.reason, Reason::FrameGap | Reason::FrozenFrame)
+        || last.plan.source != PlanSource::Stop
+    {
         return Err(format!("ended by {:?} after {ticks} ticks", last.guard.reason));
     }
     if ticks > used.len() + GAP_TICKS {
-        return Err(format!("stopped after {ticks} ticks, {} pictures used", used.len()));
+        return Err(format!(
+            "stopped after {ticks} ticks, {} pictures used",
+            used.len()
+        ));
     }
     Ok(seen)
 }
@@ -212,7 +234,8 @@ fn trial(kit: &mut Kit, kind: Kind, seed: u64) -> Result<Seen, String> {
     let mut random = Stream::new(seed, 0xF00 + kind as u64);
     let onset = 10 + random.below(12) as u64;
     let shutter = Shutter {
-        first_ns: 20_000_000 + random.below(PERIOD_NS as usize - 20_000_000) as u64,
+        // At any time before an edge, and not so early that a picture is too old then.
+        first_ns: 65_000_000 + random.below(45_000_000) as u64,
         period_ns: PERIOD_NS,
     };
     let camera = Camera {
@@ -260,5 +283,100 @@ pub(crate) fn bad(scale: Scale) -> Outcome {
          the onset at most",
         KINDS.len()
     );
+    outcome
+}
+
+/// A camera that is always good, in a scene of its own.
+struct GoodCamera {
+    scene: Scene,
+    /// Without noise, as simulators are: an arm that stands still gives the same picture again.
+    noisy: bool,
+}
+
+impl World for GoodCamera {
+    fn picture(&mut self, number: u64, _now_ns: u64, arm: &mut SimulatedArm<Box<dyn Plant>>) -> Shown {
+        let light = if self.noisy { self.scene.light(number) } else { 1.0 };
+        let joints = arm.plant().joints();
+        let picture = Picture {
+            width: SIDE as u32,
+            height: SIDE as u32,
+            format: PixelFormat::Rgb8,
+            bytes: self.scene.draw(&joints.position_rad, light, self.noisy),
+        };
+        let stamp = FrameStamp {
+            seq: number + 1,
+            age_ns: 20_000_000,
+        };
+        Shown::Picture(picture, stamp)
+    }
+}
+
+/// A run with good pictures at 30 Hz: how many there were, and how many were not used though they should have been.
+fn good_run(session: &Session, seed: u64) -> Result<(u64, u64), String> {
+    const TICKS: u32 = 300;
+    let mut random = Stream::new(seed, 0x600D);
+    // At rest, slow, or as fast as it may go.
+    let share = [0.0, 0.02, 0.2, 1.0][random.below(4)];
+    let noisy = random.below(3) > 0;
+    let camera = GoodCamera {
+        scene: Scene::new(seed),
+        noisy,
+    };
+    let shutter = Shutter {
+        first_ns: 10_000_000 + random.below(20_000_000) as u64,
+        period_ns: PERIOD_NS / 3,
+    };
+    let rig = Rig::new(&session.config, seed, Box::new(camera), shutter);
+    let mut controller = Controller::new(
+        &session.config,
+        Pipeline::NextTick,
+        None,
+        Policy::planner(Sweep { share }, 0.0),
+        0,
+    );
+    let sight = drivers::sight(session, None, rig.camera((SIDE as u32, SIDE as u32)));
+    let (ran, log) = rig.episode(session, &mut controller, sight, seed, TICKS);
+    let (outcome, sight) = ran.map_err(|error| error.to_string())?;
+    let log = log.ok_or("no log")?;
+    let refused = sight.judge.refused();
+    let told = refused.black + refused.torn + refused.light + refused.future + refused.repeated;
+    if let Some(reason) = outcome.stopped {
+        return Err(format!("stopped by {reason:?} in tick {}", log.ticks.len()));
+    }
+    Ok((3 * log.ticks.len() as u64, told))
+}
+
+/// Good pictures, noisy or not, under a light that changes as lights do, of an arm that moves or does not.
+pub(crate) fn good(scale: Scale) -> Outcome {
+    let runs = scale.trials(112, 3);
+    let session = Session::of(
+        drivers::config(),
+        None,
+        PolicyChoice::Random,
+        Some(Pipeline::NextTick),
+    )
+    .expect("sound");
+    let mut outcome = Outcome::default();
+    let mut refused = 0;
+    for (number, run) in parallel::trials(runs, || (), |(), number| good_run(&session, number))
+        .into_iter()
+        .enumerate()
+    {
+        match run {
+            Ok((pictures, its)) => {
+                outcome.trials += pictures;
+                refused += its;
+            }
+            Err(problem) => outcome.tried(Err(format!("run {number}: {problem}"))),
+        }
+    }
+    outcome.rate = Some(format!("{refused} in {}", outcome.trials));
+    outcome.worst = format!("{refused} good pictures refused, {runs} runs");
+    if refused * 100_000 > outcome.trials.max(100_000) {
+        outcome.failures += refused;
+        outcome
+            .examples
+            .push(format!("{refused} good pictures were refused"));
+    }
     outcome
 }

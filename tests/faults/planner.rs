@@ -5,9 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use controller::capture::Sight;
 use controller::guard::{Guard, Rules};
-use controller::plan::{
-    Background, Cem, Evaluate, Imagination, Limit, Plan, Planner, Proposals, UNIT,
-};
+use controller::plan::{Background, Cem, Evaluate, Imagination, Limit, Plan, Planner, Proposals, UNIT};
 use controller::session::Session;
 use episode::{ArmState, CaptureRow, FilterRow, PlanRow, PlanSource, Reason};
 use firmware_bridge::arm::SimulatedArm;
@@ -103,7 +101,10 @@ fn may_be_sent(config: &Config, from: &SetPoint, to: &SetPoint) -> bool {
     let within = envelope.joints().iter().enumerate().all(|(index, joint)| {
         let (from, to) = (from.position_rad[index], to.position_rad[index]);
         let reach = joint.velocity_max_rad_s * config.period_s * 1.0001 + 1e-6;
-        to.is_finite() && to >= joint.position_min_rad && to <= joint.position_max_rad && (to - from).abs() <= reach
+        to.is_finite()
+            && to >= joint.position_min_rad
+            && to <= joint.position_max_rad
+            && (to - from).abs() <= reach
     });
     within && envelope.in_workspace(&to.position_rad)
 }
@@ -184,7 +185,9 @@ fn through_the_search(config: &Config, searches: &mut [Cem], random: &mut Stream
             return Err(format!("{:?} is carried out", cem.executed()));
         }
         match refined {
-            None if before != cem.executed() => return Err("a plan came of returns that are no numbers".to_owned()),
+            None if before != cem.executed() => {
+                return Err("a plan came of returns that are no numbers".to_owned());
+            }
             None => return Ok(()),
             Some(found) if !found.best_return.is_finite() => return Err(format!("{found:?}, {action:?}")),
             Some(_) => {}
@@ -354,7 +357,11 @@ fn in_the_loop(kit: &mut Kit, number: u64) -> Result<(), String> {
         joint: random.below(2),
     };
     let mut controller = drivers::controller(&kit.session, plan);
-    let sight = drivers::sight(&kit.session, kit.sight.take(), rig.camera((SIDE as u32, SIDE as u32)));
+    let sight = drivers::sight(
+        &kit.session,
+        kit.sight.take(),
+        rig.camera((SIDE as u32, SIDE as u32)),
+    );
     let (ran, log) = rig.episode(&kit.session, &mut controller, sight, number, TICKS);
     let (outcome, sight) = ran.map_err(|error| error.to_string())?;
     kit.sight = Some(sight);
@@ -374,7 +381,8 @@ fn in_the_loop(kit: &mut Kit, number: u64) -> Result<(), String> {
     if kind == Kind::Late {
         // The tail was sent once, and said to be one.
         let tail = &log.ticks[from as usize];
-        if (tail.plan.source, tail.guard.reason) != (PlanSource::Tail, Reason::PlanLate) || !last.actuate.sent {
+        if (tail.plan.source, tail.guard.reason) != (PlanSource::Tail, Reason::PlanLate) || !last.actuate.sent
+        {
             return Err(format!("no tail in tick {from}: {:?}", tail.plan));
         }
     }
@@ -513,51 +521,59 @@ pub(crate) fn overruns(scale: Scale) -> Outcome {
     let each = scale.trials(10_000, 400) / BENCHES;
     let config = drivers::config();
     let bundle = Bundle::load(&drivers::root().join("models/reach-planar")).expect("the shipped model");
-    let benches = parallel::trials(BENCHES, || (), |(), number| {
-        let mut bench = Bench::new(&config, &bundle, 1);
-        let (clock, home) = (SystemClock::default(), config.envelope.home());
-        let blank = Belief::initial(&bundle.dimensions());
-        let mut random = Stream::new(number, 0x0EE2);
-        let (mut outcome, mut tick, mut longest_ns) = (Outcome::default(), 0, 0);
-        for _ in 0..each {
-            let mut guard = Guard::new(&config);
-            guard.reset(Rules::live(true));
-            let mut step = |bench: &mut Bench, limit: Limit<'_>| {
-                let row = bench.background.plan(tick, &home, &blank, &config.envelope, limit);
-                tick += 1;
-                let mut proposed = row.clone();
-                let verdict = guard.decide(&seen(), &FilterRow::default(), &mut proposed, &home, true);
-                (row, verdict)
-            };
-            bench.gate.set(true);
-            let (fresh, _) = loop {
-                let (row, verdict) = step(&mut bench, Limit::None);
-                if row.source == PlanSource::Fresh {
-                    break (row, verdict);
+    let benches = parallel::trials(
+        BENCHES,
+        || (),
+        |(), number| {
+            let mut bench = Bench::new(&config, &bundle, 1);
+            let (clock, home) = (SystemClock::default(), config.envelope.home());
+            let blank = Belief::initial(&bundle.dimensions());
+            let mut random = Stream::new(number, 0x0EE2);
+            let (mut outcome, mut tick, mut longest_ns) = (Outcome::default(), 0, 0);
+            for _ in 0..each {
+                let mut guard = Guard::new(&config);
+                guard.reset(Rules::live(true));
+                let mut step = |bench: &mut Bench, limit: Limit<'_>| {
+                    let row = bench
+                        .background
+                        .plan(tick, &home, &blank, &config.envelope, limit);
+                    tick += 1;
+                    let mut proposed = row.clone();
+                    let verdict = guard.decide(&seen(), &FilterRow::default(), &mut proposed, &home, true);
+                    (row, verdict)
+                };
+                bench.gate.set(true);
+                let (fresh, _) = loop {
+                    let (row, verdict) = step(&mut bench, Limit::None);
+                    if row.source == PlanSource::Fresh {
+                        break (row, verdict);
+                    }
+                };
+                // One that was a tail before counts no more.
+                bench.gate.set(false);
+                let mut late = Vec::new();
+                for _ in 0..2 + random.below(2) {
+                    let asked_ns = clock.now_ns();
+                    let limit = Limit::Deadline(&clock, asked_ns + DEADLINE_NS);
+                    let (row, verdict) = step(&mut bench, limit);
+                    longest_ns = longest_ns.max(clock.now_ns() - asked_ns);
+                    late.push((row.source, verdict.stop));
                 }
-            };
-            // One that was a tail before counts no more.
-            bench.gate.set(false);
-            let mut late = Vec::new();
-            for _ in 0..2 + random.below(2) {
-                let asked_ns = clock.now_ns();
-                let limit = Limit::Deadline(&clock, asked_ns + DEADLINE_NS);
-                let (row, verdict) = step(&mut bench, limit);
-                longest_ns = longest_ns.max(clock.now_ns() - asked_ns);
-                late.push((row.source, verdict.stop));
+                let expected = |(index, (source, stop)): (usize, &(PlanSource, Option<Reason>))| {
+                    let tail = *source == PlanSource::Tail;
+                    tail && *stop == (index > 0).then_some(Reason::PlanLate)
+                };
+                outcome.tried(
+                    if fresh.iterations == 1 && late.iter().enumerate().all(expected) {
+                        Ok(())
+                    } else {
+                        Err(format!("{fresh:?}, then {late:?}"))
+                    },
+                );
             }
-            let expected = |(index, (source, stop)): (usize, &(PlanSource, Option<Reason>))| {
-                let tail = *source == PlanSource::Tail;
-                tail && *stop == (index > 0).then_some(Reason::PlanLate)
-            };
-            outcome.tried(if fresh.iterations == 1 && late.iter().enumerate().all(expected) {
-                Ok(())
-            } else {
-                Err(format!("{fresh:?}, then {late:?}"))
-            });
-        }
-        (outcome, longest_ns)
-    });
+            (outcome, longest_ns)
+        },
+    );
     let (mut outcome, mut longest_ns) = (Outcome::default(), 0);
     for (bench, its_ns) in benches {
         outcome.take(bench);
@@ -587,7 +603,9 @@ pub(crate) fn panics(scale: Scale) -> Outcome {
         let mut guard = Guard::new(&config);
         guard.reset(Rules::live(true));
         let mut step = |bench: &mut Bench, tick: u32, limit: Limit<'_>| {
-            let mut row = bench.background.plan(tick, &home, &blank, &config.envelope, limit);
+            let mut row = bench
+                .background
+                .plan(tick, &home, &blank, &config.envelope, limit);
             let source = row.source;
             let verdict = guard.decide(&seen(), &FilterRow::default(), &mut row, &home, true);
             (source, verdict.stop)

@@ -203,21 +203,32 @@ impl Rig {
         ticks: u32,
     ) -> (Result<(Outcome, Sight), EpisodeRunError>, Option<Episode>) {
         let log = Scratch::new();
+        let ran = self.record(session, controller, sight, seed, ticks, log.path());
+        (ran, episode::read_episode(log.path()).ok())
+    }
+
+    /// Runs one episode, whose log is `log`.
+    pub(crate) fn record(
+        &self,
+        session: &Session,
+        controller: &mut Controller,
+        sight: Sight,
+        seed: u64,
+        ticks: u32,
+        log: &Path,
+    ) -> Result<(Outcome, Sight), EpisodeRunError> {
         let labels = Labels {
-            log: &log.path,
+            log,
             info: session.info(controller, seed, 1),
             attachments: &session.attachments(),
         };
+        let period_us = (f64::from(session.config.period_s) * 1e6) as u64;
+        let link = HostLink::new(Line(self.clone()), session.config.joint_count(), 1_000_000);
         let mut bus = RigBus {
-            link: HostLink::new(
-                Line(self.clone()),
-                session.config.joint_count(),
-                1_000_000,
-            )
-            .with_period_us((f64::from(session.config.period_s) * 1e6) as u64),
+            link: link.with_period_us(period_us),
             rig: self.clone(),
         };
-        let ran = live::run_by(
+        live::run_by(
             &Time::Virtual(Arc::new(self.clone())),
             &session.config,
             controller,
@@ -227,9 +238,7 @@ impl Rig {
             ticks,
             &labels,
             &Signals::default(),
-        );
-        let read = episode::read_episode(&log.path).ok();
-        (ran, read)
+        )
     }
 
     /// Lets time pass until `until_ns`.
@@ -498,10 +507,7 @@ impl Gate {
                 Some(Shown::Nothing) | None => state.waiting = !state.away,
             }
             self.changed.notify_all();
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -30,7 +30,8 @@ impl Scene {
             bytes.iter().map(|byte| (byte % 5) as i8 - 2).sum()
         };
         let noise = (0..4 * BYTES).map(|_| one(&mut stream)).collect();
-        let level = |index: usize| (90 + 60 * (index / 3 % SIDE) / SIDE + 30 * (index / 3 / SIDE) / SIDE) as u8;
+        let level =
+            |index: usize| (90 + 60 * (index / 3 % SIDE) / SIDE + 30 * (index / 3 / SIDE) / SIDE) as u8;
         Self {
             stream,
             noise,

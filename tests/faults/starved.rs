@@ -13,9 +13,7 @@ use controller::session::Session;
 use devices::link::{ByteStream, HostLink};
 use episode::{Episode, PlanRow, PlanSource};
 use firmware_bridge::arm::{ArmOptions, SimulatedArm};
-use robot::device::{
-    DeviceError, FrameSource, FrameStamp, LinkError, Picture, PixelFormat, Plant, Signals,
-};
+use robot::device::{DeviceError, FrameSource, FrameStamp, LinkError, Picture, PixelFormat, Plant, Signals};
 use robot::philox::Stream;
 use robot::{Clock, Config, Envelope, SetPoint, SystemClock};
 use simulator::Simulator;
@@ -156,12 +154,14 @@ impl Account {
             // What was late must be counted.
             let late = row.record.lateness_ns > PERIOD_NS / 5 && !row.record.deadline_missed;
             if late {
-                self.outcome.tried(Err(format!("tick {} was late and is not counted", row.tick)));
+                self.outcome
+                    .tried(Err(format!("tick {} was late and is not counted", row.tick)));
             }
         }
         for (seq, at_ns) in accepted {
             let Some(edge_ns) = edges.get(seq) else {
-                self.outcome.tried(Err(format!("command {seq} is in no row of the log")));
+                self.outcome
+                    .tried(Err(format!("command {seq} is in no row of the log")));
                 continue;
             };
             let after_ns = at_ns.saturating_sub(*edge_ns);
@@ -246,7 +246,11 @@ fn chain(kit: &mut Kit, number: u64, span_ns: u64) -> Account {
             rig: rig.clone(),
         };
         let mut controller = drivers::controller(&kit.session, plan);
-        let sight = drivers::sight(&kit.session, kit.sight.take(), rig.camera((SIDE as u32, SIDE as u32)));
+        let sight = drivers::sight(
+            &kit.session,
+            kit.sight.take(),
+            rig.camera((SIDE as u32, SIDE as u32)),
+        );
         let (ran, log) = rig.episode(&kit.session, &mut controller, sight, seed, 300);
         match (ran, log) {
             (Ok((_, sight)), Some(log)) => {
@@ -272,7 +276,10 @@ pub(crate) fn paused(scale: Scale) -> Outcome {
     for its in parallel::trials(chains, Kit::new, |kit, number| chain(kit, number, SPAN_NS)) {
         account.take(its);
     }
-    account.told(&format!("{} minutes of virtual time, ", chains * SPAN_NS / 60_000_000_000))
+    account.told(&format!(
+        "{} minutes of virtual time, ",
+        chains * SPAN_NS / 60_000_000_000
+    ))
 }
 
 /// An arm that nobody keeps from running: it catches up with the clock whenever it is asked something.
@@ -291,7 +298,9 @@ struct AsideArm {
 
 impl AsideArm {
     fn new(config: &Config, clock: &SystemClock) -> Self {
-        let options = ArmOptions::from_config(config).expect("sound limits").booted_afresh();
+        let options = ArmOptions::from_config(config)
+            .expect("sound limits")
+            .booted_afresh();
         let task = config.simulator.as_ref().expect("a simulated arm").task.parse();
         let plant = Simulator::new(task.expect("a task of this simulator")).expect("a simulator");
         Self {
@@ -434,8 +443,8 @@ fn run_in_real_time(session: &Session, seed: u64, ticks: u32, account: &mut Acco
     };
     let bundle = session.bundle.as_ref();
     let sight = Sight::new(&session.config, Box::new(camera), None, encoder, bundle).expect("a view");
-    let mut bus = HostLink::new(arm.clone(), session.config.joint_count(), 1_000_000)
-        .with_period_us(PERIOD_NS / 1_000);
+    let mut bus =
+        HostLink::new(arm.clone(), session.config.joint_count(), 1_000_000).with_period_us(PERIOD_NS / 1_000);
     let log = Scratch::new();
     let labels = Labels {
         log: log.path(),

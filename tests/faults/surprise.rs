@@ -1,19 +1,21 @@
 //! What the shipped model does not expect: an arm that is blocked, a light that goes off, a target that is gone, a camera that was moved.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
 use controller::capture::Sight;
 use controller::session::Session;
-use episode::{Episode, PlanSource, Reason};
+use episode::{Episode, PlanSource, Reason, TickRecord};
 use firmware_bridge::arm::SimulatedArm;
-use robot::device::{
-    DeviceError, FrameStamp, Joints, Picture, PixelFormat, Plant, Task, View,
-};
+use robot::config::Trust;
+use robot::device::{DeviceError, FrameStamp, Joints, Picture, PixelFormat, Plant, Task, View};
 use robot::philox::Stream;
 use robot::{Frame, JointState};
 use simulator::Simulator;
 
 use crate::drivers;
 use crate::parallel;
-use crate::rig::{Rig, Shown, Shutter, World};
+use crate::rig::{Rig, Scratch, Shown, Shutter, World};
 use crate::row::{Outcome, Scale};
 
 const PERIOD_NS: u64 = 100_000_000;
@@ -39,14 +41,6 @@ enum Kind {
     /// Nothing happens.
     Good,
 }
-
-const KINDS: [(Kind, &str); 5] = [
-    (Kind::Blocked, "arm blocked"),
-    (Kind::LightOff, "light off"),
-    (Kind::LightFades, "light fades"),
-    (Kind::TargetGone, "target gone"),
-    (Kind::CameraMoved, "camera moved"),
-];
 
 /// The simulated arm, which something can block, and which is seen without its target from some time on.
 struct Scenery {
@@ -146,14 +140,14 @@ struct Happening {
     /// What is left of the light in the end.
     light: f32,
     frame: Frame,
-    scenery: std::sync::Arc<std::sync::Mutex<Scenery>>,
+    scenery: Arc<Mutex<Scenery>>,
 }
 
 /// The arm's plant, which the world of a test holds, too.
-struct Held(std::sync::Arc<std::sync::Mutex<Scenery>>);
+struct Held(Arc<Mutex<Scenery>>);
 
 impl Held {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Scenery> {
+    fn lock(&self) -> MutexGuard<'_, Scenery> {
         self.0.lock().expect("nobody panics")
     }
 }
@@ -195,7 +189,9 @@ impl World for Happening {
             let mut scenery = self.scenery.lock().expect("nobody panics");
             scenery.blocked = happens && self.kind == Kind::Blocked;
             scenery.targetless = happens && self.kind == Kind::TargetGone;
-            scenery.render(&mut self.frame).expect("a simulator does not fail");
+            scenery
+                .render(&mut self.frame)
+                .expect("a simulator does not fail");
         }
         let mut rgb = self.frame.rgb().to_vec();
         if happens {
@@ -230,7 +226,8 @@ impl World for Happening {
 }
 
 fn dim(rgb: &mut [u8], light: f32) {
-    rgb.iter_mut().for_each(|level| *level = (f32::from(*level) * light) as u8);
+    rgb.iter_mut()
+        .for_each(|level| *level = (f32::from(*level) * light) as u8);
 }
 
 fn moved(rgb: &[u8], (right, down): (i32, i32)) -> Vec<u8> {
@@ -245,6 +242,17 @@ fn moved(rgb: &[u8], (right, down): (i32, i32)) -> Vec<u8> {
         .collect()
 }
 
+/// Farther than this from where it is led, an arm is seen to be held, in radians: twice as far as one that lags.
+const HELD_RAD: f32 = 0.15;
+
+/// Good runs that thresholds are learned from, and their ticks.
+const GOOD_RUNS: u64 = 24;
+const GOOD_TICKS: u32 = 100;
+
+/// Their seeds, and those of good runs that nothing was learned from.
+const GOOD_SEEDS: u64 = 10_000;
+const OTHER_SEEDS: u64 = 50_000;
+
 /// What a thread keeps from trial to trial.
 struct Kit {
     session: Session,
@@ -252,22 +260,26 @@ struct Kit {
 }
 
 impl Kit {
-    fn new() -> Self {
-        Self {
-            session: drivers::session(),
-            sight: None,
+    fn new(trust: Option<&Trust>) -> Self {
+        let mut session = drivers::session();
+        // Enough to reach the target by, and a small part of the work.
+        let planner = &mut session.config.planner;
+        (planner.horizon, planner.iterations, planner.candidates) = (6, 2, 24);
+        if let Some(trust) = trust {
+            session.config.trust = trust.clone();
         }
+        Self { session, sight: None }
     }
 }
 
-/// An episode of the shipped model's own planner in which something happens at picture `onset`.
-fn episode_of(kit: &mut Kit, kind: Kind, onset: u64, seed: u64, ticks: u32) -> Result<(Episode, u64), String> {
+/// A run of the shipped model's own planner in which something happens at picture `onset`, and when that is.
+fn run(kit: &mut Kit, kind: Kind, onset: u64, seed: u64, ticks: u32, log: &Path) -> Result<u64, String> {
     let mut random = Stream::new(seed, 0x50B2);
     let far = |random: &mut Stream| {
         let px = 3 + random.below(8) as i32;
         if random.below(2) == 0 { px } else { -px }
     };
-    let scenery = std::sync::Arc::new(std::sync::Mutex::new(Scenery::new(seed)));
+    let scenery = Arc::new(Mutex::new(Scenery::new(seed)));
     let world = Happening {
         kind,
         onset,
@@ -275,75 +287,243 @@ fn episode_of(kit: &mut Kit, kind: Kind, onset: u64, seed: u64, ticks: u32) -> R
         light: random.range(0.1, 0.5),
         random: random.clone(),
         frame: Frame::new(SIDE),
-        scenery: std::sync::Arc::clone(&scenery),
+        scenery: Arc::clone(&scenery),
     };
     // Pictures of the edges, as those that the model learned from.
     let shutter = Shutter {
         first_ns: PERIOD_NS - 10_000_000,
         period_ns: PERIOD_NS,
     };
-    let rig = Rig::with_plant(
-        &kit.session.config,
-        Box::new(Held(scenery)),
-        Box::new(world),
-        shutter,
+    let plant = Box::new(Held(scenery));
+    let rig = Rig::with_plant(&kit.session.config, plant, Box::new(world), shutter);
+    let (mut controller, _) = kit
+        .session
+        .assemble(1, false)
+        .map_err(|error| error.to_string())?;
+    let sight = drivers::sight(
+        &kit.session,
+        kit.sight.take(),
+        rig.camera((SIDE as u32, SIDE as u32)),
     );
-    let (mut controller, _) = kit.session.assemble(1, false).map_err(|error| error.to_string())?;
-    let sight = drivers::sight(&kit.session, kit.sight.take(), rig.camera((SIDE as u32, SIDE as u32)));
-    let (ran, log) = rig.episode(&kit.session, &mut controller, sight, seed, ticks);
+    let ran = rig.record(&kit.session, &mut controller, sight, seed, ticks, log);
     let (_, sight) = ran.map_err(|error| error.to_string())?;
     kit.sight = Some(sight);
-    Ok((log.ok_or("no log")?, shutter.first_ns + onset * PERIOD_NS))
+    Ok(shutter.first_ns + onset * PERIOD_NS)
 }
 
-/// For measuring.
-pub(crate) fn measure(_scale: Scale) -> Outcome {
-    let kinds = [
-        Kind::Good,
-        Kind::Blocked,
-        Kind::LightOff,
-        Kind::LightFades,
-        Kind::TargetGone,
-        Kind::CameraMoved,
-    ];
-    let began = std::time::Instant::now();
-    for kind in kinds {
-        let logs = parallel::trials(30, Kit::new, |kit, number| {
-            kit.session.config.trust.kl_max_nats = f32::MAX;
-            kit.session.config.trust.track_max_rad = 10.0;
+/// Thresholds as a user learns them: from logs of good runs, by the function of `armillary trust`. The short form goes by those that an
+/// earlier run of the long one has learned.
+fn thresholds(scale: Scale) -> Trust {
+    static LEARNED: OnceLock<Trust> = OnceLock::new();
+    match scale {
+        Scale::Long => LEARNED.get_or_init(learned).clone(),
+        Scale::Short => Trust {
+            kl_max_nats: 5.08,
+            kl_ticks: 4,
+            kl_sum_nats: Some(31.1),
+            track_max_rad: 0.123,
+            track_ticks: 4,
+            ..drivers::config().trust
+        },
+    }
+}
+
+fn learned() -> Trust {
+    let folder = Scratch::new();
+    let log = |number: u64| folder.path().with_file_name(format!("{number}.mcap"));
+    parallel::trials(
+        GOOD_RUNS,
+        || Kit::new(None),
+        |kit, number| {
+            let seed = GOOD_SEEDS + number;
+            run(kit, Kind::Good, u64::MAX, seed, GOOD_TICKS, &log(number)).expect("a good run")
+        },
+    );
+    let logs: Vec<_> = (0..GOOD_RUNS).map(log).collect();
+    let paths: Vec<&Path> = logs.iter().map(|path| path.as_path()).collect();
+    let lesson = armillary::trust::learn(&paths, None).expect("enough good runs");
+    let mut trust = drivers::config().trust;
+    let innovation = lesson.innovation.expect("a model took part").threshold;
+    (trust.kl_max_nats, trust.kl_ticks) = (innovation.above, innovation.ticks);
+    trust.kl_sum_nats = lesson.innovation_sum.map(|sum| sum.threshold.above);
+    let track = lesson.track.expect("an arm took part").threshold;
+    (trust.track_max_rad, trust.track_ticks) = (track.above, track.ticks);
+    trust
+}
+
+/// How one trial went.
+#[derive(Debug)]
+enum Went {
+    /// It could not be seen: the arm was where it was to be, or had come to its end before.
+    Unseen,
+    /// Stopped, so many ticks from the first one that could see it, counted from 1.
+    Stopped(usize, Reason),
+    /// Not stopped in twenty ticks.
+    Missed,
+    /// Stopped before.
+    TooEarly,
+}
+
+fn went(log: &Episode, kind: Kind, onset_ns: u64) -> Went {
+    let last = log.ticks.last().expect("a tick");
+    let stopped = last.plan.source == PlanSource::Stop;
+    let lag_rad = |row: &TickRecord| {
+        let pairs = row
+            .capture
+            .position_rad
+            .iter()
+            .zip(&row.capture.arm_set_point_rad);
+        pairs.map(|(is, led)| (is - led).abs()).fold(0.0, f32::max)
+    };
+    let sees =
+        |row: &TickRecord| row.edge_ns >= onset_ns && (kind != Kind::Blocked || lag_rad(row) > HELD_RAD);
+    match log.ticks.iter().position(sees) {
+        Some(seen) if stopped => Went::Stopped(log.ticks.len() - seen, last.guard.reason),
+        Some(seen) if log.ticks.len() - seen < 20 => Went::Unseen,
+        Some(_) => Went::Missed,
+        // The arm was stopped before it was HELD_RAD away.
+        None if stopped && last.edge_ns >= onset_ns => Went::Stopped(0, last.guard.reason),
+        None if stopped => Went::TooEarly,
+        None => Went::Unseen,
+    }
+}
+
+/// Runs in which something of this kind happens.
+fn happened(scale: Scale, kind: Kind) -> Vec<Went> {
+    let trust = thresholds(scale);
+    parallel::trials(
+        scale.trials(100, 4),
+        || Kit::new(Some(&trust)),
+        |kit, number| {
             let mut random = Stream::new(number, 0x0A5E7);
-            let onset = 8 + random.below(10) as u64;
-            episode_of(kit, kind, onset, number, 40).expect("runs")
-        });
-        println!("{kind:?} {:?}", began.elapsed());
-        for at in -6..12_i64 {
-            let mut nats: Vec<f32> = logs
-                .iter()
-                .filter_map(|(log, onset_ns)| {
-                    let first = log.ticks.iter().position(|row| row.edge_ns >= *onset_ns)? as i64;
-                    let row = log.ticks.get(usize::try_from(first + at).ok()?)?;
-                    (!row.filter.prior_only).then_some(row.filter.kl_nats)
-                })
-                .collect();
-            nats.sort_by(f32::total_cmp);
-            let q = |share: f32| nats.get(((nats.len() as f32 - 1.0) * share) as usize).copied().unwrap_or(f32::NAN);
-            println!(
-                "  {at:>3}: n {} min {:.1} 10% {:.1} 50% {:.1} 90% {:.1} max {:.1}",
-                nats.len(),
-                q(0.0),
-                q(0.1),
-                q(0.5),
-                q(0.9),
-                q(1.0)
-            );
+            let onset = 8 + random.below(8) as u64;
+            let log = Scratch::new();
+            let ticks = onset as u32 + 26;
+            let onset_ns = run(kit, kind, onset, number, ticks, log.path()).expect("an episode");
+            went(&episode::read_episode(log.path()).expect("a log"), kind, onset_ns)
+        },
+    )
+}
+
+/// How many could be seen, how many of these were stopped in time, and the latest of them.
+#[derive(Default)]
+struct Count {
+    seen: u64,
+    in_time: u64,
+    latest: usize,
+}
+
+impl Count {
+    fn of(all: &[Went]) -> Self {
+        let mut count = Self::default();
+        for went in all {
+            count.seen += u64::from(!matches!(went, Went::Unseen));
+            if let Went::Stopped(ticks, _) = went
+                && *ticks <= WITHIN_TICKS
+            {
+                count.in_time += 1;
+                count.latest = count.latest.max(*ticks);
+            }
         }
-        if kind == Kind::Good {
-            for (log, _) in logs.iter().take(4) {
-                let nats: Vec<String> = log.ticks.iter().map(|row| format!("{:.0}", row.filter.kl_nats)).collect();
-                println!("{}", nats.join(" "));
+        count
+    }
+
+    fn told(&self, name: &str) -> String {
+        format!(
+            "{name}: {} of {}, after {} ticks at most; ",
+            self.in_time, self.seen, self.latest
+        )
+    }
+}
+
+/// What must be told each time.
+pub(crate) fn certain(scale: Scale) -> Outcome {
+    let mut outcome = Outcome::default();
+    for (kind, name) in [
+        (Kind::Blocked, "arm blocked"),
+        (Kind::LightOff, "light off"),
+        (Kind::CameraMoved, "camera moved"),
+    ] {
+        let all = happened(scale, kind);
+        outcome.worst += &Count::of(&all).told(name);
+        for (number, went) in all.into_iter().enumerate() {
+            match went {
+                // An arm that stands where it is to stand is not seen to be blocked.
+                Went::Unseen => {}
+                Went::Stopped(ticks, _) if ticks <= WITHIN_TICKS => outcome.tried(Ok(())),
+                went => outcome.tried(Err(format!("{name}, trial {number}: {went:?}"))),
             }
         }
     }
-    let _ = (WITHIN_TICKS, KINDS, PlanSource::Stop, Reason::Surprise);
-    Outcome::default()
+    outcome
+}
+
+/// What is told most of the time, since a model may believe it.
+pub(crate) fn likely(scale: Scale) -> Outcome {
+    let mut outcome = Outcome::default();
+    let (mut seen, mut missed) = (0, 0);
+    for (kind, name) in [
+        (Kind::TargetGone, "target gone"),
+        (Kind::LightFades, "light fades"),
+    ] {
+        let all = happened(scale, kind);
+        let count = Count::of(&all);
+        outcome.worst += &count.told(name);
+        outcome.trials += count.seen;
+        (seen, missed) = (seen + count.seen, missed + count.seen - count.in_time);
+        if count.in_time * 10 < count.seen * 9 {
+            outcome.failures += 1;
+            outcome.examples.push(format!("{name}: {all:?}"));
+        }
+    }
+    outcome.rate = Some(format!("{missed} of {seen} missed"));
+    outcome
+}
+
+/// Runs in which nothing happens, other ones than those that were learned from.
+pub(crate) fn alarms(scale: Scale) -> Outcome {
+    let trust = thresholds(scale);
+    let runs = parallel::trials(
+        scale.trials(60, 3),
+        || Kit::new(Some(&trust)),
+        |kit, number| {
+            let log = Scratch::new();
+            run(
+                kit,
+                Kind::Good,
+                u64::MAX,
+                OTHER_SEEDS + number,
+                GOOD_TICKS,
+                log.path(),
+            )
+            .expect("an episode");
+            let log = episode::read_episode(log.path()).expect("a log");
+            let last = log.ticks.last().expect("a tick");
+            let alarm = (last.plan.source == PlanSource::Stop).then_some(last.guard.reason);
+            (log.ticks.len() as u64, alarm)
+        },
+    );
+    let ticks: u64 = runs.iter().map(|(ticks, _)| ticks).sum();
+    let alarms: Vec<Reason> = runs.iter().filter_map(|(_, alarm)| *alarm).collect();
+    let mut outcome = Outcome {
+        trials: ticks,
+        rate: Some(format!("{} in {ticks}", alarms.len())),
+        worst: format!("{} runs, {} of them stopped", runs.len(), alarms.len()),
+        ..Outcome::default()
+    };
+    if alarms.len() as u64 * 1_000 > ticks {
+        outcome.failures = alarms.len() as u64;
+        outcome.examples.push(format!("{alarms:?}"));
+    }
+    if scale == Scale::Long {
+        outcome.worst += &format!(
+            "; learned: {} nats for {} ticks, {:?} nats for five pictures, {} rad for {} ticks",
+            trust.kl_max_nats,
+            trust.kl_ticks + 1,
+            trust.kl_sum_nats.unwrap_or(f32::NAN),
+            trust.track_max_rad,
+            trust.track_ticks + 1
+        );
+    }
+    outcome
 }

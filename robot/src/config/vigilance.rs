@@ -58,6 +58,13 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
     for (field, value, low, high, unit) in [
         ("trust.kl_max_nats", trust.kl_max_nats, 0.0, NATS_MAX, "nats"),
         (
+            "trust.kl_sum_nats",
+            trust.kl_sum_nats.unwrap_or(NATS_MAX),
+            0.0,
+            NATS_MAX,
+            "nats",
+        ),
+        (
             "trust.track_max_rad",
             trust.track_max_rad,
             0.0,
