@@ -10,7 +10,7 @@ use controller::tick::Controller;
 use episode::{PlanRow, PlanSource};
 use robot::config::Pipeline;
 use robot::device::FrameSource;
-use robot::{Config, Envelope, SetPoint};
+use robot::{Config, Envelope, JointVec, SetPoint};
 use world_model::Belief;
 
 /// The repository's root.
@@ -60,44 +60,61 @@ pub(crate) fn sight(session: &Session, before: Option<Sight>, camera: Box<dyn Fr
     }
 }
 
-/// There and back at a share of the speed limit, each joint by its own time.
+/// There and back at a share of the speed limit, each joint by its own time, towards its middle first: no joint comes near its limits.
 #[derive(Debug)]
 pub(crate) struct Sweep {
-    pub(crate) share: f32,
+    share: f32,
+    /// Where each joint turns first.
+    first: Option<JointVec>,
 }
 
 impl Sweep {
-    pub(crate) fn row(&self, tick: u32, joints: usize) -> PlanRow {
-        // Two joints never turn in the same tick.
-        let sign = |joint: u32| {
-            if (tick / (11 + 4 * joint)).is_multiple_of(2) {
-                1.0
+    pub(crate) fn new(share: f32) -> Self {
+        Self { share, first: None }
+    }
+
+    /// The plan of a tick of an arm that is at `from`.
+    pub(crate) fn row(&mut self, tick: u32, from: &SetPoint) -> PlanRow {
+        let first = self.first.get_or_insert_with(|| {
+            let towards = |rad: &f32| if *rad > 0.0 { -1.0 } else { 1.0 };
+            from.position_rad.iter().map(towards).collect()
+        });
+        // Two joints never turn round in the same tick.
+        let turned = |joint: usize| {
+            if (tick / (11 + 4 * joint as u32)).is_multiple_of(2) {
+                self.share
             } else {
-                -1.0
+                -self.share
             }
         };
         PlanRow {
             source: PlanSource::Fresh,
             iterations: 1,
-            action: (0..joints as u32).map(|joint| sign(joint) * self.share).collect(),
+            action: first
+                .iter()
+                .enumerate()
+                .map(|(joint, sign)| sign * turned(joint))
+                .collect(),
             ..PlanRow::default()
         }
     }
 }
 
 impl Plan for Sweep {
-    fn reset(&mut self, _seed: u64) {}
+    fn reset(&mut self, _seed: u64) {
+        self.first = None;
+    }
 
     fn skip(&mut self) {}
 
     fn plan(
         &mut self,
         tick: u32,
-        _from: &SetPoint,
+        from: &SetPoint,
         _belief: &Belief,
-        envelope: &Envelope,
+        _envelope: &Envelope,
         _limit: Limit<'_>,
     ) -> PlanRow {
-        self.row(tick, envelope.joints().len())
+        self.row(tick, from)
     }
 }

@@ -92,8 +92,9 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "camera: bad pictures",
-        required: "frozen ones (while a joint turns by 0.05 rad in two pictures) are seen at the third, all others at the first; the belief \
-                   predicts; controlled stop at 5 ticks without a usable picture",
+        required: "not used: frozen ones from the third on if a joint turns by 0.05 rad from one to the next, later if it turns less (a camera \
+                   without noise repeats the picture of an arm at rest), all others from the first on; the belief predicts; controlled stop at 5 \
+                   ticks without a usable picture",
         run: pictures::bad,
     },
     Row {

@@ -22,11 +22,16 @@ const PERIOD_NS: u64 = 100_000_000;
 /// Ticks without a usable picture at the last of which the arm is stopped: `capture.gap_ticks` of the shipped robot file.
 const GAP_TICKS: usize = 5;
 
+/// How far a joint turns until a picture that repeats one is told.
+const MOVED_RAD: f32 = 0.05;
+
 /// What becomes of pictures from the onset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The last good one, stamped as new each time.
+    /// The last good one, stamped as new each time, of an arm that moves fast.
     Frozen,
+    /// The same, of one that moves slowly.
+    FrozenSlow,
     /// The last good one, with the stamp that it had.
     Duplicate,
     Black,
@@ -43,8 +48,9 @@ enum Kind {
     ShortJpeg,
 }
 
-const KINDS: [(Kind, &str); 10] = [
+const KINDS: [(Kind, &str); 11] = [
     (Kind::Frozen, "frozen"),
+    (Kind::FrozenSlow, "frozen, slow arm"),
     (Kind::Duplicate, "duplicate"),
     (Kind::Black, "black"),
     (Kind::Future, "future"),
@@ -76,7 +82,7 @@ impl Camera {
         let (mut age_ns, mut format) = (20_000_000, PixelFormat::Rgb8);
         let edge = |random: f32| ((0.125 + 0.75 * random) * SIDE as f32) as usize;
         match self.kind {
-            Kind::Frozen => rgb.clone_from(&self.last_good),
+            Kind::Frozen | Kind::FrozenSlow => rgb.clone_from(&self.last_good),
             Kind::Duplicate => {
                 rgb.clone_from(&self.last_good);
                 age_ns += now_ns - self.last_good_ns;
@@ -234,8 +240,8 @@ fn trial(kit: &mut Kit, kind: Kind, seed: u64) -> Result<Seen, String> {
     let mut random = Stream::new(seed, 0xF00 + kind as u64);
     let onset = 10 + random.below(12) as u64;
     let shutter = Shutter {
-        // At any time before an edge, and not so early that a picture is too old then.
-        first_ns: 65_000_000 + random.below(45_000_000) as u64,
+        // Edges are multiples of the period. At any time before one, and not so early that a picture is too old then.
+        first_ns: 45_000_000 + random.below(50_000_000) as u64,
         period_ns: PERIOD_NS,
     };
     let camera = Camera {
@@ -248,16 +254,26 @@ fn trial(kit: &mut Kit, kind: Kind, seed: u64) -> Result<Seen, String> {
         before: Vec::new(),
     };
     let rig = Rig::new(&kit.session.config, seed, Box::new(camera), shutter);
-    // Fast enough that the arm moves by 0.05 rad in two pictures.
-    let share = random.range(0.6, 1.0);
-    let mut controller: Controller = drivers::controller(&kit.session, Sweep { share });
+    // Fast enough that a joint turns by 0.05 rad from one picture to the next, or not.
+    let share = match kind {
+        Kind::FrozenSlow => random.range(0.1, 0.85),
+        _ => random.range(0.85, 1.0),
+    };
+    let mut controller: Controller = drivers::controller(&kit.session, Sweep::new(share));
     let size = (SIDE as u32, SIDE as u32);
     let sight = drivers::sight(&kit.session, kit.sight.take(), rig.camera(size));
     let (ran, log) = rig.episode(&kit.session, &mut controller, sight, seed, 60);
     let (_, sight) = ran.map_err(|error| error.to_string())?;
     kit.sight = Some(sight);
     let log = log.ok_or("no log")?;
-    let used_max = if kind == Kind::Frozen { 2 } else { 0 };
+    let turned_rad =
+        share * kit.session.config.envelope.joints()[0].velocity_max_rad_s * 1e-9 * PERIOD_NS as f32;
+    let used_max = match kind {
+        Kind::Frozen => 2,
+        // As many as a joint needs for 0.05 rad, and two.
+        Kind::FrozenSlow => 2 + (MOVED_RAD / turned_rad).ceil() as usize,
+        _ => 0,
+    };
     let seen = judged(&log, onset, shutter.first_ns + onset * PERIOD_NS, used_max)?;
     rig.stays(3_000_000_000)?;
     Ok(seen)
@@ -271,17 +287,26 @@ pub(crate) fn bad(scale: Scale) -> Outcome {
         let (kind, name) = KINDS[number as usize % KINDS.len()];
         trial(kit, kind, number).map_err(|problem| format!("{name}, trial {number}: {problem}"))
     });
-    let (mut used, mut ticks) = (0, 0);
-    for result in tried {
+    // Of slow arms, and of all others.
+    let (mut slow, mut others) = ((0, 0), (0, 0));
+    for (number, result) in tried.into_iter().enumerate() {
         outcome.tried(result.map(|seen| {
-            used = used.max(seen.used);
-            ticks = ticks.max(seen.ticks);
+            let (kind, _) = KINDS[number % KINDS.len()];
+            let most = if kind == Kind::FrozenSlow {
+                &mut slow
+            } else {
+                &mut others
+            };
+            *most = (most.0.max(seen.used), most.1.max(seen.ticks));
         }));
     }
     outcome.worst = format!(
-        "{each} of each of {} kinds; {used} frozen pictures used before they were told, none of another kind; stopped {ticks} ticks after \
-         the onset at most",
-        KINDS.len()
+        "{each} of each of {} kinds; stopped {} ticks after the onset at most, {} bad pictures used; frozen, of slow arms: {} ticks, {} pictures",
+        KINDS.len(),
+        others.1,
+        others.0,
+        slow.1,
+        slow.0
     );
     outcome
 }
@@ -331,7 +356,7 @@ fn good_run(session: &Session, seed: u64) -> Result<(u64, u64), String> {
         &session.config,
         Pipeline::NextTick,
         None,
-        Policy::planner(Sweep { share }, 0.0),
+        Policy::planner(Sweep::new(share), 0.0),
         0,
     );
     let sight = drivers::sight(session, None, rig.camera((SIDE as u32, SIDE as u32)));

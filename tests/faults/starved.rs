@@ -104,16 +104,16 @@ impl Plan for HeldUp {
     fn plan(
         &mut self,
         tick: u32,
-        _from: &SetPoint,
+        from: &SetPoint,
         _belief: &Belief,
-        envelope: &Envelope,
+        _envelope: &Envelope,
         limit: Limit<'_>,
     ) -> PlanRow {
         let ns = pause_ns(&mut self.random);
         if ns > 0 {
             self.rig.pass(ns);
         }
-        let mut row = self.sweep.row(tick, envelope.joints().len());
+        let mut row = self.sweep.row(tick, from);
         if let Limit::Deadline(clock, deadline_ns) = limit
             && clock.now_ns() > deadline_ns
         {
@@ -239,9 +239,7 @@ fn chain(kit: &mut Kit, number: u64, span_ns: u64) -> Account {
         };
         let rig = Rig::new(&kit.session.config, seed, Box::new(busy), shutter);
         let plan = HeldUp {
-            sweep: Sweep {
-                share: random.range(0.3, 1.0),
-            },
+            sweep: Sweep::new(random.range(0.3, 1.0)),
             random: Stream::new(seed, 0xB060),
             rig: rig.clone(),
         };

@@ -451,6 +451,9 @@ pub(crate) fn certain(scale: Scale) -> Outcome {
                 // An arm that stands where it is to stand is not seen to be blocked.
                 Went::Unseen => {}
                 Went::Stopped(ticks, _) if ticks <= WITHIN_TICKS => outcome.tried(Ok(())),
+                Went::Stopped(ticks, reason) => outcome.tried(Err(format!(
+                    "{name}, trial {number}: stopped after {ticks} ticks by {reason:?}"
+                ))),
                 went => outcome.tried(Err(format!("{name}, trial {number}: {went:?}"))),
             }
         }
