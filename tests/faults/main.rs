@@ -115,7 +115,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "camera: good pictures",
-        required: "no more than 1 in 100,000 is refused: noise, drifting and flickering light, none at all; an arm at rest, slow and fast",
+        required: "no more than 1 in 100,000 is refused: noise, drifting and flickering light, none at all; an arm at rest, and one in random motion",
         run: pictures::good,
     },
     Row {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use controller::capture::Sight;
 use controller::session::Session;
+use controller::tick::Controller;
 use episode::{Episode, PlanSource, Reason, TickRecord};
 use firmware_bridge::arm::SimulatedArm;
 use robot::config::Trust;
@@ -256,6 +257,7 @@ const OTHER_SEEDS: u64 = 50_000;
 /// What a thread keeps from trial to trial.
 struct Kit {
     session: Session,
+    controller: Controller,
     sight: Option<Sight>,
 }
 
@@ -268,7 +270,12 @@ impl Kit {
         if let Some(trust) = trust {
             session.config.trust = trust.clone();
         }
-        Self { session, sight: None }
+        let (controller, _) = session.assemble(1, false).expect("a controller");
+        Self {
+            session,
+            controller,
+            sight: None,
+        }
     }
 }
 
@@ -296,16 +303,12 @@ fn run(kit: &mut Kit, kind: Kind, onset: u64, seed: u64, ticks: u32, log: &Path)
     };
     let plant = Box::new(Held(scenery));
     let rig = Rig::with_plant(&kit.session.config, plant, Box::new(world), shutter);
-    let (mut controller, _) = kit
-        .session
-        .assemble(1, false)
-        .map_err(|error| error.to_string())?;
     let sight = drivers::sight(
         &kit.session,
         kit.sight.take(),
         rig.camera((SIDE as u32, SIDE as u32)),
     );
-    let ran = rig.record(&kit.session, &mut controller, sight, seed, ticks, log);
+    let ran = rig.record(&kit.session, &mut kit.controller, sight, seed, ticks, log);
     let (_, sight) = ran.map_err(|error| error.to_string())?;
     kit.sight = Some(sight);
     Ok(shutter.first_ns + onset * PERIOD_NS)
@@ -358,7 +361,7 @@ enum Went {
     Unseen,
     /// Stopped, so many ticks from the first one that could see it, counted from 1.
     Stopped(usize, Reason),
-    /// Not stopped in twenty ticks.
+    /// Not stopped in fifteen ticks.
     Missed,
     /// Stopped before.
     TooEarly,
@@ -379,7 +382,7 @@ fn went(log: &Episode, kind: Kind, onset_ns: u64) -> Went {
         |row: &TickRecord| row.edge_ns >= onset_ns && (kind != Kind::Blocked || lag_rad(row) > HELD_RAD);
     match log.ticks.iter().position(sees) {
         Some(seen) if stopped => Went::Stopped(log.ticks.len() - seen, last.guard.reason),
-        Some(seen) if log.ticks.len() - seen < 20 => Went::Unseen,
+        Some(seen) if log.ticks.len() - seen < 15 => Went::Unseen,
         Some(_) => Went::Missed,
         // The arm was stopped before it was HELD_RAD away.
         None if stopped && last.edge_ns >= onset_ns => Went::Stopped(0, last.guard.reason),
@@ -398,7 +401,7 @@ fn happened(scale: Scale, kind: Kind) -> Vec<Went> {
             let mut random = Stream::new(number, 0x0A5E7);
             let onset = 8 + random.below(8) as u64;
             let log = Scratch::new();
-            let ticks = onset as u32 + 26;
+            let ticks = onset as u32 + 24;
             let onset_ns = run(kit, kind, onset, number, ticks, log.path()).expect("an episode");
             went(&episode::read_episode(log.path()).expect("a log"), kind, onset_ns)
         },
@@ -487,7 +490,7 @@ pub(crate) fn likely(scale: Scale) -> Outcome {
 pub(crate) fn alarms(scale: Scale) -> Outcome {
     let trust = thresholds(scale);
     let runs = parallel::trials(
-        scale.trials(60, 3),
+        scale.trials(40, 3),
         || Kit::new(Some(&trust)),
         |kit, number| {
             let log = Scratch::new();
