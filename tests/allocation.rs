@@ -149,7 +149,7 @@ fn allocations_of(session: &Session, iterations: u32, background: bool, log: Opt
         Recorder::start(writer, session.config.frame_side, ROOM).expect("a thread")
     });
     // Those of a world that does not wait do all that the others do, and more.
-    controller.set_rules(Rules::Live { led: true });
+    controller.set_rules(Rules::live(true));
     controller.reset(&home, 0);
     let mut begun = [0; 2];
     for tick in 0..ticks {

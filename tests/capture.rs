@@ -1,5 +1,7 @@
 //! The thread that takes frames in, where its camera fails in ways a camera should not.
 
+use std::sync::Arc;
+
 use calibration::picture::{PictureSettings, PictureTable};
 use controller::capture::{CaptureThread, Sight};
 use controller::live;
@@ -30,7 +32,7 @@ fn start(camera: impl FrameSource + 'static) -> CaptureThread {
         config.frame_side,
         0,
         0,
-        SystemClock::default(),
+        Arc::new(SystemClock::default()),
         config.realtime,
     )
     .expect("a thread")

@@ -60,7 +60,7 @@ fn session(policy: PolicyChoice, pipeline: Pipeline) -> Session {
 }
 
 /// The same with a robot file, in `dir`, that forgives the machine: what a test in real time asserts must not depend on how busy the
-/// machine is. Pictures that are late, periods without one and a silent host stop nothing, and a model whose periods were skipped
+/// machine is. Pictures and plans that are late, periods without one and a silent host stop nothing, and a model whose periods were skipped
 /// may be surprised.
 fn patient_session(dir: &Path, policy: PolicyChoice, pipeline: Pipeline) -> Session {
     patient_session_of_side(dir, 64, policy, pipeline)
@@ -77,7 +77,7 @@ fn patient_session_of_side(dir: &Path, side: usize, policy: PolicyChoice, pipeli
             "watchdog_periods: 2.5, torque_grace_s: 1.0",
             "watchdog_periods: 100.0, torque_grace_s: 20.0",
         ),
-        ("kl_max_nats: 200.0", "kl_max_nats: 10000.0"),
+        ("kl_max_nats: 200.0", "tail_ticks: 100, kl_max_nats: 10000.0"),
     ] {
         assert!(text.contains(from), "the shipped robot file has `{from}`");
         text = text.replacen(from, to, 1);

@@ -198,6 +198,32 @@ fn a_floor_of_one_colour_that_comes_into_sight_is_no_missing_part() {
     }
 }
 
+/// The upper half of each picture, or the lower one, in turn, is still that of the picture before.
+#[test]
+fn a_camera_that_tears_each_picture_is_told_for_as_long_as_it_does_so() {
+    let mut missed = 0;
+    for trial in 0..200 {
+        let mut scene = Scene::new(64, trial);
+        let mut judge = Judge::new(&config(64));
+        let (mut frame, mut before) = (Frame::default(), Frame::default());
+        let edge = 3 * 64 * (8 + (scene.uniform() * 48.0) as usize);
+        for number in 0..40 {
+            before.copy_from(&frame);
+            scene.draw(number, 1.0, &mut frame);
+            if number >= 12 {
+                let part = if number % 2 == 0 { edge.. } else { 0.. };
+                let end = if number % 2 == 0 { Frame::bytes(64) } else { edge };
+                let part = part.start..end;
+                frame.rgb_mut()[part.clone()].copy_from_slice(&before.rgb()[part]);
+            }
+            let verdict = judge.judge(&frame, u64::from(number) * PERIOD_NS);
+            assert!(number >= 12 || verdict == Verdict::Good, "picture {number}");
+            missed += u32::from(number >= 12 && verdict != Verdict::Torn);
+        }
+    }
+    assert_eq!(missed, 0);
+}
+
 /// A still picture or a black one, new at every poll, with this age.
 struct Showing {
     level: u8,

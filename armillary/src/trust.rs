@@ -8,7 +8,9 @@ mod numbers;
 use std::path::Path;
 
 use anyhow::bail;
+use controller::guard::KlSum;
 use episode::Reason;
+use robot::config::{KL_SUM_SETTLING, KL_SUM_TICKS};
 use world_model::Bundle;
 
 pub use numbers::{Figures, figures};
@@ -65,6 +67,8 @@ pub struct Lesson {
     pub tried: (usize, usize),
     /// Innovation, in nats; `None` if no model took part.
     pub innovation: Option<Learned>,
+    /// Innovation of the last pictures together, in nats; `None` likewise. Its threshold has no row.
+    pub innovation_sum: Option<Learned>,
     /// Distance between where the arm is and where its firmware leads it, in radians; `None` if no arm said it.
     pub track: Option<Learned>,
     /// Change of the mean brightness from one picture to the next, as a share; `None` if there are no pictures.
@@ -114,6 +118,7 @@ pub fn learn(logs: &[&Path], bundle: Option<&Bundle>) -> anyhow::Result<Lesson> 
         learned: (learned.len(), ticks(learned)),
         tried: (tried.len(), ticks(tried)),
         innovation: persistent(&|log| &log.nats, NATS),
+        innovation_sum: of_sums(learned, tried),
         track: persistent(&|log| &log.track_rad, TRACK_RAD),
         light: of_singles(learned, tried),
         reward_error: errors.last().map(|most| (errors[errors.len() * 99 / 100], *most)),
@@ -137,6 +142,29 @@ fn of_rows(learned: &[&[f32]], tried: &[&[f32]], range: (f32, f32)) -> Option<Le
             .map(|values| numbers::alarms(values, threshold))
             .sum(),
         tried_ticks: tried.iter().map(|values| values.len() as u64).sum(),
+    })
+}
+
+/// A threshold for the innovation of the last pictures together.
+fn of_sums(learned: &[Figures], tried: &[Figures]) -> Option<Learned> {
+    let sums = |log: &Figures| -> Vec<f32> {
+        let settled = log.nats.get(KL_SUM_SETTLING as usize..).unwrap_or_default();
+        let windows = settled.windows(KL_SUM_TICKS);
+        windows.map(|last| last.iter().sum()).collect()
+    };
+    let largest = learned.iter().flat_map(sums).max_by(f32::total_cmp)?;
+    let above = numbers::round_up((MARGIN * largest).clamp(NATS.0, NATS.1)).min(NATS.1);
+    let alarms = |log: &Figures| {
+        let mut sum = KlSum::new(Some(above));
+        let mut before = false;
+        let begins = |nats: &f32| !std::mem::replace(&mut before, sum.exceeds(*nats)) && before;
+        log.nats.iter().map(begins).filter(|begins| *begins).count() as u64
+    };
+    Some(Learned {
+        threshold: Threshold { above, ticks: 0 },
+        largest,
+        alarms: tried.iter().map(alarms).sum(),
+        tried_ticks: tried.iter().map(|log| log.nats.len() as u64).sum(),
     })
 }
 

@@ -95,7 +95,11 @@ fn thresholds_are_learned_tried_on_other_logs_and_written_into_a_robot_file() {
     assert!((1.0..200.0).contains(&learned.kl_max_nats), "{said}");
     assert_eq!((learned.kl_ticks, learned.track_ticks), (4, 4), "{said}");
     assert!((0.02..0.4).contains(&learned.track_max_rad), "{said}");
-    assert_eq!(learned.frozen_ticks, 10);
+    assert_eq!((learned.frozen_ticks, learned.tail_ticks), (10, 1));
+    // Five pictures together are less surprising than five times what one may be.
+    let sum = learned.kl_sum_nats.expect("it is learned, too");
+    assert!((1.0..100.0).contains(&sum), "{said}");
+    assert!(line.contains(&format!("kl_sum_nats: Some({sum:?})")), "{said}");
     // All else of the file is as it was.
     let written = std::fs::read_to_string(&robot).expect("reads");
     let without = |text: &str| {

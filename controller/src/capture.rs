@@ -18,7 +18,7 @@ use hand_over::{Newest, alarm};
 use realtime::Raised;
 use robot::config::Realtime;
 use robot::device::{DeviceError, FrameSource, FrameStamp, Motors, Picture, Task};
-use robot::{Clock, Config, Frame, JointState, JointVec, SystemClock};
+use robot::{Clock, Config, Frame, JointState, JointVec};
 use world_model::{Bundle, Encoder};
 
 pub use imager::Imager;
@@ -223,7 +223,7 @@ impl CaptureThread {
         side: usize,
         embedding: usize,
         room: usize,
-        clock: SystemClock,
+        clock: Arc<dyn Clock>,
         realtime: Realtime,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -266,7 +266,7 @@ impl CaptureThread {
                             slot.reward = task.and_then(Task::reward).filter(|reward| reward.is_finite());
                             slot.ended = task.is_some_and(Task::ended);
                             slot.encode_ns =
-                                embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &clock);
+                                embed(sight.encoder.as_mut(), &slot.frame, &mut slot.embedding, &*clock);
                             slot = its.newest.offer(slot).unwrap_or_else(another);
                             // The tick's own place comes here in exchange, whoever made it.
                             slot.embedding.resize(embedding, 0.0);

@@ -1,7 +1,7 @@
 //! Episodes in a world that does not wait: an arm on a serial port and a camera, real or simulated.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use episode::{ArmState, EpisodeInfo, EpisodeWriter, Pictures, Reason};
 use realtime::Raised;
@@ -19,6 +19,9 @@ use guard::Rules;
 
 /// Longest wait for the first report of an episode.
 const FIRST_REPORT_NS: u64 = 1_000_000_000;
+
+/// Time between two looks for it.
+const FIRST_LOOK_NS: u64 = 1_000_000;
 
 /// A send later than this after its edge is a missed deadline: a fifth of the period.
 fn late_send_ns(period_ns: u64) -> u64 {
@@ -40,7 +43,12 @@ struct LiveWorld<'a> {
     bus: &'a mut dyn JointBus,
     joints: usize,
     capture: &'a CaptureThread,
-    period_us: u32,
+    period_ns: u64,
+    clock: &'a dyn Clock,
+    /// When the tick was due.
+    edge_ns: u64,
+    /// How long after the arm was last listened to a command may still be carried out; unknown before.
+    valid_us: Option<u32>,
     /// How long the arm may take for the way to a set point.
     move_time_us: u32,
     /// The frame this tick is to use, if a new one had come when it began.
@@ -70,9 +78,19 @@ impl LiveWorld<'_> {
     }
 }
 
+/// A command is void so long after the edge that it belongs to: one and a half periods. What comes later is refused by the firmware, which
+/// stops the arm after its watchdog's time.
+fn validity_ns(period_ns: u64) -> u64 {
+    period_ns + period_ns / 2
+}
+
 impl World for LiveWorld<'_> {
     fn listen(&mut self, held: &mut Captured) {
-        match self.bus.poll() {
+        let polled = self.bus.poll();
+        // The link counts from its own look at the clock in `poll`, which was earlier: what is left is never more than there is.
+        let void_ns = self.edge_ns + validity_ns(self.period_ns);
+        self.valid_us = Some((void_ns.saturating_sub(self.clock.now_ns()) / 1000) as u32);
+        match polled {
             Ok(Some(report)) if is_counted(&report, self.joints) => {
                 (held.arm, held.arm_refused) = (report.state, report.refused);
                 held.arm_set_point_rad = report.set_point_rad;
@@ -118,13 +136,11 @@ impl World for LiveWorld<'_> {
     }
 
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
-        // Past half of the next period the command is stale: the firmware then refuses it and, after its watchdog's
-        // time, stops.
-        let sent = self.bus.send_set_point(
-            set_point_rad,
-            self.move_time_us,
-            self.period_us + self.period_us / 2,
-        );
+        // Belongs to this edge, however long this tick has been held up since: a late command is not sent, or is refused by the arm.
+        let valid_us = self.valid_us.unwrap_or(0);
+        let sent = self
+            .bus
+            .send_set_point_since_poll(set_point_rad, self.move_time_us, valid_us);
         if matches!(sent, Err(LinkError::Closed { .. })) {
             self.fault.get_or_insert(Reason::LinkLost);
         }
@@ -133,6 +149,31 @@ impl World for LiveWorld<'_> {
 
     fn fault(&self) -> Option<Reason> {
         self.fault
+    }
+}
+
+/// What an episode goes by.
+#[derive(Clone)]
+pub enum Time {
+    /// The machine's own clock.
+    Machine(SystemClock),
+    /// A clock that somebody moves, for tests. It stands still while the loop works, so that the loop may wait for the thread that writes
+    /// the log. Nobody looks for pauses of the machine, which do not show on it.
+    Virtual(Arc<dyn Clock>),
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::Machine(SystemClock::default())
+    }
+}
+
+impl Time {
+    fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            Self::Machine(clock) => Arc::new(clock.clone()),
+            Self::Virtual(clock) => Arc::clone(clock),
+        }
     }
 }
 
@@ -146,13 +187,34 @@ pub fn run(
     config: &Config,
     controller: &mut Controller,
     bus: &mut dyn JointBus,
+    sight: Sight,
+    embedding: usize,
+    ticks: u32,
+    labels: &Labels<'_>,
+    signals: &Signals,
+) -> Result<(Outcome, Sight), EpisodeRunError> {
+    let time = Time::default();
+    run_by(
+        &time, config, controller, bus, sight, embedding, ticks, labels, signals,
+    )
+}
+
+/// [`run`] by another clock than the machine's.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_by(
+    time: &Time,
+    config: &Config,
+    controller: &mut Controller,
+    bus: &mut dyn JointBus,
     mut sight: Sight,
     embedding: usize,
     ticks: u32,
     labels: &Labels<'_>,
     signals: &Signals,
 ) -> Result<(Outcome, Sight), EpisodeRunError> {
-    let clock = SystemClock::default();
+    let clock = time.clock();
     // Before anything moves: a task that begins an episode moves the arm.
     let room = sight.room()?;
     if let Some(task) = &mut sight.task {
@@ -161,9 +223,9 @@ pub fn run(
     }
     let picture_sha256 = sight.table()?;
     bus.handshake()?;
-    let first = first_report(bus, &clock, signals)?;
+    let first = first_report(bus, &*clock, signals)?;
     check_pose(&first, config.joint_count())?;
-    let rules = Rules::Live { led: bus.is_led() };
+    let rules = Rules::live(bus.is_led());
     controller.set_rules(rules);
     controller.reset(&first.set_point_rad, labels.info.planner_seed);
     controller.set_joints(JointState {
@@ -182,11 +244,18 @@ pub fn run(
         config.frame_side,
         embedding,
         room,
-        clock.clone(),
+        Arc::clone(&clock),
         config.realtime.clone(),
     )?;
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
-    let sentinel = Sentinel::start(&clock, late_send_ns(period_ns) / 2, &config.realtime)?;
+    let sentinel = match time {
+        Time::Machine(clock) => Some(Sentinel::start(
+            clock,
+            late_send_ns(period_ns) / 2,
+            &config.realtime,
+        )?),
+        Time::Virtual(_) => None,
+    };
     realtime::lock_memory(&config.realtime);
     // After the other threads were started: they would inherit it.
     let cpus = config.realtime.tick_cpu.as_slice();
@@ -203,8 +272,8 @@ pub fn run(
         ticks,
         labels,
         &mut recorder,
-        &sentinel,
-        &clock,
+        sentinel.as_ref(),
+        &*clock,
         signals,
     );
     let stopped = bus.send_stop();
@@ -237,8 +306,8 @@ fn ticks_in_real_time(
     ticks: u32,
     labels: &Labels<'_>,
     recorder: &mut Recorder,
-    sentinel: &Sentinel,
-    clock: &SystemClock,
+    sentinel: Option<&Sentinel>,
+    clock: &dyn Clock,
     signals: &Signals,
 ) -> Outcome {
     let period_ns = (f64::from(config.period_s) * 1e9) as u64;
@@ -261,7 +330,10 @@ fn ticks_in_real_time(
         bus,
         joints: config.joint_count(),
         capture,
-        period_us,
+        period_ns,
+        clock,
+        edge_ns: 0,
+        valid_us: None,
         move_time_us: match config.envelope.mode() {
             ActionMode::Velocity => period_us,
             // A control, not a place to move to. Such a plant moves by whole periods: on the way to one that came in the middle
@@ -295,6 +367,7 @@ fn ticks_in_real_time(
         if signals.stop.load(Ordering::SeqCst) {
             controller.demand_stop(Reason::Operator);
         }
+        (world.edge_ns, world.valid_us) = (edge_ns, None);
         // Whether the world has ended must be known before anything is sent.
         world.newest = capture.take_newest();
         let ended = world.newest.as_ref().is_some_and(|newest| newest.ended);
@@ -312,7 +385,9 @@ fn ticks_in_real_time(
         let late_send = row.record.lateness_ns > late_send_ns(period_ns);
         row.record.deadline_missed = late_send || end_ns > edge_ns + period_ns;
         row.record.host_stall = row.record.deadline_missed
-            && sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns);
+            && sentinel.is_some_and(|sentinel| {
+                sentinel.stalled_since(edge_ns.saturating_sub(period_ns / 2), end_ns)
+            });
         // The time to record a row can only be known after it: each row carries its predecessor's.
         row.record.latency_ns.record = record_ns;
         let time_ns = labels.info.started_unix_ns + (edge_ns - origin_ns);
@@ -321,7 +396,7 @@ fn ticks_in_real_time(
             Some(controller.frame()),
             controller.picture(),
             time_ns,
-            false,
+            sentinel.is_none(),
         );
         record_ns = clock.now_ns().saturating_sub(end_ns);
         outcome.deadline_misses += u32::from(row.record.deadline_missed);
@@ -363,7 +438,7 @@ pub(crate) fn check_pose(report: &ArmReport, joints: usize) -> Result<(), Episod
 
 pub(crate) fn first_report(
     bus: &mut dyn JointBus,
-    clock: &SystemClock,
+    clock: &dyn Clock,
     signals: &Signals,
 ) -> Result<ArmReport, LinkError> {
     let give_up_ns = clock.now_ns() + FIRST_REPORT_NS;
@@ -385,6 +460,6 @@ pub(crate) fn first_report(
                 waited_ms: FIRST_REPORT_NS / 1_000_000,
             });
         }
-        std::thread::park_timeout(Duration::from_millis(1));
+        clock.sleep_until_ns(clock.now_ns() + FIRST_LOOK_NS);
     }
 }

@@ -124,7 +124,7 @@ struct Way<'a> {
 impl<'a> Way<'a> {
     fn begin(config: &'a Config, park: &'a Park, first: &ArmReport) -> Self {
         let mut guard = Guard::new(config);
-        guard.reset(Rules::Live { led: true });
+        guard.reset(Rules::live(true));
         guard.stands(&first.set_point_rad);
         let at = SetPoint::at_rest(first.set_point_rad.clone());
         let way_s = farthest_rad(&at.position_rad, park) / park.speed_rad_s;

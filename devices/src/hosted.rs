@@ -205,6 +205,16 @@ impl JointBus for HostedArm {
             .send_set_point(set_point_rad, move_time_us, valid_for_us)
     }
 
+    fn send_set_point_since_poll(
+        &mut self,
+        set_point_rad: &[f32],
+        move_time_us: u32,
+        valid_since_poll_us: u32,
+    ) -> Result<u32, LinkError> {
+        self.link()?
+            .send_set_point_since_poll(set_point_rad, move_time_us, valid_since_poll_us)
+    }
+
     fn send_stop(&mut self) -> Result<(), LinkError> {
         self.link()?.send_stop()
     }

@@ -126,6 +126,8 @@ pub struct HostLink<S> {
     /// The newest telemetry, report or not.
     heard: Option<Telemetry>,
     received_bytes: u64,
+    /// When the arm was last polled, on the stream's clock.
+    polled_us: u64,
 }
 
 impl<S: ByteStream> HostLink<S> {
@@ -152,6 +154,7 @@ impl<S: ByteStream> HostLink<S> {
             fresh: None,
             heard: None,
             received_bytes: 0,
+            polled_us: 0,
         }
     }
 
@@ -338,6 +341,47 @@ impl<S: ByteStream> HostLink<S> {
         Ok(())
     }
 
+    /// Sends a set point that is ignored after `expires_us` of this machine's clock, which is not before `now_us`.
+    fn send_command(
+        &mut self,
+        set_point_rad: &[f32],
+        move_time_us: u32,
+        now_us: u64,
+        expires_us: u64,
+    ) -> Result<u32, LinkError> {
+        let session_nonce = self.session()?;
+        let set_point_rad = match JointVec::from_slice(set_point_rad) {
+            Ok(vec) if vec.len() == self.joints => vec,
+            _ => {
+                return Err(LinkError::JointCountMismatch {
+                    port: self.port_name(),
+                    expected: set_point_rad.len(),
+                    reported: self.joints,
+                });
+            }
+        };
+        // An expired command cannot be carried out late, whatever became of it.
+        self.in_flight.retain(|(_, expires_us)| *expires_us >= now_us);
+        let valid_for_us = u32::try_from(expires_us - now_us).unwrap_or(u32::MAX);
+        let seq = self.next_seq;
+        if self.in_flight.push((seq, expires_us)).is_err() {
+            return Err(LinkError::InFlight {
+                port: self.port_name(),
+                unacknowledged: self.in_flight.len(),
+            });
+        }
+        self.next_seq = seq.wrapping_add(1);
+        self.send(&HostToArm::Command(Command {
+            seq,
+            host_time_us: now_us,
+            valid_until_us: self.reports.clock.valid_until_us(now_us, valid_for_us),
+            move_time_us,
+            set_point_rad,
+            session_nonce,
+        }))?;
+        Ok(seq)
+    }
+
     /// The nonce of the session.
     fn session(&self) -> Result<u64, LinkError> {
         match self.reports.nonce() {
@@ -429,38 +473,26 @@ impl<S: ByteStream> JointBus for HostLink<S> {
         move_time_us: u32,
         valid_for_us: u32,
     ) -> Result<u32, LinkError> {
-        let session_nonce = self.session()?;
-        let set_point_rad = match JointVec::from_slice(set_point_rad) {
-            Ok(vec) if vec.len() == self.joints => vec,
-            _ => {
-                return Err(LinkError::JointCountMismatch {
-                    port: self.port_name(),
-                    expected: set_point_rad.len(),
-                    reported: self.joints,
-                });
-            }
-        };
-        let now = self.stream.now_us();
-        // An expired command cannot be carried out late, whatever became of it.
-        self.in_flight.retain(|(_, expires_us)| *expires_us >= now);
-        let seq = self.next_seq;
-        let expires_us = now.saturating_add(u64::from(valid_for_us));
-        if self.in_flight.push((seq, expires_us)).is_err() {
-            return Err(LinkError::InFlight {
+        let now_us = self.stream.now_us();
+        let expires_us = now_us.saturating_add(u64::from(valid_for_us));
+        self.send_command(set_point_rad, move_time_us, now_us, expires_us)
+    }
+
+    fn send_set_point_since_poll(
+        &mut self,
+        set_point_rad: &[f32],
+        move_time_us: u32,
+        valid_since_poll_us: u32,
+    ) -> Result<u32, LinkError> {
+        let now_us = self.stream.now_us();
+        let expires_us = self.polled_us.saturating_add(u64::from(valid_since_poll_us));
+        if expires_us <= now_us {
+            return Err(LinkError::Late {
                 port: self.port_name(),
-                unacknowledged: self.in_flight.len(),
+                late_us: now_us - expires_us,
             });
         }
-        self.next_seq = seq.wrapping_add(1);
-        self.send(&HostToArm::Command(Command {
-            seq,
-            host_time_us: now,
-            valid_until_us: self.reports.clock.valid_until_us(now, valid_for_us),
-            move_time_us,
-            set_point_rad,
-            session_nonce,
-        }))?;
-        Ok(seq)
+        self.send_command(set_point_rad, move_time_us, now_us, expires_us)
     }
 
     fn send_stop(&mut self) -> Result<(), LinkError> {
@@ -482,6 +514,7 @@ impl<S: ByteStream> JointBus for HostLink<S> {
     }
 
     fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
+        self.polled_us = self.stream.now_us();
         Ok(self.poll_telemetry()?.map(ArmReport::from))
     }
 

@@ -509,7 +509,7 @@ fn settings_are_read_from_a_robot_file() {
     let read: Settings = ron::from_str(text).unwrap();
     assert_eq!(read.exposure_us, Lock::Value(8_000));
     assert_eq!(read.white_balance_k, Lock::Hold);
-    assert_eq!((read.gain, read.frozen_after), (Lock::Leave, 10));
+    assert_eq!((read.gain, read.frozen_after), (Lock::Leave, 3));
     read.check().unwrap();
     assert!(
         ron::from_str::<Settings>("(device: \"a\", width: 1, height: 1, rate_hz: 1, exposer: auto)").is_err()

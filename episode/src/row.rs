@@ -160,7 +160,8 @@ pub enum Reason {
     /// Nothing was wrong.
     #[default]
     Ok,
-    /// The planner did not finish in time; the last plan's tail was used.
+    /// The planner did not finish in time; the last plan's tail was used, or the arm was stopped where that had happened too often in a
+    /// row.
     PlanLate,
     /// No frame was both new and young enough.
     NoFreshFrame,
@@ -248,7 +249,10 @@ impl Reason {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Ok => "nothing was wrong",
-            Self::PlanLate => "the planner was late; lower `planner.candidates` or `planner.iterations`",
+            Self::PlanLate => {
+                "the planner was late; close other programs, lower `planner.candidates` or `planner.iterations`, or, if the arm may go on by an \
+                 old plan for longer, raise `trust.tail_ticks`"
+            }
             Self::NoFreshFrame | Self::FrameGap => {
                 "no usable picture came: none at all, or only old, black, torn or repeated ones, or the light has changed at once (the report \
                  counts them); check the camera and its light, or raise `capture.max_age_s`; if pictures are fine, check what the arm reports of \

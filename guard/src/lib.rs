@@ -1,19 +1,21 @@
 //! Stage 5, guard: the last word on every action.
 //!
 //! The [`Envelope`] bounds the action; the trust monitor watches frames, innovation and numbers, and walks down the
-//! fallback ladder: fresh plan, tail of the last plan, hold, controlled stop, torque off. The last two the firmware
-//! also does by itself when the host falls silent.
+//! fallback ladder: fresh plan, tail of the last plan (for `trust.tail_ticks` in a row), controlled stop, torque off. The last two the
+//! firmware also does by itself when the host falls silent.
 //!
 //! A log says by which [`Rules`] its guard judged. In a world that does not wait the arm is judged by [`Guard::hear`], before anything is
 //! sent to it.
 
 pub mod arm;
+mod kl_sum;
 mod rules;
 
 use episode::{ArmState, CaptureRow, FilterRow, GuardRow, PlanRow, PlanSource, Reason};
-use robot::{Clamped, Config, Envelope, JointVec, SetPoint};
+use robot::{ActionMode, Clamped, Config, Envelope, JointVec, SetPoint};
 
 use arm::{ArmWatch, Heard};
+pub use kl_sum::KlSum;
 pub use rules::Rules;
 
 /// By [`Rules::Waiting`]: ticks in a row without telemetry after which the arm counts as lost.
@@ -31,10 +33,14 @@ pub struct Guard {
     gap_ticks: u32,
     kl_max_nats: f32,
     kl_ticks: u32,
+    kl_sum: KlSum,
     frozen_ticks: u32,
+    tail_ticks: u32,
     without_frame: u32,
     surprised: u32,
     frozen: u32,
+    /// Plans in a row that were late.
+    late_plans: u32,
     silent: u32,
     not_following: u32,
     off_track: u32,
@@ -66,10 +72,13 @@ impl Guard {
             gap_ticks: config.frame_gap_ticks,
             kl_max_nats: config.trust.kl_max_nats,
             kl_ticks: config.trust.kl_ticks,
+            kl_sum: KlSum::new(config.trust.kl_sum_nats),
             frozen_ticks: config.trust.frozen_ticks,
+            tail_ticks: config.trust.tail_ticks,
             without_frame: 0,
             surprised: 0,
             frozen: 0,
+            late_plans: 0,
             silent: 0,
             not_following: 0,
             off_track: 0,
@@ -84,10 +93,11 @@ impl Guard {
     /// A new episode by `rules`: counts start again, a stop is no longer remembered.
     pub fn reset(&mut self, rules: Rules) {
         self.rules = rules;
-        self.arm.reset(!matches!(rules, Rules::Live { led: false }));
+        self.arm.reset(!matches!(rules, Rules::Live { led: false, .. }));
         (self.without_frame, self.surprised, self.frozen, self.last_hash) = (0, 0, 0, 0);
         (self.silent, self.not_following, self.off_track) = (0, 0, 0);
-        (self.first, self.stopped) = (true, None);
+        (self.first, self.late_plans, self.stopped) = (true, 0, None);
+        self.kl_sum.reset();
     }
 
     /// The envelope actions are clamped with.
@@ -143,6 +153,16 @@ impl Guard {
         if plan.source == PlanSource::Lost {
             self.demand_stop(Reason::PlannerLost);
         }
+        self.late_plans = match plan.source {
+            PlanSource::Tail => self.late_plans.saturating_add(1),
+            _ => 0,
+        };
+        // An actuator's plant is no arm, and its robot file may be as patient as it likes.
+        let impatient = matches!(self.rules, Rules::Live { late_plans: true, .. })
+            && self.envelope.mode() == ActionMode::Velocity;
+        if impatient && self.late_plans > self.tail_ticks {
+            self.demand_stop(Reason::PlanLate);
+        }
         if plan.source == PlanSource::None || plan.action.iter().any(|value| !value.is_finite()) {
             self.demand_stop(Reason::NonFinite);
         }
@@ -179,6 +199,9 @@ impl Guard {
         // Ticks that tell nothing leave a count as it was.
         if seen {
             self.surprised = count(!(filter.kl_nats <= self.kl_max_nats), self.surprised);
+            if self.kl_sum.exceeds(filter.kl_nats) && self.rules != Rules::Waiting {
+                self.demand_stop(Reason::Surprise);
+            }
         }
         if capture.fresh {
             let same = capture.frame_hash == self.last_hash && moving;

@@ -12,16 +12,32 @@ pub enum Rules {
     Live {
         /// Whether the arm goes where it is led. One that plays a log back does not, and is not asked to.
         led: bool,
+        /// Whether a planner that is late for too long ends the episode. Logs of before know no such end.
+        late_plans: bool,
     },
 }
 
 impl Rules {
+    /// For a world that does not wait, with an arm that is `led` or is not.
+    pub const fn live(led: bool) -> Self {
+        Self::Live {
+            led,
+            late_plans: true,
+        }
+    }
+
     /// The number that a log has in field `guard_rules`.
     pub const fn number(self) -> u32 {
         match self {
             Self::Waiting => 1,
-            Self::Live { led: true } => 2,
-            Self::Live { led: false } => 3,
+            Self::Live {
+                led,
+                late_plans: false,
+            } => 3 - led as u32,
+            Self::Live {
+                led,
+                late_plans: true,
+            } => 5 - led as u32,
         }
     }
 
@@ -29,8 +45,10 @@ impl Rules {
     pub const fn of(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::Waiting),
-            2 => Some(Self::Live { led: true }),
-            3 => Some(Self::Live { led: false }),
+            2..=5 => Some(Self::Live {
+                led: number.is_multiple_of(2),
+                late_plans: number >= 4,
+            }),
             _ => None,
         }
     }

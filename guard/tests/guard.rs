@@ -206,7 +206,7 @@ fn live_stop(ticks: impl Iterator<Item = u32>, happens: impl Fn(u32, &mut Report
     let config = config();
     let mut guard = Guard::new(&config);
     let joints = |first: f32| -> JointVec { [first, 0.3].into_iter().collect() };
-    guard.reset(Rules::Live { led: true });
+    guard.reset(Rules::live(true));
     guard.stands(&joints(0.0));
     // Commands so far: the loop does not go on in periods that pass without a tick.
     let mut step: u32 = 0;
@@ -391,7 +391,7 @@ fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
     };
     let begun = || {
         let mut guard = Guard::new(&config);
-        guard.reset(Rules::Live { led: true });
+        guard.reset(Rules::live(true));
         guard.stands(&home);
         for tick in 0..5 {
             guard.hear(tick, &heard(ArmState::Active), false);
@@ -421,12 +421,92 @@ fn nothing_is_sent_after_a_pause_before_the_arm_is_heard() {
     }
 }
 
+#[test]
+fn the_tail_of_a_plan_stands_in_for_one_that_is_late_and_the_next_late_one_stops_the_arm() {
+    let mut config = config();
+    let home = config.envelope.home();
+    let stop = |config: &Config, rules: Rules, sources: &[PlanSource]| {
+        let mut guard = Guard::new(config);
+        guard.reset(rules);
+        sources.iter().enumerate().find_map(|(tick, source)| {
+            let mut plan = PlanRow {
+                source: *source,
+                action: [0.5; 2].into_iter().collect(),
+                ..PlanRow::default()
+            };
+            let verdict = guard.decide(&seen(), &FilterRow::default(), &mut plan, &home, false);
+            if verdict.stop.is_none() && *source == PlanSource::Tail {
+                assert_eq!(verdict.row.reason, Reason::PlanLate, "it is told");
+            }
+            verdict.stop.map(|reason| (tick, reason))
+        })
+    };
+    let (fresh, tail) = (PlanSource::Fresh, PlanSource::Tail);
+    let late = [fresh, tail, tail, tail, tail, tail];
+    let live = Rules::live(true);
+    assert_eq!(stop(&config, live, &late), Some((2, Reason::PlanLate)));
+    let now_and_then = [tail, fresh, tail, fresh, tail, fresh, tail, fresh];
+    assert_eq!(stop(&config, live, &now_and_then), None);
+    // By the rules of earlier logs, and where the world waits, an arm goes on.
+    let before = Rules::Live {
+        led: true,
+        late_plans: false,
+    };
+    assert_eq!(stop(&config, before, &late), None);
+    assert_eq!(stop(&config, Rules::Waiting, &late), None);
+    config.trust.tail_ticks = 3;
+    assert_eq!(stop(&config, live, &late), Some((4, Reason::PlanLate)));
+    config.trust.tail_ticks = 0;
+    assert_eq!(stop(&config, live, &late), Some((1, Reason::PlanLate)));
+}
+
+#[test]
+fn a_number_in_a_log_names_the_rules_of_its_guard() {
+    for number in 1..=5 {
+        assert_eq!(Rules::of(number).map(Rules::number), Some(number));
+    }
+    assert_eq!((Rules::of(0), Rules::of(6)), (None, None));
+    assert_eq!(Rules::live(true).number(), 4);
+}
+
+#[test]
+fn a_surprise_that_is_soon_believed_stops_an_arm_in_a_world_that_does_not_wait() {
+    let mut config = config();
+    let home = config.envelope.home();
+    let stop = |config: &Config, rules: Rules| {
+        let mut guard = Guard::new(config);
+        guard.reset(rules);
+        (0..30).find_map(|tick: u32| {
+            let mut plan = PlanRow {
+                source: PlanSource::Fresh,
+                action: [0.0; 2].into_iter().collect(),
+                ..PlanRow::default()
+            };
+            // Large at first, as in any episode, and from tick 10 on as when a target is taken away.
+            let nats = match tick {
+                0 => 60.0,
+                10..14 => 40.0 / (tick - 9) as f32,
+                _ => 1.0,
+            };
+            let verdict = guard.decide(&seen(), &surprised(nats), &mut plan, &home, false);
+            verdict.stop.map(|reason| (tick, reason))
+        })
+    };
+    let live = Rules::live(true);
+    assert_eq!(stop(&config, live), None, "200 nats a picture are never reached");
+    config.trust.kl_sum_nats = Some(30.0);
+    assert_eq!(stop(&config, live), Some((11, Reason::Surprise)));
+    assert_eq!(stop(&config, Rules::Waiting), None);
+    config.trust.kl_sum_nats = Some(90.0);
+    assert_eq!(stop(&config, live), None);
+}
+
 /// An arm is held, or without torque, until the first command has reached it.
 #[test]
 fn an_arm_that_never_begins_to_follow_is_given_up() {
     let config = config();
     let mut guard = Guard::new(&config);
-    guard.reset(Rules::Live { led: true });
+    guard.reset(Rules::live(true));
     let home = config.envelope.home().position_rad;
     let stop = (0..50).find(|tick| {
         let heard = Heard {

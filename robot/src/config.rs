@@ -61,6 +61,12 @@ pub struct Planner {
     pub deadline_fraction: f32,
 }
 
+/// Pictures whose innovation is summed for [`Trust::kl_sum_nats`].
+pub const KL_SUM_TICKS: usize = 5;
+
+/// Pictures at the beginning of an episode that are left out of that sum: the belief has to find out where the arm is.
+pub const KL_SUM_SETTLING: u32 = 3;
+
 /// Thresholds of the trust monitor.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +86,18 @@ pub struct Trust {
     /// pictures are not used: a light went off or on.
     #[serde(default = "light_change_max")]
     pub light_change_max: f32,
+    /// Sum of the innovation of the last [`KL_SUM_TICKS`] pictures above which is a controlled stop, where the world does not wait. No picture
+    /// counts for more than half of it, so that one alone stops nothing. Without it there is no such stop.
+    #[serde(default)]
+    pub kl_sum_nats: Option<f32>,
+    /// Consecutive ticks in which the tail of the last plan may stand in for a plan that is late; one more is a controlled stop.
+    #[serde(default = "tail_ticks")]
+    pub tail_ticks: u32,
+}
+
+/// A single pause of the machine is forgiven, a planner that does not keep up is not.
+fn tail_ticks() -> u32 {
+    1
 }
 
 /// More than cameras and arms in motion make of a steady light from one picture to the next, and less than a lamp.

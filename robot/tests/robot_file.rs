@@ -415,7 +415,22 @@ fn what_is_plugged_in_is_kept_as_it_is_written() {
 }
 
 /// Each change would leave an arm without a trust monitor, or without a watchdog, for as long as an episode lasts.
-const LAX: [(&str, &str, &str); 14] = [
+const LAX: [(&str, &str, &str); 17] = [
+    (
+        "track_ticks: 10",
+        "track_ticks: 10, kl_sum_nats: Some(1e9)",
+        "trust.kl_sum_nats",
+    ),
+    (
+        "track_ticks: 10",
+        "track_ticks: 10, kl_sum_nats: Some(NaN)",
+        "trust.kl_sum_nats",
+    ),
+    (
+        "track_ticks: 10",
+        "track_ticks: 10, tail_ticks: 101",
+        "trust.tail_ticks",
+    ),
     ("gap_ticks: 5", "gap_ticks: 4294967295", "capture.gap_ticks"),
     ("gap_ticks: 5", "gap_ticks: 101", "capture.gap_ticks"),
     ("gap_ticks: 5", "gap_ticks: 0", "capture.gap_ticks"),

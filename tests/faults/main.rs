@@ -5,12 +5,21 @@
 
 #[path = "../../armillary/tests/beside/mod.rs"]
 mod beside;
+mod camera;
+mod drivers;
 mod e_stop;
+mod parallel;
+mod pictures;
+mod planner;
 mod process;
+mod rig;
 mod row;
+mod scene;
 mod silence;
+mod starved;
 #[path = "../../armillary/tests/stuck/mod.rs"]
 mod stuck;
+mod surprise;
 mod virtual_arm;
 mod wire;
 
@@ -80,6 +89,80 @@ const ROWS: &[Row] = &[
         name: "standard output stuck, closed, full (processes)",
         required: "nothing changes",
         run: process::output,
+    },
+    Row {
+        name: "camera: bad pictures",
+        required: "not used: frozen ones from the third on if a joint turns by 0.05 rad from one to the next, later if it turns less (a camera \
+                   without noise repeats the picture of an arm at rest), all others from the first on; the belief predicts; controlled stop at 5 \
+                   ticks without a usable picture",
+        run: pictures::bad,
+    },
+    Row {
+        name: "camera: unplugged",
+        required: "controlled stop within two periods; the camera is opened again; nothing moves before a new run, which does",
+        run: camera::unplugged,
+    },
+    Row {
+        name: "camera: stalls, or its reader does not come back",
+        required: "no tick waits; controlled stop at 5 ticks without a picture; nothing moves before a new run",
+        run: camera::stalled,
+    },
+    Row {
+        name: "camera: marked, short, black, frozen (webcam)",
+        required: "dropped by the webcam's thread, frozen ones from the third repetition on, whether or not the arm moves; controlled stop at 5 \
+                   ticks without a picture",
+        run: camera::marked,
+    },
+    Row {
+        name: "camera: good pictures",
+        required: "no more than 1 in 100,000 is refused: noise, drifting and flickering light, none at all; an arm at rest, and one in random motion",
+        run: pictures::good,
+    },
+    Row {
+        name: "model: arm blocked, light off, camera moved",
+        required: "controlled stop within 5 ticks from when it can be seen, by the thresholds that `armillary trust` learns",
+        run: surprise::certain,
+    },
+    Row {
+        name: "model: target gone, light fades",
+        required: "the same in 9 of 10 (a model may believe it)",
+        run: surprise::likely,
+    },
+    Row {
+        name: "model: nothing happens",
+        required: "no more than 1 false alarm in 1,000 ticks of runs that were not learned from",
+        run: surprise::alarms,
+    },
+    Row {
+        name: "planner: numbers that are none",
+        required: "any bits as proposal or as return: nothing leaves the limits; what is no number stops the arm, for good",
+        run: planner::numbers,
+    },
+    Row {
+        name: "planner: goes wrong in the loop",
+        required: "no number, no plan, no planner: controlled stop in that tick; late: the tail of the last plan for one tick \
+                   (`trust.tail_ticks`), controlled stop in the next",
+        run: planner::in_loop,
+    },
+    Row {
+        name: "planner: overruns (real time)",
+        required: "the tick goes on at its deadline by the tail of the last plan, once; the guard then stops the arm",
+        run: planner::overruns,
+    },
+    Row {
+        name: "planner: panics",
+        required: "no thread that panics keeps the tick waiting; controlled stop",
+        run: planner::panics,
+    },
+    Row {
+        name: "CPU: pauses of 1 to 400 ms",
+        required: "no command is carried out later than one and a half periods after its edge; what is late is counted",
+        run: starved::paused,
+    },
+    Row {
+        name: "CPU: busy (real time)",
+        required: "as above, by the machine's clock, while twice as many threads as CPUs spin",
+        run: starved::spinning,
     },
 ];
 

@@ -38,6 +38,8 @@ pub(crate) struct Outcome {
     pub(crate) examples: Vec<String>,
     /// The greatest of what was measured, in words.
     pub(crate) worst: String,
+    /// What was counted, where a row states a rate that need not be 0.
+    pub(crate) rate: Option<String>,
 }
 
 impl Outcome {
@@ -52,8 +54,19 @@ impl Outcome {
         }
     }
 
+    /// All trials of `other`, too.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.trials += other.trials;
+        self.failures += other.failures;
+        let room = EXAMPLES - self.examples.len().min(EXAMPLES);
+        self.examples.extend(other.examples.into_iter().take(room));
+    }
+
     /// The rate of failures lies below this with 95 % confidence: 3 / N if none failed in N trials.
     pub(crate) fn bound(&self) -> String {
+        if let Some(rate) = &self.rate {
+            return rate.clone();
+        }
         match (self.failures, self.trials) {
             (_, 0) => "unknown".to_owned(),
             (0, trials) => format!("{:.1e}", 3.0 / trials as f64),

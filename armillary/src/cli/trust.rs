@@ -116,6 +116,9 @@ fn fields(lesson: &Lesson, there: &Settings) -> Vec<(&'static str, String)> {
         })
     };
     let (nats, kl_ticks) = or(lesson.innovation, there.kl_max_nats, there.kl_ticks);
+    let sum = lesson
+        .innovation_sum
+        .map_or(there.kl_sum_nats, |learned| Some(learned.threshold.above));
     let (track_rad, track_ticks) = or(lesson.track, there.track_max_rad, there.track_ticks);
     let (light, _) = or(lesson.light, there.light_change_max, 0);
     vec![
@@ -125,6 +128,8 @@ fn fields(lesson: &Lesson, there: &Settings) -> Vec<(&'static str, String)> {
         ("track_max_rad", format!("{track_rad:?}")),
         ("track_ticks", track_ticks.to_string()),
         ("light_change_max", format!("{light:?}")),
+        ("tail_ticks", there.tail_ticks.to_string()),
+        ("kl_sum_nats", format!("{sum:?}")),
     ]
 }
 
@@ -136,6 +141,11 @@ fn told(lesson: &Lesson) -> String {
     );
     for (name, unit, learned) in [
         ("innovation", "nats", lesson.innovation),
+        (
+            "innovation of five pictures together",
+            "nats",
+            lesson.innovation_sum,
+        ),
         ("distance of joints from where they are led", "rad", lesson.track),
         ("change of brightness", "of the brightness before", lesson.light),
     ] {

@@ -140,7 +140,8 @@ pub(super) fn round_up(value: f32) -> f32 {
     // What is a number of three digits already stays, whatever division makes of it.
     let rounded = (value / step - 1e-3).ceil() * step;
     // Without the digits that the multiplication adds.
-    format!("{rounded:.6}").parse().unwrap_or(rounded)
+    let decimals = (-step.log10()).round().clamp(0.0, 9.0) as usize;
+    format!("{rounded:.decimals$}").parse().unwrap_or(rounded)
 }
 
 /// The largest mean of a Poisson distribution of which so few as `count` are seen in one of twenty cases: 3.0 for none.
@@ -198,6 +199,7 @@ mod tests {
             (0.0213, 0.0213),
             (0.02131, 0.0214),
             (4321.0, 4330.0),
+            (23.26, 23.3),
         ] {
             assert_eq!(round_up(value), rounded);
         }

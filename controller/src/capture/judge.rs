@@ -23,8 +23,12 @@ const TEAR_ONE_IN: usize = 8;
 /// Levels that lie as near to each other are of one colour to a camera with noise.
 const NEAR_LEVELS: u8 = 12;
 
-/// Pictures in a row in which a row of pixels must have changed, so that it not changing tells of a tear.
+/// Pictures in which a row of pixels must have changed, more than it has not, so that it not changing tells of a tear.
 const LIVE_PICTURES: u8 = 8;
+
+/// A row that has changed in many pictures is live for as many pictures in which it does not: a camera that tears each picture is told for
+/// as long as it does so.
+const LIVE_MAX: u8 = 16;
 
 /// One part in so many of the levels that are not torn must have changed.
 const CHANGED_ONE_IN: usize = 4;
@@ -89,7 +93,7 @@ pub struct Judge {
     /// The picture before, good or not, and when it came.
     before: Option<u64>,
     picture: Frame,
-    /// For each row, in how many pictures in a row it has changed.
+    /// For each row, in how many more pictures it has changed than it has not, from 0 to [`LIVE_MAX`].
     changing: Vec<u8>,
     /// Of the last good picture: its mean level, and how many of its rows from the bottom are of one colour.
     good: Option<(f32, usize)>,
@@ -224,9 +228,9 @@ impl Judge {
             }
             stuck_below = if stuck { stuck_below + 1 } else { 0 };
             *changing = if differs > 0 {
-                changing.saturating_add(1)
+                (*changing + 1).min(LIVE_MAX)
             } else {
-                0
+                changing.saturating_sub(1)
             };
             old.copy_from_slice(new);
         }

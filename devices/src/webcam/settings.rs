@@ -39,7 +39,8 @@ pub struct Settings {
     /// Oldest picture that is handed over, in seconds. Two periods of the rate that the camera agreed to if not given.
     #[serde(default)]
     pub age_max_s: Option<f64>,
-    /// After how many equal pictures in a row the camera counts as frozen. 0 is never, for pictures without noise.
+    /// After how many repetitions in a row of one picture the camera counts as frozen: this one and all later ones are dropped. A camera
+    /// has noise, and repeats a picture once or twice where it is dark. 0 is never, for pictures without noise.
     #[serde(default = "frozen_after")]
     pub frozen_after: u32,
     /// Brightest level, from 0 to 255, that still counts as black.
@@ -48,7 +49,7 @@ pub struct Settings {
 }
 
 pub(crate) fn frozen_after() -> u32 {
-    10
+    3
 }
 
 pub(crate) fn black_level() -> u8 {

@@ -106,6 +106,34 @@ fn no_more_than_two_commands_are_in_flight() {
     );
 }
 
+/// A tick that is held up between its look at the arm and its command makes that command no younger.
+#[test]
+fn a_command_of_a_tick_is_void_so_long_after_the_arm_was_polled() {
+    let mut link = link();
+    link.handshake().unwrap();
+    link.poll().unwrap();
+    let send = |link: &mut HostLink<Line>, valid_us| {
+        link.send_set_point_since_poll(&[0.0; 2], PERIOD_US as u32, valid_us)
+    };
+    let valid_us = (PERIOD_US + PERIOD_US / 2) as u32;
+    assert_eq!(send(&mut link, valid_us).unwrap(), 1);
+    link.stream_mut().advance_period().unwrap();
+    // A period later there is half a period left, and none after another one. Nothing is sent then, and no number is used.
+    assert_eq!(send(&mut link, valid_us).unwrap(), 2);
+    link.stream_mut().advance_period().unwrap();
+    let late_us = 2 * PERIOD_US - u64::from(valid_us);
+    let error = send(&mut link, valid_us).unwrap_err();
+    assert!(
+        matches!(&error, LinkError::Late { late_us: found, .. } if *found == late_us),
+        "{error}"
+    );
+    let accepted = link.stream().arm().telemetry().last_command_seq;
+    assert_eq!(accepted, 2);
+    link.poll().unwrap();
+    assert_eq!(send(&mut link, valid_us).unwrap(), 3);
+    assert!(matches!(send(&mut link, 0), Err(LinkError::Late { .. })));
+}
+
 #[test]
 fn lost_commands_expire_and_do_not_block_the_link() {
     let lossy = FaultInjector::new(line(), FaultRates::default(), 0);

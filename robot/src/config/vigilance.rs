@@ -41,6 +41,7 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
         ("trust.kl_ticks", trust.kl_ticks, 0),
         ("trust.frozen_ticks", trust.frozen_ticks, 0),
         ("trust.track_ticks", trust.track_ticks, 0),
+        ("trust.tail_ticks", trust.tail_ticks, 0),
     ] {
         if !(least..=ticks_max).contains(&ticks) {
             return Err(Lax {
@@ -56,6 +57,13 @@ pub(super) fn check(raw: &RawConfig) -> Result<(), Lax> {
     let watchdog_max = WRONG_MAX_S / raw.period_s;
     for (field, value, low, high, unit) in [
         ("trust.kl_max_nats", trust.kl_max_nats, 0.0, NATS_MAX, "nats"),
+        (
+            "trust.kl_sum_nats",
+            trust.kl_sum_nats.unwrap_or(NATS_MAX),
+            0.0,
+            NATS_MAX,
+            "nats",
+        ),
         (
             "trust.track_max_rad",
             trust.track_max_rad,

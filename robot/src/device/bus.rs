@@ -37,6 +37,28 @@ pub trait JointBus: Send {
         valid_for_us: u32,
     ) -> Result<u32, LinkError>;
 
+    /// The same for a command that is to be ignored `valid_since_poll_us` after the last call of [`JointBus::poll`]. A caller that is held
+    /// up between that call and this one makes the command no younger, as it would by [`JointBus::send_set_point`].
+    ///
+    /// A bus that does not look at a clock in `poll` counts from now.
+    ///
+    /// # Errors
+    /// [`LinkError::Late`] if that time is over, and nothing is sent then. Otherwise as for [`JointBus::send_set_point`].
+    fn send_set_point_since_poll(
+        &mut self,
+        set_point_rad: &[f32],
+        move_time_us: u32,
+        valid_since_poll_us: u32,
+    ) -> Result<u32, LinkError> {
+        if valid_since_poll_us == 0 {
+            return Err(LinkError::Late {
+                port: self.port().to_owned(),
+                late_us: 0,
+            });
+        }
+        self.send_set_point(set_point_rad, move_time_us, valid_since_poll_us)
+    }
+
     /// Asks for a controlled stop: decelerate, then hold.
     ///
     /// # Errors
@@ -319,6 +341,16 @@ pub enum LinkError {
         port: String,
         /// How many.
         unacknowledged: usize,
+    },
+    /// The time for which a command would have been valid was over before it was sent.
+    #[error(
+        "{port}: a command was {late_us} us late and was not sent; this program was held up, close other programs"
+    )]
+    Late {
+        /// The port.
+        port: String,
+        /// By how much, in microseconds.
+        late_us: u64,
     },
     /// The port accepts no bytes.
     #[error("{port}: accepts no bytes; the arm has stopped reading, check its power and reset it")]
