@@ -159,6 +159,44 @@ fn a_second_interrupt_ends_the_program() {
     assert!(matches!(code, Some(130 | 1)), "{code:?}: {message}");
 }
 
+/// The operating system hands a signal to any thread that takes it. One that waits for a disk that hangs would keep it for itself.
+#[test]
+fn only_the_emergency_stops_thread_takes_signals() {
+    let sim = start();
+    let run = drive(&sim, Stdio::null());
+    let (mut others, mut own) = (0, 0);
+    for thread in fs::read_dir(format!("/proc/{}/task", run.child.id())).expect("its threads") {
+        let thread = thread.expect("a thread").path();
+        // It may have ended.
+        let Ok(status) = fs::read_to_string(thread.join("status")) else {
+            continue;
+        };
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.expect("Linux").trim().to_owned()
+        };
+        let blocked = u64::from_str_radix(&field("SigBlk:"), 16).expect("a mask");
+        let stops = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+        let count = stops
+            .into_iter()
+            .filter(|signal| blocked >> (*signal as i32 - 1) & 1 == 1)
+            .count();
+        let name = field("Name:");
+        if name == "e-stop" {
+            own += 1;
+            assert_eq!(count, 0, "{name}");
+        } else {
+            others += 1;
+            assert_eq!(count, stops.len(), "{name}");
+        }
+    }
+    assert!(own == 1 && others >= 4, "{own} and {others} threads");
+    run.signal(Signal::SIGQUIT);
+    let (code, message) = run.end();
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("latched"), "{message}");
+}
+
 #[test]
 fn standard_output_that_nobody_reads_mutes_nothing() {
     let sim = start();

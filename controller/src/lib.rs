@@ -10,6 +10,7 @@ pub mod encode;
 mod exchange;
 pub mod filter;
 pub mod guard;
+pub mod listen;
 pub mod live;
 pub mod lockstep;
 pub mod plan;

@@ -11,6 +11,7 @@ use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 use crate::actuate::World;
 use crate::capture::{CaptureThread, Captured, Motion, Sight};
 use crate::guard::Rules;
+use crate::listen::Listener;
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
@@ -25,20 +26,10 @@ fn late_send_ns(period_ns: u64) -> u64 {
     period_ns / 5
 }
 
-/// Whether a report has one number a joint in each of its vectors.
-fn is_counted(report: &ArmReport, joints: usize) -> bool {
-    [
-        &report.position_rad,
-        &report.velocity_rad_s,
-        &report.set_point_rad,
-    ]
-    .iter()
-    .all(|vector| vector.len() == joints)
-}
-
 struct LiveWorld<'a> {
     bus: &'a mut dyn JointBus,
     joints: usize,
+    listener: Listener,
     capture: &'a CaptureThread,
     period_us: u32,
     /// How long the arm may take for the way to a set point.
@@ -56,35 +47,32 @@ struct LiveWorld<'a> {
 }
 
 impl LiveWorld<'_> {
-    /// What ended the episode, in the words of whoever failed.
-    fn problem(&self, config: &Config) -> Option<String> {
+    /// What ended the episode, for which `stop` is the reason, in the words of whoever failed.
+    fn problem(&self, config: &Config, stop: Option<Reason>) -> Option<String> {
+        let refused = match stop {
+            Some(Reason::LinkLost) => self.listener.refused(self.bus),
+            _ => None,
+        };
         match (&self.error, self.trouble) {
-            (Some(error), _) => Some(error.to_string()),
+            (Some(error), _) => Some(match refused {
+                Some(refused) => format!("{error}; {refused}"),
+                None => error.to_string(),
+            }),
             (None, Some(trouble)) => {
                 let joint = config.envelope.joints().get(usize::from(trouble.joint));
                 let name = joint.map_or("a joint", |joint| joint.name.as_str());
                 Some(format!("{name}: {trouble}"))
             }
-            (None, None) => None,
+            (None, None) => refused,
         }
     }
 }
 
 impl World for LiveWorld<'_> {
     fn listen(&mut self, held: &mut Captured) {
-        match self.bus.poll() {
-            Ok(Some(report)) if is_counted(&report, self.joints) => {
-                (held.arm, held.arm_refused) = (report.state, report.refused);
-                held.arm_set_point_rad = report.set_point_rad;
-                held.joints.position_rad = report.position_rad;
-                held.joints.velocity_rad_s = report.velocity_rad_s;
-            }
-            // A report that does not tell of each joint is as good as none.
-            Ok(Some(_) | None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
-            Err(error) => {
-                self.fault.get_or_insert(Reason::LinkLost);
-                self.error.get_or_insert(error);
-            }
+        if let Err(error) = self.listener.listen(self.bus, self.joints, held) {
+            self.fault.get_or_insert(Reason::LinkLost);
+            self.error.get_or_insert(error);
         }
         self.bus.motors(&mut held.motors);
         if let Some(trouble) = held.motors.trouble {
@@ -118,6 +106,13 @@ impl World for LiveWorld<'_> {
     }
 
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+        if self.fault.is_some() {
+            // The arm is about to be stopped.
+            return Err(LinkError::Lost {
+                port: self.bus.port().to_owned(),
+                problem: "nothing more is sent to it".to_owned(),
+            });
+        }
         // Past half of the next period the command is stale: the firmware then refuses it and, after its watchdog's
         // time, stops.
         let sent = self.bus.send_set_point(
@@ -260,6 +255,7 @@ fn ticks_in_real_time(
     let mut world = LiveWorld {
         bus,
         joints: config.joint_count(),
+        listener: Listener::default(),
         capture,
         period_us,
         move_time_us: match config.envelope.mode() {
@@ -337,7 +333,7 @@ fn ticks_in_real_time(
         }
         outcome.ticks = tick;
         if last || stop.is_some() {
-            outcome.problem = world.problem(config);
+            outcome.problem = world.problem(config, stop);
             outcome.repeated = world.repeated;
             if stop.is_some_and(Reason::voids_the_return) {
                 outcome.total_reward = None;
