@@ -12,6 +12,7 @@ mod determinism;
 mod envelope;
 mod executors;
 mod guard;
+mod listening;
 mod live;
 mod log_lost;
 mod patient;

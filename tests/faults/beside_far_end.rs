@@ -148,9 +148,8 @@ pub(crate) fn found<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) 
     }
 }
 
-/// Does `trial` so often, on as many threads as there are CPUs.
-pub(crate) fn trials<T: Send>(count: u64, trial: impl Fn(u64) -> T + Sync) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+/// Does `trial` so often, on so many threads: most of the time of a trial is waiting.
+pub(crate) fn trials<T: Send>(count: u64, threads: u64, trial: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let trial = &trial;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)

@@ -110,8 +110,17 @@ impl FarEnd {
                 File::from(self.slave.try_clone().expect("a descriptor"))
             }
         };
-        for length in [1024, 64, 1] {
-            while another.write(&[0; 1024][..length]).is_ok() {}
+        // What was written is moved on by the operating system in its own time, which makes room again.
+        let mut full = 0;
+        while full < 3 {
+            let mut written = 0;
+            for length in [1024, 64, 1] {
+                while let Ok(count) = another.write(&[0; 1024][..length]) {
+                    written += count;
+                }
+            }
+            full = if written == 0 { full + 1 } else { 0 };
+            std::thread::park_timeout(Duration::from_millis(2));
         }
     }
 

@@ -77,20 +77,18 @@ pub(crate) fn hold_at_file(process: u32, name: &str, watched: impl FnOnce()) -> 
     let held = Held(vec![thread]);
     request(libc::PTRACE_INTERRUPT, thread, 0)?;
     let memory = fs::File::open(format!("/proc/{process}/mem")).map_err(|error| error.to_string())?;
-    let (mut signal, mut watched) = (0, Some(watched));
+    let mut watched = Some(watched);
     loop {
         let status = stopped(thread)?;
         let what = libc::WSTOPSIG(status);
+        let mut signal = 0;
         if what == libc::SIGTRAP | 0x80 {
             if opens(thread, &memory)?.is_some_and(|path| path.contains(name)) {
                 return Ok(held);
             }
-            signal = 0;
         } else if status >> 16 == 0 {
             // A signal on its way to the thread.
             signal = what;
-        } else {
-            signal = 0;
         }
         request(libc::PTRACE_SYSCALL, thread, c_long::from(signal))?;
         if let Some(watched) = watched.take() {

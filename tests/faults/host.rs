@@ -16,6 +16,9 @@ use crate::virtual_arm::STEP_US;
 const WATCHDOG_PERIODS: f32 = 2.5;
 const WATCHDOG_US: u64 = 250_000;
 
+/// Programs that run side by side.
+const THREADS: u64 = 4;
+
 /// How long is waited for what does not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,7 +44,9 @@ struct Measured {
 fn row(scale: Scale, happens: Happens) -> Outcome {
     let mut outcome = Outcome::default();
     let mut worst_us = 0;
-    for measured in trials(scale.trials_of(100, 20, 2), |number| trial(happens, number)) {
+    for measured in trials(scale.trials_of(100, 20, 2), THREADS, |number| {
+        trial(happens, number)
+    }) {
         worst_us = worst_us.max(measured.stopped_us);
         outcome.tried(measured.result);
     }

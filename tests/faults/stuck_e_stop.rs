@@ -75,6 +75,17 @@ impl Stuck {
         }
     }
 
+    /// Programs that run side by side.
+    fn threads(self) -> u64 {
+        match self {
+            // Those wait for seconds.
+            Self::Arm | Self::Port | Self::CameraAtTheStart => 10,
+            // That one computes for a whole second before it drives.
+            Self::Planner => 2,
+            _ => 4,
+        }
+    }
+
     /// Whether the bytes can arrive.
     fn arrives(self) -> bool {
         self != Self::Port
@@ -130,7 +141,7 @@ fn all(scale: Scale) -> Vec<Found> {
                         }
                     });
                 }
-                let results = trials(count(scale), |_| trial(*stuck, &watch));
+                let results = trials(count(scale), stuck.threads(), |_| trial(*stuck, &watch));
                 over.store(true, Ordering::Relaxed);
                 summed(name, *stuck, results)
             })
