@@ -112,7 +112,7 @@ impl FarEnd {
         };
         // What was written is moved on by the operating system in its own time, which makes room again.
         let mut full = 0;
-        while full < 3 {
+        while full < 5 {
             let mut written = 0;
             for length in [1024, 64, 1] {
                 while let Ok(count) = another.write(&[0; 1024][..length]) {

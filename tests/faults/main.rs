@@ -55,7 +55,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "wire: the arm stops reading (real time)",
-        required: "a write gives up within 5 ms, machine's stalls apart; 2 commands on their way at most; nobody waits",
+        required: "a write gives up within 5 ms, machine's stalls apart; 2 commands on their way at most; nobody is blocked",
         run: peer::stops_reading,
     },
     Row {

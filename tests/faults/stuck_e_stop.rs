@@ -18,6 +18,9 @@ use crate::row::{Outcome, Scale};
 /// From the signal to the bytes at the far end, at most.
 const SENT_WITHIN_MS: f64 = 10.0;
 
+/// Later than this it was muted by something.
+const MUTED_MS: f64 = 100.0;
+
 /// How long is waited for what does not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -160,10 +163,10 @@ fn summed(name: &'static str, stuck: Stuck, results: Vec<(Measured, Result<(), S
     for (measured, result) in results {
         found.sent_ms.extend(measured.sent_ms);
         found.off_ms.extend(measured.off_ms);
-        let over = measured.sent_ms.is_some_and(|ms| ms > SENT_WITHIN_MS);
-        found.over += usize::from(over);
+        found.over += usize::from(measured.sent_ms.is_some_and(|ms| ms > SENT_WITHIN_MS));
         let result = result.and_then(|()| match measured.sent_ms {
-            Some(ms) if over && !measured.stalled => {
+            // Somebody was waited for: no machine pauses for so long.
+            Some(ms) if ms > MUTED_MS && !measured.stalled => {
                 Err(format!("sent after {ms:.1} ms, and the machine did not stall"))
             }
             None if stuck.arrives() => Err("nothing was sent".to_owned()),
@@ -174,6 +177,13 @@ fn summed(name: &'static str, stuck: Stuck, results: Vec<(Measured, Result<(), S
             .tried(result.map_err(|problem| format!("{name}: {problem}")));
     }
     found.sent_ms.sort_by(f64::total_cmp);
+    if middle(&found.sent_ms) > SENT_WITHIN_MS {
+        let problem = format!(
+            "{name}: sent after {:.1} ms in the middle",
+            middle(&found.sent_ms)
+        );
+        found.outcome.tried(Err(problem));
+    }
     found.off_ms.sort_by(f64::total_cmp);
     found
 }
