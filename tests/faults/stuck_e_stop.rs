@@ -124,7 +124,8 @@ struct Watch {
     sentinel: Sentinel,
 }
 
-fn all(scale: Scale) -> Vec<Found> {
+/// Tries all kinds, and shows what was found of each as soon as it is known.
+fn all(scale: Scale, mut show: impl FnMut(Stuck, Found)) {
     let clock = SystemClock::default();
     let wanted = Realtime {
         tick_priority: 90,
@@ -132,24 +133,22 @@ fn all(scale: Scale) -> Vec<Found> {
     };
     let sentinel = Sentinel::start(&clock, 2_000_000, &wanted).expect("threads");
     let watch = Watch { clock, sentinel };
-    KINDS
-        .iter()
-        .map(|(stuck, name)| {
-            let over = AtomicBool::new(*stuck != Stuck::Cpus);
-            std::thread::scope(|scope| {
-                for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
-                    scope.spawn(|| {
-                        while !over.load(Ordering::Relaxed) {
-                            std::hint::spin_loop();
-                        }
-                    });
-                }
-                let results = trials(count(scale), stuck.threads(), |_| trial(*stuck, &watch));
-                over.store(true, Ordering::Relaxed);
-                summed(name, *stuck, results)
-            })
-        })
-        .collect()
+    for (stuck, name) in KINDS {
+        let over = AtomicBool::new(*stuck != Stuck::Cpus);
+        let found = std::thread::scope(|scope| {
+            for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let results = trials(count(scale), stuck.threads(), |_| trial(*stuck, &watch));
+            over.store(true, Ordering::Relaxed);
+            summed(name, *stuck, results)
+        });
+        show(*stuck, found);
+    }
 }
 
 fn summed(name: &'static str, stuck: Stuck, results: Vec<(Measured, Result<(), String>)>) -> Found {
@@ -316,7 +315,7 @@ fn most(sorted: &[f64]) -> f64 {
 pub(crate) fn each(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
     let (mut worst, mut over) = ((0.0, ""), 0);
-    for found in all(scale) {
+    all(scale, |_, found| {
         over += found.over;
         if most(&found.sent_ms) > worst.0 {
             worst = (most(&found.sent_ms), found.name);
@@ -324,7 +323,7 @@ pub(crate) fn each(scale: Scale) -> Outcome {
         outcome.trials += found.outcome.trials;
         outcome.failures += found.outcome.failures;
         outcome.examples.extend(found.outcome.examples);
-    }
+    });
     outcome.worst = format!(
         "at the far end after {:.2} ms at most ({}); {over} after more than {SENT_WITHIN_MS} ms; {} things stuck: `faults stuck`",
         worst.0,
@@ -342,7 +341,7 @@ pub(crate) fn table(scale: Scale) -> bool {
          |---|---|---|---|---|---|---|---|---|"
     );
     let mut sound = true;
-    for (found, (stuck, _)) in all(scale).into_iter().zip(KINDS) {
+    all(scale, |stuck, found| {
         let number = |ms: f64| {
             if ms.is_nan() {
                 "-".to_owned()
@@ -370,6 +369,6 @@ pub(crate) fn table(scale: Scale) -> bool {
             println!("  {failure}");
         }
         sound &= found.outcome.failures == 0;
-    }
+    });
     sound
 }
