@@ -11,6 +11,7 @@ mod deadline;
 mod determinism;
 mod envelope;
 mod executors;
+mod listening;
 mod live;
 mod log_lost;
 mod park;

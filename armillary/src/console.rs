@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
+use crate::signals::Elsewhere;
+
 /// Lines that wait to be printed, at most.
 const LINES: usize = 1024;
 
@@ -88,9 +90,11 @@ pub fn start(level: log::LevelFilter) -> Result<(), Box<dyn std::error::Error>> 
         Err(_) => return Err("the console was started before".into()),
     };
     for (to, name, lines) in [(To::Out, "output", to_out), (To::Err, "messages", to_err)] {
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || write_all(to, &lines, &console.left_out))?;
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // A terminal that takes nothing, and the disk behind an output, must not hold up a signal.
+            let _elsewhere = Elsewhere::new();
+            write_all(to, &lines, &console.left_out);
+        })?;
     }
     log::set_logger(&Logger).map_err(|error| error.to_string())?;
     log::set_max_level(level);

@@ -1,4 +1,6 @@
-//! What whoever started this program had it do with signals.
+//! What whoever started this program had it do with signals, and which threads take them.
+
+use nix::sys::signal::{SigSet, Signal};
 
 /// Whether whoever started this program had it ignore `signal`: `nohup` does, and a script that starts a program beside itself.
 pub fn is_ignored(signal: i32) -> bool {
@@ -7,4 +9,55 @@ pub fn is_ignored(signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Signals by which a person asks for a stop.
+const STOPS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+
+fn stops() -> SigSet {
+    STOPS.into_iter().collect()
+}
+
+/// Keeps signals that ask for a stop from the calling thread, and from those that it starts meanwhile, until this is dropped in the same
+/// thread.
+///
+/// The operating system gives a signal of the program to any one thread that takes it, and prefers the main one. A thread that waits for a
+/// disk that hangs takes none before the disk answers, and holds the signal up for all others.
+#[derive(Debug)]
+pub struct Elsewhere {
+    before: Option<SigSet>,
+}
+
+impl Elsewhere {
+    /// From here on.
+    pub fn new() -> Self {
+        let before = SigSet::thread_get_mask().ok();
+        if let Err(problem) = stops().thread_block() {
+            log::warn!("{problem}: a thread that waits for a disk may hold up signals");
+        }
+        Self { before }
+    }
+}
+
+impl Default for Elsewhere {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // It was the mask of this thread before.
+            let _ = before.thread_set_mask();
+        }
+    }
+}
+
+/// Makes the calling thread the one that takes signals which ask for a stop.
+///
+/// # Errors
+/// The operating system's.
+pub fn take_stops() -> std::io::Result<()> {
+    Ok(stops().thread_unblock()?)
 }

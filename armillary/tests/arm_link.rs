@@ -188,5 +188,8 @@ fn ports_and_sockets_that_are_none_are_named() {
     let drive = [
         "run", "--robot", &robot, "--policy", "hold", "--port", "arm", "--out", "logs", "--frames", &long,
     ];
+    // The arm is opened first.
+    let sim = Sim::start(dir.path());
     refused(dir.path(), &drive, &["114 bytes", "give a shorter path"]);
+    assert_eq!(sim.end(Signal::SIGTERM), Some(0));
 }

@@ -159,6 +159,85 @@ fn a_second_interrupt_ends_the_program() {
     assert!(matches!(code, Some(130 | 1)), "{code:?}: {message}");
 }
 
+/// How many threads of `process` take signals that ask for a stop, and how many take none. There are no others.
+fn threads_that_take_signals(process: u32) -> (u32, u32) {
+    let (mut others, mut own) = (0, 0);
+    for thread in fs::read_dir(format!("/proc/{}/task", process)).expect("its threads") {
+        let thread = thread.expect("a thread").path();
+        // It may have ended.
+        let Ok(status) = fs::read_to_string(thread.join("status")) else {
+            continue;
+        };
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.expect("Linux").trim().to_owned()
+        };
+        let blocked = u64::from_str_radix(&field("SigBlk:"), 16).expect("a mask");
+        let stops = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+        let count = stops
+            .into_iter()
+            .filter(|signal| blocked >> (*signal as i32 - 1) & 1 == 1)
+            .count();
+        let name = field("Name:");
+        if name == "e-stop" {
+            own += 1;
+            assert_eq!(count, 0, "{name}");
+        } else {
+            others += 1;
+            assert_eq!(count, stops.len(), "{name}");
+        }
+    }
+    (own, others)
+}
+
+/// The operating system hands a signal to any thread that takes it. One that waits for a disk that hangs would keep it for itself.
+#[test]
+fn only_the_emergency_stops_thread_takes_signals() {
+    let sim = start();
+    let run = drive(&sim, Stdio::null());
+    // The system's list may lack threads while others end.
+    until("seen", || {
+        let (own, others) = threads_that_take_signals(run.child.id());
+        own == 1 && others >= 3
+    });
+    run.signal(Signal::SIGQUIT);
+    let (code, message) = run.end();
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("latched"), "{message}");
+}
+
+/// The arm is opened before the camera: the emergency stop has its way to it.
+#[test]
+fn a_camera_that_says_nothing_mutes_nothing() {
+    let sim = start();
+    let silent = sim.dir.path().join("silent");
+    let _listens = std::os::unix::net::UnixListener::bind(&silent).expect("a socket");
+    let child = Command::new(PROGRAM)
+        .args([
+            "run",
+            "--policy",
+            "random",
+            "--robot",
+            "robot.ron",
+            "--port",
+            "arm",
+        ])
+        .args(["--frames", "silent", "--out", "logs", "--ticks", "10"])
+        .current_dir(sim.dir.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let run = Run { child };
+    let port = fs::canonicalize(sim.dir.path().join("arm")).expect("the pty");
+    let socket = armillary::e_stop::channel::path(&port).expect("a folder");
+    until("open", || socket.exists());
+    run.signal(Signal::SIGQUIT);
+    let (code, message) = run.end();
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("emergency stop: latched"), "{message}");
+    assert!(is_latched(&sim));
+}
+
 #[test]
 fn standard_output_that_nobody_reads_mutes_nothing() {
     let sim = start();

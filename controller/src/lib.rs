@@ -8,6 +8,7 @@ pub mod capture;
 pub mod course;
 pub mod encode;
 pub mod filter;
+pub mod listen;
 pub mod live;
 pub mod lockstep;
 pub mod park;

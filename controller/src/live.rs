@@ -10,6 +10,7 @@ use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
 
 use crate::actuate::World;
 use crate::capture::{CaptureThread, Captured, Motion, Sight};
+use crate::listen::Listener;
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
@@ -28,20 +29,10 @@ fn late_send_ns(period_ns: u64) -> u64 {
     period_ns / 5
 }
 
-/// Whether a report has one number a joint in each of its vectors.
-pub(crate) fn is_counted(report: &ArmReport, joints: usize) -> bool {
-    [
-        &report.position_rad,
-        &report.velocity_rad_s,
-        &report.set_point_rad,
-    ]
-    .iter()
-    .all(|vector| vector.len() == joints)
-}
-
 struct LiveWorld<'a> {
     bus: &'a mut dyn JointBus,
     joints: usize,
+    listener: Listener,
     capture: &'a CaptureThread,
     period_ns: u64,
     clock: &'a dyn Clock,
@@ -64,16 +55,23 @@ struct LiveWorld<'a> {
 }
 
 impl LiveWorld<'_> {
-    /// What ended the episode, in the words of whoever failed.
-    fn problem(&self, config: &Config) -> Option<String> {
+    /// What ended the episode, for which `stop` is the reason, in the words of whoever failed.
+    fn problem(&self, config: &Config, stop: Option<Reason>) -> Option<String> {
+        let refused = match stop {
+            Some(Reason::LinkLost) => self.listener.refused(self.bus),
+            _ => None,
+        };
         match (&self.error, self.trouble) {
-            (Some(error), _) => Some(error.to_string()),
+            (Some(error), _) => Some(match refused {
+                Some(refused) => format!("{error}; {refused}"),
+                None => error.to_string(),
+            }),
             (None, Some(trouble)) => {
                 let joint = config.envelope.joints().get(usize::from(trouble.joint));
                 let name = joint.map_or("a joint", |joint| joint.name.as_str());
                 Some(format!("{name}: {trouble}"))
             }
-            (None, None) => None,
+            (None, None) => refused,
         }
     }
 }
@@ -86,23 +84,13 @@ fn validity_ns(period_ns: u64) -> u64 {
 
 impl World for LiveWorld<'_> {
     fn listen(&mut self, held: &mut Captured) {
-        let polled = self.bus.poll();
+        let listened = self.listener.listen(self.bus, self.joints, held);
         // The link counts from its own look at the clock in `poll`, which was earlier: what is left is never more than there is.
         let void_ns = self.edge_ns + validity_ns(self.period_ns);
         self.valid_us = Some((void_ns.saturating_sub(self.clock.now_ns()) / 1000) as u32);
-        match polled {
-            Ok(Some(report)) if is_counted(&report, self.joints) => {
-                (held.arm, held.arm_refused) = (report.state, report.refused);
-                held.arm_set_point_rad = report.set_point_rad;
-                held.joints.position_rad = report.position_rad;
-                held.joints.velocity_rad_s = report.velocity_rad_s;
-            }
-            // A report that does not tell of each joint is as good as none.
-            Ok(Some(_) | None) => (held.arm, held.arm_refused) = (ArmState::Unheard, false),
-            Err(error) => {
-                self.fault.get_or_insert(Reason::LinkLost);
-                self.error.get_or_insert(error);
-            }
+        if let Err(error) = listened {
+            self.fault.get_or_insert(Reason::LinkLost);
+            self.error.get_or_insert(error);
         }
         self.bus.motors(&mut held.motors);
         if let Some(trouble) = held.motors.trouble {
@@ -136,6 +124,13 @@ impl World for LiveWorld<'_> {
     }
 
     fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+        if self.fault.is_some() {
+            // The arm is about to be stopped.
+            return Err(LinkError::Lost {
+                port: self.bus.port().to_owned(),
+                problem: "nothing more is sent to it".to_owned(),
+            });
+        }
         // Belongs to this edge, however long this tick has been held up since: a late command is not sent, or is refused by the arm.
         let valid_us = self.valid_us.unwrap_or(0);
         let sent = self
@@ -329,6 +324,7 @@ fn ticks_in_real_time(
     let mut world = LiveWorld {
         bus,
         joints: config.joint_count(),
+        listener: Listener::default(),
         capture,
         period_ns,
         clock,
@@ -412,7 +408,7 @@ fn ticks_in_real_time(
         }
         outcome.ticks = tick;
         if last || stop.is_some() {
-            outcome.problem = world.problem(config);
+            outcome.problem = world.problem(config, stop);
             outcome.repeated = world.repeated;
             if stop.is_some_and(Reason::voids_the_return) {
                 outcome.total_reward = None;

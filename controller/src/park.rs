@@ -16,6 +16,7 @@ use robot::{Clock, Config, JointVec, SetPoint, SystemClock};
 
 use crate::guard::arm::Heard;
 use crate::guard::{Guard, Rules};
+use crate::listen::is_counted;
 use crate::live;
 use crate::lockstep::EpisodeRunError;
 
@@ -186,7 +187,7 @@ impl<'a> Way<'a> {
     fn listen(&mut self, bus: &mut dyn JointBus, tick: u32) -> Result<(), ParkError> {
         let joints = self.config.joint_count();
         match bus.poll()? {
-            Some(report) if live::is_counted(&report, joints) => self.heard = report,
+            Some(report) if is_counted(&report, joints) => self.heard = report,
             _ => (self.heard.state, self.heard.refused) = (ArmState::Unheard, false),
         }
         let heard = Heard {

@@ -29,7 +29,7 @@ use hand_over::alarm;
 use hand_over::bytes::bytes;
 use realtime::Raised;
 use robot::device::{
-    ArmReport, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Motors, RefusedReports,
+    ArmReport, DeviceError, DeviceInfo, EStopLine, JointBus, LinkError, Motors, Overdue, RefusedReports,
 };
 use robot::{Clock, SystemClock};
 
@@ -252,6 +252,10 @@ impl JointBus for HostedArm {
         self.link
             .as_ref()
             .map_or_else(RefusedReports::default, HostLink::refused_reports)
+    }
+
+    fn overdue(&self) -> Option<Overdue> {
+        self.link.as_ref().and_then(HostLink::overdue)
     }
 
     fn motors(&mut self, into: &mut Motors) {

@@ -17,7 +17,7 @@ use firmware_bridge::wire::{
     ArmToHost, Command, Decoder, FirmwareState, HelloAck, HostToArm, JointVec, MAX_FRAME_BYTES, NO_SESSION,
     Telemetry, encode, seq_after,
 };
-use robot::device::{DeviceInfo, EStopLine, JointBus, LinkError, RefusedReports};
+use robot::device::{DeviceInfo, EStopLine, JointBus, LinkError, Overdue, RefusedReports};
 
 pub use self::contract::Allowed;
 pub use self::e_stop::WireEStop;
@@ -526,5 +526,9 @@ impl<S: ByteStream> JointBus for HostLink<S> {
 
     fn refused_reports(&self) -> RefusedReports {
         self.reports.refused
+    }
+
+    fn overdue(&self) -> Option<Overdue> {
+        self.reports.overdue(self.stream.now_us())
     }
 }

@@ -8,8 +8,8 @@
 //! ```text
 //!            Hello, Command near measured
 //!     Idle ------------------------------> Active <----------------+
-//!      ^                                     |  silence, Stop,     | Command near
-//!      |                                     |  Release, Hello     | the held pose
+//!      ^                                     |  silence, Stop,     | Hello, Command
+//!      |                                     |  Release, Hello     | near the held pose
 //!      |                                     v                     |
 //!      |                                  Stopping ---at rest---> Held
 //!      |                                     |                     | Release, or
@@ -25,7 +25,8 @@
 //! - **At boot** torque is off. It comes on with the first valid command of a session, and that command must lie within
 //!   `jump_max_rad` of the measured pose, so that the arm never leaps to meet a set point.
 //! - **Silence** (no accepted command for longer than `watchdog_us`), **Stop** and **a new session while moving**:
-//!   torque stays on. The set point slows within the acceleration limit, then is held.
+//!   torque stays on. The set point slows within the acceleration limit, then is held. No command of the session in which the arm
+//!   was stopped moves it again: motion begins again only in a new session.
 //! - **While held**, any message of the session (a ping is enough) keeps torque on. After `torque_grace_us` without one, torque
 //!   goes off: **an arm that gravity can move will then sink**. Park it, or support it, within that time.
 //! - **Release** does the same without the grace time.
@@ -495,6 +496,11 @@ impl FirmwareCore {
             self.counters.validity = self.counters.validity.wrapping_add(1);
             return;
         }
+        // A stop is for good: what was sent before the host knew of it, or by a host that does not care, does not undo it.
+        if self.session.stopped {
+            self.counters.state = self.counters.state.wrapping_add(1);
+            return;
+        }
         // Where the arm is asked to go on from: the pose it is in, or the one it holds or is moving through.
         let from = match self.state {
             FirmwareState::Idle => &self.measured.position_rad,
@@ -555,6 +561,8 @@ impl FirmwareCore {
             }
             FirmwareState::Idle | FirmwareState::Released | FirmwareState::EStopped => return,
         }
+        // A new session has stopped what was before it, and is not stopped itself.
+        self.session.stopped = reason != StopReason::NewSession;
         self.stop_reason = reason;
         self.release_at_rest |= release;
     }

@@ -13,7 +13,7 @@ mod picture;
 mod refused;
 mod signals;
 
-pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError};
+pub use bus::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Overdue};
 pub use contract::{ContractProblem, ContractTerm};
 pub use e_stop::{EStopLine, Stopped};
 pub use lockstep::{Lockstep, Observation};

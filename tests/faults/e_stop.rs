@@ -211,7 +211,7 @@ impl Drop for Arm {
 }
 
 /// Nothing is asked of the operating system.
-fn realtime() -> Realtime {
+pub(crate) fn realtime() -> Realtime {
     Realtime {
         tick_priority: 0,
         capture_priority: 0,

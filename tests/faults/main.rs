@@ -1,25 +1,37 @@
 //! The fault table: what goes wrong, what must happen then, and how often it was tried.
 //!
-//! `faults [--short] [NAME..]` runs all rows, or those whose names contain one of the words, and prints one table. It fails if a row
-//! fails. Rows run in virtual time where they can; the others say so. Everything random is drawn from seeds.
+//! `faults [--short | --full] [NAME..]` runs all rows, or those whose names contain one of the words, and prints one table. It fails if a row
+//! fails. Rows run in virtual time where they can; the others say so. Everything random is drawn from seeds. `faults stuck` prints another
+//! table: how long an emergency stop takes while each of several things is stuck.
 
 #[path = "../../armillary/tests/beside/mod.rs"]
 mod beside;
+mod beside_far_end;
 mod camera;
 mod drivers;
 mod e_stop;
+mod far_end;
+mod hold;
+mod host;
+mod looped;
 mod parallel;
+mod peer;
 mod pictures;
 mod planner;
+mod power;
 mod process;
+mod replug;
 mod rig;
 mod row;
 mod scene;
+mod sessions;
 mod silence;
 mod starved;
 #[path = "../../armillary/tests/stuck/mod.rs"]
 mod stuck;
+mod stuck_e_stop;
 mod surprise;
+mod telemetry;
 mod virtual_arm;
 mod wire;
 
@@ -34,6 +46,46 @@ const ROWS: &[Row] = &[
         name: "wire: flips, noise, cuts",
         required: "never decoded as another message; in step again with the next good frame",
         run: wire::damage,
+    },
+    Row {
+        name: "wire: lost, reordered, repeated, of another session or arm",
+        required: "nothing stale changes what the arm does, and no recording unlatches it",
+        run: sessions::stale,
+    },
+    Row {
+        name: "wire: lost in a row",
+        required: "2 lost reports or commands are survived, the arm has stopped after the 3rd; with a watchdog of 2.5 periods after the 2nd command",
+        run: sessions::in_a_row,
+    },
+    Row {
+        name: "telemetry: frozen, empty, miscounted, no number, clock stuck or jumping",
+        required: "the arm has stopped, and the loop with it, within 3 control periods of the first wrong report",
+        run: telemetry::faults,
+    },
+    Row {
+        name: "wire: the arm stops reading (real time)",
+        required: "a write gives up within 5 ms, machine's stalls apart; 2 commands on their way at most; nobody is blocked",
+        run: peer::stops_reading,
+    },
+    Row {
+        name: "wire: cable out and in again",
+        required: "the arm stops by itself, at rest until a new session commands it",
+        run: replug::unplugged,
+    },
+    Row {
+        name: "wire: the board resets",
+        required: "torque off; the old session moves nothing; the loop has ended within 3 periods; a new session and a command drive it again",
+        run: replug::reset,
+    },
+    Row {
+        name: "supply: brown-out of a board",
+        required: "torque off; a board that has booted is without a session, so that torque comes on in a new one alone",
+        run: power::board,
+    },
+    Row {
+        name: "supply: brown-out of servos",
+        required: "stopped after 3 low readings, laid down where the supply lasts, torque off; no servo gets it back without a new run",
+        run: power::servos,
     },
     Row {
         name: "e-stop: firmware, any phase",
@@ -69,6 +121,31 @@ const ROWS: &[Row] = &[
         name: "host: stopped and gone on",
         required: "commands that waited meanwhile are refused; no motion without a new command",
         run: silence::gone_on,
+    },
+    Row {
+        name: "host: SIGKILL (processes)",
+        required: "the arm has stopped within the watchdog's time and one firmware step, and stays at rest until a new run",
+        run: host::killed,
+    },
+    Row {
+        name: "host: SIGSTOP (processes)",
+        required: "as above",
+        run: host::stopped,
+    },
+    Row {
+        name: "host: SIGSTOP, then SIGCONT (processes)",
+        required: "as above; what waited meanwhile moves nothing, and the run ends as failed",
+        run: host::goes_on,
+    },
+    Row {
+        name: "host: second Ctrl-C (processes)",
+        required: "as above",
+        run: host::told_twice,
+    },
+    Row {
+        name: "e-stop: each of 15 things stuck (processes)",
+        required: "at the far end within 10 ms of the signal, machine's stalls apart; confirmed, or said to be not",
+        run: stuck_e_stop::each,
     },
     Row {
         name: "e-stop: keys in quick succession (processes)",
@@ -172,11 +249,18 @@ fn main() -> ExitCode {
     let scale = match flags[..] {
         [] => Scale::Long,
         [flag] if flag == "--short" => Scale::Short,
+        [flag] if flag == "--full" => Scale::Full,
         _ => {
-            eprintln!("faults [--short] [NAME..]");
+            eprintln!("faults [--short | --full] [NAME..]");
             return ExitCode::FAILURE;
         }
     };
+    if words.len() == 1 && words[0] == "stuck" {
+        return match stuck_e_stop::table(scale) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        };
+    }
     let chosen = |row: &&Row| words.is_empty() || words.iter().any(|word| row.name.contains(word.as_str()));
     println!("| fault | required | trials | failures | rate below (95 %) | worst | s |");
     println!("|---|---|---|---|---|---|---|");

@@ -18,7 +18,7 @@ use crate::stuck::stuck;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What became of the wait for something.
-fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
     let begun = Instant::now();
     while !done()? {
         if begun.elapsed() > PATIENCE {
@@ -30,7 +30,7 @@ fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(
 }
 
 /// `armillary`, beside this program.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let own = std::env::current_exe().expect("its own path");
     own.ancestors().nth(2).expect("target/release").join("armillary")
 }
@@ -73,7 +73,7 @@ fn clear(sim: &Sim) {
 }
 
 /// How a program ended, and its messages. One that does not end is killed.
-fn end(mut run: Child) -> (Option<i32>, String) {
+pub(crate) fn end(mut run: Child) -> (Option<i32>, String) {
     let begun = Instant::now();
     while matches!(run.try_wait(), Ok(None)) {
         if begun.elapsed() > PATIENCE {

@@ -7,14 +7,22 @@ pub(crate) enum Scale {
     Short,
     /// For figures: minutes.
     Long,
+    /// For figures that are published: as long as it takes.
+    Full,
 }
 
 impl Scale {
-    /// `long` trials, or fewer.
+    /// `long` trials, or fewer. The full table has no more of them.
     pub(crate) fn trials(self, long: u64, short: u64) -> u64 {
+        self.trials_of(long, long, short)
+    }
+
+    /// The same for trials that take so long that only the full table can have as many as it should.
+    pub(crate) fn trials_of(self, full: u64, long: u64, short: u64) -> u64 {
         match self {
             Self::Short => short,
             Self::Long => long,
+            Self::Full => full,
         }
     }
 }

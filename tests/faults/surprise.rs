@@ -319,7 +319,7 @@ fn run(kit: &mut Kit, kind: Kind, onset: u64, seed: u64, ticks: u32, log: &Path)
 fn thresholds(scale: Scale) -> Trust {
     static LEARNED: OnceLock<Trust> = OnceLock::new();
     match scale {
-        Scale::Long => LEARNED.get_or_init(learned).clone(),
+        Scale::Long | Scale::Full => LEARNED.get_or_init(learned).clone(),
         Scale::Short => Trust {
             kl_max_nats: 5.08,
             kl_ticks: 4,

@@ -8,11 +8,14 @@ use crate::{cargo, libtorch, root, run as command};
 
 #[derive(Args)]
 pub(crate) struct Faults {
-    /// Rows whose names contain one of these words; all if none is given.
+    /// Rows whose names contain one of these words; all if none is given. `stuck` alone is the table of emergency stop timings.
     rows: Vec<String>,
     /// Few trials: for every change.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "full")]
     short: bool,
+    /// As many trials as are published, also of rows that take long.
+    #[arg(long)]
+    full: bool,
 }
 
 #[derive(Args)]
@@ -30,6 +33,9 @@ pub(crate) fn run(arguments: &Faults) -> anyhow::Result<()> {
     let mut table = program("faults")?;
     if arguments.short {
         table.arg("--short");
+    }
+    if arguments.full {
+        table.arg("--full");
     }
     table.args(&arguments.rows);
     command(&mut table)

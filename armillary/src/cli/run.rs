@@ -76,17 +76,17 @@ impl LiveArm {
                 session.config.name
             );
         }
-        let (controller, encoder) = session.live_controller()?;
         let config = &session.config;
         // Both are known before either is opened.
         let mut camera = Camera::of(config, frames)?;
         let mut arm = Arm::of(config, port)?;
         console::drive();
         let signals = Signals::default();
+        // Before any other thread is started: those take no signals.
         let watch =
             Watch::start(&signals, &config.realtime).context("cannot watch for the emergency stop")?;
-        let OpenCamera { camera, task } = camera.open(config)?;
-        let sight = Sight::new(config, camera, task, encoder, session.bundle.as_ref())?;
+        let (controller, encoder) = session.live_controller()?;
+        // Before the camera, which may make everybody wait.
         let bus = arm.open(&Opening {
             config,
             signals: &signals,
@@ -98,6 +98,8 @@ impl LiveArm {
                 "no other program can ask for the emergency stop (`armillary e-stop`): {error}; Ctrl-\\ works"
             );
         }
+        let OpenCamera { camera, task } = camera.open(config)?;
+        let sight = Sight::new(config, camera, task, encoder, session.bundle.as_ref())?;
         Ok(Self {
             bus,
             sight: Some(sight),

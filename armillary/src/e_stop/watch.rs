@@ -18,7 +18,7 @@ use signal_hook::{SigId, flag, low_level};
 use super::Ending;
 use super::channel::Channel;
 use super::turns::{Turns, Word};
-use crate::signals;
+use crate::signals::{self, Elsewhere};
 
 /// Catches signals, and has a thread that presses the emergency stop.
 ///
@@ -31,6 +31,8 @@ pub struct Watch {
     thread: Option<JoinHandle<Ending>>,
     caught: Vec<SigId>,
     asked: Arc<AtomicBool>,
+    /// Signals go to the thread alone.
+    elsewhere: Option<Elsewhere>,
 }
 
 /// Signals that ask for a controlled stop.
@@ -65,11 +67,14 @@ fn take_signals() -> io::Result<()> {
 impl Watch {
     /// Catches signals from here on. There is no way to an arm yet ([`Watch::guard`]): what is asked for until then is remembered.
     ///
+    /// The calling thread and those that it starts later take no signal until [`Watch::end`]: none of them can hold one up.
+    ///
     /// # Errors
     /// The operating system's.
     pub fn start(signals: &Signals, realtime: &Realtime) -> io::Result<Self> {
         let (bell, rung) = pair()?;
         let (interrupt, interrupted) = pair()?;
+        let elsewhere = Elsewhere::new();
         take_signals()?;
         let mut caught = Vec::new();
         for signal in ENDS.into_iter().filter(|signal| is_caught(*signal)) {
@@ -86,6 +91,11 @@ impl Watch {
             .name("e-stop".to_owned())
             .spawn(move || {
                 let _raised = raise(&realtime);
+                if let Err(problem) = signals::take_stops() {
+                    log::error!(
+                        "{problem}: signals may not reach the emergency stop; `armillary e-stop` does"
+                    );
+                }
                 turns.run()
             })?;
         Ok(Self {
@@ -94,6 +104,7 @@ impl Watch {
             thread: Some(thread),
             caught,
             asked,
+            elsewhere: Some(elsewhere),
         })
     }
 
@@ -138,6 +149,8 @@ impl Watch {
         if let Some(usual) = USUAL.get() {
             usual.store(true, Ordering::SeqCst);
         }
+        // What has come since then does what it does in any program.
+        self.elsewhere = None;
         for caught in self.caught.drain(..) {
             low_level::unregister(caught);
         }
@@ -151,8 +164,8 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         // Where a program fails before it drives anything. What it says then is its own error.
-        if let Ending::NotConfirmed(why) = self.join() {
-            log::error!("{}: {why}", super::NOT_CONFIRMED);
+        if let Some(words) = self.join().words() {
+            log::error!("{words}");
         }
     }
 }

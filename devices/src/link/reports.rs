@@ -1,7 +1,7 @@
 //! Which telemetry counts as a report of the arm. What does not is counted by reason, and is as good as silence.
 
 use firmware_bridge::wire::{FirmwareState, HelloAck, NO_SESSION, Telemetry, seq_after};
-use robot::device::RefusedReports;
+use robot::device::{Overdue, RefusedReports};
 
 use super::clock::{DeviceClock, Times};
 
@@ -12,8 +12,23 @@ pub(super) const LATE_MAX_US: u64 = 150_000;
 /// The same where it is known: one and a half periods, but not less than this.
 const LATE_LEAST_US: u64 = 50_000;
 
+/// Control periods after the first report that did not come within which an arm must have stopped.
+const SILENT_PERIODS: u64 = 3;
+
 /// Where telemetry of one fault is counted.
 type Count = fn(&mut RefusedReports) -> &mut u32;
+
+/// What is remembered of the last report.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    seq: u32,
+    /// Host's time of its measurement.
+    at_us: u64,
+    /// Time from one report to the next, once two have followed each other.
+    interval_us: Option<u64>,
+    /// Whether the arm moves by it.
+    moves: bool,
+}
 
 /// What is known of the arm's side of one session.
 #[derive(Debug, Clone)]
@@ -21,10 +36,12 @@ pub(super) struct Reports {
     pub(super) clock: DeviceClock,
     pub(super) refused: RefusedReports,
     joints: usize,
+    /// The control period, where it is known.
+    period_us: Option<u64>,
+    /// The last report.
+    last: Option<Last>,
     /// [`NO_SESSION`] while there is none.
     nonce: u64,
-    /// Number of the last report; `None` before the first of the session.
-    seq: Option<u32>,
     /// Host's time in the last report's echo: at first that of the Hello.
     echo_us: u64,
     /// Host's time of the newest message that the arm must echo.
@@ -39,8 +56,9 @@ impl Reports {
             clock: DeviceClock::new(LATE_MAX_US),
             refused: RefusedReports::default(),
             joints,
+            period_us: None,
+            last: None,
             nonce: NO_SESSION,
-            seq: None,
             echo_us: 0,
             spoken_us: 0,
             awaited_us: None,
@@ -49,6 +67,7 @@ impl Reports {
 
     /// Measures by the control period how old telemetry may be.
     pub(super) fn set_period_us(&mut self, period_us: u64) {
+        self.period_us = Some(period_us);
         self.clock
             .set_late_max_us((period_us.saturating_mul(3) / 2).max(LATE_LEAST_US));
     }
@@ -66,7 +85,7 @@ impl Reports {
     /// A session begins with `ack`, the answer at `answered_us` to the Hello of `sent_us`.
     pub(super) fn begin(&mut self, ack: &HelloAck, sent_us: u64, answered_us: u64) {
         self.nonce = ack.session_nonce;
-        self.seq = None;
+        self.last = None;
         self.echo_us = sent_us;
         self.spoken_us = sent_us;
         self.awaited_us = None;
@@ -111,8 +130,8 @@ impl Reports {
             return Some(|refused| &mut refused.not_finite);
         }
         if self
-            .seq
-            .is_some_and(|last| !seq_after(telemetry.telemetry_seq, last))
+            .last
+            .is_some_and(|last| !seq_after(telemetry.telemetry_seq, last.seq))
         {
             return Some(|refused| &mut refused.repeated);
         }
@@ -137,7 +156,9 @@ impl Reports {
         if self.awaited_us.is_some_and(|awaited_us| echo_us >= awaited_us) {
             self.awaited_us = (echo_us < self.spoken_us).then_some(self.spoken_us);
         }
+        // An arm that has stopped since it hears nothing cannot show that it hears, and is believed all the same.
         if !self.clock.waits()
+            && telemetry.state == FirmwareState::Active
             && self.awaited_us.is_some_and(|awaited_us| {
                 let measured_us = self.clock.host_us(telemetry.device_time_us);
                 measured_us.saturating_sub(awaited_us) > self.clock.late_max_us()
@@ -145,7 +166,48 @@ impl Reports {
         {
             return Some(|refused| &mut refused.echo);
         }
-        self.seq = Some(telemetry.telemetry_seq);
+        self.take_note(telemetry, moves);
         None
+    }
+
+    /// Keeps what is to be known of the last report.
+    fn take_note(&mut self, telemetry: &Telemetry, moves: bool) {
+        let (seq, at_us) = (
+            telemetry.telemetry_seq,
+            self.clock.host_us(telemetry.device_time_us),
+        );
+        let interval_us = self.last.and_then(|last| {
+            // Of two that followed each other.
+            if seq == last.seq.wrapping_add(1) {
+                Some(at_us.saturating_sub(last.at_us))
+            } else {
+                last.interval_us
+            }
+        });
+        self.last = Some(Last {
+            seq,
+            at_us,
+            interval_us,
+            moves,
+        });
+    }
+
+    /// What an arm that moves has not done for so long by `now_us` that a host which looks again after another control period would be later
+    /// than [`SILENT_PERIODS`] after the report that should have come, or should have shown it. `None` where the period or the arm's rate
+    /// is not known.
+    pub(super) fn overdue(&self, now_us: u64) -> Option<Overdue> {
+        let (period_us, last) = (self.period_us?, self.last?);
+        if self.nonce == NO_SESSION || self.clock.waits() || !last.moves {
+            return None;
+        }
+        let limit_us = last
+            .interval_us?
+            .saturating_add((SILENT_PERIODS - 1).saturating_mul(period_us));
+        let late_ms = |since_us: u64| {
+            let age_us = now_us.saturating_sub(since_us);
+            (age_us > limit_us).then_some(age_us / 1_000)
+        };
+        let echo = self.awaited_us.and_then(late_ms).map(Overdue::Echo);
+        echo.or_else(|| late_ms(last.at_us).map(Overdue::Report))
     }
 }

@@ -111,7 +111,15 @@ struct Driven {
 impl Driven {
     /// After some periods in which it is heard.
     fn new() -> Self {
-        let mut link = HostLink::new(Faulty::new(), JOINTS, 1_000_000);
+        Self::by(HostLink::new(Faulty::new(), JOINTS, 1_000_000))
+    }
+
+    /// The same by a link that knows the control period.
+    fn with_period() -> Self {
+        Self::by(HostLink::new(Faulty::new(), JOINTS, 1_000_000).with_period_us(PERIOD_US))
+    }
+
+    fn by(mut link: HostLink<Faulty>) -> Self {
         link.handshake().unwrap();
         assert!(link.poll().unwrap().is_some());
         let mut driven = Self {
@@ -367,17 +375,20 @@ fn an_arm_at_rest_may_report_a_pose_that_is_no_number() {
     assert!(report.position_rad[0].is_nan());
 }
 
+/// The arm waits for two and a half periods. One that has stopped since it hears nothing cannot show that it hears, and is believed.
 #[test]
-fn two_lost_commands_leave_a_report_in_each_period_and_an_arm_that_hears_nothing_gives_none() {
-    let mut driven = Driven::new();
-    for (lost, reports) in [
-        (1, vec![5, 5, 5]),
-        (2, vec![5, 2, 5, 5]),
-        (5, vec![5, 2, 0, 0, 0, 5]),
+fn lost_commands_leave_reports_and_what_they_say_is_that_the_arm_has_stopped() {
+    for (lost, state) in [
+        (1, FirmwareState::Active),
+        (2, FirmwareState::Held),
+        (5, FirmwareState::Held),
     ] {
+        let mut driven = Driven::new();
         driven.link.stream_mut().lose = lost;
-        let told: Vec<u32> = reports.iter().map(|_| driven.period()).collect();
-        assert_eq!(told, reports, "{lost} lost");
+        let told: Vec<u32> = (0..8).map(|_| driven.period()).collect();
+        assert_eq!(told, [5; 8], "{lost} lost");
+        let found = driven.link.stream().inner.arm().state();
+        assert_eq!(found, state, "{lost} lost");
     }
 }
 
@@ -514,4 +525,26 @@ fn random_telemetry_never_extends_a_command_for_long() {
     let trials = 200_000;
     let (refused, reported) = random_trials(trials);
     println!("{trials} trials, {refused} messages refused, {reported} reports, 0 commands extended");
+}
+
+/// Reports come every fifth of a period. A host that finds none for two periods and a fifth must not wait for a third.
+#[test]
+fn an_arm_that_moves_and_does_not_report_is_overdue_in_time() {
+    let mut driven = Driven::with_period();
+    assert_eq!(driven.link.overdue(), None);
+    driven.begin(|telemetry| telemetry.position_rad.clear());
+    for (periods, overdue) in [(1, false), (2, false), (3, true), (4, true)] {
+        assert_eq!(driven.period(), 0);
+        assert_eq!(driven.link.overdue().is_some(), overdue, "{periods} periods");
+    }
+    driven.link.stream_mut().fault = None;
+    driven.period();
+    assert_eq!(driven.link.overdue(), None);
+    // Nobody knows how long a period is.
+    let mut driven = Driven::new();
+    driven.begin(|telemetry| telemetry.position_rad.clear());
+    (0..10).for_each(|_| {
+        driven.period();
+    });
+    assert_eq!(driven.link.overdue(), None);
 }

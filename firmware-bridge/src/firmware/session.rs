@@ -10,6 +10,8 @@ pub(super) struct Session {
     nonce: u64,
     /// What the Hello that opened it brought.
     host_nonce: u64,
+    /// The arm was stopped since: nothing of this session moves it any more.
+    pub(super) stopped: bool,
     pub(super) received_seq: Option<u32>,
     pub(super) accepted_seq: Option<u32>,
     pub(super) host_time_echo_us: u64,

@@ -277,9 +277,33 @@ fn a_ping_keeps_torque_but_does_not_feed_the_watchdog() {
 }
 
 #[test]
-fn a_held_arm_resumes_near_its_pose() {
+fn an_arm_that_was_stopped_moves_again_only_in_a_new_session() {
+    let stops: [fn(&mut Bench); 2] = [
+        // It hears nothing.
+        |_| {},
+        |bench| bench.say(&HostToArm::Stop),
+    ];
+    for stop in stops {
+        let mut bench = Bench::active();
+        stop(&mut bench);
+        bench.tick_until(FirmwareState::Held);
+        for refused in 1..4 {
+            bench.command(&[0.0, 0.0]);
+            bench.tick();
+            assert_eq!(bench.core.state(), FirmwareState::Held);
+            assert_eq!(bench.telemetry().rejected_state, refused);
+        }
+        bench.hello();
+        bench.command(&[0.0, 0.0]);
+        assert_eq!(bench.core.state(), FirmwareState::Active);
+    }
+}
+
+#[test]
+fn a_held_arm_begins_near_its_pose() {
     let mut bench = Bench::active();
     bench.tick_until(FirmwareState::Held);
+    bench.hello();
     bench.command(&[1.0, 0.0]);
     assert_eq!(bench.core.state(), FirmwareState::Held, "a jump");
     bench.command(&[0.1, 0.0]);

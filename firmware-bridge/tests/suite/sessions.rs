@@ -110,11 +110,12 @@ fn a_recorded_session_moves_nothing_whichever_arm_it_is_played_to() {
     assert!(!replay(&mut driven, &motion[..4]), "without the Hello");
     driven.core.on_bytes(driven.now_us, &release.1);
     assert_eq!(driven.core.state(), FirmwareState::Held, "nor does it let go");
+    driven.hello();
     driven.command(&[0.01, 0.0]);
     assert_eq!(
         driven.core.state(),
         FirmwareState::Active,
-        "its host goes on as before"
+        "its host goes on in a new session"
     );
 }
 

@@ -104,6 +104,13 @@ pub trait JointBus: Send {
         RefusedReports::default()
     }
 
+    /// What an arm that moves has not done for so long that a host which waits for another control period would stop it later than three
+    /// periods after the first report that was wrong or did not come. `None` where there is no such thing, and where nobody knows when the arm
+    /// is to report.
+    fn overdue(&self) -> Option<Overdue> {
+        None
+    }
+
     /// Whether the arm goes where it is led. One that only plays something back does not, and its set points are not compared with
     /// those that it was sent.
     fn is_led(&self) -> bool {
@@ -129,6 +136,15 @@ pub struct ArmReport {
     pub velocity_rad_s: JointVec,
     /// What its motors are asked for now; the measured positions while torque is off.
     pub set_point_rad: JointVec,
+}
+
+/// What an arm has not done for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overdue {
+    /// It has not reported soundly for so many milliseconds.
+    Report(u64),
+    /// It has not shown for so many milliseconds that it hears what it is sent.
+    Echo(u64),
 }
 
 /// The state of the arm's firmware, as it last said.
@@ -364,6 +380,14 @@ pub enum LinkError {
         /// The port.
         port: String,
         /// How long it took.
+        waited_ms: u64,
+    },
+    /// An arm that is driven has not reported soundly for so long that it must be stopped.
+    #[error("{port}: no sound report of the arm for {waited_ms} ms")]
+    Unheard {
+        /// The port.
+        port: String,
+        /// Age of the last report.
         waited_ms: u64,
     },
     /// A person asked for the end while the arm was awaited.

@@ -29,6 +29,29 @@ impl RefusedReports {
             .fold(0, |total, (count, _)| total.saturating_add(*count))
     }
 
+    /// What was refused since `before` was told by the same arm.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            session: self.session.saturating_sub(before.session),
+            joints: self.joints.saturating_sub(before.joints),
+            not_finite: self.not_finite.saturating_sub(before.not_finite),
+            repeated: self.repeated.saturating_sub(before.repeated),
+            acknowledged: self.acknowledged.saturating_sub(before.acknowledged),
+            echo: self.echo.saturating_sub(before.echo),
+            clock: self.clock.saturating_sub(before.clock),
+        }
+    }
+
+    /// The counts that are not 0, each with its reason, in words.
+    pub fn by_reason(&self) -> String {
+        let counts = self.reasons().into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = counts
+            .map(|(count, reason)| format!("{count} {reason}"))
+            .collect();
+        words.join(", ")
+    }
+
     fn reasons(&self) -> [(u32, &'static str); 7] {
         [
             (self.session, "of another session"),
@@ -45,13 +68,9 @@ impl RefusedReports {
 impl fmt::Display for RefusedReports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} messages of the arm were no reports", self.total())?;
-        let mut between = ": ";
-        for (count, reason) in self.reasons() {
-            if count > 0 {
-                write!(f, "{between}{count} {reason}")?;
-                between = ", ";
-            }
+        match self.total() {
+            0 => Ok(()),
+            _ => write!(f, ": {}", self.by_reason()),
         }
-        Ok(())
     }
 }

@@ -216,7 +216,12 @@ fn a_control_loop_that_stalls_leaves_an_arm_that_holds() {
         assert!((measured - to).abs() < 0.05, "{:?}", held.position_rad);
     }
     assert!(link.stream_mut().servo(1).torque_on() && link.stream_mut().servo(2).torque_on());
+    // What was sent before it was stopped, or without a new handshake, does not move it.
+    link.send_set_point(&held.set_point_rad, PERIOD_US, 3 * PERIOD_US / 2)
+        .expect("taken");
+    assert_eq!(turns(&mut link, 5).state, ArmState::Held);
     // It is driven on from where it is.
+    link.handshake().expect("the core answers");
     lead(&mut link, [0.0, 0.0]);
     assert_eq!(turns(&mut link, 1).state, ArmState::Active);
 }
