@@ -3,8 +3,10 @@
 //! Slots circulate through two bounded queues; pushing copies into a slot and never allocates or waits. When the
 //! writer falls behind, a live loop drops the record and counts it, a lockstep loop waits, since its world does.
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,11 @@ use crate::capture::KeptPicture;
 const SLOTS: usize = 64;
 
 /// How often the writing thread looks whether the log is still there.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the disk may take for a record, and for the end of the log, before it counts as one that does not answer: longer than the
+/// slowest memory card needs.
+pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 struct Slot {
@@ -48,6 +54,10 @@ pub struct Recorder {
     /// Whether the episode came to its end.
     whole: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
+    /// Records that the writing thread has done with.
+    written: Arc<AtomicU64>,
+    patience: Duration,
+    path: PathBuf,
     dropped: u32,
     /// The camera's number of the picture that was handed over last.
     last_picture: Option<u64>,
@@ -61,7 +71,12 @@ impl Recorder {
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(mut writer: EpisodeWriter, side: usize, room: usize) -> std::io::Result<Self> {
+    pub fn start<W: Write + Send + 'static>(
+        mut writer: EpisodeWriter<W>,
+        side: usize,
+        room: usize,
+    ) -> std::io::Result<Self> {
+        let path = writer.path().to_owned();
         let free = Arc::new(ArrayQueue::new(SLOTS));
         let full: Arc<ArrayQueue<Box<Slot>>> = Arc::new(ArrayQueue::new(SLOTS));
         for _ in 0..SLOTS {
@@ -77,17 +92,19 @@ impl Recorder {
             }));
         }
         let (done, whole, failed) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        let written = Arc::<AtomicU64>::default();
         let shared = (
             Arc::clone(&free),
             Arc::clone(&full),
             Arc::clone(&done),
             Arc::clone(&whole),
             Arc::clone(&failed),
+            Arc::clone(&written),
         );
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || {
-                let (free, full, done, whole, failed) = shared;
+                let (free, full, done, whole, failed, count) = shared;
                 let mut looked = Instant::now();
                 loop {
                     // Also in front of each row that a slow disk has kept waiting: a tick that waits for nobody asks `failed`.
@@ -116,6 +133,7 @@ impl Recorder {
                     let picture = slot.picture.jpeg().filter(|_| slot.with_picture);
                     let written = writer.write_tick_with_picture(&slot.record, frame, picture, slot.time_ns);
                     let _ = free.push(slot);
+                    count.fetch_add(1, Ordering::SeqCst);
                     if let Err(error) = written {
                         failed.store(true, Ordering::SeqCst);
                         return Err(error);
@@ -128,11 +146,21 @@ impl Recorder {
             done,
             whole,
             failed,
+            written,
+            patience: DISK_PATIENCE,
+            path,
             dropped: 0,
             last_picture: None,
             too_large: TooLarge::default(),
             thread: Some(thread),
         })
+    }
+
+    /// Waits for the disk no longer than this, in the place of [`DISK_PATIENCE`].
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Records lost so far.
@@ -195,10 +223,10 @@ impl Recorder {
         }
     }
 
-    /// Writes what is left and ends the log.
+    /// Writes what is left and ends the log. A disk that does not answer is waited for no longer than [`DISK_PATIENCE`].
     ///
     /// # Errors
-    /// The writer's; what had been written before stays readable.
+    /// The writer's; what had been written before stays readable. [`EpisodeError::Hung`].
     pub fn finish(mut self) -> Result<EpisodeSummary, EpisodeError> {
         self.whole.store(true, Ordering::SeqCst);
         match self.end() {
@@ -209,10 +237,25 @@ impl Recorder {
         }
     }
 
+    /// Ends the writing thread, unless that has been done. A thread that waits for a disk that does not answer is left behind.
     fn end(&mut self) -> Option<std::thread::Result<Result<EpisodeSummary, EpisodeError>>> {
         let thread = self.thread.take()?;
         self.done.store(true, Ordering::SeqCst);
         thread.thread().unpark();
+        let (mut written, mut since) = (self.written.load(Ordering::SeqCst), Instant::now());
+        while !thread.is_finished() {
+            let now = self.written.load(Ordering::SeqCst);
+            if now != written {
+                (written, since) = (now, Instant::now());
+            }
+            if since.elapsed() >= self.patience {
+                return Some(Ok(Err(EpisodeError::Hung {
+                    path: self.path.clone(),
+                    waited_s: since.elapsed().as_secs_f64(),
+                })));
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
         Some(thread.join())
     }
 }

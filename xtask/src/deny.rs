@@ -4,40 +4,21 @@ use std::process::Command;
 
 use anyhow::bail;
 
+use crate::tools;
+
 /// Known to read `deny.toml`.
 const VERSION: &str = "0.20.2";
 
 /// Checks. The advisory database is fetched from GitHub: with `advisories`, also known vulnerabilities.
 pub(crate) fn run(advisories: bool) -> anyhow::Result<()> {
     let root = crate::root();
-    let tools = root.join(".tools");
-    let program = tools.join("bin/cargo-deny");
-    let current = Command::new(&program)
-        .arg("--version")
-        .output()
-        .is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains(VERSION));
-    if !current {
-        println!(
-            "building cargo-deny {VERSION} in {} (minutes, once)",
-            tools.display()
-        );
-        crate::run(
-            Command::new(crate::cargo())
-                .args([
-                    "install",
-                    "cargo-deny",
-                    "--locked",
-                    "--quiet",
-                    "--version",
-                    VERSION,
-                    "--root",
-                ])
-                .arg(&tools)
-                .current_dir(&root),
-        )?;
-    }
-    // The firmware for a microcontroller is a workspace of its own.
-    for manifest in ["Cargo.toml", "firmware-bridge/firmware/pico/Cargo.toml"] {
+    let program = tools::ensure(&root, "cargo-deny", VERSION)?;
+    // The firmware for a microcontroller and the fuzz targets are workspaces of their own.
+    for manifest in [
+        "Cargo.toml",
+        "firmware-bridge/firmware/pico/Cargo.toml",
+        "tests/fuzz/Cargo.toml",
+    ] {
         let mut command = Command::new(&program);
         command
             .args([

@@ -11,6 +11,7 @@ mod debian;
 mod deny;
 mod faults;
 mod firmware;
+mod fuzz;
 mod install;
 mod learn;
 mod libtorch;
@@ -18,6 +19,7 @@ mod numbers;
 mod python;
 mod rig;
 mod scratch;
+mod tools;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -84,6 +86,8 @@ enum Task {
     Vm(vm::Vm),
     /// Run the fault table: what goes wrong, what must happen then, and how often it was tried (minutes; `--short`: seconds).
     Faults(faults::Faults),
+    /// Feed what reads files, logs, bundles and lines with inputs that a fuzzer makes up (ten minutes a target).
+    Fuzz(fuzz::Fuzz),
     /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
     Firmware,
 }
@@ -106,6 +110,7 @@ fn main() -> ExitCode {
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
         Task::Faults(arguments) => faults::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Firmware => firmware::run(),
     };
     match result {
