@@ -62,7 +62,10 @@ pub(crate) fn every_byte(scale: Scale) -> Outcome {
             let length = fs::metadata(&path).map_or(0, |metadata| metadata.len()) as usize;
             let name = PathBuf::from(path.file_name().unwrap_or_default());
             // Every byte of the texts in any case.
-            let step = if name.extension().is_some_and(|end| end == "onnx" || end == "safetensors") {
+            let step = if name
+                .extension()
+                .is_some_and(|end| end == "onnx" || end == "safetensors")
+            {
                 step
             } else {
                 1
@@ -85,7 +88,9 @@ pub(crate) fn every_byte(scale: Scale) -> Outcome {
                 damaged[*at] ^= mask;
                 fs::write(&path, damaged).expect("writes");
                 let tried = refused(dir.path()).map(|_| ());
-                outcome.tried(tried.map_err(|problem| format!("{}, byte {at} ^ {mask}: {problem}", name.display())));
+                outcome.tried(
+                    tried.map_err(|problem| format!("{}, byte {at} ^ {mask}: {problem}", name.display())),
+                );
             }
             fs::write(&path, sound).expect("writes");
         }
@@ -125,7 +130,10 @@ pub(crate) fn manifests(scale: Scale) -> Outcome {
                 fs::write(&list, sound_list.replace(&sound_hash, &hash)).expect("writes");
                 let read = catch_unwind(|| Bundle::load(dir.path()).is_ok());
                 loaded += u64::from(matches!(read, Ok(true)));
-                outcome.tried(read.map(|_| ()).map_err(|_| named("panics, with a hash that fits".to_owned())));
+                outcome.tried(
+                    read.map(|_| ())
+                        .map_err(|_| named("panics, with a hash that fits".to_owned())),
+                );
                 fs::write(&list, &sound_list).expect("writes");
             }
         }

@@ -15,8 +15,8 @@ use devices::fake::FakeBus;
 use episode::{EpisodeError, EpisodeWriter, Reason, read_episode, read_episode_from};
 use robot::config::Pipeline;
 use robot::device::{
-    ArmReport, ArmState, DeviceError, DeviceInfo, FrameSource, FrameStamp, JointBus, LinkError, Picture, PixelFormat,
-    Signals,
+    ArmReport, ArmState, DeviceError, DeviceInfo, FrameSource, FrameStamp, JointBus, LinkError, Picture,
+    PixelFormat, Signals,
 };
 use robot::philox::Stream;
 
@@ -74,7 +74,11 @@ impl Disk {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Lets a thread go that waits for a hung disk.
@@ -191,14 +195,18 @@ impl FrameSource for Noise {
             .flat_map(|_| random.next_u32().to_le_bytes())
             .collect();
         into.fill(64, 64, PixelFormat::Rgb8, &bytes);
-        Ok(Some(FrameStamp { seq: now + 1, age_ns: 0 }))
+        Ok(Some(FrameStamp {
+            seq: now + 1,
+            age_ns: 0,
+        }))
     }
 }
 
 /// The shipped planar arm with a short period, random actions, and nothing that a busy machine could stop it by.
 fn session(dir: &Path) -> Session {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut text = std::fs::read_to_string(root.join("configs/sim-planar.ron")).expect("the shipped robot file");
+    let mut text =
+        std::fs::read_to_string(root.join("configs/sim-planar.ron")).expect("the shipped robot file");
     for (from, to) in [
         ("period_s: 0.1", format!("period_s: {PERIOD_S}").as_str()),
         ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 900"),
@@ -280,7 +288,10 @@ impl Driven {
         if self.state == Some(ArmState::Held) && self.after == 0 {
             Ok(())
         } else {
-            Err(format!("{:?}, {} commands after the stop", self.state, self.after))
+            Err(format!(
+                "{:?}, {} commands after the stop",
+                self.state, self.after
+            ))
         }
     }
 }
@@ -288,20 +299,15 @@ impl Driven {
 /// One episode on a disk in memory. Returns how many commands left after the trouble had begun.
 fn troubled(session: &Session, trouble: Trouble, seed: u64) -> Result<u64, String> {
     let mut random = Stream::new(seed, 0xD15C);
-    // Beyond the head of the log, up to several chunks.
-    let room = 20_000 + random.below(300_000);
+    // Up to several chunks.
+    let room = head_bytes(session) + random.below(200_000);
     let sent = Arc::<AtomicU64>::default();
     let disk = Disk::new(trouble, room, &sent);
     let path = Path::new("disk.mcap");
     let attachments = session.attachments();
     let driven = drive(session, path, &sent, |info| {
-        let writer = EpisodeWriter::from_writer(
-            disk.clone(),
-            path,
-            info,
-            &attachments,
-            episode::CHUNK_BYTES,
-        )?;
+        let writer =
+            EpisodeWriter::from_writer(disk.clone(), path, info, &attachments, episode::CHUNK_BYTES)?;
         let recorder = Recorder::start(writer, session.config.frame_side, 0)?;
         Ok(recorder.with_patience(PATIENCE))
     });
@@ -310,7 +316,7 @@ fn troubled(session: &Session, trouble: Trouble, seed: u64) -> Result<u64, Strin
         Trouble::Hung => |error| matches!(error, EpisodeError::Hung { .. }),
         _ => |error| matches!(error, EpisodeError::Write { .. }),
     })?;
-    kept(read_episode_from(disk.bytes().as_slice(), path), room)?;
+    kept(session, read_episode_from(disk.bytes().as_slice(), path), room)?;
     let began_at = disk.0.began_at.load(Ordering::SeqCst);
     driven
         .sent
@@ -318,11 +324,29 @@ fn troubled(session: &Session, trouble: Trouble, seed: u64) -> Result<u64, Strin
         .ok_or_else(|| "the disk's trouble never began".to_owned())
 }
 
-/// What had reached the disk can be read: at least the chunks before the last, each of five rows or six, and is said to be cut off.
-fn kept(log: Result<episode::Episode, EpisodeError>, bytes: usize) -> Result<(), String> {
+/// Bytes of a log before its first row.
+fn head_bytes(session: &Session) -> usize {
+    let (controller, _) = session.live_controller().expect("a controller");
+    let info = session.info(&controller, 5, 1);
+    let disk = Disk::new(Trouble::Full, usize::MAX, &Arc::default());
+    let path = Path::new("disk.mcap");
+    let writer = EpisodeWriter::from_writer(
+        disk.clone(),
+        path,
+        &info,
+        &session.attachments(),
+        episode::CHUNK_BYTES,
+    );
+    drop(writer.expect("a log begins"));
+    disk.bytes().len()
+}
+
+/// What had reached the disk can be read: all but a chunk, and is said to be cut off.
+fn kept(session: &Session, log: Result<episode::Episode, EpisodeError>, bytes: usize) -> Result<(), String> {
     let log = log.map_err(|error| error.to_string())?;
-    // A row has a picture of 12 kB, a head of 5 kB, and a chunk is lost at most.
-    let least = (bytes.saturating_sub(30_000 + episode::CHUNK_BYTES + 24_000)) / 16_000;
+    // Noise does not compress: a row has 12 kB of picture, and less than 2 kB of all else.
+    const ROW_BYTES: usize = 14_500;
+    let least = bytes.saturating_sub(head_bytes(session) + episode::CHUNK_BYTES + ROW_BYTES) / ROW_BYTES;
     if log.complete || log.problem.is_none() || log.ticks.len() < least {
         return Err(format!(
             "{} rows of a log of {bytes} bytes, complete: {}",

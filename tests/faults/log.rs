@@ -31,9 +31,8 @@ impl Disk {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn safe(&self) -> usize {
-        let safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
-        safe.last().copied().unwrap_or(0)
+    fn safe(&self) -> Vec<usize> {
+        self.safe.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -74,10 +73,8 @@ struct Log {
     written: Written,
     /// Bytes of the file with which each row is on the disk.
     ends: Vec<usize>,
-    /// How much of the file the disk was asked to keep when each row had been handed over.
+    /// How long the file was whenever the disk was asked to keep it.
     safe: Vec<usize>,
-    /// How long the file was then.
-    lengths: Vec<usize>,
 }
 
 impl Log {
@@ -91,8 +88,7 @@ impl Log {
             chunk_bytes,
         )
         .expect("a log begins");
-        let (mut written, mut ends, mut safe, mut lengths) =
-            (Written::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut written, mut ends) = (Written::new(), Vec::new());
         let mut before = disk.len();
         for number in 0..ticks {
             let (row, frame) = row(number, side);
@@ -100,8 +96,6 @@ impl Log {
                 .write_tick(&row, Some(&frame), u64::from(number) * PERIOD_NS)
                 .expect("a row");
             written.push((row, frame));
-            safe.push(disk.safe());
-            lengths.push(disk.len());
             if disk.len() > before {
                 before = disk.len();
                 ends.resize(written.len(), before);
@@ -113,8 +107,7 @@ impl Log {
             bytes: disk.bytes(),
             written,
             ends,
-            safe,
-            lengths,
+            safe: disk.safe(),
         }
     }
 
@@ -124,7 +117,10 @@ impl Log {
             Ok(episode) => {
                 let count = episode.ticks.len();
                 if count < least || episode.intact < least {
-                    return Err(format!("{} intact rows of {count}, {least} were safe", episode.intact));
+                    return Err(format!(
+                        "{} intact rows of {count}, {least} were safe",
+                        episode.intact
+                    ));
                 }
                 if episode.complete {
                     return Err("the loss is not noticed".to_owned());
@@ -220,27 +216,28 @@ pub(crate) fn power_cut(scale: Scale) -> Outcome {
         for trial in 0..batch {
             let seed = number * batch + trial;
             let mut random = Stream::new(seed, 0x0FF);
-            let at = random.below(log.written.len());
-            let (safe, length) = (log.safe[at], log.lengths[at]);
+            // So much was written when the power went, and so much of it the disk had been asked to keep.
+            let length = 1 + random.below(log.bytes.len() - 1);
+            let asked = log.safe.partition_point(|safe| *safe < length);
+            let safe = asked.checked_sub(1).map_or(0, |last| log.safe[last]);
             let mut left = log.bytes[..safe].to_vec();
             let mut tail = log.bytes[safe..length].to_vec();
             leave(&mut tail, &mut random);
             left.extend(tail);
             let least = log.ends.partition_point(|end| *end <= safe);
-            // Rows that had been handed over and are not on the disk.
-            outcome.measured = outcome.measured.max((at + 1 - least) as u64);
+            // All rows of the chunk that was being written had been handed over.
+            let next = log.safe.get(asked).copied().unwrap_or(usize::MAX);
+            let handed_over = log.ends.partition_point(|end| *end <= next);
+            outcome.measured = outcome.measured.max((handed_over - least) as u64);
             let checked = log.check(&left, least);
-            outcome.tried(checked.map_err(|problem| format!("seed {seed}, after row {at}: {problem}")));
+            outcome.tried(checked.map_err(|problem| format!("seed {seed}, at {length}: {problem}")));
         }
         outcome
     });
     let most = results.iter().map(|outcome| outcome.measured).max().unwrap_or(0);
     let mut outcome = Outcome::of_all(results);
-    outcome.worst = format!("{most} rows lost at most, of chunks of {}", rows_a_chunk(&log));
-    outcome
-}
-
-fn rows_a_chunk(log: &Log) -> usize {
     let first = log.ends.first();
-    log.ends.iter().filter(|end| Some(*end) == first).count()
+    let chunk = log.ends.iter().filter(|end| Some(*end) == first).count();
+    outcome.worst = format!("{most} rows not safe at most, of chunks of {chunk}");
+    outcome
 }

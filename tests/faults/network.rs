@@ -11,9 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use devices::{FrameError, FrameSocket};
-use firmware_bridge::frames::{
-    BridgeInfo, FrameCause, FrameHeader, Reply, Welcome, write_header,
-};
+use firmware_bridge::frames::{BridgeInfo, FrameCause, FrameHeader, Reply, Welcome, write_header};
 use robot::Frame;
 use robot::device::{FrameSource, Picture};
 use robot::philox::Stream;
@@ -47,7 +45,12 @@ fn tree(root: u32) -> Vec<u32> {
         .collect();
     let mut at = 0;
     while let Some(parent) = found.get(at).copied() {
-        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
         at += 1;
     }
     found
@@ -178,9 +181,17 @@ pub(crate) fn scans(scale: Scale) -> Outcome {
             outcome.measured += sockets(pid).len() as u64;
         }
         drop(sim.child.try_wait());
-        let model = ["--robot", "configs/sim-planar.ron", "--bundle", "models/reach-planar"];
+        let model = [
+            "--robot",
+            "configs/sim-planar.ron",
+            "--bundle",
+            "models/reach-planar",
+        ];
         for (name, more) in [
-            ("record", &["--policy", "planner", "--episodes", "2", "--ticks", "8"][..]),
+            (
+                "record",
+                &["--policy", "planner", "--episodes", "2", "--ticks", "8"][..],
+            ),
             ("eval", &["--agents", "agent", "--episodes", "2", "--ticks", "8"]),
         ] {
             let arguments = [&[name], &model[..], more].concat();
@@ -368,7 +379,9 @@ pub(crate) fn clients(scale: Scale) -> Outcome {
     let alive = matches!(sim.child.try_wait(), Ok(None));
     outcome.tried(match run {
         Ok(run) if run.status.success() && alive => Ok(()),
-        other => Err(format!("the simulator lives: {alive}; a run afterwards: {other:?}")),
+        other => Err(format!(
+            "the simulator lives: {alive}; a run afterwards: {other:?}"
+        )),
     });
     outcome.worst = "serves an arm afterwards".to_owned();
     outcome

@@ -235,11 +235,12 @@ pub(crate) fn full_disk(scale: Scale) -> Outcome {
             .map(|trial| {
                 let mut random = Stream::new(thread * 1_000 + trial, 0xF011);
                 let out = format!("full-{trial}");
-                let limit_bytes = 30_000 + random.below(60_000) as u64;
+                let limit_bytes = 24_000 + random.below(30_000) as u64;
                 let mut command = sim.run(program(), &[], &out, "100000");
                 // SAFETY: between fork and exec only `setrlimit` is called, which is async-signal-safe.
                 unsafe {
-                    command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_FSIZE, limit_bytes, limit_bytes)?));
+                    command
+                        .pre_exec(move || Ok(setrlimit(Resource::RLIMIT_FSIZE, limit_bytes, limit_bytes)?));
                 }
                 let begun = Instant::now();
                 let (code, message) = end(command
@@ -250,7 +251,9 @@ pub(crate) fn full_disk(scale: Scale) -> Outcome {
                 let took = begun.elapsed();
                 let log = sim.dir.path().join(&out).join("episode-000000.mcap");
                 match (code, episode::read_episode(&log)) {
-                    (Some(1), Ok(log)) if !log.complete && message.contains("cannot write the log") => Ok(took),
+                    (Some(1), Ok(log)) if !log.complete && message.contains("cannot write the log") => {
+                        Ok(took)
+                    }
                     (code, log) => Err(format!(
                         "ended with {code:?}, log {:?}: {message}",
                         log.map(|log| (log.complete, log.ticks.len()))

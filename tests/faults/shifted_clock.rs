@@ -46,7 +46,9 @@ fn variable(name: &std::ffi::CStr) -> Option<*const c_char> {
 
 fn seed() -> u64 {
     // SAFETY: what the environment gives ends with a zero.
-    variable(c"ARMILLARY_CLOCK_SEED").map_or(0, |text| unsafe { libc::strtoull(text, std::ptr::null_mut(), 10) })
+    variable(c"ARMILLARY_CLOCK_SEED").map_or(0, |text| unsafe {
+        libc::strtoull(text, std::ptr::null_mut(), 10)
+    })
 }
 
 /// Adds a byte to the file of readings. Nothing here may read a clock, or allocate.
@@ -56,7 +58,11 @@ fn tell() {
     };
     // SAFETY: the path ends with a zero; the descriptor is closed again; one byte is written of one.
     unsafe {
-        let file = libc::open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC, 0o600);
+        let file = libc::open(
+            path,
+            libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC,
+            0o600,
+        );
         if file >= 0 {
             libc::write(file, b"x".as_ptr().cast(), 1);
             libc::close(file);

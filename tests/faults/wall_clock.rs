@@ -45,8 +45,24 @@ fn root() -> PathBuf {
 fn record(dir: &Path, out: &str, shift: Option<(u64, &Path)>) -> Result<PathBuf, String> {
     let mut command = Command::new(program());
     command
-        .args(["record", "--robot", "configs/sim-planar.ron", "--bundle", "models/reach-planar"])
-        .args(["--policy", "planner", "--episodes", "1", "--ticks", "6", "--jobs", "1", "--out"])
+        .args([
+            "record",
+            "--robot",
+            "configs/sim-planar.ron",
+            "--bundle",
+            "models/reach-planar",
+        ])
+        .args([
+            "--policy",
+            "planner",
+            "--episodes",
+            "1",
+            "--ticks",
+            "6",
+            "--jobs",
+            "1",
+            "--out",
+        ])
         .arg(dir.join(out))
         .current_dir(root())
         .stdout(Stdio::null())
@@ -113,7 +129,10 @@ pub(crate) fn live(scale: Scale) -> Outcome {
                     .output()
                     .map_err(|error| error.to_string())?;
                 if !output.status.success() {
-                    return Err(format!("seed {seed}: {}", String::from_utf8_lossy(&output.stderr)));
+                    return Err(format!(
+                        "seed {seed}: {}",
+                        String::from_utf8_lossy(&output.stderr)
+                    ));
                 }
                 let log = sim.dir.path().join(&out).join("episode-000000.mcap");
                 let episode = episode::read_episode(&log).map_err(|error| error.to_string())?;
@@ -123,10 +142,13 @@ pub(crate) fn live(scale: Scale) -> Outcome {
                 // Otherwise the clock has not jumped, and the trial shows nothing.
                 let away_ns = episode.info.started_unix_ns.abs_diff(now_ns());
                 if away_ns < NINE_YEARS_NS || readings(&counted) == 0 {
-                    return Err(format!("seed {seed}: the program did not see the clock that jumps"));
+                    return Err(format!(
+                        "seed {seed}: the program did not see the clock that jumps"
+                    ));
                 }
-                let replayed = controller::replay::replay(&log, None, controller::replay::Computed::default())
-                    .map_err(|error| format!("seed {seed}: {error}"))?;
+                let replayed =
+                    controller::replay::replay(&log, None, controller::replay::Computed::default())
+                        .map_err(|error| format!("seed {seed}: {error}"))?;
                 if replayed as usize + 1 == episode.ticks.len() {
                     Ok(readings(&counted))
                 } else {

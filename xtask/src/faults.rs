@@ -29,7 +29,14 @@ pub(crate) fn run(arguments: &Faults) -> anyhow::Result<()> {
                 "--features",
                 "armillary/libtorch",
             ])
-            .args(["--example", "faults", "--example", "shifted_clock", "--bin", "armillary"])
+            .args([
+                "--example",
+                "faults",
+                "--example",
+                "shifted_clock",
+                "--bin",
+                "armillary",
+            ])
             .current_dir(&root),
     )?;
     let mut table = Command::new(root.join("target/release/examples/faults"));

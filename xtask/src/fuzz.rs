@@ -62,14 +62,18 @@ struct Found {
 
 /// Builds the targets, runs each, and prints one table.
 pub(crate) fn run(arguments: &Fuzz) -> anyhow::Result<()> {
-    let chosen = |name: &str| arguments.targets.is_empty() || arguments.targets.iter().any(|word| word == name);
+    let chosen =
+        |name: &str| arguments.targets.is_empty() || arguments.targets.iter().any(|word| word == name);
     if let Some(word) = arguments
         .targets
         .iter()
         .find(|word| TARGETS.iter().all(|(name, _)| name != word))
     {
         let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-        bail!("there is no target `{word}`; the targets are {}", names.join(", "));
+        bail!(
+            "there is no target `{word}`; the targets are {}",
+            names.join(", ")
+        );
     }
     let root = crate::root();
     let programs = build(&root)?;
@@ -243,7 +247,9 @@ impl Target<'_> {
             let name = path.file_name().unwrap_or_default();
             let content = files::read(&path)?;
             // An input is named by its hash: what has the name is the same.
-            files::put(&self.kept().join(name), &content, &|there| content.starts_with(there))?;
+            files::put(&self.kept().join(name), &content, &|there| {
+                content.starts_with(there)
+            })?;
         }
         Ok(())
     }

@@ -12,10 +12,7 @@ pub(crate) fn ensure(root: &Path, name: &str, version: &str) -> anyhow::Result<P
         .output()
         .is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains(version));
     if !current {
-        println!(
-            "building {name} {version} in {} (minutes, once)",
-            tools.display()
-        );
+        println!("building {name} {version} in {} (minutes, once)", tools.display());
         crate::run(
             Command::new(crate::cargo())
                 .args(["install", name, "--locked", "--quiet", "--version", version])

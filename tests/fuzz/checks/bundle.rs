@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use world_model::Bundle;
 use world_model::bundle::{MANIFEST, sha256};
 use world_model::kernel::Instructions;
 use world_model::sums::SUMS;
-use world_model::Bundle;
 
 #[expect(dead_code, reason = "the bundle's own tests use all of it")]
 #[path = "../../../world-model/tests/bundle/small.rs"]

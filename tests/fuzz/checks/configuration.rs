@@ -43,7 +43,11 @@ impl Check {
             include_bytes!("../../../configs/so101.ron"),
         ];
         let planar = String::from_utf8_lossy(shipped[1]);
-        let with = |line: &str| planar.replacen("period_s:", &format!("{line}\n    period_s:"), 1).into_bytes();
+        let with = |line: &str| {
+            planar
+                .replacen("period_s:", &format!("{line}\n    period_s:"), 1)
+                .into_bytes()
+        };
         let devices = DEVICES.iter().map(|line| with(line));
         shipped.into_iter().map(<[u8]>::to_vec).chain(devices).collect()
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use devices::link::{ByteStream, HostLink};
 use firmware_bridge::wire::{
-    ArmToHost, Command, Decoder, FirmwareState, HostToArm, JointVec, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Message,
-    StopReason, Telemetry, encode, joint_names_hash,
+    ArmToHost, Command, Decoder, FirmwareState, HostToArm, JointVec, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES,
+    Message, StopReason, Telemetry, encode, joint_names_hash,
 };
 use firmware_bridge::{FirmwareCore, FirmwareLimits, FirmwareOptions, Identity, JointLimits};
 use robot::device::{ArmState, JointBus, LinkError};
@@ -202,7 +202,9 @@ impl Line {
             let nonce = state.firmware.telemetry().session_nonce;
             match state.heard.push(*byte) {
                 Some(HostToArm::EStop) => state.latched = true,
-                Some(HostToArm::ClearEStop { session_nonce }) if session_nonce == nonce => state.latched = false,
+                Some(HostToArm::ClearEStop { session_nonce }) if session_nonce == nonce => {
+                    state.latched = false
+                }
                 _ => {}
             }
             state.firmware.on_bytes(state.now_us, &[*byte]);
@@ -222,7 +224,10 @@ impl Line {
             .tick(state.now_us, &state.position_rad, &[0.0; JOINTS]);
         assert_eq!(drive.set_point_rad.len(), JOINTS);
         if drive.torque_on {
-            assert!(!state.latched, "torque comes back by itself after an emergency stop");
+            assert!(
+                !state.latched,
+                "torque comes back by itself after an emergency stop"
+            );
             let reach = VELOCITY_MAX_RAD_S * STEP_US as f32 * 1e-6 * 1.001 + 1e-6;
             for (to, from) in drive.set_point_rad.iter().zip(&state.position_rad) {
                 assert!(to.abs() <= POSITION_MAX_RAD, "{to} rad");
@@ -320,9 +325,7 @@ impl Rig {
                 let _ = input.byte();
                 let rad = [near * 1e-3, -near * 1e-3 - (far - 256.0) * 1e-4];
                 let valid_us = PERIOD_US + PERIOD_US / 2;
-                let _ = self
-                    .link
-                    .send_set_point(&rad, PERIOD_US as u32, valid_us as u32);
+                let _ = self.link.send_set_point(&rad, PERIOD_US as u32, valid_us as u32);
             }
             5 => drop(self.link.send_stop()),
             6 => {
@@ -387,10 +390,17 @@ impl Rig {
         let Ok(Some(report)) = self.link.poll() else {
             return;
         };
-        for numbers in [&report.position_rad, &report.velocity_rad_s, &report.set_point_rad] {
+        for numbers in [
+            &report.position_rad,
+            &report.velocity_rad_s,
+            &report.set_point_rad,
+        ] {
             assert_eq!(numbers.len(), JOINTS, "{report:?}");
             let moves = matches!(report.state, ArmState::Active | ArmState::Stopping);
-            assert!(!moves || numbers.iter().all(|number| number.is_finite()), "{report:?}");
+            assert!(
+                !moves || numbers.iter().all(|number| number.is_finite()),
+                "{report:?}"
+            );
         }
     }
 
@@ -412,4 +422,3 @@ impl Rig {
         assert!(!state.torque_on && state.firmware.state() == FirmwareState::EStopped);
     }
 }
-

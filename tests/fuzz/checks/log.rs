@@ -128,7 +128,10 @@ fn begins(whole: &Result<Episode, EpisodeError>, part: &Result<Episode, EpisodeE
         "a log that was cut off at {cut} passes for a complete one"
     );
     let count = part.ticks.len();
-    assert!(count <= whole.ticks.len(), "a log that was cut off at {cut} has more ticks");
+    assert!(
+        count <= whole.ticks.len(),
+        "a log that was cut off at {cut} has more ticks"
+    );
     // Compared as text: a number that is none is not equal to itself.
     assert_eq!(
         format!("{:?}", part.ticks),
@@ -141,9 +144,14 @@ fn begins(whole: &Result<Episode, EpisodeError>, part: &Result<Episode, EpisodeE
 /// A log of `ticks` rows, with pictures of `side` pixels, if any.
 fn log(ticks: u32, side: Option<usize>) -> Vec<u8> {
     let disk = Disk::default();
-    let mut writer =
-        EpisodeWriter::from_writer(disk.clone(), Path::new("memory"), &sample::info(), &ATTACHMENTS, 1)
-            .expect("a log begins");
+    let mut writer = EpisodeWriter::from_writer(
+        disk.clone(),
+        Path::new("memory"),
+        &sample::info(),
+        &ATTACHMENTS,
+        1,
+    )
+    .expect("a log begins");
     for number in 0..ticks {
         let frame = side.map(Frame::new);
         let mut row: TickRecord = sample::tick(number);
