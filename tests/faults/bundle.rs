@@ -104,7 +104,7 @@ pub(crate) fn every_byte(scale: Scale) -> Outcome {
 
 /// Manifests with random changes: refused by their hash, and read without harm where the hash is made to fit.
 pub(crate) fn manifests(scale: Scale) -> Outcome {
-    let results = side_by_side(cpus(), scale.trials(400, 20), |batch| {
+    let results = side_by_side(cpus(), scale.trials(400, 4), |batch| {
         let dir = sound();
         let path = dir.path().join(MANIFEST);
         let list = dir.path().join("SHA256SUMS");
@@ -182,7 +182,7 @@ pub(crate) fn robot_files(scale: Scale) -> Outcome {
         .iter()
         .map(|name| files::read(&root.join(format!("configs/{name}.ron"))).expect("a shipped robot file"))
         .collect();
-    let results = side_by_side(cpus(), scale.trials(400, 20), |batch| {
+    let results = side_by_side(cpus(), scale.trials(1_600, 20), |batch| {
         let mut outcome = Outcome::default();
         let sound = &shipped[batch as usize % shipped.len()];
         let signed = Signed::new(sound);

@@ -210,7 +210,7 @@ fn session(dir: &Path) -> Session {
     for (from, to) in [
         ("period_s: 0.1", format!("period_s: {PERIOD_S}").as_str()),
         ("max_age_s: 0.08, gap_ticks: 5", "max_age_s: 10.0, gap_ticks: 900"),
-        ("watchdog_periods: 2.5", "watchdog_periods: 900.0"),
+        ("watchdog_periods: 2.5", "watchdog_periods: 100.0"),
     ] {
         assert!(text.contains(from), "the shipped robot file has `{from}`");
         text = text.replacen(from, to, 1);

@@ -148,14 +148,16 @@ impl Log {
 pub(crate) fn cut(scale: Scale) -> Outcome {
     // One chunk a row, and chunks of several rows.
     let logs = [Log::new(20, 128, 1), Log::new(20, 128, 200_000)];
-    let stride = scale.trials(17, 1_009) as usize;
+    let stride = scale.trials(17, 20_011) as usize;
+    // Near the ends of chunks, and in the description and the end: each offset, or some.
+    let (reach, step) = (scale.trials(40, 2) as usize, scale.trials(1, 61) as usize);
     let mut cuts: Vec<(usize, usize)> = Vec::new();
     for (index, log) in logs.iter().enumerate() {
-        let near = log.ends.iter().flat_map(|end| end.saturating_sub(40)..end + 40);
+        let near = log.ends.iter().flat_map(|end| end.saturating_sub(reach)..=end + reach);
         let mut lengths: Vec<usize> = (0..log.bytes.len()).step_by(stride).chain(near).collect();
         // All of the description, and all of the end.
-        lengths.extend(0..8_000);
-        lengths.extend(log.bytes.len() - 2_000..log.bytes.len());
+        lengths.extend((0..8_000).step_by(step));
+        lengths.extend((log.bytes.len() - 2_000..log.bytes.len()).step_by(step));
         lengths.retain(|length| *length < log.bytes.len());
         lengths.sort_unstable();
         lengths.dedup();
@@ -174,7 +176,7 @@ pub(crate) fn cut(scale: Scale) -> Outcome {
     });
     let mut outcome = Outcome::of_all(results);
     outcome.worst = format!(
-        "logs of {} and {} bytes, every {stride}th offset and all near the ends of chunks",
+        "logs of {} and {} bytes, each {stride}th offset, and near the ends of chunks each",
         logs[0].bytes.len(),
         logs[1].bytes.len()
     );

@@ -235,7 +235,7 @@ pub(crate) fn full_disk(scale: Scale) -> Outcome {
             .map(|trial| {
                 let mut random = Stream::new(thread * 1_000 + trial, 0xF011);
                 let out = format!("full-{trial}");
-                let limit_bytes = 24_000 + random.below(30_000) as u64;
+                let limit_bytes = 20_000 + random.below(10_000) as u64;
                 let mut command = sim.run(program(), &[], &out, "100000");
                 // SAFETY: between fork and exec only `setrlimit` is called, which is async-signal-safe.
                 unsafe {
