@@ -100,6 +100,9 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = console::start(log::LevelFilter::Info) {
         armillary::tell!("cannot start the log: {error}");
     }
+    if let Err(error) = armillary::signals::survive_file_limits() {
+        log::warn!("a limit on the size of files (`ulimit -f`) would end this program: {error}");
+    }
     let signed = arguments.require_signature.as_deref();
     let signed = signed.map_or(Ok(()), |key| sign::require(key, &arguments.command));
     let result = signed.and_then(|()| match arguments.command {

@@ -412,3 +412,27 @@ fn kept_pictures_are_told_and_other_images_are_made_of_them() {
     );
     assert!(!Path::new(&place.path("none")).exists());
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_not_the_end_of_the_program() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let out = dir.path().join("runs");
+    // In blocks of 1024 bytes, as bash has it: less than the log of an episode.
+    let output = Command::new("bash")
+        .arg("-c")
+        .arg(
+            "ulimit -f 30; exec \"$0\" record --robot configs/sim-planar.ron --policy random --episodes 1 --ticks 60 --out \"$1\"",
+        )
+        .arg(PROGRAM)
+        .arg(&out)
+        .current_dir(root())
+        .output()
+        .expect("bash");
+    let message = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{:?}: {message}", output.status);
+    for part in ["episode-000000.mcap", "cannot write the log", "free space"] {
+        assert!(message.contains(part), "no `{part}` in: {message}");
+    }
+    let log = read_episode(&out.join("episode-000000.mcap")).expect("what was written can be read");
+    assert!(!log.complete && !log.ticks.is_empty());
+}

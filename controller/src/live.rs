@@ -188,9 +188,16 @@ pub fn run(
     labels: &Labels<'_>,
     signals: &Signals,
 ) -> Result<(Outcome, Sight), EpisodeRunError> {
-    let time = Time::default();
     run_by(
-        &time, config, controller, bus, sight, embedding, ticks, labels, signals,
+        &Time::default(),
+        config,
+        controller,
+        bus,
+        sight,
+        embedding,
+        ticks,
+        labels,
+        signals,
     )
 }
 
@@ -203,11 +210,37 @@ pub fn run_by(
     config: &Config,
     controller: &mut Controller,
     bus: &mut dyn JointBus,
+    sight: Sight,
+    embedding: usize,
+    ticks: u32,
+    labels: &Labels<'_>,
+    signals: &Signals,
+) -> Result<(Outcome, Sight), EpisodeRunError> {
+    let record = |info: &EpisodeInfo, room: usize| {
+        let writer = EpisodeWriter::create(labels.log, info, labels.attachments)?.durable()?;
+        Ok(Recorder::start(writer, config.frame_side, room)?)
+    };
+    run_recorded(
+        time, config, controller, bus, sight, embedding, ticks, labels, signals, record,
+    )
+}
+
+/// [`run_by`] with a log that `record` begins, by the episode's description and the bytes to reserve for each of the camera's own pictures:
+/// for a log that is no file.
+///
+/// # Errors
+/// As for [`run`], and those of `record`.
+pub fn run_recorded(
+    time: &Time,
+    config: &Config,
+    controller: &mut Controller,
+    bus: &mut dyn JointBus,
     mut sight: Sight,
     embedding: usize,
     ticks: u32,
     labels: &Labels<'_>,
     signals: &Signals,
+    record: impl FnOnce(&EpisodeInfo, usize) -> Result<Recorder, EpisodeRunError>,
 ) -> Result<(Outcome, Sight), EpisodeRunError> {
     let clock = time.clock();
     // Before anything moves: a task that begins an episode moves the arm.
@@ -232,8 +265,7 @@ pub fn run_by(
         guard_rules: rules.number(),
         ..labels.info.clone()
     };
-    let writer = EpisodeWriter::create(labels.log, &info, labels.attachments)?.durable()?;
-    let mut recorder = Recorder::start(writer, config.frame_side, room)?;
+    let mut recorder = record(&info, room)?;
     let capture = CaptureThread::start(
         sight,
         config.frame_side,

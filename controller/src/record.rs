@@ -3,6 +3,10 @@
 //! Slots go round between the two; pushing copies into a slot and never allocates or waits. When the
 //! writer falls behind, a live loop drops the record and counts it, a lockstep loop waits, since its world does.
 
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +20,11 @@ use crate::capture::KeptPicture;
 const SLOTS: usize = 64;
 
 /// How often the writing thread looks whether the log is still there.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the disk may take for a record, and for the end of the log, before it counts as one that does not answer: longer than the
+/// slowest memory card needs.
+pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest sleep of the writing thread.
 const WAIT: Duration = Duration::from_millis(5);
@@ -45,6 +53,10 @@ pub struct TooLarge {
 pub struct Recorder {
     /// Until the episode has ended.
     slots: Option<Filler<Slot>>,
+    /// Records that the writing thread has done with.
+    written: Arc<AtomicU64>,
+    patience: Duration,
+    path: PathBuf,
     dropped: u32,
     /// The camera's number of the picture that was handed over last.
     last_picture: Option<u64>,
@@ -58,7 +70,12 @@ impl Recorder {
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(writer: EpisodeWriter, side: usize, room: usize) -> std::io::Result<Self> {
+    pub fn start<W: Write + Send + 'static>(
+        writer: EpisodeWriter<W>,
+        side: usize,
+        room: usize,
+    ) -> std::io::Result<Self> {
+        let path = writer.path().to_owned();
         let (mut slots, filled) = rounds(SLOTS, || {
             let mut picture = KeptPicture::default();
             picture.reserve(room);
@@ -71,17 +88,29 @@ impl Recorder {
                 time_ns: 0,
             }
         });
+        let written = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&written);
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || write(writer, filled))?;
+            .spawn(move || write(writer, filled, &count))?;
         slots.wake(thread.thread().clone());
         Ok(Self {
             slots: Some(slots),
+            written,
+            patience: DISK_PATIENCE,
+            path,
             dropped: 0,
             last_picture: None,
             too_large: TooLarge::default(),
             thread: Some(thread),
         })
+    }
+
+    /// Waits for the disk no longer than this, in the place of [`DISK_PATIENCE`].
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Records lost so far.
@@ -141,10 +170,10 @@ impl Recorder {
         slots.hand_on(slot);
     }
 
-    /// Writes what is left and ends the log.
+    /// Writes what is left and ends the log. A disk that does not answer is waited for no longer than [`DISK_PATIENCE`].
     ///
     /// # Errors
-    /// The writer's; what had been written before stays readable.
+    /// The writer's; what had been written before stays readable. [`EpisodeError::Hung`].
     pub fn finish(mut self) -> Result<EpisodeSummary, EpisodeError> {
         if let Some(slots) = self.slots.take() {
             slots.finish();
@@ -157,10 +186,25 @@ impl Recorder {
         }
     }
 
+    /// Ends the writing thread, unless that has been done. A thread that waits for a disk that does not answer is left behind.
     fn end(&mut self) -> Option<std::thread::Result<Result<EpisodeSummary, EpisodeError>>> {
         let thread = self.thread.take()?;
         // If the episode was not finished, the thread hears that nothing more will come.
         self.slots = None;
+        let (mut written, mut since) = (self.written.load(Ordering::SeqCst), Instant::now());
+        while !thread.is_finished() {
+            let now = self.written.load(Ordering::SeqCst);
+            if now != written {
+                (written, since) = (now, Instant::now());
+            }
+            if since.elapsed() >= self.patience {
+                return Some(Ok(Err(EpisodeError::Hung {
+                    path: self.path.clone(),
+                    waited_s: since.elapsed().as_secs_f64(),
+                })));
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
         Some(thread.join())
     }
 }
@@ -175,8 +219,12 @@ impl Drop for Recorder {
     }
 }
 
-/// The writing thread. If it fails, the tick hears of it, since its end of the slots goes.
-fn write(mut writer: EpisodeWriter, mut slots: Emptier<Slot>) -> Result<EpisodeSummary, EpisodeError> {
+/// The writing thread, which counts what it has done with. If it fails, the tick hears of it, since its end of the slots goes.
+fn write<W: Write>(
+    mut writer: EpisodeWriter<W>,
+    mut slots: Emptier<Slot>,
+    count: &AtomicU64,
+) -> Result<EpisodeSummary, EpisodeError> {
     let mut looked = Instant::now();
     loop {
         // Also in front of each row that a slow disk has kept waiting: a tick that waits for nobody asks whether the log is lost.
@@ -190,6 +238,7 @@ fn write(mut writer: EpisodeWriter, mut slots: Emptier<Slot>) -> Result<EpisodeS
                 let picture = slot.picture.jpeg().filter(|_| slot.with_picture);
                 let written = writer.write_tick_with_picture(&slot.record, frame, picture, slot.time_ns);
                 slots.give_back(slot);
+                count.fetch_add(1, Ordering::SeqCst);
                 written?;
             }
             Next::Nothing => slots.wait(WAIT),

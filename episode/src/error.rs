@@ -41,6 +41,16 @@ pub enum EpisodeError {
         /// What is found there.
         problem: String,
     },
+    /// The disk does not answer any more.
+    #[error(
+        "{path}: the disk has not answered for {waited_s:.1} s, and the end of the log is not written; check that disk or its connection; the          ticks that reached it can be read"
+    )]
+    Hung {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for, in seconds.
+        waited_s: f64,
+    },
     /// An attachment is larger than a reader accepts.
     #[error(
         "{path}: attachment `{name}` has {bytes} bytes, more than the {limit} a log may carry; store it beside the log"

@@ -112,6 +112,11 @@ fn chunk(
     visit: &mut impl FnMut(Found<'_>) -> Result<(), Stop>,
     first_problem: &mut Option<String>,
 ) -> Result<(), Stop> {
+    if !has_room(op::CHUNK, data) {
+        visit(Found::Damage)?;
+        first_problem.get_or_insert("a chunk is shorter than it says".to_owned());
+        return Ok(());
+    }
     let options = LinearReaderOptions::default()
         .with_skip_start_magic(true)
         .with_skip_end_magic(true)
@@ -168,8 +173,8 @@ fn show(
     if !matches!(opcode, op::METADATA | op::ATTACHMENT | op::CHANNEL | op::MESSAGE) {
         return Ok(());
     }
-    if opcode == op::ATTACHMENT && !attachment_has_room(data) {
-        return Err(Stop::Damaged("an attachment is shorter than it says".to_owned()));
+    if !has_room(opcode, data) {
+        return Err(Stop::Damaged("a record is shorter than it says".to_owned()));
     }
     let record = files::guarded(|| mcap::parse_record(opcode, data));
     match record
@@ -210,20 +215,69 @@ fn show(
     }
 }
 
-/// Whether an attachment record is as long as its own strings need; `mcap::parse_record` slices without asking.
-fn attachment_has_room(data: &[u8]) -> bool {
-    const TIMES: usize = 16;
-    const DATA_LENGTH_AND_CRC: usize = 12;
-    let string_end = |start: usize| {
-        let length = data
-            .get(start..start.checked_add(4)?)?
-            .try_into()
-            .ok()
-            .map(u32::from_le_bytes)?;
-        start.checked_add(4)?.checked_add(usize::try_from(length).ok()?)
+/// Whether a record is as long as the lengths in it say. `mcap` slices attachments without asking, and asks the system for as much memory
+/// as a string says that it has.
+fn has_room(opcode: u8, data: &[u8]) -> bool {
+    // Numbers in front of the first string.
+    const ATTACHMENT_TIMES: usize = 16;
+    const CHANNEL_IDS: usize = 4;
+    const CHUNK_TIMES_SIZE_AND_CRC: usize = 28;
+    // Numbers behind the last string.
+    const ATTACHMENT_LENGTH_AND_CRC: usize = 12;
+    const CHUNK_LENGTH: usize = 8;
+    let mut rest = Rest(data);
+    let strings = match opcode {
+        op::ATTACHMENT => rest
+            .skip(ATTACHMENT_TIMES)
+            .and_then(|()| rest.string())
+            .and_then(|()| rest.string())
+            .and_then(|()| rest.skip(ATTACHMENT_LENGTH_AND_CRC)),
+        op::METADATA => rest.string().and_then(|()| rest.map()),
+        op::CHANNEL => rest
+            .skip(CHANNEL_IDS)
+            .and_then(|()| rest.string())
+            .and_then(|()| rest.string())
+            .and_then(|()| rest.map()),
+        op::CHUNK => rest
+            .skip(CHUNK_TIMES_SIZE_AND_CRC)
+            .and_then(|()| rest.string())
+            .and_then(|()| rest.skip(CHUNK_LENGTH)),
+        _ => Some(()),
     };
-    string_end(TIMES)
-        .and_then(string_end)
-        .and_then(|end| end.checked_add(DATA_LENGTH_AND_CRC))
-        .is_some_and(|needed| needed <= data.len())
+    strings.is_some()
+}
+
+/// What is left of a record. Each step is `None` where the record is too short for it.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.take(bytes).map(|_| ())
+    }
+
+    /// What follows a length of four bytes.
+    fn sized(&mut self) -> Option<&'a [u8]> {
+        let length = u32::from_le_bytes(self.take(4)?.try_into().ok()?);
+        self.take(usize::try_from(length).ok()?)
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.sized().map(|_| ())
+    }
+
+    /// Pairs of strings.
+    fn map(&mut self) -> Option<()> {
+        let mut pairs = Rest(self.sized()?);
+        while !pairs.0.is_empty() {
+            pairs.string()?;
+            pairs.string()?;
+        }
+        Some(())
+    }
 }

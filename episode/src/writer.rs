@@ -271,6 +271,11 @@ impl<W: Write> EpisodeWriter<W> {
         })
     }
 
+    /// Where the log is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the log is still at its path, is the file that was created there, and has as many bytes as were written. May wait for
     /// the disk.
     ///

@@ -7,13 +7,25 @@
 #[path = "../../armillary/tests/beside/mod.rs"]
 mod beside;
 mod beside_far_end;
+mod bundle;
 mod camera;
+#[path = "../changes.rs"]
+mod changes;
+#[expect(dead_code, reason = "the seeds are for a fuzzer")]
+#[path = "../fuzz/checks/configuration.rs"]
+mod configuration;
+mod disk;
 mod drivers;
 mod e_stop;
 mod far_end;
+#[expect(dead_code, reason = "the check is for a fuzzer, and its seeds are used here")]
+#[path = "../fuzz/checks/frame_socket.rs"]
+mod frame_socket;
 mod hold;
 mod host;
+mod log;
 mod looped;
+mod network;
 mod parallel;
 mod peer;
 mod pictures;
@@ -23,9 +35,16 @@ mod process;
 mod replug;
 mod rig;
 mod row;
+#[expect(dead_code, reason = "the log's own tests use all of it")]
+#[path = "../../episode/tests/log/sample.rs"]
+mod sample;
 mod scene;
 mod sessions;
+mod side_by_side;
 mod silence;
+#[expect(dead_code, reason = "the bundle's own tests use all of it")]
+#[path = "../../world-model/tests/bundle/small.rs"]
+mod small;
 mod starved;
 #[path = "../../armillary/tests/stuck/mod.rs"]
 mod stuck;
@@ -33,6 +52,7 @@ mod stuck_e_stop;
 mod surprise;
 mod telemetry;
 mod virtual_arm;
+mod wall_clock;
 mod wire;
 
 use std::process::ExitCode;
@@ -240,6 +260,76 @@ const ROWS: &[Row] = &[
         name: "CPU: busy (real time)",
         required: "as above, by the machine's clock, while twice as many threads as CPUs spin",
         run: starved::spinning,
+    },
+    Row {
+        name: "bundle: every byte changed",
+        required: "refused, by an error that names it",
+        run: bundle::every_byte,
+    },
+    Row {
+        name: "bundle: manifests changed at random",
+        required: "refused, by an error that names it; no panic where the hash is made to fit",
+        run: bundle::manifests,
+    },
+    Row {
+        name: "robot file: changed at random",
+        required: "refused, by an error that names it, or a sound robot; always refused where a signature is required",
+        run: bundle::robot_files,
+    },
+    Row {
+        name: "log: cut off",
+        required: "every row that was on the disk is read as it was written, and the loss is named",
+        run: log::cut,
+    },
+    Row {
+        name: "log: power cut",
+        required: "as above; one chunk is lost at most, whatever the disk has in its place",
+        run: log::power_cut,
+    },
+    Row {
+        name: "disk: full, read-only, broken (real time)",
+        required: "controlled stop, the run fails, what had reached the disk is read",
+        run: disk::refuses,
+    },
+    Row {
+        name: "disk: hung (real time)",
+        required: "as above, and the program waits for it for a bounded time",
+        run: disk::hangs,
+    },
+    Row {
+        name: "disk: log taken away or changed (real time)",
+        required: "controlled stop, the run fails, no changed log passes for a whole one",
+        run: disk::taken_away,
+    },
+    Row {
+        name: "disk: full (processes)",
+        required: "controlled stop, exit with an error that names the log, what had reached the disk is read",
+        run: process::full_disk,
+    },
+    Row {
+        name: "wall clock: jumps of ten years, lockstep (processes)",
+        required: "the same log, byte for byte, but for the times that stages took",
+        run: wall_clock::lockstep,
+    },
+    Row {
+        name: "wall clock: jumps of ten years, real time (processes)",
+        required: "nothing changes but the time at which the episode began",
+        run: wall_clock::live,
+    },
+    Row {
+        name: "network: scan of run, sim, record, eval (processes)",
+        required: "no socket of a network; nothing that another user can connect to",
+        run: network::scans,
+    },
+    Row {
+        name: "network: servers of pictures that mean harm",
+        required: "an error that names the socket, soon; no panic",
+        run: network::servers,
+    },
+    Row {
+        name: "network: clients of `sim` that mean harm (processes)",
+        required: "each is served or refused, and the next is served",
+        run: network::clients,
     },
 ];
 

@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use robot::philox::Stream;
 
 use crate::beside::Sim;
 use crate::row::{Outcome, Scale};
+use crate::side_by_side::side_by_side;
 use crate::stuck::stuck;
 
 /// Far longer than anything here takes.
@@ -219,5 +222,51 @@ pub(crate) fn hang_up(scale: Scale) -> Outcome {
         }));
     }
     outcome.worst = "controlled stop each time".to_owned();
+    outcome
+}
+
+/// The disk is full for this program: no file may grow beyond a size (`ulimit -f`), which is an error of writing as on a full disk.
+pub(crate) fn full_disk(scale: Scale) -> Outcome {
+    let trials = scale.trials(40, 4);
+    let at_a_time = 4;
+    let results = side_by_side(at_a_time, at_a_time as u64, |thread| {
+        let sim = start();
+        (0..trials / at_a_time as u64)
+            .map(|trial| {
+                let mut random = Stream::new(thread * 1_000 + trial, 0xF011);
+                let out = format!("full-{trial}");
+                let limit_bytes = 20_000 + random.below(10_000) as u64;
+                let mut command = sim.run(program(), &[], &out, "100000");
+                // SAFETY: between fork and exec only `setrlimit` is called, which is async-signal-safe.
+                unsafe {
+                    command
+                        .pre_exec(move || Ok(setrlimit(Resource::RLIMIT_FSIZE, limit_bytes, limit_bytes)?));
+                }
+                let begun = Instant::now();
+                let (code, message) = end(command
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .expect("the program starts"));
+                let took = begun.elapsed();
+                let log = sim.dir.path().join(&out).join("episode-000000.mcap");
+                match (code, episode::read_episode(&log)) {
+                    (Some(1), Ok(log)) if !log.complete && message.contains("cannot write the log") => {
+                        Ok(took)
+                    }
+                    (code, log) => Err(format!(
+                        "ended with {code:?}, log {:?}: {message}",
+                        log.map(|log| (log.complete, log.ticks.len()))
+                    )),
+                }
+            })
+            .collect::<Vec<_>>()
+    });
+    let mut outcome = Outcome::default();
+    let mut worst = Duration::ZERO;
+    for result in results.into_iter().flatten() {
+        outcome.tried(result.map(|took| worst = worst.max(took)));
+    }
+    outcome.worst = format!("over within {:.2} s of its start", worst.as_secs_f64());
     outcome
 }

@@ -48,9 +48,24 @@ pub(crate) struct Outcome {
     pub(crate) worst: String,
     /// What was counted, where a row states a rate that need not be 0.
     pub(crate) rate: Option<String>,
+    /// A number for those words.
+    pub(crate) measured: u64,
 }
 
 impl Outcome {
+    /// What trials came to that were done in parts. What was measured is added up.
+    pub(crate) fn of_all(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            all.trials += part.trials;
+            all.failures += part.failures;
+            all.measured += part.measured;
+            let room = EXAMPLES - all.examples.len();
+            all.examples.extend(part.examples.into_iter().take(room));
+        }
+        all
+    }
+
     /// One more trial.
     pub(crate) fn tried(&mut self, result: Result<(), String>) {
         self.trials += 1;

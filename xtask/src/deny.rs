@@ -11,8 +11,12 @@ const VERSION: &str = "0.20.2";
 pub(crate) fn run(advisories: bool) -> anyhow::Result<()> {
     let root = crate::root();
     let program = crate::tools::ensure("cargo-deny", VERSION)?;
-    // The firmware for a microcontroller is a workspace of its own.
-    for manifest in ["Cargo.toml", "firmware-bridge/firmware/pico/Cargo.toml"] {
+    // The firmware for a microcontroller and the fuzz targets are workspaces of their own.
+    for manifest in [
+        "Cargo.toml",
+        "firmware-bridge/firmware/pico/Cargo.toml",
+        "tests/fuzz/Cargo.toml",
+    ] {
         let mut command = Command::new(&program);
         command
             .args([

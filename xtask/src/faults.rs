@@ -63,7 +63,8 @@ fn program(name: &str) -> anyhow::Result<Command> {
                 "--features",
                 "armillary/libtorch",
             ])
-            .args(["--example", name, "--bin", "armillary"])
+            .args(["--example", name, "--example", "shifted_clock"])
+            .args(["--bin", "armillary"])
             .current_dir(&root),
     )?;
     let mut built = Command::new(root.join("target/release/examples").join(name));

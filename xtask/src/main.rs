@@ -12,6 +12,7 @@ mod debian;
 mod deny;
 mod faults;
 mod firmware;
+mod fuzz;
 mod install;
 mod learn;
 mod libtorch;
@@ -96,6 +97,8 @@ enum Task {
     Mutants(mutants::Mutants),
     /// Count which lines of what keeps an arm safe the tests run: all, but for those that tests/EVIDENCE.md justifies (minutes).
     Coverage(coverage::Coverage),
+    /// Feed what reads files, logs, bundles and lines with inputs that a fuzzer makes up (ten minutes a target).
+    Fuzz(fuzz::Fuzz),
     /// Build the firmware for a Raspberry Pi Pico, also where Rust's library for its processor cannot be fetched.
     Firmware,
 }
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Task::ModelCheck(arguments) => model_check::run(&arguments),
         Task::Mutants(arguments) => mutants::run(&arguments),
         Task::Coverage(arguments) => coverage::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Firmware => firmware::run(),
     };
     match result {

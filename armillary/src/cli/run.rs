@@ -10,12 +10,12 @@ use armillary::e_stop::Watch;
 use armillary::{console, report};
 use controller::capture::Sight;
 use controller::live;
-use controller::lockstep::{Labels, Outcome};
+use controller::lockstep::{EpisodeRunError, Labels, Outcome};
 use controller::park;
 use controller::session::Session;
 use controller::tick::Controller;
 use devices::{Arm, Camera, OpenCamera, Opening};
-use episode::Reason;
+use episode::{EpisodeError, Reason};
 use robot::ActionMode;
 use robot::config::Pipeline;
 use robot::device::{JointBus, Signals};
@@ -219,12 +219,25 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
         }
     });
     let camera = std::mem::take(&mut arm.camera_facts);
-    let result = match (result, report(arguments, &session, camera, &logs)) {
+    // A disk that does not answer is not asked for more.
+    let reported = if result.as_ref().err().is_some_and(is_hung_disk) {
+        Ok(())
+    } else {
+        report(arguments, &session, camera, &logs)
+    };
+    let result = match (result, reported) {
         (Err(error), Err(second)) => Err(anyhow!("{error:#}; there is no report either: {second:#}")),
         (Err(error), Ok(())) => Err(error),
         (Ok(()), reported) => reported,
     };
     arm.close(result)
+}
+
+fn is_hung_disk(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<EpisodeRunError>(),
+        Some(EpisodeRunError::Log(EpisodeError::Hung { .. }))
+    )
 }
 
 fn report_path(arguments: &Run) -> PathBuf {

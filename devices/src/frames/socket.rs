@@ -123,6 +123,9 @@ impl From<FrameError> for DeviceError {
     }
 }
 
+/// Messages that are read at a time on the way to the newest picture: more than a socket's buffer holds pictures.
+const MESSAGES_A_DRAIN: usize = 64;
+
 /// What goes with a frame that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Delivered {
@@ -320,7 +323,12 @@ impl FrameSocket {
 
     /// [`FrameSocket::newest`] without the copy: the pixels are those of [`FrameSocket::picture_at_hand`].
     pub(super) fn newer(&mut self) -> Result<Option<Delivered>, FrameError> {
-        while self.next()?.is_some() {}
+        // A server that says more than that at a time must not keep anybody here.
+        for _ in 0..MESSAGES_A_DRAIN {
+            if self.next()?.is_none() {
+                break;
+            }
+        }
         let last = self.handed_over.map(|delivered| delivered.stamp.seq);
         let newer = self
             .header
@@ -393,13 +401,16 @@ impl FrameSocket {
                     if let Some(answer) = wanted(reply) {
                         return Ok(answer);
                     }
+                    // A server that says other things without end is as good as one that says nothing.
+                    self.check_time(request, start)
                 }
-                None => self.wait(request, start, PollFlags::POLLIN).inspect_err(|_| {
-                    // An answer that comes late must not pass for that to a later request. A socket that cannot be
-                    // shut down is closed already.
-                    let _ = self.stream.shutdown(std::net::Shutdown::Both);
-                })?,
+                None => self.wait(request, start, PollFlags::POLLIN),
             }
+            .inspect_err(|_| {
+                // An answer that comes late must not pass for that to a later request. A socket that cannot be shut down is
+                // closed already.
+                let _ = self.stream.shutdown(std::net::Shutdown::Both);
+            })?;
         }
     }
 
@@ -427,16 +438,21 @@ impl FrameSocket {
     }
 
     fn wait(&self, request: &'static str, start: Instant, flags: PollFlags) -> Result<(), FrameError> {
+        self.check_time(request, start)?;
+        self.wait_for(self.timeout.saturating_sub(start.elapsed()), flags)
+    }
+
+    /// Whether the answer to `request` may still come.
+    fn check_time(&self, request: &'static str, start: Instant) -> Result<(), FrameError> {
         let waited = start.elapsed();
-        if waited >= self.timeout {
-            let waited_ms = waited.as_millis() as u64;
-            return Err(FrameError::Timeout {
-                path: self.path.clone(),
-                request,
-                waited_ms,
-            });
+        if waited < self.timeout {
+            return Ok(());
         }
-        self.wait_for(self.timeout - waited, flags)
+        Err(FrameError::Timeout {
+            path: self.path.clone(),
+            request,
+            waited_ms: waited.as_millis() as u64,
+        })
     }
 
     fn wait_for(&self, timeout: Duration, flags: PollFlags) -> Result<(), FrameError> {

@@ -4,13 +4,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use devices::FrameSocket;
+use devices::{FrameError, FrameSocket};
 use firmware_bridge::BridgeMode;
 use firmware_bridge::frames::{
     BridgeInfo, FrameCause, FrameHeader, MessageReader, Refusal, Reply, Request, Welcome, WithBody,
     write_header,
 };
 use robot::Frame;
+use robot::device::{FrameSource, Picture};
 use robot::philox::Stream;
 
 use super::bridge::Served;
@@ -198,5 +199,82 @@ fn a_client_outlives_servers_that_send_anything() {
             let _ = socket.describe();
             let _ = socket.reset(1, &mut frame);
         }
+    });
+}
+
+/// A client that waits for any answer to come.
+type Ask = fn(&mut FrameSocket, &mut Frame) -> Result<(), FrameError>;
+
+/// A server that goes on and on with what nobody has asked for is as good as one that is silent: nobody waits for longer than the time
+/// that an answer may take, and who asks for the newest picture comes back.
+#[test]
+fn a_server_that_never_stops_talking_keeps_nobody_waiting() {
+    const ANSWER: Duration = Duration::from_millis(50);
+    let welcome = Reply::Welcome(Welcome {
+        protocol_version: firmware_bridge::frames::FRAME_PROTOCOL_VERSION,
+        earlier: None,
+    });
+    let mut picture = Vec::new();
+    let header = FrameHeader {
+        seq: 1,
+        device_time_us: 2,
+        captured_monotonic_ns: 3,
+        reward: 0.5,
+        cause: FrameCause::Stream,
+        ended: false,
+        width: 0,
+        height: 0,
+    };
+    write_header(&Reply::Frame(header), &mut picture);
+    let flood = picture.repeat(500);
+    let asks: [(&str, bool, Ask); 3] = [
+        ("reset", true, |socket, frame| socket.reset(1, frame).map(|_| ())),
+        ("a description", true, |socket, _| socket.describe().map(|_| ())),
+        ("connecting", false, |_, _| Ok(())),
+    ];
+    for (asked, welcomes, ask) in asks {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("camera");
+        let listener = UnixListener::bind(&path).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                if welcomes {
+                    let mut bytes = Vec::new();
+                    write_header(&welcome, &mut bytes);
+                    stream.write_all(&bytes).unwrap();
+                }
+                // Until the client closes.
+                while stream.write_all(&flood).is_ok() {}
+            });
+            let mut frame = Frame::new(64);
+            let error = FrameSocket::connect(&path, ANSWER)
+                .and_then(|mut socket| ask(&mut socket, &mut frame))
+                .unwrap_err();
+            assert!(
+                matches!(error, FrameError::Timeout { request, .. } if request == asked),
+                "{asked}: {error}"
+            );
+        });
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("camera");
+    let listener = UnixListener::bind(&path).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            write_header(&welcome, &mut bytes);
+            stream.write_all(&bytes).unwrap();
+            while stream.write_all(&flood).is_ok() {}
+        });
+        let socket = FrameSocket::connect(&path, Duration::from_secs(20)).unwrap();
+        let (mut camera, _task) = socket.split();
+        let mut picture = Picture::default();
+        // Each comes back. The server fills the socket faster than it is read.
+        let seen = (0..1_000)
+            .filter(|_| camera.poll(&mut picture).unwrap().is_some())
+            .count();
+        assert_eq!(seen, 1, "the picture has one number");
     });
 }

@@ -122,6 +122,50 @@ fn a_header_that_promises_gigabytes_is_not_believed() {
     }
 }
 
+/// A string of four gigabytes, in each place where a record has one: nobody asks the system for so much memory.
+#[test]
+fn strings_that_promise_gigabytes_are_not_believed() {
+    let (bytes, ends) = log(3);
+    let (_, metadata) = record(&bytes, mcap::records::op::METADATA);
+    let (_, chunk) = record(&bytes, mcap::records::op::CHUNK);
+    let (_, attachment) = record(&bytes, mcap::records::op::ATTACHMENT);
+    let string_end = |at: usize| at + 4 + u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let map = string_end(metadata);
+    let (key, value) = (map + 4, string_end(map + 4));
+    for (what, place) in [
+        ("name of metadata", metadata),
+        ("map of metadata", map),
+        ("key of metadata", key),
+        ("value of metadata", value),
+        ("name of an attachment", attachment + 16),
+        ("media type of an attachment", string_end(attachment + 16)),
+        ("compression of a chunk", chunk + 28),
+    ] {
+        for length in [u32::MAX, 0x7fff_ffff, 1 << 24] {
+            let mut promising = bytes.clone();
+            promising[place..place + 4].copy_from_slice(&length.to_le_bytes());
+            match read(&promising) {
+                Ok(episode) => {
+                    check_unaltered(&episode);
+                    let problem = episode.problem.unwrap_or_default();
+                    assert!(problem.contains("shorter than it says"), "{what}: {problem}");
+                    // A chunk is lost alone.
+                    let expected = if place < ends[0] && what.ends_with("chunk") {
+                        2
+                    } else {
+                        0
+                    };
+                    assert_eq!(episode.ticks.len(), expected, "{what}");
+                }
+                Err(EpisodeError::NotALog { problem, .. }) => {
+                    assert!(problem.contains("shorter than it says"), "{what}: {problem}");
+                }
+                Err(error) => panic!("{what}: {error}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn damage_in_a_chunk_costs_that_chunk_alone() {
     let (bytes, ends) = log(6);
