@@ -49,6 +49,9 @@ const ANSWER_US: u64 = 2_000_000;
 /// Time between two tries to take torque off.
 const AGAIN_NS: u64 = 1_000_000;
 
+/// Time between two looks whether the host has left, once nothing leads the arm any more.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Far longer than any program runs, in microseconds: an arm of servos is not let go because its host is silent.
 const NEVER_US: u64 = u64::MAX / 4;
 
@@ -96,6 +99,20 @@ pub fn parts<J: Measured>(joints: J, options: HostedOptions, clock: Arc<dyn Cloc
     (core, end)
 }
 
+/// Says that an arm was not let go.
+fn tell_of_holding(name: &str, can_lie: bool) {
+    if can_lie {
+        log::warn!(
+            "{name}: the arm could not be laid down and goes on holding with torque: support it, then take its power away"
+        );
+    } else {
+        log::warn!(
+            "{name}: the arm goes on holding with torque: support it, then take its power away; field `rest_rad` of `arm` in the robot \
+             file names a pose in which it can be let go"
+        );
+    }
+}
+
 /// An arm whose firmware core runs in this program. Dropping it lays the arm down, and waits until it lies.
 #[derive(Debug)]
 pub struct HostedArm {
@@ -131,19 +148,22 @@ impl HostedArm {
             .spawn(move || {
                 let _raised = Raised::new(("realtime.bus_priority", priority), ("realtime", &[]));
                 let mut due_ns = clock.now_ns();
+                let mut told = false;
                 loop {
                     if let Turn::Ended { holds } = core.turn(clock.now_ns() / 1_000) {
-                        if holds && can_lie {
-                            log::warn!(
-                                "{its}: the arm could not be laid down and goes on holding with torque: support it, then take its power away"
-                            );
-                        } else if holds {
-                            log::warn!(
-                                "{its}: the arm goes on holding with torque: support it, then take its power away; field `rest_rad` of \
-                                 `arm` in the robot file names a pose in which it can be let go"
-                            );
+                        if holds && !told {
+                            told = true;
+                            tell_of_holding(&its, can_lie);
                         }
-                        return;
+                        let left = || its_wire.host_left.load(Ordering::SeqCst);
+                        if !holds || left() {
+                            return;
+                        }
+                        // Nothing leads the arm any more. The emergency stop still reaches the motors that answer.
+                        while !left() && !its_e_stop.load(Ordering::SeqCst) {
+                            std::thread::park_timeout(LOOK);
+                        }
+                        continue;
                     }
                     // Turns that were missed are not made up for.
                     due_ns = (due_ns + step_ns).max(clock.now_ns());

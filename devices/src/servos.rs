@@ -182,6 +182,14 @@ impl<P: Family, L: Line> Measured for ServoArm<P, L> {
     fn has_let_go(&self) -> bool {
         self.has_let_go()
     }
+
+    fn may_hold(&self) -> bool {
+        self.torque_on()
+    }
+
+    fn look(&mut self) -> Result<(), DeviceError> {
+        self.hear().map_err(DeviceError::new)
+    }
 }
 
 impl<F: Family> Settings<F> {

@@ -189,6 +189,19 @@ impl Measured for Paced {
     fn has_let_go(&self) -> bool {
         self.0.has_let_go()
     }
+
+    fn may_hold(&self) -> bool {
+        self.0.torque_on()
+    }
+
+    fn look(&mut self) -> Result<(), DeviceError> {
+        let begun_us = self.0.bus().line().now_us();
+        let looked = self.0.hear().map_err(DeviceError::new);
+        let line = self.0.bus_mut().line_mut();
+        let took_us = line.now_us() - begun_us;
+        line.advance(TURN_US.saturating_sub(took_us));
+        looked
+    }
 }
 
 /// The core, its turns, and the supply of its servos.

@@ -286,7 +286,7 @@ fn make_stuck(stuck: Stuck, bench: &Bench, run: &mut Child) -> Result<Held, Stri
 fn ask(stuck: Stuck, bench: &Bench, run: &Child) -> Result<(), String> {
     match stuck {
         Stuck::Channel => {
-            let answer = channel::ask(&bench.far.port, PATIENCE).map_err(|error| error.to_string())?;
+            let answer = channel::ask(&bench.far.port, PATIENCE, || {}).map_err(|error| error.to_string())?;
             match answer {
                 Some(answer) if answer.starts_with(channel::CONFIRMED) => Ok(()),
                 other => Err(format!("the program answered {other:?}")),

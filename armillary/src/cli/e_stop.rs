@@ -78,7 +78,13 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
     // Whoever drives the arm has its port.
     if let Some(answer) = port
         .as_deref()
-        .map(|port| channel::ask(port, PROGRAM))
+        .map(|port| {
+            channel::ask(port, PROGRAM, || {
+                armillary::tell!(
+                    "the program that drives the arm has not answered yet: cut the arm's power if it moves"
+                );
+            })
+        })
         .transpose()
         .context("the program that drives the arm does not answer")?
         .flatten()

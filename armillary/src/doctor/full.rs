@@ -7,6 +7,8 @@ mod drive;
 mod moves;
 mod stops;
 
+use std::sync::atomic::Ordering;
+
 use robot::Clock;
 use robot::device::Signals;
 
@@ -66,7 +68,38 @@ pub fn examine(
         examination.fail(name, "", seen, remedy);
         return Ok(());
     }
-    afterwards(examination, system, rig, &stand_in)
+    afterwards(examination, system, rig, &stand_in)?;
+    asked_late(examination, rig, &stand_in, signals)
+}
+
+/// Whoever asks for a stop after the last move gets it, too: the arm may still hold.
+fn asked_late(
+    examination: &mut Examination<'_>,
+    rig: &Rig,
+    stand_in: &StandIn,
+    signals: &Signals,
+) -> anyhow::Result<()> {
+    const NAME: &str = "arm.interrupted";
+    if signals.e_stop.load(Ordering::SeqCst) {
+        match stand_in.arm(&rig.config)?.e_stop(&rig.config) {
+            Ok(stopped) => {
+                let seen = format!("emergency stop: {}", crate::e_stop::words(stopped));
+                examination.fail(NAME, "", seen, "support the arm");
+            }
+            Err(error) => {
+                let seen = format!("{}: {error}", crate::e_stop::NOT_CONFIRMED);
+                examination.fail(NAME, "", seen, "cut the arm's power");
+            }
+        }
+    } else if signals.stop.load(Ordering::SeqCst) {
+        examination.fail(
+            NAME,
+            "",
+            "interrupted after the last move",
+            "start the suite again",
+        );
+    }
+    Ok(())
 }
 
 /// All that moves, up to the first trouble after which nothing can be told any more.

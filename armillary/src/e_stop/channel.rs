@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
@@ -16,6 +16,12 @@ pub const REQUEST: &[u8] = b"e-stop\n";
 
 /// How an answer begins that tells of a confirmed stop.
 pub const CONFIRMED: &str = "confirmed: ";
+
+/// A program that drives an arm answers within this, unless it stands still or its arm does not answer it.
+pub const SOON: Duration = Duration::from_secs(1);
+
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 4096;
 
 /// The folder in which the folders of all users are. It depends on nothing that differs between two terminals, a service and a job of cron of
 /// one user, and stays when the user logs out while a program drives on.
@@ -103,21 +109,39 @@ impl Drop for Channel {
     }
 }
 
-/// Asks the program that drives the arm at `port` for the emergency stop, and waits for the arm's word for `patience` at most. Returns
-/// the answer; `None` if no program listens.
+/// Asks the program that drives the arm at `port` for the emergency stop, and waits for the arm's word for `patience` at most. Calls
+/// `doubt` once if there is no answer after [`SOON`]. Returns the answer; `None` if no program listens.
 ///
 /// # Errors
 /// A program that listens and does not answer.
-pub fn ask(port: &Path, patience: Duration) -> io::Result<Option<String>> {
+pub fn ask(port: &Path, patience: Duration, doubt: impl FnOnce()) -> io::Result<Option<String>> {
     let Ok(mut stream) = path(port).and_then(UnixStream::connect) else {
         return Ok(None);
     };
-    stream.set_write_timeout(Some(patience))?;
-    stream.set_read_timeout(Some(patience))?;
+    let begun = Instant::now();
+    stream.set_write_timeout(Some(SOON))?;
+    stream.set_read_timeout(Some(SOON))?;
     stream.write_all(REQUEST)?;
-    let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer)?;
-    let answer = answer.trim().to_owned();
+    let mut doubt = Some(doubt);
+    let mut answer = Vec::new();
+    let mut bytes = [0; 256];
+    while answer.len() < ANSWER_BYTES_MAX {
+        match stream.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error)
+                if begun.elapsed() < patience
+                    && matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                if let Some(doubt) = doubt.take() {
+                    doubt();
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer).trim().to_owned();
     if answer.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,

@@ -53,9 +53,9 @@ struct Press {
 
 /// What the thread knows.
 pub(super) struct Turns {
-    /// A byte comes with each word, and with each Ctrl-\.
+    /// A byte comes with each word, with each Ctrl-\, and with SIGHUP.
     rung: UnixStream,
-    /// A byte comes with each Ctrl-C, SIGTERM and SIGHUP.
+    /// A byte comes with each Ctrl-C and SIGTERM.
     interrupted: UnixStream,
     /// How many of those came.
     interrupts: usize,
@@ -70,7 +70,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A byte comes through `rung` with each word and each Ctrl-\, and through `interrupted` with each signal that asks for a controlled stop.
+    /// A byte comes through `rung` with each word and each Ctrl-\, and through `interrupted` with each signal of which the second ends the program.
     /// `asked` is set by whoever asks for the emergency stop.
     pub(super) fn new(
         rung: UnixStream,
@@ -261,7 +261,7 @@ impl Turns {
         let clients = self.clients.iter().map(AsFd::as_fd);
         let all = bells.into_iter().chain(channel).chain(clients);
         let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        // What woke it is found out by looking.
+        // The next turn looks at everything, so it does not matter what woke it.
         let _ = poll(&mut fds, timeout);
     }
 }

@@ -11,7 +11,7 @@ use crossbeam::channel::{Sender, bounded};
 use realtime::Raised;
 use robot::config::Realtime;
 use robot::device::{EStopLine, Signals};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::low_level::pipe;
 use signal_hook::{SigId, flag, low_level};
 
@@ -23,7 +23,9 @@ use crate::signals::{self, Elsewhere};
 /// Catches signals, and has a thread that presses the emergency stop.
 ///
 /// - Ctrl-\ (SIGQUIT): emergency stop.
-/// - Ctrl-C, SIGTERM, SIGHUP: controlled stop. The second one ends the program at once, unless the emergency stop was asked for.
+/// - Ctrl-C, SIGTERM: controlled stop. The second one ends the program at once, unless the emergency stop was asked for.
+/// - SIGHUP: controlled stop, however often it comes: a shell whose terminal is closed and the operating system both send it.
+/// - Ctrl-Z (SIGTSTP): nothing. A program that stands still presses no emergency stop.
 #[derive(Debug)]
 pub struct Watch {
     words: Sender<Word>,
@@ -52,7 +54,7 @@ fn take_signals() -> io::Result<()> {
     if USUAL.set(Arc::clone(&taken)).is_ok() {
         for signal in ENDS
             .into_iter()
-            .chain([SIGQUIT])
+            .chain([SIGQUIT, SIGTSTP])
             .filter(|signal| is_caught(*signal))
         {
             flag::register_conditional_default(signal, Arc::clone(&taken))?;
@@ -79,8 +81,11 @@ impl Watch {
         let mut caught = Vec::new();
         for signal in ENDS.into_iter().filter(|signal| is_caught(*signal)) {
             caught.push(flag::register(signal, Arc::clone(&signals.stop))?);
-            caught.push(pipe::register(signal, interrupt.try_clone()?)?);
+            let heard_by = if signal == SIGHUP { &bell } else { &interrupt };
+            caught.push(pipe::register(signal, heard_by.try_clone()?)?);
         }
+        // Nobody looks at it: it is there in the place of what the signal does otherwise.
+        caught.push(flag::register(SIGTSTP, Arc::default())?);
         caught.push(flag::register(SIGQUIT, Arc::clone(&signals.e_stop))?);
         caught.push(pipe::register(SIGQUIT, bell.try_clone()?)?);
         let (words, heard) = bounded(4);
@@ -134,7 +139,7 @@ impl Watch {
     fn tell(&self, word: Word) {
         // The thread takes words as they come, and ends with the last one.
         let _ = self.words.send(word);
-        // A bell that nobody has heard yet is loud enough.
+        // If the pipe is full, the thread has been woken already.
         let _ = (&self.bell).write(&[0]);
     }
 
@@ -163,7 +168,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Where a program fails before it drives anything. What it says then is its own error.
+        // Reached when the program fails before it drives; the caller prints that error.
         if let Some(words) = self.join().words() {
             log::error!("{words}");
         }

@@ -7,7 +7,7 @@ use firmware_bridge::wire::MAX_FRAME_BYTES;
 use firmware_bridge::{FirmwareCore, FirmwareState};
 use hand_over::bytes::{ByteReceiver, ByteSender};
 use robot::JointVec;
-use robot::device::{Joints, Motors};
+use robot::device::{DeviceError, Joints, Motors};
 
 use super::wire::{LetGo, Wire};
 use crate::servo_bus::joints::{WayOut, WayOutSettings, WayOutState};
@@ -22,6 +22,15 @@ pub trait Measured: Joints {
 
     /// Whether all motors have confirmed that their torque is off.
     fn has_let_go(&self) -> bool;
+
+    /// Whether a motor has torque, or may have it.
+    fn may_hold(&self) -> bool;
+
+    /// One period in which they are heard and told nothing.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn look(&mut self) -> Result<(), DeviceError>;
 }
 
 /// What became of an arm in a turn.
@@ -50,6 +59,8 @@ pub struct Core<J> {
     /// What the joints were told last.
     set_point_rad: JointVec,
     leaving: Option<WayOut>,
+    /// The arm has been led by this core. Until then its motors are left as they were found: an arm that holds is not dropped by being opened.
+    led: bool,
     /// Since when torque could not be taken off.
     letting_go_since_us: Option<u64>,
 }
@@ -79,6 +90,7 @@ impl<J: Measured> Core<J> {
             dt_s,
             set_point_rad,
             leaving: None,
+            led: false,
             letting_go_since_us: None,
         };
         core.report(0);
@@ -106,7 +118,11 @@ impl<J: Measured> Core<J> {
             Some(way_out) => self.leave(way_out, now_us),
         };
         match turn {
-            Turn::Ended { holds: true } => self.wire.tell(LetGo::Never),
+            Turn::Ended { holds: true } if self.wire.host_left.load(Ordering::SeqCst) => {
+                self.wire.tell(LetGo::Never);
+            }
+            // The emergency stop still has a way to the motors that answer.
+            Turn::Ended { holds: true } => {}
             Turn::Ended { holds: false } => self.wire.tell(LetGo::Yes),
             Turn::Goes => {}
         }
@@ -127,7 +143,13 @@ impl<J: Measured> Core<J> {
         let drive = self
             .firmware
             .tick(now_us, &joints.position_rad, &joints.velocity_rad_s);
-        let stepped = self.joints.step(&drive.set_point_rad, drive.torque_on, self.dt_s);
+        self.led |= drive.torque_on;
+        let untouched = !self.led && self.firmware.state() == FirmwareState::Idle;
+        let stepped = if untouched {
+            self.joints.look()
+        } else {
+            self.joints.step(&drive.set_point_rad, drive.torque_on, self.dt_s)
+        };
         self.wire.motors.tell(self.joints.motors());
         self.set_point_rad = drive.set_point_rad;
         let e_stopped = self.firmware.state() == FirmwareState::EStopped;
@@ -149,7 +171,13 @@ impl<J: Measured> Core<J> {
                     Turn::Goes
                 };
             }
-            return self.end(now_us, drive.torque_on);
+            return if drive.torque_on {
+                self.end(now_us, true)
+            } else {
+                Turn::Ended {
+                    holds: self.joints.may_hold(),
+                }
+            };
         }
         self.report(now_us);
         let at_rest = !matches!(
@@ -157,7 +185,13 @@ impl<J: Measured> Core<J> {
             FirmwareState::Active | FirmwareState::Stopping
         );
         if at_rest && self.wire.host_left.load(Ordering::SeqCst) {
-            return self.end(now_us, self.firmware.state() == FirmwareState::Held);
+            return if self.firmware.state() == FirmwareState::Held {
+                self.end(now_us, true)
+            } else {
+                Turn::Ended {
+                    holds: self.joints.may_hold(),
+                }
+            };
         }
         Turn::Goes
     }
@@ -188,7 +222,9 @@ impl<J: Measured> Core<J> {
         // Whether it comes is measured; an error was told before.
         let _ = self.joints.step(&set_point_rad, way_out.torque_on(), self.dt_s);
         match way_out.state() {
-            WayOutState::Released => Turn::Ended { holds: false },
+            WayOutState::Released => Turn::Ended {
+                holds: self.joints.may_hold(),
+            },
             WayOutState::Stuck => Turn::Ended { holds: true },
             WayOutState::Holding | WayOutState::Ramping => {
                 self.leaving = Some(way_out);

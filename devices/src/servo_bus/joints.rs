@@ -217,6 +217,18 @@ impl<P: Family, L: Line> ServoArm<P, L> {
         self.check_lost(self.settings.misses_max)
     }
 
+    /// One period in which servos are heard and told nothing, within [`ArmSettings::budget_us`].
+    ///
+    /// # Errors
+    /// As [`ServoArm::period`].
+    pub fn hear(&mut self) -> Result<(), ArmError> {
+        self.bus.set_interrupt(self.urgent.clone());
+        let begun_us = self.bus.line().now_us();
+        self.listen(begun_us + self.settings.budget_us)?;
+        self.exchange_us = self.bus.line().now_us().saturating_sub(begun_us);
+        self.check_lost(self.settings.misses_max)
+    }
+
     /// Switches torque. Where that fails, some servos may have it, and nobody knows until all have confirmed that they have let go.
     fn switch_torque(&mut self, on: bool) -> Result<(), ArmError> {
         (self.torque, self.holds) = (None, true);

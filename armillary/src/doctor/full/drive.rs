@@ -14,6 +14,9 @@ use super::super::stand_in::StandIn;
 /// How long the link is left alone between two looks, in nanoseconds.
 const LOOK_EVERY_NS: u64 = 1_000_000;
 
+/// Periods in a row without a report after which the arm is stopped.
+const SILENT_PERIODS: u32 = 3;
+
 /// Why nothing more can be checked.
 #[derive(Debug)]
 pub(super) struct Trouble {
@@ -51,6 +54,8 @@ pub(super) struct Drive<'a> {
     pub(super) report: ArmReport,
     /// Reports so far.
     pub(super) reports: u64,
+    /// Periods in a row without one.
+    silent: u32,
     /// Where the arm is asked to be.
     pub(super) goal_rad: JointVec,
 }
@@ -82,6 +87,7 @@ impl<'a> Drive<'a> {
             signals,
             report: ArmReport::default(),
             reports: 0,
+            silent: 0,
             goal_rad: JointVec::new(),
         })
     }
@@ -112,7 +118,14 @@ impl<'a> Drive<'a> {
     pub(super) fn shake_hands(&mut self) -> Result<DeviceInfo, Trouble> {
         const NAME: &str = "arm.handshake";
         self.heed()?;
-        let info = self.bus.handshake().map_err(|error| Trouble::of(NAME, &error))?;
+        let info = match self.bus.handshake() {
+            Ok(info) => info,
+            Err(error) => {
+                // A person may have asked for a stop meanwhile.
+                self.heed()?;
+                return Err(Trouble::of(NAME, &error));
+            }
+        };
         // What came before is of the time before.
         self.look(NAME)?;
         let reports = self.reports;
@@ -123,6 +136,10 @@ impl<'a> Drive<'a> {
     /// Has the arm hold where it is now, and follow.
     pub(super) fn activate(&mut self) -> Result<(), Trouble> {
         const NAME: &str = "arm.begins";
+        if !matches!(self.report.state, ArmState::Active | ArmState::Idle) {
+            // An arm that was stopped moves again only in a new session.
+            self.shake_hands()?;
+        }
         let joints = self.config.envelope.joints();
         let within = self.report.position_rad.iter().zip(joints);
         self.goal_rad = within
@@ -159,10 +176,24 @@ impl<'a> Drive<'a> {
             Err(LinkError::EStopped { .. }) => self.heed()?,
             Err(error) => return Err(Trouble::of(name, &error)),
         }
+        let reports = self.reports;
         let end_ns = self.clock.now_ns() + u64::from(period_us) * 1_000;
         while self.clock.now_ns() < end_ns {
             self.look(name)?;
             self.clock.sleep_until_ns(self.clock.now_ns() + LOOK_EVERY_NS);
+        }
+        self.silent = if self.reports > reports {
+            0
+        } else {
+            self.silent + 1
+        };
+        if self.silent >= SILENT_PERIODS {
+            self.bus.send_stop().map_err(|error| Trouble::of(name, &error))?;
+            return Err(Trouble::new(
+                name,
+                format!("no report of the arm for {SILENT_PERIODS} periods: it was told to stop"),
+                "check the arm's power and its cable",
+            ));
         }
         Ok(())
     }

@@ -55,6 +55,19 @@ impl Measured for Paced {
     fn has_let_go(&self) -> bool {
         self.0.has_let_go()
     }
+
+    fn may_hold(&self) -> bool {
+        self.0.torque_on()
+    }
+
+    fn look(&mut self) -> Result<(), DeviceError> {
+        let begun_us = devices::servo_bus::Line::now_us(self.0.bus().line());
+        let looked = self.0.hear().map_err(DeviceError::new);
+        let line = self.0.bus_mut().line_mut();
+        let took_us = devices::servo_bus::Line::now_us(line) - begun_us;
+        line.advance(TURN_US.saturating_sub(took_us));
+        looked
+    }
 }
 
 /// The host's end, whose waits are the core's turns.
@@ -112,11 +125,14 @@ fn robot(rest: &str) -> Config {
 }
 
 fn host(rest: &str) -> (HostLink<Turning>, Signals) {
+    host_of(rest, [1, 2].map(|id| EmulatedServo::new(id, 2048)).into())
+}
+
+fn host_of(rest: &str, servos: Vec<EmulatedServo<Feetech>>) -> (HostLink<Turning>, Signals) {
     let (config, signals) = (robot(rest), Signals::default());
     let Ok(Arm::Feetech(settings)) = Arm::of(&config, None) else {
         panic!("another arm");
     };
-    let servos = [1, 2].map(|id| EmulatedServo::new(id, 2048)).into();
     let line = MemoryLine::new(EmulatedBus::new(1_000_000, servos));
     let joints = Paced(settings.on_line(line, &config).expect("comes up"));
     let clock = Arc::new(VirtualClock::default());
@@ -179,6 +195,87 @@ fn servos_go_where_the_control_loop_leads_them() {
             .get(<Feetech as Family>::ROLES.present_position)
     };
     assert!(ticks(&mut link, 1) > 2048 + 300 && ticks(&mut link, 2) > 2048 + 400);
+}
+
+/// Servos that hold, as a program that was killed leaves them.
+fn holding() -> Vec<EmulatedServo<Feetech>> {
+    let roles = <Feetech as Family>::ROLES;
+    let hold = |id| {
+        let mut servo = EmulatedServo::new(id, 2048);
+        servo.set(roles.goal_position, 2048);
+        servo.set(roles.torque_enable, 1);
+        servo
+    };
+    [1, 2].map(hold).into()
+}
+
+#[test]
+fn an_arm_that_holds_is_not_dropped_by_the_program_that_opens_it() {
+    let (mut link, _) = host_of("", holding());
+    assert_eq!(turns(&mut link, 100).state, ArmState::Idle);
+    for id in [1, 2] {
+        assert!(link.stream_mut().servo(id).torque_on(), "servo {id} was let go");
+    }
+    lead(&mut link, [0.3, -0.3]);
+    assert!(link.stream_mut().servo(1).torque_on());
+    // Nor by one that ends before it has led it.
+    let (link, _) = host_of(", rest_rad: [0.1, 1.2]", holding());
+    let (mut core, holds, _) = leave(link);
+    assert!(holds);
+    assert!(
+        core.joints_mut()
+            .0
+            .bus_mut()
+            .line_mut()
+            .bus()
+            .servo(1)
+            .torque_on()
+    );
+    // The emergency stop lets it go.
+    let (mut link, signals) = host_of("", holding());
+    signals.e_stop.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        link.stream_mut().turn();
+    }
+    assert!(!link.stream_mut().servo(1).torque_on() && !link.stream_mut().servo(2).torque_on());
+}
+
+/// Nobody knows where the arm could lie, and one servo answers no more: the other one is let go all the same.
+#[test]
+fn an_arm_of_which_a_servo_is_lost_is_let_go_by_the_emergency_stop() {
+    let (mut link, signals) = host("");
+    lead(&mut link, [0.3, -0.3]);
+    link.stream_mut().servo(2).faults.silent = true;
+    let ended = (0..50).any(|_| link.stream_mut().turn() == Turn::Ended { holds: true });
+    assert!(ended, "the core notices that a servo is lost");
+    assert!(link.stream_mut().servo(1).torque_on());
+    signals.e_stop.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert_eq!(
+            link.stream_mut().turn(),
+            Turn::Goes,
+            "it is tried again and again"
+        );
+    }
+    assert!(!link.stream_mut().servo(1).torque_on());
+    // It answers again.
+    link.stream_mut().servo(2).faults.silent = false;
+    link.stream_mut().turn();
+    assert!(!link.stream_mut().servo(2).torque_on());
+}
+
+/// Switching torque on fails half way: until all servos have confirmed that they have let go, none of this counts as an arm without torque.
+#[test]
+fn half_an_arm_with_torque_is_not_taken_for_one_without() {
+    let (mut link, _) = host("");
+    let start = turns(&mut link, 1).set_point_rad;
+    link.stream_mut().servo(2).faults.silent = true;
+    link.send_set_point(&start, PERIOD_US, 3 * PERIOD_US / 2)
+        .expect("taken");
+    let turn = link.stream_mut().turn();
+    let core = &mut link.stream_mut().core;
+    assert!(!core.joints().has_let_go(), "servo 2 has confirmed nothing");
+    assert_ne!(turn, Turn::Ended { holds: false });
 }
 
 /// A command comes between two turns of the core. The time since the turn before is not lost.
