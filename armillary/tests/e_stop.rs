@@ -162,7 +162,7 @@ fn a_second_interrupt_ends_the_program() {
 /// How many threads of `process` take signals that ask for a stop, and how many take none. There are no others.
 fn threads_that_take_signals(process: u32) -> (u32, u32) {
     let (mut others, mut own) = (0, 0);
-    for thread in fs::read_dir(format!("/proc/{}/task", process)).expect("its threads") {
+    for thread in fs::read_dir(format!("/proc/{process}/task")).expect("its threads") {
         let thread = thread.expect("a thread").path();
         // It may have ended.
         let Ok(status) = fs::read_to_string(thread.join("status")) else {

@@ -18,8 +18,11 @@ enum Fault {
     Clock(i64),
 }
 
-/// Each kind, with what of it is drawn at random.
-const KINDS: &[(&str, fn(&mut Stream) -> Fault)] = &[
+/// Begins a fault, of which something is drawn at random.
+type Begin = fn(&mut Stream) -> Fault;
+
+/// Each kind.
+const KINDS: &[(&str, Begin)] = &[
     ("no report at all", |_| reports(|_| false)),
     ("one report again and again", |_| {
         let mut kept = None;
