@@ -18,6 +18,7 @@ mod libtorch;
 mod model_check;
 mod mutants;
 mod numbers;
+mod part;
 mod python;
 mod rig;
 mod scratch;
@@ -90,7 +91,7 @@ enum Task {
     Faults(faults::Faults),
     /// Check hand-overs between threads in every order in which the threads can take turns (a minute).
     ModelCheck(model_check::ModelCheck),
-    /// Put faults into what keeps an arm safe, one at a time, and see whether the tests notice (hours; a part: minutes).
+    /// Put faults into what keeps an arm safe, one at a time, and see whether the tests notice (an hour; a part: minutes).
     Mutants(mutants::Mutants),
     /// Count which lines of what keeps an arm safe the tests run: all, but for those that tests/EVIDENCE.md justifies (minutes).
     Coverage(coverage::Coverage),

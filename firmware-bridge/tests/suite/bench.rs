@@ -1,7 +1,7 @@
 //! A firmware core in virtual time, and the host that speaks to it.
 
 use firmware_bridge::wire::{
-    ArmToHost, Command, Decoder, HelloAck, HostToArm, MAX_FRAME_BYTES, Message, NO_SESSION, PROTOCOL_VERSION,
+    ArmToHost, Command, Decoder, Framed, HelloAck, HostToArm, MAX_FRAME_BYTES, NO_SESSION, PROTOCOL_VERSION,
     encode,
 };
 use firmware_bridge::{Drive, FirmwareCore, FirmwareOptions, FirmwareState, Telemetry};
@@ -9,7 +9,7 @@ use firmware_bridge::{Drive, FirmwareCore, FirmwareOptions, FirmwareState, Telem
 use crate::common::{PERIOD_US, TICK_US, firmware_options, vec};
 
 /// `message` as it is on the line.
-pub(crate) fn framed<M: Message>(message: &M) -> Vec<u8> {
+pub(crate) fn framed<M: Framed>(message: &M) -> Vec<u8> {
     let mut buffer = [0; MAX_FRAME_BYTES];
     encode(message, &mut buffer).unwrap().to_vec()
 }
