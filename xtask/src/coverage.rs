@@ -21,7 +21,7 @@ pub(crate) struct Coverage {
     lines: bool,
 }
 
-/// Builds the tests with counters in the crates that are looked at, runs them, and prints a table. Fails if a line did not run that is not
+/// Builds the tests with counters in the crates of this workspace, runs them, and prints a table. Fails if a line did not run that is not
 /// on the list of those with a reason.
 pub(crate) fn run(arguments: &Coverage) -> anyhow::Result<()> {
     let root = root();
@@ -61,10 +61,8 @@ fn build(root: &Path, scopes: &[Scope]) -> anyhow::Result<Vec<(PathBuf, PathBuf)
     for scope in scopes {
         build.args(["--package", scope.package, "--test", scope.test]);
     }
-    let crates: Vec<&str> = scopes.iter().flat_map(|scope| scope.crates).copied().collect();
     let output = build
         .env("RUSTC_WORKSPACE_WRAPPER", root.join("xtask/coverage-rustc.sh"))
-        .env("INSTRUMENTED", crates.join(" "))
         .stderr(std::process::Stdio::inherit())
         .current_dir(root)
         .output()

@@ -18,8 +18,6 @@ pub(crate) enum Part {
 pub(crate) struct Scope {
     /// Sources, as patterns.
     pub(crate) sources: &'static [&'static str],
-    /// Crates that they are in.
-    pub(crate) crates: &'static [&'static str],
     /// The package that has the tests.
     pub(crate) package: &'static str,
     /// Its program of tests.
@@ -56,14 +54,12 @@ impl Part {
                     "firmware-bridge/src/wire.rs",
                     "firmware-bridge/src/wire/*.rs",
                 ],
-                crates: &["firmware_bridge"],
                 package: "armillary-firmware-bridge",
                 test: "suite",
                 names: "",
             },
             Self::Guard => Scope {
                 sources: &["guard/src/*.rs"],
-                crates: &["guard"],
                 package: "armillary-guard",
                 test: "guard",
                 names: "",
@@ -74,14 +70,12 @@ impl Part {
                     "devices/src/link/e_stop.rs",
                     "devices/src/hosted/e_stop.rs",
                 ],
-                crates: &["robot", "devices"],
                 package: "armillary-devices",
                 test: "suite",
                 names: "emergency_stop",
             },
             Self::EStop => Scope {
                 sources: &["armillary/src/e_stop.rs", "armillary/src/e_stop/*.rs"],
-                crates: &["armillary"],
                 package: "armillary",
                 test: "e_stop",
                 names: "",
