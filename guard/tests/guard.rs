@@ -5,6 +5,7 @@ use std::path::Path;
 use episode::{ArmState, CaptureRow, FilterRow, PlanRow, PlanSource, Reason};
 use guard::arm::Heard;
 use guard::{Guard, Rules};
+use robot::config::made::{Actuator, Made};
 use robot::{Config, JointVec};
 
 /// The shipped planar arm.
@@ -520,4 +521,103 @@ fn an_arm_that_never_begins_to_follow_is_given_up() {
         guard.stopped() == Some(Reason::ArmStopped)
     });
     assert_eq!(stop, Some(10));
+}
+
+#[test]
+fn a_planner_that_is_lost_stops_the_arm_and_one_that_is_late_is_told() {
+    for (source, stop, reason) in [
+        (PlanSource::Fresh, None, Reason::Ok),
+        (PlanSource::Tail, None, Reason::PlanLate),
+        (PlanSource::Lost, Some(Reason::PlannerLost), Reason::PlannerLost),
+    ] {
+        let config = config();
+        let mut guard = Guard::new(&config);
+        let mut plan = PlanRow {
+            source,
+            action: [0.5; 2].into_iter().collect(),
+            ..PlanRow::default()
+        };
+        let home = guard.envelope().home();
+        let verdict = guard.decide(&seen(), &FilterRow::default(), &mut plan, &home, true);
+        assert_eq!((verdict.stop, verdict.row.reason), (stop, reason), "{source:?}");
+        assert_eq!(guard.stopped(), stop);
+    }
+}
+
+#[test]
+fn rules_have_the_numbers_that_logs_have() {
+    for (number, rules) in [
+        (1, Rules::Waiting),
+        (2, Rules::Live { led: true }),
+        (3, Rules::Live { led: false }),
+    ] {
+        assert_eq!(rules.number(), number);
+        assert_eq!(Rules::of(number), Some(rules));
+    }
+    assert_eq!(Rules::of(0), None);
+    assert_eq!(Rules::of(4), None);
+    assert_eq!(Rules::default(), Rules::Waiting);
+}
+
+/// An arm that follows what it was sent, before anything was sent: there is nothing that its set point could be compared with.
+#[test]
+fn an_arm_that_was_sent_nothing_is_not_off_course() {
+    let config = config();
+    let mut guard = Guard::new(&config);
+    guard.reset(Rules::Live { led: true });
+    let (position_rad, set_point_rad) = (seen().position_rad, seen().arm_set_point_rad);
+    let heard = Heard {
+        state: ArmState::Active,
+        refused: false,
+        position_rad: &position_rad,
+        set_point_rad: &set_point_rad,
+    };
+    for tick in 0..50 {
+        guard.hear(tick, &heard, false);
+        assert!(guard.may_send(), "tick {tick}: {:?}", guard.stopped());
+    }
+    // As soon as it stands somewhere else, it is.
+    guard.stands(&[1.0, 1.0].into_iter().collect());
+    let stopped = (50..60).find(|tick| {
+        guard.hear(*tick, &heard, false);
+        !guard.may_send()
+    });
+    assert_eq!((stopped, guard.stopped()), (Some(52), Some(Reason::OffCourse)));
+}
+
+/// Actuators may round by half a per cent of their range, and move from one end to the other at once.
+#[test]
+fn an_actuator_may_round_by_a_share_of_its_range() {
+    let text = Made {
+        comment: "",
+        name: "plant",
+        period_s: 0.1,
+        episode_ticks: 10,
+        actuators: &[Actuator {
+            name: "turn".to_owned(),
+            low: 0.0,
+            high: 180.0,
+        }],
+        simulator: None,
+    }
+    .text();
+    let config = Config::parse(Path::new("made.ron"), text).expect("a robot file");
+    for (aside, stop) in [(0.89, None), (0.91, Some(Reason::OffCourse))] {
+        let mut guard = Guard::new(&config);
+        guard.reset(Rules::Live { led: true });
+        for tick in 0..10 {
+            // To another end with each command.
+            let sent: JointVec = [180.0 * (tick % 2) as f32].into_iter().collect();
+            guard.stands(&sent);
+            let found: JointVec = [sent[0] + aside].into_iter().collect();
+            let heard = Heard {
+                state: ArmState::Active,
+                refused: false,
+                position_rad: &found,
+                set_point_rad: &found,
+            };
+            guard.hear(tick, &heard, false);
+        }
+        assert_eq!(guard.stopped(), stop, "{aside} beside it");
+    }
 }

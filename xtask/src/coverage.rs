@@ -9,51 +9,33 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::part::{Part, Scope};
 use crate::{cargo, libtorch, root, run as command, scratch};
-
-/// Sources that are looked at, and the crates that they are in.
-const SOURCES: [(&str, &str); 6] = [
-    ("guard/src/", "guard"),
-    ("firmware-bridge/src/firmware", "firmware_bridge"),
-    ("firmware-bridge/src/wire", "firmware_bridge"),
-    ("robot/src/device/e_stop.rs", "robot"),
-    ("devices/src/link/e_stop.rs", "devices"),
-    ("devices/src/hosted/e_stop.rs", "devices"),
-];
-
-/// With `--program`: what is tested with the whole program, for which nearly everything is built anew.
-const PROGRAM: [(&str, &str); 1] = [("armillary/src/e_stop", "armillary")];
-
-/// The tests that count, by the names of their programs.
-const TESTS: [&str; 2] = ["suite", "guard"];
-
-/// With `--program`, too.
-const PROGRAM_TESTS: [&str; 1] = ["e_stop"];
 
 #[derive(Args)]
 pub(crate) struct Coverage {
-    /// The thread of the emergency stop and its socket, too, which are tested with the whole program.
-    #[arg(long)]
-    program: bool,
+    /// Which parts; all but `e-stop` if none is given.
+    parts: Vec<Part>,
     /// Print the lines that no test runs.
     #[arg(long)]
     lines: bool,
 }
 
-/// Builds the tests with counters in the crates that are looked at, runs them, and prints a table. Fails if a line did not run that is not
+/// Builds the tests with counters in the crates of this workspace, runs them, and prints a table. Fails if a line did not run that is not
 /// on the list of those with a reason.
 pub(crate) fn run(arguments: &Coverage) -> anyhow::Result<()> {
     let root = root();
-    libtorch::ensure(&root)?;
     let tools = llvm::ensure(&root)?;
-    let mut sources = SOURCES.to_vec();
-    let mut tests = TESTS.to_vec();
-    if arguments.program {
-        sources.extend(PROGRAM);
-        tests.extend(PROGRAM_TESTS);
+    let parts = match arguments.parts.as_slice() {
+        [] => &[Part::Firmware, Part::Guard, Part::Line][..],
+        parts => parts,
+    };
+    if parts.contains(&Part::EStop) {
+        libtorch::ensure(&root)?;
     }
+    let scopes: Vec<Scope> = parts.iter().map(|part| part.scope()).collect();
     scratch::within(&root, "coverage", |folder| {
-        let built = build(&root, &sources, &tests)?;
+        let built = build(&root, &scopes)?;
         for (number, (program, package)) in built.iter().enumerate() {
             println!("running {}", program.display());
             // Names in it tell apart the processes that a test starts.
@@ -68,29 +50,19 @@ pub(crate) fn run(arguments: &Coverage) -> anyhow::Result<()> {
         }
         let programs: Vec<PathBuf> = built.into_iter().map(|(program, _)| program).collect();
         let found = tools.lines(folder, &programs)?;
-        lines::report(&root, &found, &sources, arguments.lines)
+        lines::report(&root, &found, &scopes, arguments.lines)
     })
 }
 
-/// Builds the tests `names`, and returns their programs, each with the folder of its package.
-fn build(root: &Path, sources: &[(&str, &str)], names: &[&str]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+/// Builds the tests of all parts, and returns their programs, each with the folder of its package.
+fn build(root: &Path, scopes: &[Scope]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let mut build = Command::new(cargo());
-    // The whole workspace, as for the tests: another choice of packages would compile what they depend on anew.
-    build.args([
-        "test",
-        "--release",
-        "--workspace",
-        "--no-run",
-        "--message-format",
-        "json",
-    ]);
-    for name in names {
-        build.args(["--test", name]);
+    build.args(["test", "--release", "--no-run", "--message-format", "json"]);
+    for scope in scopes {
+        build.args(["--package", scope.package, "--test", scope.test]);
     }
-    let crates: Vec<&str> = sources.iter().map(|(_, name)| *name).collect();
     let output = build
         .env("RUSTC_WORKSPACE_WRAPPER", root.join("xtask/coverage-rustc.sh"))
-        .env("INSTRUMENTED", crates.join(" "))
         .stderr(std::process::Stdio::inherit())
         .current_dir(root)
         .output()
@@ -103,7 +75,7 @@ fn build(root: &Path, sources: &[(&str, &str)], names: &[&str]) -> anyhow::Resul
         let message: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
         let name = message["target"]["name"].as_str().unwrap_or_default();
         if message["target"]["kind"][0] == "test"
-            && names.contains(&name)
+            && scopes.iter().any(|scope| scope.test == name)
             && let Some(program) = message["executable"].as_str()
             && let Some(package) = message["manifest_path"]
                 .as_str()

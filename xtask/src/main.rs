@@ -19,6 +19,7 @@ mod libtorch;
 mod model_check;
 mod mutants;
 mod numbers;
+mod part;
 mod python;
 mod rig;
 mod scratch;
@@ -93,7 +94,7 @@ enum Task {
     LiveFaults(faults::LiveFaults),
     /// Check hand-overs between threads in every order in which the threads can take turns (a minute).
     ModelCheck(model_check::ModelCheck),
-    /// Put faults into what keeps an arm safe, one at a time, and see whether the tests notice (hours; a part: minutes).
+    /// Put faults into what keeps an arm safe, one at a time, and see whether the tests notice (an hour; a part: minutes).
     Mutants(mutants::Mutants),
     /// Count which lines of what keeps an arm safe the tests run: all, but for those that tests/EVIDENCE.md justifies (minutes).
     Coverage(coverage::Coverage),

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
+use crate::part::Part;
 use crate::{cargo, root, tools};
 
 /// Known to read `.cargo/mutants.toml`.
@@ -17,48 +18,9 @@ pub(crate) struct Mutants {
     /// Only mutants whose descriptions match this regular expression.
     #[arg(long)]
     only: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// The firmware core and the codec of the wire.
-    Firmware,
-    /// The guard.
-    Guard,
-    /// The ways of the emergency stop to an arm.
-    Line,
-    /// The emergency stop's thread, and its socket (hours).
-    EStop,
-}
-
-impl Part {
-    /// Sources that are changed, and the tests that must notice.
-    fn scope(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Self::Firmware => (
-                &[
-                    "firmware-bridge/src/firmware.rs",
-                    "firmware-bridge/src/firmware/*.rs",
-                    "firmware-bridge/src/wire.rs",
-                    "firmware-bridge/src/wire/*.rs",
-                ],
-                &["--test", "core"],
-            ),
-            Self::Guard => (&["guard/src/*.rs"], &["--test", "guard"]),
-            Self::Line => (
-                &[
-                    "robot/src/device/e_stop.rs",
-                    "devices/src/link/e_stop.rs",
-                    "devices/src/hosted/e_stop.rs",
-                ],
-                &["--test", "line"],
-            ),
-            Self::EStop => (
-                &["armillary/src/e_stop.rs", "armillary/src/e_stop/*.rs"],
-                &["--test", "e_stop"],
-            ),
-        }
-    }
+    /// Only mutants that were not noticed the last time.
+    #[arg(long)]
+    again: bool,
 }
 
 /// Has cargo-mutants change a copy of the sources. The copy is built with this repository's build folder, so that only what depends on
@@ -73,36 +35,39 @@ pub(crate) fn run(arguments: &Mutants) -> anyhow::Result<()> {
     };
     let mut missed = Vec::new();
     for part in parts {
-        let name = part
-            .to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned());
+        let (name, scope) = (part.name(), part.scope());
         let out = root.join("out").join(format!("mutants-{name}"));
         std::fs::create_dir_all(&out)?;
-        let (files, tests) = part.scope();
         println!("mutants of {name}; what becomes of each is in {}", out.display());
         let mut command = Command::new(&program);
-        // The whole workspace, as for the tests: another choice of packages would compile what they depend on anew.
         command
             .args([
                 "mutants",
-                "--test-workspace",
-                "true",
                 "--profile",
                 "release",
                 "--no-shuffle",
-                "--output",
+                "--test-package",
+                scope.package,
             ])
+            // Of this package one program alone, in the build as well as in the run.
+            .arg(format!("--cargo-arg=--test={}", scope.test))
+            .arg("--output")
             .arg(&out);
-        for file in files {
-            command.args(["--file", file]);
+        for source in scope.sources {
+            command.args(["--file", source]);
         }
         if let Some(only) = &arguments.only {
             command.args(["--re", only]);
         }
+        if arguments.again {
+            command.arg("--iterate");
+        }
+        if !scope.names.is_empty() {
+            command.args(["--", scope.names]);
+        }
         command
-            .arg("--")
-            .args(tests)
             .env("CARGO", cargo())
+            // What the sources depend on is there already.
             .env("CARGO_TARGET_DIR", root.join("target"))
             .env("LIBTORCH", root.join(".libtorch"))
             .current_dir(&root);

@@ -34,13 +34,10 @@ pub(super) fn decode_in_place(data: &mut [u8]) -> Option<usize> {
     while read < data.len() {
         let code = data[read];
         let end = read + usize::from(code);
-        if code == 0 || end > data.len() {
+        if code == 0 || end > data.len() || data[read + 1..end].contains(&0) {
             return None;
         }
         for from in read + 1..end {
-            if data[from] == 0 {
-                return None;
-            }
             data[write] = data[from];
             write += 1;
         }
@@ -90,6 +87,13 @@ mod tests {
                 let back = decode_in_place(&mut buffer[..coded]).unwrap();
                 assert_eq!(&buffer[..back], &plain[..], "length {len}");
             }
+        }
+    }
+
+    #[test]
+    fn what_no_encoder_produces_is_refused() {
+        for coded in [&[0][..], &[3, 1], &[3, 0, 1], &[2, 1, 0]] {
+            assert_eq!(decode_in_place(&mut coded.to_vec()), None, "{coded:?}");
         }
     }
 

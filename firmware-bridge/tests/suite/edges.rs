@@ -226,3 +226,19 @@ fn what_the_firmware_says_is_what_the_control_loop_hears() {
     let ids = [(); 3].map(|()| firmware_bridge::fresh::id());
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
 }
+
+#[test]
+fn an_arm_promises_the_limits_that_it_keeps() {
+    for (given_us, promised_us) in [(250_000, 250_000), (u64::MAX, u32::MAX)] {
+        let options = FirmwareOptions {
+            torque_grace_us: given_us,
+            ..firmware_options()
+        };
+        let contract = Bench::of(options.clone()).hello().contract;
+        assert_eq!(contract.joints[..], *options.limits.joints());
+        assert_eq!(u64::from(contract.watchdog_us), options.watchdog_us);
+        assert_eq!(u64::from(contract.validity_max_us), options.validity_max_us);
+        assert_eq!(contract.torque_grace_us, promised_us, "as long as can be said");
+        assert_eq!(contract.jump_max_rad, options.jump_max_rad);
+    }
+}
