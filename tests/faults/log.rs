@@ -153,7 +153,10 @@ pub(crate) fn cut(scale: Scale) -> Outcome {
     let (reach, step) = (scale.trials(40, 2) as usize, scale.trials(1, 61) as usize);
     let mut cuts: Vec<(usize, usize)> = Vec::new();
     for (index, log) in logs.iter().enumerate() {
-        let near = log.ends.iter().flat_map(|end| end.saturating_sub(reach)..=end + reach);
+        let near = log
+            .ends
+            .iter()
+            .flat_map(|end| end.saturating_sub(reach)..=end + reach);
         let mut lengths: Vec<usize> = (0..log.bytes.len()).step_by(stride).chain(near).collect();
         // All of the description, and all of the end.
         lengths.extend((0..8_000).step_by(step));
