@@ -17,10 +17,19 @@ const WORDS: [&str; 8] = [
 
 /// Files in which such words may stand, and why nothing is decided by what is read.
 const ALLOWED: [(&str, &str); 5] = [
-    ("armillary/src/cli/run.rs", "when an episode began, which its log says"),
-    ("armillary/src/console.rs", "in front of a line of the program's log"),
+    (
+        "armillary/src/cli/run.rs",
+        "when an episode began, which its log says",
+    ),
+    (
+        "armillary/src/console.rs",
+        "in front of a line of the program's log",
+    ),
     ("armillary/src/signature.rs", "in the comment of a signature"),
-    ("trainer/src/tensorboard.rs", "in the name and the records of a file of curves"),
+    (
+        "trainer/src/tensorboard.rs",
+        "in the name and the records of a file of curves",
+    ),
     (
         "trainer/src/dataset/cache.rs",
         "tells with the size whether a log is the one that was read before; it is read again if not",
@@ -30,7 +39,11 @@ const ALLOWED: [(&str, &str); 5] = [
 /// All sources below `dir`, tests, tools and what is built left out.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for path in files::list(dir).unwrap() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if path.is_dir() {
             if !["target", "tests", "examples", "xtask", "out", "models", "shared"].contains(&name.as_str()) {
                 sources(&path, found);
@@ -52,7 +65,10 @@ fn what_reads_the_wall_clock_is_known_to_decide_nothing() {
         let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
         for (index, line) in fs::read_to_string(path).unwrap().lines().enumerate() {
             let line = line.trim();
-            if line.starts_with("//") || line.starts_with('#') || !WORDS.iter().any(|word| line.contains(word)) {
+            if line.starts_with("//")
+                || line.starts_with('#')
+                || !WORDS.iter().any(|word| line.contains(word))
+            {
                 continue;
             }
             needed.push(name.clone());
