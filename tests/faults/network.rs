@@ -316,7 +316,7 @@ fn talk(path: &Path) -> Result<(), FrameError> {
 /// Servers of pictures that lie, flood, fall silent in the middle, or never end: an error, soon.
 pub(crate) fn servers(scale: Scale) -> Outcome {
     let sound = frame_socket::Check::default().seeds();
-    let results = side_by_side(8, scale.trials(2_000, 100), |trial| {
+    let results = side_by_side(8, scale.trials(1_000, 60), |trial| {
         let mut random = Stream::new(trial, 0x5E21);
         let then = [Then::Closes, Then::IsSilent, Then::Floods, Then::Trickles][random.below(4)];
         let dir = tempfile::tempdir().expect("a temporary folder");

@@ -227,15 +227,15 @@ pub(crate) fn hang_up(scale: Scale) -> Outcome {
 
 /// The disk is full for this program: no file may grow beyond a size (`ulimit -f`), which is an error of writing as on a full disk.
 pub(crate) fn full_disk(scale: Scale) -> Outcome {
-    let trials = scale.trials(40, 4);
-    let at_a_time = 4;
-    let results = side_by_side(at_a_time, at_a_time as u64, |thread| {
+    let trials = scale.trials(20, 2);
+    let at_a_time = trials.min(10);
+    let results = side_by_side(at_a_time as usize, at_a_time, |thread| {
         let sim = start();
-        (0..trials / at_a_time as u64)
+        (0..trials / at_a_time)
             .map(|trial| {
                 let mut random = Stream::new(thread * 1_000 + trial, 0xF011);
                 let out = format!("full-{trial}");
-                let limit_bytes = 20_000 + random.below(10_000) as u64;
+                let limit_bytes = 20_000 + random.below(4_000) as u64;
                 let mut command = sim.run(program(), &[], &out, "100000");
                 // SAFETY: between fork and exec only `setrlimit` is called, which is async-signal-safe.
                 unsafe {

@@ -33,7 +33,7 @@ const TIMEOUT_S: u32 = 30;
 const MEMORY_MIB: u32 = 2_048;
 
 /// Most bytes of a target's inputs that `--keep` leaves in the repository.
-const KEPT_BYTES_MAX: u64 = 190_000;
+const KEPT_BYTES_MAX: u64 = 100_000;
 
 /// The environment variable by which a target writes the inputs that it begins with.
 const SEEDS: &str = "ARMILLARY_FUZZ_SEEDS";
@@ -45,7 +45,7 @@ pub(crate) struct Fuzz {
     /// Minutes a target.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// Add the inputs that matter, without those that add nothing, to `tests/fuzz/corpus`, up to 190 kB a target.
+    /// Add the inputs that matter, without those that add nothing, to `tests/fuzz/corpus`, up to 100 kB a target.
     #[arg(long)]
     keep: bool,
 }
@@ -224,7 +224,7 @@ impl Target<'_> {
         fs::create_dir_all(&merged)?;
         crate::run(
             self.command()
-                .arg("-merge=1")
+                .arg("-set_cover_merge=1")
                 .arg(&merged)
                 .args([self.kept(), self.corpus()])
                 .stderr(Stdio::null()),

@@ -80,7 +80,11 @@ fn a_flipped_bit_is_noticed_or_harmless() {
 
 /// The place of a record of `opcode` in a log: where its length stands, and where its contents do.
 fn record(bytes: &[u8], opcode: u8) -> (usize, usize) {
-    let mut at = 8;
+    record_from(bytes, opcode, 8)
+}
+
+/// The first such record from `at` on, where a record begins.
+fn record_from(bytes: &[u8], opcode: u8, mut at: usize) -> (usize, usize) {
     loop {
         let length = u64::from_le_bytes(bytes[at + 1..at + 9].try_into().unwrap());
         if bytes[at] == opcode {
@@ -127,7 +131,8 @@ fn a_header_that_promises_gigabytes_is_not_believed() {
 fn strings_that_promise_gigabytes_are_not_believed() {
     let (bytes, ends) = log(3);
     let (_, metadata) = record(&bytes, mcap::records::op::METADATA);
-    let (_, chunk) = record(&bytes, mcap::records::op::CHUNK);
+    // The first chunk has the channels, without which nothing is understood.
+    let (_, chunk) = record_from(&bytes, mcap::records::op::CHUNK, ends[0]);
     let (_, attachment) = record(&bytes, mcap::records::op::ATTACHMENT);
     let string_end = |at: usize| at + 4 + u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     let map = string_end(metadata);
@@ -150,11 +155,7 @@ fn strings_that_promise_gigabytes_are_not_believed() {
                     let problem = episode.problem.unwrap_or_default();
                     assert!(problem.contains("shorter than it says"), "{what}: {problem}");
                     // A chunk is lost alone.
-                    let expected = if place < ends[0] && what.ends_with("chunk") {
-                        2
-                    } else {
-                        0
-                    };
+                    let expected = if place > ends[0] { 2 } else { 0 };
                     assert_eq!(episode.ticks.len(), expected, "{what}");
                 }
                 Err(EpisodeError::NotALog { problem, .. }) => {

@@ -18,7 +18,7 @@ const POSITION_MAX_RAD: f32 = 0.5;
 const VELOCITY_MAX_RAD_S: f32 = 1.0;
 
 /// Steps of virtual time in an input, in all: an input of a few bytes does not take minutes.
-const STEPS_MAX: u64 = 20_000;
+const STEPS_MAX: u64 = 4_000;
 
 /// Whatever is on the line: what decodes is what somebody can have encoded, the firmware core keeps its limits and its latch, and the
 /// host believes finite numbers of the right count alone.
@@ -407,13 +407,13 @@ impl Rig {
 
     /// The host falls silent: the arm stops by itself, and stays.
     fn stops(&mut self) {
-        for _ in 0..1_000 {
+        for _ in 0..250 {
             self.line.step();
         }
         let state = self.line.lock().firmware.state();
         assert!(
             !matches!(state, FirmwareState::Active | FirmwareState::Stopping),
-            "{state:?} after two seconds of silence"
+            "{state:?} after half a second of silence"
         );
         // The emergency stop is obeyed from anybody, whatever came before; a delimiter ends what is half said.
         self.line.hears(&[0]);
