@@ -100,7 +100,7 @@ impl Camera {
             }
             Kind::Mixed => {
                 let at = row_bytes * edge(self.random);
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     rgb[at..].copy_from_slice(&self.before[at..]);
                 } else {
                     rgb[..at].copy_from_slice(&self.before[..at]);
