@@ -22,6 +22,8 @@ pub(crate) struct Motion {
     next: usize,
     /// Hash of the last picture that differed from the one before it, and when it was taken.
     picture: Option<(u64, u64)>,
+    /// Where the joints were at the first edge whose motion from then on must show in another picture.
+    from: Option<JointVec>,
     /// Whether that picture was told to be repeated: then it is until another comes.
     stuck: bool,
 }
@@ -34,6 +36,7 @@ impl Motion {
             edges: std::array::from_fn(|_| (0, JointVec::new())),
             next: 0,
             picture: None,
+            from: None,
             stuck: false,
         }
     }
@@ -49,7 +52,7 @@ impl Motion {
     /// period after the first picture until an edge before the second one must show.
     pub(crate) fn is_repeated(&mut self, hash: u64, captured_ns: u64) -> bool {
         let Some((_, first_ns)) = self.picture.filter(|(before, _)| self.judging && *before == hash) else {
-            (self.picture, self.stuck) = (Some((hash, captured_ns)), false);
+            (self.picture, self.from, self.stuck) = (Some((hash, captured_ns)), None, false);
             return false;
         };
         let between = |(edge_ns, joints): &&(u64, JointVec)| {
@@ -64,6 +67,8 @@ impl Motion {
         ) else {
             return self.stuck;
         };
+        // Kept for as long as the picture stays: an arm may be so slow that what it was at is forgotten before it has moved.
+        let from = self.from.get_or_insert_with(|| from.clone());
         let moved = |(from, to): (&f32, &f32)| (from - to).abs() > MOVED_RAD;
         self.stuck |= from.iter().zip(to).any(moved);
         self.stuck
