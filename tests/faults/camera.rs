@@ -326,7 +326,7 @@ fn collect(trials: u64, trial: impl Fn(u64) -> Result<Stop, String> + Sync) -> O
         );
     }
     outcome.worst = format!(
-        "stop on the wire {} ms after the fault; 0 hangs, 0 ticks lost",
+        "stop on the wire {} ms after the fault at most, in trials that did not fail; in these no tick was late or missing",
         worst_ns / 1_000_000
     );
     outcome

@@ -15,9 +15,10 @@ pub(crate) fn trials<K, T: Send>(
 ) -> Vec<T> {
     let next = Arc::new(AtomicU64::new(0));
     let watched = Arc::clone(&next);
-    let (_done, ended) = std::sync::mpsc::channel::<()>();
+    let (_done, ended) = std::sync::mpsc::sync_channel::<()>(1);
     // Nothing else ends a program whose trial hangs.
-    std::thread::spawn(move || {
+    let watching = std::thread::Builder::new().name("hangs".to_owned());
+    let watch = move || {
         let mut before = u64::MAX;
         while ended.recv_timeout(HANGS) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             let now = watched.load(Ordering::Relaxed);
@@ -27,7 +28,8 @@ pub(crate) fn trials<K, T: Send>(
             }
             before = now;
         }
-    });
+    };
+    watching.spawn(watch).expect("a thread");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
         let (mut kit, mut done) = (kit(), Vec::new());

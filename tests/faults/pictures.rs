@@ -100,7 +100,7 @@ impl Camera {
             }
             Kind::Mixed => {
                 let at = row_bytes * edge(self.random);
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     rgb[at..].copy_from_slice(&self.before[at..]);
                 } else {
                     rgb[..at].copy_from_slice(&self.before[..at]);
@@ -297,8 +297,8 @@ fn trial(kit: &mut Kit, kind: Kind, seed: u64) -> Result<Seen, String> {
         share * kit.session.config.envelope.joints()[0].velocity_max_rad_s * 1e-9 * PERIOD_NS as f32;
     let used_max = match kind {
         Kind::Frozen => 2,
-        // As many as a joint needs for 0.05 rad, and two.
-        Kind::FrozenSlow => 2 + (MOVED_RAD / turned_rad).ceil() as usize,
+        // As many as a joint needs for 0.05 rad, three times if all joints turn round meanwhile, and two.
+        Kind::FrozenSlow => 2 + 3 * (MOVED_RAD / turned_rad).ceil() as usize,
         _ => 0,
     };
     let seen = judged(

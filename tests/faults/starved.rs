@@ -407,11 +407,13 @@ impl Spinning {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let spin = |_| {
             let stop = Arc::clone(&stop);
-            std::thread::spawn(move || {
+            let thread = std::thread::Builder::new().name("spinning".to_owned());
+            let spin = move || {
                 while !stop.load(Ordering::Relaxed) {
                     std::hint::spin_loop();
                 }
-            })
+            };
+            thread.spawn(spin).expect("a thread")
         };
         Self {
             threads: (0..2 * cpus).map(spin).collect(),
