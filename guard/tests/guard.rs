@@ -548,14 +548,28 @@ fn a_planner_that_is_lost_stops_the_arm_and_one_that_is_late_is_told() {
 fn rules_have_the_numbers_that_logs_have() {
     for (number, rules) in [
         (1, Rules::Waiting),
-        (2, Rules::Live { led: true }),
-        (3, Rules::Live { led: false }),
+        (
+            2,
+            Rules::Live {
+                led: true,
+                late_plans: false,
+            },
+        ),
+        (
+            3,
+            Rules::Live {
+                led: false,
+                late_plans: false,
+            },
+        ),
+        (4, Rules::live(true)),
+        (5, Rules::live(false)),
     ] {
         assert_eq!(rules.number(), number);
         assert_eq!(Rules::of(number), Some(rules));
     }
     assert_eq!(Rules::of(0), None);
-    assert_eq!(Rules::of(4), None);
+    assert_eq!(Rules::of(6), None);
     assert_eq!(Rules::default(), Rules::Waiting);
 }
 
@@ -564,7 +578,7 @@ fn rules_have_the_numbers_that_logs_have() {
 fn an_arm_that_was_sent_nothing_is_not_off_course() {
     let config = config();
     let mut guard = Guard::new(&config);
-    guard.reset(Rules::Live { led: true });
+    guard.reset(Rules::live(true));
     let (position_rad, set_point_rad) = (seen().position_rad, seen().arm_set_point_rad);
     let heard = Heard {
         state: ArmState::Active,
@@ -604,7 +618,7 @@ fn an_actuator_may_round_by_a_share_of_its_range() {
     let config = Config::parse(Path::new("made.ron"), text).expect("a robot file");
     for (aside, stop) in [(0.89, None), (0.91, Some(Reason::OffCourse))] {
         let mut guard = Guard::new(&config);
-        guard.reset(Rules::Live { led: true });
+        guard.reset(Rules::live(true));
         for tick in 0..10 {
             // To another end with each command.
             let sent: JointVec = [180.0 * (tick % 2) as f32].into_iter().collect();
