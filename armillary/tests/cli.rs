@@ -157,7 +157,7 @@ fn missing_model_port_and_socket_say_what_to_do() {
         ],
         &["manifest.ron", "cannot read", "--bundle"],
     );
-    let no_camera = [
+    let neither = [
         "run",
         "--policy",
         "hold",
@@ -169,8 +169,8 @@ fn missing_model_port_and_socket_say_what_to_do() {
         &path("arm"),
     ];
     refused(
-        &[&no_camera[..], &["--frames", &path("camera")]].concat(),
-        &["camera"],
+        &[&neither[..], &["--frames", &path("camera")]].concat(),
+        &["arm", "no such port", "plug the arm in"],
     );
     refused(
         &[

@@ -327,7 +327,7 @@ const ROWS: &[Row] = &[
         run: network::servers,
     },
     Row {
-        name: "network: clients of `sim` that mean harm (processes)",
+        name: "network: clients of a simulated arm that mean harm (processes)",
         required: "each is served or refused, and the next is served",
         run: network::clients,
     },

@@ -199,14 +199,11 @@ fn servos_go_where_the_control_loop_leads_them() {
 
 /// Servos that hold, as a program that was killed leaves them.
 fn holding() -> Vec<EmulatedServo<Feetech>> {
-    let roles = <Feetech as Family>::ROLES;
-    let hold = |id| {
-        let mut servo = EmulatedServo::new(id, 2048);
-        servo.set(roles.goal_position, 2048);
-        servo.set(roles.torque_enable, 1);
-        servo
-    };
-    [1, 2].map(hold).into()
+    let (mut link, _) = host("");
+    lead(&mut link, [0.3, -0.3]);
+    let bus = link.stream_mut().core.joints_mut().0.bus_mut().line_mut().bus();
+    assert!(bus.servos.iter().all(EmulatedServo::torque_on));
+    bus.servos.clone()
 }
 
 #[test]
