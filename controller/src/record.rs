@@ -232,7 +232,7 @@ fn write<W: Write>(
             looked = Instant::now();
             writer.check()?;
         }
-        match slots.next() {
+        match slots.take_next() {
             Next::Filled(slot) => {
                 let frame = slot.with_frame.then_some(&slot.frame);
                 let picture = slot.picture.jpeg().filter(|_| slot.with_picture);

@@ -118,7 +118,7 @@ impl<Q, A> Drop for Asker<Q, A> {
 
 impl<Q, A> Answerer<Q, A> {
     /// Sleeps until something is asked; `None` if nothing more will be. The question goes back by [`Answerer::done`].
-    pub fn next(&mut self) -> Option<Box<Asked<Q>>> {
+    pub fn take_next(&mut self) -> Option<Box<Asked<Q>>> {
         loop {
             // Read before the question: one that was asked before the end is still answered.
             let quit = self.shared.quit.load(Ordering::Acquire);
@@ -162,7 +162,7 @@ mod tests {
         for number in 1..=10 {
             assert!(asker.ask(|question| *question = number));
             assert!(!asker.ask(|_| unreachable!("the other end is not done")));
-            let asked = answerer.next().expect("one was asked");
+            let asked = answerer.take_next().expect("one was asked");
             assert_eq!(asked.question, number);
             for better in 0..5 {
                 answerer.answer(|answer| *answer = 100 * number + better);
@@ -174,6 +174,6 @@ mod tests {
             assert_eq!(asker.look(|answer| *answer), None);
         }
         drop(asker);
-        assert!(answerer.next().is_none());
+        assert!(answerer.take_next().is_none());
     }
 }

@@ -124,7 +124,7 @@ impl<T> Drop for Filler<T> {
 
 impl<T> Emptier<T> {
     /// The next box, without waiting.
-    pub fn next(&mut self) -> Next<T> {
+    pub fn take_next(&mut self) -> Next<T> {
         // Read before the lane: all that was handed on before the end is still taken.
         let end = self.ends.filler.load(Ordering::Acquire);
         match self.filled.receive() {
@@ -161,14 +161,14 @@ mod tests {
     fn boxes_go_round_and_each_end_hears_of_the_other() {
         for finishes in [true, false] {
             let (mut filler, mut emptier) = rounds(2, || 0);
-            assert_eq!(emptier.next(), Next::Nothing);
+            assert_eq!(emptier.take_next(), Next::Nothing);
             for number in 1..=5 {
                 let mut free = filler.free().expect("one of two is free");
                 *free = number;
                 filler.hand_on(free);
                 let last = filler.free().expect("the other is free, too");
                 assert!(filler.free().is_none());
-                match emptier.next() {
+                match emptier.take_next() {
                     Next::Filled(filled) => {
                         assert_eq!(*filled, number);
                         emptier.give_back(filled);
@@ -176,7 +176,7 @@ mod tests {
                     other => panic!("{other:?} after {number} was handed on"),
                 }
                 filler.hand_on(last);
-                let Next::Filled(filled) = emptier.next() else {
+                let Next::Filled(filled) = emptier.take_next() else {
                     panic!("it was handed on")
                 };
                 emptier.give_back(filled);
@@ -190,8 +190,8 @@ mod tests {
             } else {
                 drop(filler);
             }
-            assert_eq!(emptier.next(), Next::Filled(Box::new(6)));
-            assert_eq!(emptier.next(), Next::Ended { finished: finishes });
+            assert_eq!(emptier.take_next(), Next::Filled(Box::new(6)));
+            assert_eq!(emptier.take_next(), Next::Ended { finished: finishes });
         }
         let (filler, emptier) = rounds(1, || 0);
         drop(emptier);

@@ -25,7 +25,7 @@ impl Stalls {
     pub(crate) fn watch() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
+        let watch = move || {
             let mut stalls = Vec::new();
             let mut last = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
@@ -37,7 +37,11 @@ impl Stalls {
                 }
             }
             stalls
-        });
+        };
+        let thread = std::thread::Builder::new()
+            .name("stalls".to_owned())
+            .spawn(watch)
+            .expect("a thread");
         Self { stop, thread }
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 
 use armillary::simulation::faults::Scenario;
 use episode::TickRecord;
@@ -61,15 +61,14 @@ impl Programs {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let first = lines.next().expect("a line").expect("text");
         assert!(first.contains("serial port"), "{first}");
-        let (events, told) = channel();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if let Some(event) = Event::parse(&line) {
-                    // Nobody listens any more at the end.
-                    let _ = events.send(event);
-                }
-            }
-        });
+        let listen = move || {
+            let told = lines.map_while(Result::ok);
+            told.filter_map(|line| Event::parse(&line)).collect()
+        };
+        let told = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(listen)
+            .expect("a thread");
         Sim {
             child,
             told,
@@ -128,7 +127,7 @@ fn out(number: usize) -> String {
 /// The simulated arm.
 pub(crate) struct Sim {
     child: Child,
-    told: Receiver<Event>,
+    told: JoinHandle<Vec<Event>>,
     pub(crate) memory_kb: Vec<u64>,
 }
 
@@ -147,7 +146,7 @@ impl Sim {
     pub(crate) fn end(mut self) -> Vec<Event> {
         let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
         let _ = self.child.wait();
-        self.told.iter().collect()
+        self.told.join().unwrap_or_default()
     }
 }
 

@@ -265,7 +265,7 @@ fn answer(
     envelope: &Envelope,
 ) {
     let mut done = 0;
-    while let Some(asked) = answerer.next() {
+    while let Some(asked) = answerer.take_next() {
         let question = &asked.question;
         if let Some(seed) = question.reset {
             planner.reset(seed);

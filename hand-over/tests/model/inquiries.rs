@@ -15,7 +15,7 @@ fn whoever_asks_gets_the_last_answer_and_the_question_back() {
         || {
             let (mut asker, mut answerer) = inquiries(Thing::new(), Thing::new);
             let answering = thread::spawn(move || {
-                while let Some(asked) = answerer.next() {
+                while let Some(asked) = answerer.take_next() {
                     let number = asked.question.get();
                     for better in 1..=2 {
                         answerer.answer(|answer| answer.set(10 * number + better));
@@ -55,7 +55,7 @@ fn an_answer_that_comes_late_is_told_from_others() {
         let ended = Arc::new(AtomicBool::new(false));
         let its = Arc::clone(&ended);
         let answering = thread::spawn(move || {
-            while let Some(asked) = answerer.next() {
+            while let Some(asked) = answerer.take_next() {
                 answerer.answer(|answer| answer.set(asked.question.get()));
                 answerer.done(asked);
             }

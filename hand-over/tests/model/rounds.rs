@@ -16,7 +16,7 @@ fn all_that_was_handed_on_is_taken_before_the_end() {
         let emptying = thread::spawn(move || {
             let mut taken = Vec::new();
             loop {
-                match emptier.next() {
+                match emptier.take_next() {
                     Next::Filled(thing) => {
                         taken.push(thing.get());
                         thing.set(0);
@@ -51,7 +51,7 @@ fn whoever_leaves_is_told_from_whoever_finishes() {
         let emptying = thread::spawn(move || {
             let mut taken = 0;
             loop {
-                match emptier.next() {
+                match emptier.take_next() {
                     Next::Filled(thing) => taken += thing.get(),
                     Next::Nothing => emptier.wait(Duration::from_secs(1)),
                     Next::Ended { finished } => return (taken, finished),
@@ -94,7 +94,7 @@ fn whoever_empties_is_woken_for_each_box() {
         let (taken, main) = (Arc::new(AtomicBool::new(false)), thread::current());
         let its = Arc::clone(&taken);
         let emptying = thread::spawn(move || {
-            while !matches!(emptier.next(), Next::Filled(_)) {
+            while !matches!(emptier.take_next(), Next::Filled(_)) {
                 emptier.wait(Duration::from_secs(1));
             }
             its.store(true, Ordering::Release);

@@ -204,7 +204,7 @@ impl Line {
             match state.heard.push(*byte) {
                 Some(HostToArm::EStop) => state.latched = true,
                 Some(HostToArm::ClearEStop { session_nonce }) if session_nonce == nonce => {
-                    state.latched = false
+                    state.latched = false;
                 }
                 _ => {}
             }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixListener;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use devices::{FrameError, FrameSocket};
@@ -21,16 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Check {
     dir: tempfile::TempDir,
     /// What the server shall say to the next client.
-    say: Sender<Vec<u8>>,
+    say: SyncSender<Vec<u8>>,
 }
 
 impl Default for Check {
     fn default() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(dir.path().join("camera")).expect("a socket");
-        let (say, said) = channel::<Vec<u8>>();
+        let (say, said) = sync_channel::<Vec<u8>>(1);
         // It ends when `say` is gone.
-        std::thread::spawn(move || {
+        let serve = move || {
             for bytes in said {
                 let Ok((mut stream, _)) = listener.accept() else {
                     return;
@@ -40,7 +40,11 @@ impl Default for Check {
                 let _ = stream.shutdown(Shutdown::Write);
                 let _ = io::copy(&mut stream, &mut io::sink());
             }
-        });
+        };
+        std::thread::Builder::new()
+            .name("server".to_owned())
+            .spawn(serve)
+            .expect("a thread");
         Self { dir, say }
     }
 }
