@@ -61,7 +61,7 @@ pub fn inquiries<Q, A>(question: Q, answer: impl Fn() -> A) -> (Asker<Q, A>, Ans
 }
 
 impl<Q, A> Asker<Q, A> {
-    /// Wakes `answering` from now on, when it sleeps in [`Answerer::next`].
+    /// Wakes `answering` from now on, when it sleeps in [`Answerer::take_next`].
     pub fn wake(&mut self, answering: Thread) {
         self.wakes = Some(answering);
     }

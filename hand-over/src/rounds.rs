@@ -136,7 +136,7 @@ impl<T> Emptier<T> {
         }
     }
 
-    /// Gives back a box that came from [`Emptier::next`].
+    /// Gives back a box that came from [`Emptier::take_next`].
     pub fn give_back(&mut self, emptied: Box<T>) {
         let _ = self.free.send(emptied);
     }
