@@ -67,7 +67,7 @@ enum Command {
     FindPort(find::FindPort),
     /// Give the servos of an arm their ids, one servo at a time. Goes on where it was interrupted; torque is off.
     SetupMotors(setup_motors::SetupMotors),
-    /// Check machine, ports, camera and servos, and say what to do. Moves nothing, and writes nothing to a servo.
+    /// Check machine, ports, camera and servos, and say what to do. Moves nothing unless --full is given.
     Doctor(doctor::Doctor),
     /// Re-run the controller on a log and check every action, bit for bit.
     Replay(replay::Replay),

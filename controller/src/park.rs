@@ -166,10 +166,11 @@ impl<'a> Way<'a> {
             if self.guard.may_send() {
                 self.step();
                 let rad = &self.at.position_rad;
-                match bus.send_set_point(rad, period_us, period_us + period_us / 2) {
+                // By when the arm was heard: what a pause of this program has made late is not carried out.
+                match bus.send_set_point_since_poll(rad, period_us, period_us + period_us / 2) {
                     Ok(_) => self.guard.sent(tick, rad),
-                    // The arm is behind; its reports tell whether it comes.
-                    Err(LinkError::InFlight { .. }) => {}
+                    // The arm is behind, or this program is; reports tell whether the arm comes.
+                    Err(LinkError::InFlight { .. } | LinkError::Late { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between two looks at whether they have.
 const LOOK: Duration = Duration::from_micros(200);
 
-/// The emergency stop's way to the core. The core takes torque off between two exchanges with the servos; it cuts the one short that is
-/// under way.
+/// The emergency stop's way to the core. The core takes torque off between two exchanges with the servos, and cuts short the exchange that
+/// is under way.
 pub(super) struct HostedEStop {
     name: String,
     asked: Arc<AtomicBool>,
