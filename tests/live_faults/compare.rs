@@ -33,6 +33,10 @@ const HARMLESS: [&str; 4] = ["camera_noise", "line_noise", "line_lossy", "line_r
 /// passed. The margin is for the times that are compared, which two programs told.
 const MOVED_RAD: f32 = 0.1;
 
+/// An arm that is held is told once it has been so far from where it is led for so many ticks: `trust` of the robot file.
+const TRACK_MAX_RAD: f32 = 0.4;
+const TRACK_TICKS: usize = 10;
+
 /// See [`MOVED_RAD`]. In seconds.
 const NOTICED_S: f64 = 0.7;
 
@@ -80,6 +84,8 @@ pub(crate) struct Log {
     pub(crate) last: Option<Reason>,
     /// Where the joints were, and how long before the last tick, in seconds.
     pub(crate) joints: Vec<(f64, JointVec)>,
+    /// How far the arm was from where its firmware led it, in radians: the most of all joints, at the same times.
+    pub(crate) behind_rad: Vec<(f64, f32)>,
 }
 
 impl Log {
@@ -96,6 +102,16 @@ impl Log {
             values().fold(f32::MIN, f32::max) - values().fold(f32::MAX, f32::min)
         };
         (0..joints).map(range).fold(0.0, f32::max)
+    }
+
+    /// Ticks between two such times in which the arm was off track.
+    fn off_track(&self, from_before_s: f64, to_before_s: f64) -> usize {
+        self.behind_rad
+            .iter()
+            .filter(|(before_s, behind)| {
+                (to_before_s..=from_before_s).contains(before_s) && *behind > TRACK_MAX_RAD
+            })
+            .count()
     }
 }
 
@@ -164,7 +180,7 @@ impl Fault {
 struct Kind {
     times: usize,
     driven: usize,
-    /// The arm stood still meanwhile, so that nothing could be noticed.
+    /// The arm stood still or was hardly led away meanwhile, so that nothing could be noticed.
     still: usize,
     /// From the fault to the arm's own stop, in seconds.
     delays_s: Vec<f64>,
@@ -285,7 +301,7 @@ impl Compared {
                 }
             }
             None if HARMLESS.contains(&fault.name.as_str()) => {}
-            None if fault.name == "camera_frozen" && stood_still(fault, stops, attempts) => kind.still += 1,
+            None if stood_still(fault, stops, attempts) => kind.still += 1,
             None => self.missed.push(format!(
                 "{:.3}: {} for {:.1} s",
                 fault.begins_s,
@@ -413,7 +429,7 @@ fn memory(kb: &[u64]) -> String {
     )
 }
 
-/// Whether the arm hardly moved while the fault could still be noticed. The last tick of a log is at the time of the arm's stop.
+/// Whether the arm hardly moved, or was hardly led away, so that the fault could not be noticed. The last tick of a log is at the time of the arm's stop.
 fn stood_still(fault: &Fault, stops: &[f64], attempts: &[Attempt]) -> bool {
     let run = attempts
         .iter()
@@ -425,8 +441,15 @@ fn stood_still(fault: &Fault, stops: &[f64], attempts: &[Attempt]) -> bool {
         .iter()
         .find(|stop_s| (fault.ends_s..=run.ended_s).contains(*stop_s));
     stop.is_some_and(|stop_s| {
-        let until_s = fault.ends_s - NOTICED_S;
-        log.moved_rad(stop_s - fault.begins_s, stop_s - until_s) < MOVED_RAD
+        let since_s = stop_s - fault.begins_s;
+        match fault.name.as_str() {
+            "camera_frozen" => {
+                let until_s = fault.ends_s - NOTICED_S;
+                log.moved_rad(since_s, stop_s - until_s) < MOVED_RAD
+            }
+            "arm_blocked" => log.off_track(since_s, stop_s - fault.ends_s) <= TRACK_TICKS,
+            _ => false,
+        }
     })
 }
 

@@ -111,6 +111,11 @@ impl Programs {
                         .iter()
                         .map(|row| (before_s(row), row.capture.position_rad.clone()))
                         .collect(),
+                    behind_rad: log
+                        .ticks
+                        .iter()
+                        .map(|row| (before_s(row), behind_rad(row)))
+                        .collect(),
                 }
             })
             .map_err(|error| error.to_string());
@@ -118,6 +123,16 @@ impl Programs {
         let _ = fs::remove_dir_all(&folder);
         Some(log)
     }
+}
+
+/// How far the arm was from where its firmware led it: the most of all joints.
+fn behind_rad(row: &TickRecord) -> f32 {
+    let pairs = row
+        .capture
+        .position_rad
+        .iter()
+        .zip(&row.capture.arm_set_point_rad);
+    pairs.map(|(at, to)| (at - to).abs()).fold(0.0, f32::max)
 }
 
 fn out(number: usize) -> String {
