@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use armillary::e_stop::{Ending, Watch};
+use armillary::signals::Elsewhere;
 use devices::fault::{FaultInjector, FaultRates};
 use devices::link::{ByteStream, HostLink, WireEStop};
 use firmware_bridge::FirmwareState;
@@ -235,6 +236,8 @@ pub(crate) fn signal_while_stuck(scale: Scale) -> Outcome {
 
 /// The same, while every CPU is asked for twice.
 pub(crate) fn signal_while_busy(scale: Scale) -> Outcome {
+    // As in the program, no thread but that of the emergency stop takes signals.
+    let _elsewhere = Elsewhere::new();
     let over = AtomicBool::new(false);
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -252,6 +255,8 @@ pub(crate) fn signal_while_busy(scale: Scale) -> Outcome {
 }
 
 fn from_signal(trials: u64, stuck: bool) -> Outcome {
+    // The arm's thread takes no signals either: in the program it is another process.
+    let _elsewhere = Elsewhere::new();
     let mut outcome = Outcome::default();
     let mut random = Stream::new(6, 0x516);
     let (mut sent_ms, mut confirmed_ms) = (Vec::new(), Vec::new());

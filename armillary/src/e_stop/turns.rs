@@ -105,7 +105,12 @@ impl Turns {
                     return ending.clone();
                 }
             } else if self.ends && !self.asked.load(Ordering::SeqCst) {
-                return Ending::NotAsked;
+                // A signal that came before the end is handled on the way back from the operating system at the latest.
+                self.hear();
+                if !self.asked.load(Ordering::SeqCst) {
+                    return Ending::NotAsked;
+                }
+                continue;
             }
             if self.interrupts >= 2 && self.may_exit() {
                 self.exit();
