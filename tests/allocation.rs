@@ -16,7 +16,6 @@ use controller::session::{PolicyChoice, Session};
 use controller::tick::Timing;
 use episode::{ArmState, EpisodeWriter, Reason};
 use robot::config::{Method, Pipeline};
-use robot::device::LinkError;
 use robot::philox::Stream;
 use robot::{Frame, SystemClock};
 use world_model::Encoder;
@@ -71,11 +70,11 @@ impl World for Stage {
         );
     }
 
-    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Option<u32> {
         self.set_point_rad.clear();
         // As many joints as before.
         let _ = self.set_point_rad.extend_from_slice(set_point_rad);
-        Ok(self.seq)
+        Some(self.seq)
     }
 
     fn fault(&self) -> Option<Reason> {

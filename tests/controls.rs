@@ -18,7 +18,7 @@ use robot::config::made::{Actuator, Made};
 use robot::device::{DeviceError, Joints, Signals, Task, View};
 use robot::{Config, Frame, JointState, JointVec, joint};
 
-use crate::patient::PatientLink;
+use crate::patient::patient;
 
 /// One actuator that keeps what it was given; after so many periods it fails.
 struct Motor {
@@ -133,7 +133,7 @@ fn in_real_time(motor: Motor, ticks: u32) -> Episode {
             handshake_timeout: Duration::from_secs(5),
         })
         .expect("port opens");
-        let mut bus = PatientLink(bus);
+        let mut bus = patient(bus);
         let camera =
             FrameSocket::connect(&dir.path().join("camera"), Duration::from_secs(5)).expect("camera");
         let (mut controller, encoder) = session.live_controller().expect("controller");

@@ -22,7 +22,8 @@ use robot::device::e_stop::press_until_confirmed;
 use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError, Signals, Stopped};
 use simulator::Simulator;
 
-use crate::patient::PatientLink;
+use crate::patient::{PatientLink, patient};
+use crate::tapped::{Tap, Tapped};
 use crate::{patient_session, patient_session_of_side};
 
 pub(crate) struct Bridge {
@@ -92,7 +93,7 @@ pub(crate) fn connect(session: &Session, dir: &Path) -> (SerialLink, FrameSocket
 fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode::Episode {
     let _bridge = bridge(session, dir);
     let (bus, camera) = connect(session, dir);
-    let mut bus = PatientLink(bus);
+    let mut bus = patient(bus);
     let signals = Signals::default();
     signals.stop.store(interrupted, Ordering::SeqCst);
     let log = drive(session, dir, &mut bus, camera, ticks, &signals).expect("the episode runs");
@@ -102,7 +103,7 @@ fn run(session: &Session, dir: &Path, ticks: u32, interrupted: bool) -> episode:
     } else {
         StopReason::HostStop
     };
-    assert_holds(&mut bus.0, reason);
+    assert_holds(&mut bus.bus, reason);
     log
 }
 
@@ -242,55 +243,54 @@ enum Mishap {
     Unplugged,
 }
 
-/// The real link, through which a mishap comes with the fifth command.
-struct Mishappen {
-    link: PatientLink,
+/// A mishap that comes with the fifth command.
+struct Coming {
     mishap: Mishap,
     commands: u32,
     signals: Signals,
     bridge: Option<Bridge>,
 }
 
-impl Mishappen {
-    fn new(link: SerialLink, mishap: Mishap, bridge: Bridge) -> Self {
-        Self {
-            link: PatientLink(link),
+/// The real link, through which a mishap comes.
+type Mishappen = Tapped<PatientLink, Coming>;
+
+fn mishappen(link: SerialLink, mishap: Mishap, bridge: Bridge) -> Mishappen {
+    Tapped {
+        bus: patient(link),
+        tap: Coming {
             mishap,
             commands: 0,
             signals: Signals::default(),
             bridge: Some(bridge),
-        }
-    }
-
-    fn state(&mut self) -> FirmwareState {
-        let link = &mut self.link.0;
-        link.sync(2_000_000).expect("the arm answers");
-        // What came before the answer is old.
-        let _ = link.poll_telemetry().expect("an open port");
-        link.telemetry_since(0, 2_000_000).expect("telemetry").state
+        },
     }
 }
 
-impl JointBus for Mishappen {
-    fn port(&self) -> &str {
-        self.link.port()
-    }
+/// The firmware's state, as it is told after everything that was sent.
+fn state(bus: &mut Mishappen) -> FirmwareState {
+    let link = &mut bus.bus.bus;
+    link.sync(2_000_000).expect("the arm answers");
+    // What came before the answer is old.
+    let _ = link.poll_telemetry().expect("an open port");
+    link.telemetry_since(0, 2_000_000).expect("telemetry").state
+}
 
-    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        let info = self.link.handshake()?;
+impl Tap<PatientLink> for Coming {
+    fn handshake(&mut self, bus: &mut PatientLink) -> Result<DeviceInfo, LinkError> {
+        let info = bus.handshake()?;
         if self.mishap == Mishap::EStopKeyAtTheStart {
             self.signals.e_stop.store(true, Ordering::SeqCst);
         }
         Ok(info)
     }
 
-    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
+    fn before_set_point(&mut self, bus: &mut PatientLink) -> Result<(), LinkError> {
         self.commands += 1;
         if self.commands == 5 {
             match self.mishap {
-                Mishap::EStop => self.link.send_e_stop()?,
-                Mishap::Release => self.link.send_release()?,
-                Mishap::Stop => self.link.send_stop()?,
+                Mishap::EStop => bus.send_e_stop()?,
+                Mishap::Release => bus.send_release()?,
+                Mishap::Stop => bus.send_stop()?,
                 Mishap::Silence => {}
                 Mishap::Interrupt => self.signals.stop.store(true, Ordering::SeqCst),
                 Mishap::EStopKey => self.signals.e_stop.store(true, Ordering::SeqCst),
@@ -298,31 +298,15 @@ impl JointBus for Mishappen {
                 Mishap::Unplugged => self.bridge = None,
             }
         }
-        self.link.send_set_point(rad, move_us, valid_us)
+        Ok(())
     }
 
-    fn send_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_stop()
-    }
-
-    fn send_release(&mut self) -> Result<(), LinkError> {
-        self.link.send_release()
-    }
-
-    fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_e_stop()
-    }
-
-    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_clear_e_stop()
-    }
-
-    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
+    fn poll(&mut self, bus: &mut PatientLink) -> Result<Option<ArmReport>, LinkError> {
         if self.mishap == Mishap::Silence && self.commands >= 5 {
-            self.link.0.poll()?;
+            bus.bus.poll()?;
             return Ok(None);
         }
-        self.link.poll()
+        bus.poll()
     }
 }
 
@@ -342,8 +326,8 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
         let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
         let bridge = bridge(&session, dir.path());
         let (link, camera) = connect(&session, dir.path());
-        let mut bus = Mishappen::new(link, mishap, bridge);
-        let signals = bus.signals.clone();
+        let mut bus = mishappen(link, mishap, bridge);
+        let signals = bus.tap.signals.clone();
         let result = drive(&session, dir.path(), &mut bus, camera, 100, &signals);
         // An arm that is gone is an error that names its port or socket; its log ends like any other.
         match (&result, mishap) {
@@ -372,7 +356,7 @@ fn whatever_ends_an_episode_has_its_own_reason_and_the_log_tells_it() {
                 !last.actuate.sent,
                 "a stop comes before the action decided earlier"
             );
-            assert_holds(&mut bus.link.0, StopReason::HostStop);
+            assert_holds(&mut bus.bus.bus, StopReason::HostStop);
         }
         if mishap == Mishap::EStopKey {
             assert!(!last.actuate.sent);
@@ -390,20 +374,20 @@ fn an_episode_in_which_the_emergency_stop_is_asked_for_before_it_begins_does_not
     let session = patient_session(dir.path(), PolicyChoice::Random, Pipeline::NextTick);
     let bridge = bridge(&session, dir.path());
     let (link, camera) = connect(&session, dir.path());
-    let mut bus = Mishappen::new(link, Mishap::EStopKeyAtTheStart, bridge);
-    let mut line = bus.link.0.e_stop_line().expect("an open port").expect("a way");
-    let signals = bus.signals.clone();
+    let mut bus = mishappen(link, Mishap::EStopKeyAtTheStart, bridge);
+    let mut line = bus.bus.bus.e_stop_line().expect("an open port").expect("a way");
+    let signals = bus.tap.signals.clone();
     let error = drive(&session, dir.path(), &mut bus, camera, 100, &signals).expect_err("it does not begin");
     assert!(
         error.to_string().contains("the emergency stop was asked for"),
         "{error}"
     );
-    assert_eq!(bus.commands, 0);
+    assert_eq!(bus.tap.commands, 0);
     assert!(!dir.path().join("episode.mcap").exists(), "nothing was driven");
     // The other way reaches the arm whatever this one does.
     assert_eq!(
         press_until_confirmed(&mut *line, None).expect("confirmed"),
         Stopped::Latched
     );
-    assert_eq!(bus.state(), FirmwareState::EStopped);
+    assert_eq!(state(&mut bus), FirmwareState::EStopped);
 }

@@ -30,6 +30,7 @@ mod safety;
 mod servos;
 mod sides;
 mod so101;
+mod tapped;
 mod tune;
 
 use armillary::simulation::{self, Simulated as _};

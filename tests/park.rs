@@ -10,10 +10,11 @@ use episode::Reason;
 use firmware_bridge::FirmwareState;
 use firmware_bridge::faults::{Fault, Schedule};
 use robot::config::Pipeline;
-use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError, Signals};
+use robot::device::{LinkError, Signals};
 
 use crate::live::{bridge, bridge_with_faults, connect};
-use crate::patient::PatientLink;
+use crate::patient::{PatientLink, patient};
+use crate::tapped::{Tap, Tapped};
 
 const POSE_RAD: [f32; 2] = [0.25, 0.9];
 
@@ -32,49 +33,20 @@ fn session(dir: &Path) -> Session {
         .expect("a sound robot file")
 }
 
-/// A link on which a person asks for the end when so many set points have left.
+/// A person asks for the end when so many set points have left.
 struct Interrupting<'a> {
-    link: PatientLink,
     signals: &'a Signals,
     after: Option<u32>,
     sent: u32,
 }
 
-impl JointBus for Interrupting<'_> {
-    fn port(&self) -> &str {
-        self.link.port()
-    }
-
-    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.link.handshake()
-    }
-
-    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
+impl Tap<PatientLink> for Interrupting<'_> {
+    fn before_set_point(&mut self, _: &mut PatientLink) -> Result<(), LinkError> {
         self.sent += 1;
         if Some(self.sent) == self.after {
             self.signals.stop.store(true, Ordering::SeqCst);
         }
-        self.link.send_set_point(rad, move_us, valid_us)
-    }
-
-    fn send_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_stop()
-    }
-
-    fn send_release(&mut self) -> Result<(), LinkError> {
-        self.link.send_release()
-    }
-
-    fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_e_stop()
-    }
-
-    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_clear_e_stop()
-    }
-
-    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
-        self.link.poll()
+        Ok(())
     }
 }
 
@@ -86,16 +58,18 @@ fn laid_down(
     after: Option<u32>,
 ) -> (Result<(), ParkError>, u32, firmware_bridge::Telemetry) {
     let (link, _camera) = connect(session, dir);
-    let mut bus = Interrupting {
-        link: PatientLink(link),
-        signals,
-        after,
-        sent: 0,
+    let mut bus = Tapped {
+        bus: patient(link),
+        tap: Interrupting {
+            signals,
+            after,
+            sent: 0,
+        },
     };
     let how = session.config.park.as_ref().expect("the robot file has a pose");
     let result = park(&session.config, how, &mut bus, signals);
-    let sent = bus.sent;
-    let link = &mut bus.link.0;
+    let sent = bus.tap.sent;
+    let link = &mut bus.bus.bus;
     loop {
         link.sync(2_000_000).expect("the arm answers");
         // What came before the answer is old.

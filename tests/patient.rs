@@ -4,52 +4,40 @@
 use std::time::{Duration, Instant};
 
 use devices::SerialLink;
-use robot::device::{ArmReport, DeviceInfo, JointBus, LinkError};
+use robot::device::{ArmReport, JointBus as _, LinkError, Overdue};
+
+use crate::tapped::{Tap, Tapped};
 
 /// Far longer than a machine lets a thread wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A serial link whose `poll` waits until the arm has spoken.
-#[derive(Debug)]
-pub(crate) struct PatientLink(pub(crate) SerialLink);
+/// Waits until the arm has spoken.
+pub(crate) struct Patience;
 
-impl JointBus for PatientLink {
-    fn port(&self) -> &str {
-        self.0.port()
-    }
-
-    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.0.handshake()
-    }
-
-    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
-        self.0.send_set_point(rad, move_us, valid_us)
-    }
-
-    fn send_stop(&mut self) -> Result<(), LinkError> {
-        self.0.send_stop()
-    }
-
-    fn send_release(&mut self) -> Result<(), LinkError> {
-        self.0.send_release()
-    }
-
-    fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.0.send_e_stop()
-    }
-
-    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.0.send_clear_e_stop()
-    }
-
-    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
+impl Tap<SerialLink> for Patience {
+    fn poll(&mut self, bus: &mut SerialLink) -> Result<Option<ArmReport>, LinkError> {
         let begun = Instant::now();
         loop {
-            let heard = self.0.poll()?;
+            let heard = bus.poll()?;
             if heard.is_some() || begun.elapsed() > PATIENCE {
                 return Ok(heard);
             }
-            self.0.wait(10_000)?;
+            bus.wait(10_000)?;
         }
+    }
+
+    fn overdue(&self, _: &SerialLink) -> Option<Overdue> {
+        None
+    }
+}
+
+/// A serial link whose `poll` waits until the arm has spoken.
+pub(crate) type PatientLink = Tapped<SerialLink, Patience>;
+
+/// `link`, with patience.
+pub(crate) fn patient(link: SerialLink) -> PatientLink {
+    Tapped {
+        bus: link,
+        tap: Patience,
     }
 }

@@ -9,60 +9,41 @@ use controller::session::PolicyChoice;
 use devices::SerialLink;
 use episode::Reason;
 use robot::config::Pipeline;
-use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Signals};
+use robot::device::{ArmReport, ArmState, JointBus, LinkError, Overdue, Signals};
 
 use crate::live::{bridge, connect};
+use crate::tapped::{Tap, Tapped};
 
-/// A link that, once five commands have left, hears nothing until the arm says that it holds: so long does the whole program stand still.
-struct Paused {
-    link: SerialLink,
+/// Once five commands have left, nothing is heard until the arm says that it holds: so long does the whole program stand still.
+#[derive(Default)]
+struct Pause {
     commands: u32,
     held: bool,
     /// Commands that left after the pause.
     after: u32,
 }
 
-impl JointBus for Paused {
-    fn port(&self) -> &str {
-        self.link.port()
-    }
-
-    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.link.handshake()
-    }
-
-    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
+impl Tap<SerialLink> for Pause {
+    fn before_set_point(&mut self, _: &mut SerialLink) -> Result<(), LinkError> {
         self.commands += 1;
         self.after += u32::from(self.held);
-        self.link.send_set_point(rad, move_us, valid_us)
+        Ok(())
     }
 
-    fn send_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_stop()
-    }
-
-    fn send_release(&mut self) -> Result<(), LinkError> {
-        self.link.send_release()
-    }
-
-    fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_e_stop()
-    }
-
-    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_clear_e_stop()
-    }
-
-    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
+    fn poll(&mut self, bus: &mut SerialLink) -> Result<Option<ArmReport>, LinkError> {
         loop {
-            let heard = self.link.poll()?;
+            let heard = bus.poll()?;
             let state = heard.as_ref().map(|report| report.state);
             self.held |= self.commands >= 5 && state == Some(ArmState::Held);
             if self.held || (self.commands < 5 && heard.is_some()) {
                 return Ok(heard);
             }
-            self.link.wait(10_000)?;
+            bus.wait(10_000)?;
         }
+    }
+
+    fn overdue(&self, _: &SerialLink) -> Option<Overdue> {
+        None
     }
 }
 
@@ -79,11 +60,9 @@ fn an_arm_that_its_watchdog_stopped_is_not_led_on_and_its_episode_has_failed() {
             .expect("a sound robot file");
         let _bridge = bridge(&session, dir.path());
         let (link, camera) = connect(&session, dir.path());
-        let mut bus = Paused {
-            link,
-            commands: 0,
-            held: false,
-            after: 0,
+        let mut bus = Tapped {
+            bus: link,
+            tap: Pause::default(),
         };
         let (mut controller, encoder) = session.live_controller().expect("controller");
         let log = dir.path().join("episode.mcap");
@@ -109,7 +88,7 @@ fn an_arm_that_its_watchdog_stopped_is_not_led_on_and_its_episode_has_failed() {
         .expect("the episode is recorded");
         assert_eq!(outcome.stopped, Some(Reason::SelfStopped), "{ticks} ticks");
         assert_eq!(outcome.total_reward, None, "it is scored as nothing");
-        assert_eq!(bus.after, 0, "nothing is sent to an arm that was stopped");
+        assert_eq!(bus.tap.after, 0, "nothing is sent to an arm that was stopped");
         let recorded = episode::read_episode(&log).expect("a log");
         let last = recorded.ticks.last().expect("a tick");
         assert!(recorded.complete && !last.actuate.sent);

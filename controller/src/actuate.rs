@@ -1,7 +1,6 @@
 //! Stage 6, actuate: what the tick may ask of the outside world. Real and simulated arms are the same to it.
 
 use episode::Reason;
-use robot::device::LinkError;
 
 use crate::capture::Captured;
 
@@ -16,11 +15,8 @@ pub trait World {
     /// Makes sure that `held` has its embedding.
     fn encode(&mut self, held: &mut Captured);
 
-    /// Sends a set point, to be reached by the next edge. Bounded time.
-    ///
-    /// # Errors
-    /// A link that does not take it.
-    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError>;
+    /// Sends a set point, to be reached by the next edge. Bounded time. Returns its sequence number; `None` if it did not leave.
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Option<u32>;
 
     /// Why the arm can no longer be driven, if the connection to it or to the camera is gone.
     fn fault(&self) -> Option<Reason>;

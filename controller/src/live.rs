@@ -1,22 +1,23 @@
 //! Episodes in a world that does not wait: an arm on a serial port and a camera, real or simulated.
 
+mod world;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use episode::{ArmState, EpisodeInfo, EpisodeWriter, Pictures, Reason};
 use realtime::Raised;
-use robot::device::{ArmReport, JointBus, LinkError, MotorTrouble, Signals};
-use robot::{ActionMode, Clock, Config, JointState, JointVec, SystemClock};
+use robot::device::{ArmReport, JointBus, LinkError, Signals};
+use robot::{Clock, Config, JointState, JointVec, SystemClock};
 
-use crate::actuate::World;
-use crate::capture::{CaptureThread, Captured, Motion, Sight};
-use crate::listen::Listener;
+use crate::capture::{CaptureThread, Sight};
 use crate::lockstep::{EpisodeRunError, Labels, Outcome};
 use crate::plan::Limit;
 use crate::record::{Recorder, TooLarge};
 use crate::stall::Sentinel;
 use crate::tick::{Controller, Timing};
 use guard::Rules;
+use world::LiveWorld;
 
 /// Longest wait for the first report of an episode.
 const FIRST_REPORT_NS: u64 = 1_000_000_000;
@@ -27,124 +28,6 @@ const FIRST_LOOK_NS: u64 = 1_000_000;
 /// A send later than this after its edge is a missed deadline: a fifth of the period.
 fn late_send_ns(period_ns: u64) -> u64 {
     period_ns / 5
-}
-
-struct LiveWorld<'a> {
-    bus: &'a mut dyn JointBus,
-    joints: usize,
-    listener: Listener,
-    capture: &'a CaptureThread,
-    period_ns: u64,
-    clock: &'a dyn Clock,
-    /// When the tick was due.
-    edge_ns: u64,
-    /// How long after the arm was last listened to a command may still be carried out; unknown before.
-    valid_us: Option<u32>,
-    /// How long the arm may take for the way to a set point.
-    move_time_us: u32,
-    /// The frame this tick is to use, if a new one had come when it began.
-    newest: Option<Box<Captured>>,
-    motion: Motion,
-    /// Pictures that repeat one although the arm has moved.
-    repeated: u64,
-    fault: Option<Reason>,
-    /// What the link said when it failed. It is put into words after the episode.
-    error: Option<LinkError>,
-    /// What was wrong with a motor, likewise.
-    trouble: Option<MotorTrouble>,
-}
-
-impl LiveWorld<'_> {
-    /// What ended the episode, for which `stop` is the reason, in the words of whoever failed.
-    fn problem(&self, config: &Config, stop: Option<Reason>) -> Option<String> {
-        let refused = match stop {
-            Some(Reason::LinkLost) => self.listener.refused(self.bus),
-            _ => None,
-        };
-        match (&self.error, self.trouble) {
-            (Some(error), _) => Some(match refused {
-                Some(refused) => format!("{error}; {refused}"),
-                None => error.to_string(),
-            }),
-            (None, Some(trouble)) => {
-                let joint = config.envelope.joints().get(usize::from(trouble.joint));
-                let name = joint.map_or("a joint", |joint| joint.name.as_str());
-                Some(format!("{name}: {trouble}"))
-            }
-            (None, None) => refused,
-        }
-    }
-}
-
-/// A command is void so long after the edge that it belongs to: one and a half periods. What comes later is refused by the firmware, which
-/// stops the arm after its watchdog's time.
-fn validity_ns(period_ns: u64) -> u64 {
-    period_ns + period_ns / 2
-}
-
-impl World for LiveWorld<'_> {
-    fn listen(&mut self, held: &mut Captured) {
-        let listened = self.listener.listen(self.bus, self.joints, held);
-        // The link counts from its own look at the clock in `poll`, which was earlier: what is left is never more than there is.
-        let void_ns = self.edge_ns + validity_ns(self.period_ns);
-        self.valid_us = Some((void_ns.saturating_sub(self.clock.now_ns()) / 1000) as u32);
-        if let Err(error) = listened {
-            self.fault.get_or_insert(Reason::LinkLost);
-            self.error.get_or_insert(error);
-        }
-        self.bus.motors(&mut held.motors);
-        if let Some(trouble) = held.motors.trouble {
-            self.fault.get_or_insert(trouble.kind.into());
-            self.trouble.get_or_insert(trouble);
-        }
-    }
-
-    fn capture(&mut self, edge_ns: u64, held: &mut Box<Captured>) -> bool {
-        if held.arm != ArmState::Unheard {
-            self.motion.note(edge_ns, &held.joints.position_rad);
-        }
-        let mut new = false;
-        if let Some(newest) = self.newest.take() {
-            if self.motion.is_repeated(newest.frame.hash(), newest.captured_ns) {
-                self.repeated += 1;
-                self.capture.give_back(newest);
-            } else {
-                self.capture.use_newest(newest, held);
-                new = true;
-            }
-        }
-        if self.capture.failed() {
-            self.fault.get_or_insert(Reason::CameraLost);
-        }
-        new
-    }
-
-    fn encode(&mut self, _held: &mut Captured) {
-        // The capture thread has done it when the frame arrived.
-    }
-
-    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
-        if self.fault.is_some() {
-            // The arm is about to be stopped.
-            return Err(LinkError::Lost {
-                port: self.bus.port().to_owned(),
-                problem: "nothing more is sent to it".to_owned(),
-            });
-        }
-        // Belongs to this edge, however long this tick has been held up since: a late command is not sent, or is refused by the arm.
-        let valid_us = self.valid_us.unwrap_or(0);
-        let sent = self
-            .bus
-            .send_set_point_since_poll(set_point_rad, self.move_time_us, valid_us);
-        if matches!(sent, Err(LinkError::Closed { .. })) {
-            self.fault.get_or_insert(Reason::LinkLost);
-        }
-        sent
-    }
-
-    fn fault(&self) -> Option<Reason> {
-        self.fault
-    }
 }
 
 /// What an episode goes by.
@@ -352,29 +235,7 @@ fn ticks_in_real_time(
         problem: None,
         log: labels.log.to_owned(),
     };
-    let period_us = (period_ns / 1000) as u32;
-    let mut world = LiveWorld {
-        bus,
-        joints: config.joint_count(),
-        listener: Listener::default(),
-        capture,
-        period_ns,
-        clock,
-        edge_ns: 0,
-        valid_us: None,
-        move_time_us: match config.envelope.mode() {
-            ActionMode::Velocity => period_us,
-            // A control, not a place to move to. Such a plant moves by whole periods: on the way to one that came in the middle
-            // of a period it would be given a mixture with the one before, which nobody decided.
-            ActionMode::Absolute => 0,
-        },
-        newest: None,
-        motion: Motion::new(config),
-        repeated: 0,
-        fault: None,
-        error: None,
-        trouble: None,
-    };
+    let mut world = LiveWorld::new(config, bus, capture, clock);
     let origin_ns = clock.now_ns() + period_ns;
     let mut tick = 0;
     let mut record_ns = 0;
@@ -395,10 +256,8 @@ fn ticks_in_real_time(
         if signals.stop.load(Ordering::SeqCst) {
             controller.demand_stop(Reason::Operator);
         }
-        (world.edge_ns, world.valid_us) = (edge_ns, None);
         // Whether the world has ended must be known before anything is sent.
-        world.newest = capture.take_newest();
-        let ended = world.newest.as_ref().is_some_and(|newest| newest.ended);
+        let ended = world.begin(edge_ns);
         let last = tick >= ticks || ended;
         let timing = Timing {
             tick,
@@ -441,7 +300,7 @@ fn ticks_in_real_time(
         outcome.ticks = tick;
         if last || stop.is_some() {
             outcome.problem = world.problem(config, stop);
-            outcome.repeated = world.repeated;
+            outcome.repeated = world.repeated();
             if stop.is_some_and(Reason::voids_the_return) {
                 outcome.total_reward = None;
             }

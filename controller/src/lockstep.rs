@@ -168,9 +168,9 @@ impl World for WaitingWorld<'_> {
         );
     }
 
-    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Option<u32> {
         self.commanded = Some(set_point_rad.iter().copied().collect());
-        Ok(self.seq)
+        Some(self.seq)
     }
 
     fn fault(&self) -> Option<Reason> {

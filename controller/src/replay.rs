@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use episode::{Episode, EpisodeError, Reason, TickRecord};
 use robot::config::{ConfigError, Pipeline, RolloutBackend};
-use robot::device::LinkError;
 use robot::{Config, JointVec, SystemClock};
 use world_model::{Bundle, BundleError, Encoder};
 
@@ -93,14 +92,9 @@ impl World for LoggedWorld<'_> {
         );
     }
 
-    fn actuate(&mut self, _set_point_rad: &[f32]) -> Result<u32, LinkError> {
-        if self.row.actuate.sent {
-            Ok(self.row.actuate.command_seq)
-        } else {
-            Err(LinkError::Closed {
-                port: "log".to_owned(),
-            })
-        }
+    fn actuate(&mut self, _set_point_rad: &[f32]) -> Option<u32> {
+        let actuate = &self.row.actuate;
+        actuate.sent.then_some(actuate.command_seq)
     }
 
     fn fault(&self) -> Option<Reason> {

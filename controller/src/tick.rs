@@ -306,7 +306,7 @@ impl Controller {
     /// Sends what was decided. A command that does not leave asked for no motion.
     fn actuate(&mut self, world: &mut dyn World) {
         let (action, set_point) = &self.decided;
-        let Ok(command_seq) = world.actuate(&set_point.position_rad) else {
+        let Some(command_seq) = world.actuate(&set_point.position_rad) else {
             return self.withhold();
         };
         self.course.send(action, set_point);

@@ -43,7 +43,7 @@ pub enum EpisodeError {
     },
     /// The disk does not answer any more.
     #[error(
-        "{path}: the disk has not answered for {waited_s:.1} s, and the end of the log is not written; check that disk or its connection; the          ticks that reached it can be read"
+        "{path}: the disk has not answered for {waited_s:.1} s, and the end of the log is not written; check that disk or its connection; the ticks that reached it can be read"
     )]
     Hung {
         /// The file.

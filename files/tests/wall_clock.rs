@@ -26,7 +26,7 @@ const ALLOWED: [(&str, &str); 6] = [
         "in front of a line of the program's log",
     ),
     (
-        "armillary/src/simulation/faults.rs",
+        "armillary/src/simulation/faults/playing.rs",
         "in front of a line that tells of a fault, to be compared with logs",
     ),
     ("armillary/src/signature.rs", "in the comment of a signature"),

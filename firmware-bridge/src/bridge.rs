@@ -8,10 +8,12 @@
 //! A host that closes the serial port leaves an arm behind: in real time the firmware's watchdog stops it. The port can
 //! be opened again at the same path.
 //!
-//! What is to go wrong on purpose comes from a [`Schedule`]: `line` does it to the bytes of the port, `lens` to the pictures.
+//! What is to go wrong on purpose comes from a [`Schedule`]: `line` does it to the bytes of the port, `falsifier` to
+//! telemetry, `lens` to the pictures.
 
 mod client;
 mod error;
+mod falsifier;
 mod lens;
 mod line;
 mod names;

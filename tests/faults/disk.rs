@@ -15,13 +15,13 @@ use devices::fake::FakeBus;
 use episode::{EpisodeError, EpisodeWriter, Reason, read_episode, read_episode_from};
 use robot::config::Pipeline;
 use robot::device::{
-    ArmReport, ArmState, DeviceError, DeviceInfo, FrameSource, FrameStamp, JointBus, LinkError, Picture,
-    PixelFormat, Signals,
+    ArmState, DeviceError, FrameSource, FrameStamp, JointBus as _, LinkError, Picture, PixelFormat, Signals,
 };
 use robot::philox::Stream;
 
 use crate::row::{Outcome, Scale};
 use crate::side_by_side::side_by_side;
+use crate::tapped::{Tap, Tapped};
 
 /// Control period, in seconds.
 const PERIOD_S: f32 = 0.01;
@@ -131,49 +131,23 @@ impl Seek for Disk {
     }
 }
 
-/// An arm that does as it is told at once, and counts commands.
-struct CountingArm {
-    bus: FakeBus,
+/// Counts commands.
+struct Count {
     sent: Arc<AtomicU64>,
     stopped: bool,
     /// Commands after a stop.
     after: u64,
 }
 
-impl JointBus for CountingArm {
-    fn port(&self) -> &str {
-        self.bus.port()
-    }
-
-    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.bus.handshake()
-    }
-
-    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
+impl Tap<FakeBus> for Count {
+    fn before_set_point(&mut self, _: &mut FakeBus) -> Result<(), LinkError> {
         self.sent.fetch_add(1, Ordering::SeqCst);
         self.after += u64::from(self.stopped);
-        self.bus.send_set_point(rad, move_us, valid_us)
+        Ok(())
     }
 
-    fn send_stop(&mut self) -> Result<(), LinkError> {
+    fn before_stop(&mut self) {
         self.stopped = true;
-        self.bus.send_stop()
-    }
-
-    fn send_release(&mut self) -> Result<(), LinkError> {
-        self.bus.send_release()
-    }
-
-    fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.bus.send_e_stop()
-    }
-
-    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.bus.send_clear_e_stop()
-    }
-
-    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
-        self.bus.poll()
     }
 }
 
@@ -241,11 +215,13 @@ fn drive(
 ) -> Driven {
     let (mut controller, encoder) = session.live_controller().expect("a controller");
     let home: Vec<f32> = session.config.envelope.home().position_rad.to_vec();
-    let mut bus = CountingArm {
+    let mut bus = Tapped {
         bus: FakeBus::new(&home),
-        sent: Arc::clone(sent),
-        stopped: false,
-        after: 0,
+        tap: Count {
+            sent: Arc::clone(sent),
+            stopped: false,
+            after: 0,
+        },
     };
     let camera = Box::new(Noise {
         sent: Arc::clone(sent),
@@ -273,7 +249,7 @@ fn drive(
     Driven {
         result: result.map(|(outcome, _)| outcome.stopped),
         state: bus.bus.poll().ok().flatten().map(|report| report.state),
-        after: bus.after,
+        after: bus.tap.after,
         sent: sent.load(Ordering::SeqCst),
     }
 }

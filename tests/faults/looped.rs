@@ -155,11 +155,9 @@ impl<S: ByteStream> World for Outside<'_, S> {
 
     fn encode(&mut self, _held: &mut Captured) {}
 
-    fn actuate(&mut self, set_point_rad: &[f32]) -> Result<u32, LinkError> {
+    fn actuate(&mut self, set_point_rad: &[f32]) -> Option<u32> {
         if self.fault.is_some() {
-            return Err(LinkError::Closed {
-                port: self.link.port().to_owned(),
-            });
+            return None;
         }
         let sent =
             self.link
@@ -167,7 +165,7 @@ impl<S: ByteStream> World for Outside<'_, S> {
         if matches!(sent, Err(LinkError::Closed { .. })) {
             self.fault = Some(Reason::LinkLost);
         }
-        sent
+        sent.ok()
     }
 
     fn fault(&self) -> Option<Reason> {

@@ -26,6 +26,8 @@ mod host;
 mod log;
 mod looped;
 mod network;
+#[path = "../../devices/tests/suite/servos/paced.rs"]
+mod paced;
 mod parallel;
 mod peer;
 mod pictures;
@@ -50,6 +52,8 @@ mod starved;
 mod stuck;
 mod stuck_e_stop;
 mod surprise;
+#[path = "../tapped.rs"]
+mod tapped;
 mod telemetry;
 mod virtual_arm;
 mod wall_clock;

@@ -9,16 +9,15 @@ use std::sync::Arc;
 
 use devices::emulation::{EmulatedBus, EmulatedServo, MemoryLine};
 use devices::feetech::Feetech;
-use devices::hosted::{Core, HostEnd, Measured, Turn, parts};
+use devices::hosted::{Core, HostEnd, Turn, parts};
 use devices::link::{ByteStream, HostLink};
-use devices::servo_bus::Line;
-use devices::servo_bus::joints::ServoArm;
 use devices::{Arm, Opening};
-use robot::device::{ArmState, DeviceError, JointBus, Joints, LinkError, Motors, Signals, TroubleKind};
+use robot::device::{ArmState, JointBus, LinkError, Motors, Signals, TroubleKind};
 use robot::philox::Stream;
-use robot::{Clock, Config, JointState, VirtualClock};
+use robot::{Clock, Config, VirtualClock};
 
 use crate::looped::{Loop, root, session};
+use crate::paced::{Paced, TURN_US};
 use crate::replug::{Cable, arms_again, driven, rests};
 use crate::row::{Outcome, Scale};
 use crate::virtual_arm::STEP_US;
@@ -132,9 +131,6 @@ pub(crate) fn board(scale: Scale) -> Outcome {
     outcome
 }
 
-/// Turns of a servo arm's firmware core are so long, in microseconds.
-const TURN_US: u64 = 20_000;
-
 /// Turns of a control period.
 const PERIOD_TURNS: u32 = 5;
 
@@ -152,57 +148,6 @@ const SERVO_RESET_V: f32 = 4.0;
 /// Low readings after which the arm is to stop, and turns from one reading of a servo's voltage to the next at most.
 const READINGS: u32 = 3;
 const READING_TURNS: u32 = 4;
-
-type Servos = ServoArm<Feetech, MemoryLine<Feetech>>;
-
-/// Servos whose own time goes on with the turns of the core.
-struct Paced(Servos);
-
-impl Joints for Paced {
-    fn joint_count(&self) -> usize {
-        self.0.joint_count()
-    }
-
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
-        let begun_us = Line::now_us(self.0.bus().line());
-        let stepped = self.0.step(set_point_rad, torque_on, dt_s);
-        let line = self.0.bus_mut().line_mut();
-        let took_us = Line::now_us(line) - begun_us;
-        line.advance(TURN_US.saturating_sub(took_us));
-        stepped
-    }
-
-    fn joints(&self) -> JointState {
-        self.0.joints()
-    }
-}
-
-impl Measured for Paced {
-    fn is_known(&self, joint: usize) -> bool {
-        self.0.is_known(joint)
-    }
-
-    fn motors(&self) -> Motors {
-        self.0.motors()
-    }
-
-    fn has_let_go(&self) -> bool {
-        self.0.has_let_go()
-    }
-
-    fn may_hold(&self) -> bool {
-        self.0.torque_on()
-    }
-
-    fn look(&mut self) -> Result<(), DeviceError> {
-        let begun_us = self.0.bus().line().now_us();
-        let looked = self.0.hear().map_err(DeviceError::new);
-        let line = self.0.bus_mut().line_mut();
-        let took_us = line.now_us() - begun_us;
-        line.advance(TURN_US.saturating_sub(took_us));
-        looked
-    }
-}
 
 /// The core, its turns, and the supply of its servos.
 struct Bench {

@@ -21,11 +21,13 @@ use episode::Episode;
 use firmware_bridge::FirmwareState;
 use firmware_bridge::arm::{ArmOptions, SimulatedArm};
 use robot::device::{
-    ArmReport, ArmState, DeviceError, DeviceInfo, FrameSource, FrameStamp, JointBus, LinkError, Picture,
-    Plant, Signals,
+    ArmReport, ArmState, DeviceError, FrameSource, FrameStamp, JointBus as _, LinkError, Picture, Plant,
+    Signals,
 };
 use robot::{Clock, Config, JointVec};
 use simulator::Simulator;
+
+use crate::tapped::{Tap, Tapped};
 
 /// What the camera does when a picture is due.
 pub(crate) enum Shown {
@@ -224,9 +226,9 @@ impl Rig {
         };
         let period_us = (f64::from(session.config.period_s) * 1e6) as u64;
         let link = HostLink::new(Line(self.clone()), session.config.joint_count(), 1_000_000);
-        let mut bus = RigBus {
-            link: link.with_period_us(period_us),
-            rig: self.clone(),
+        let mut bus = Tapped {
+            bus: link.with_period_us(period_us),
+            tap: Between(self.clone()),
         };
         live::run_by(
             &Time::Virtual(Arc::new(self.clone())),
@@ -364,63 +366,30 @@ impl ByteStream for Line {
     }
 }
 
-/// The arm as the control loop sees it.
-struct RigBus {
-    link: HostLink<Line>,
-    rig: Rig,
-}
+/// Stands between the control loop and the arm.
+struct Between(Rig);
 
-impl JointBus for RigBus {
-    fn port(&self) -> &str {
-        self.link.port()
+impl Tap<HostLink<Line>> for Between {
+    fn before_set_point(&mut self, _: &mut HostLink<Line>) -> Result<(), LinkError> {
+        self.0.hold_up(Place::Send);
+        Ok(())
     }
 
-    fn handshake(&mut self) -> Result<DeviceInfo, LinkError> {
-        self.link.handshake()
-    }
-
-    fn send_set_point(&mut self, rad: &[f32], move_us: u32, valid_us: u32) -> Result<u32, LinkError> {
-        self.link.send_set_point(rad, move_us, valid_us)
-    }
-
-    fn send_set_point_since_poll(
-        &mut self,
-        rad: &[f32],
-        move_us: u32,
-        valid_us: u32,
-    ) -> Result<u32, LinkError> {
-        self.rig.hold_up(Place::Send);
-        self.link.send_set_point_since_poll(rad, move_us, valid_us)
-    }
-
-    fn send_stop(&mut self) -> Result<(), LinkError> {
+    fn before_stop(&mut self) {
         // The episode is over: the capture thread is ended next.
-        self.rig.gate.close();
-        let now_ns = self.rig.now_ns();
-        lock(&self.rig.inner).stopped_ns.get_or_insert(now_ns);
-        self.link.send_stop()
+        self.0.gate.close();
+        let now_ns = self.0.now_ns();
+        lock(&self.0.inner).stopped_ns.get_or_insert(now_ns);
     }
 
-    fn send_release(&mut self) -> Result<(), LinkError> {
-        self.link.send_release()
-    }
-
-    fn send_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_e_stop()
-    }
-
-    fn send_clear_e_stop(&mut self) -> Result<(), LinkError> {
-        self.link.send_clear_e_stop()
-    }
-
-    fn poll(&mut self) -> Result<Option<ArmReport>, LinkError> {
-        self.rig.hold_up(Place::Poll);
-        let report = self.link.poll()?;
+    fn poll(&mut self, bus: &mut HostLink<Line>) -> Result<Option<ArmReport>, LinkError> {
+        self.0.hold_up(Place::Poll);
+        let report = bus.poll()?;
         if let Some(report) = &report
             && !matches!(report.state, ArmState::Active | ArmState::Stopping)
         {
             // The loop starts its capture thread after the first such report.
-            self.rig.gate.open();
+            self.0.gate.open();
         }
         Ok(report)
     }

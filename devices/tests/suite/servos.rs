@@ -7,6 +7,7 @@ mod emulation;
 mod hosted;
 mod joints;
 mod let_go;
+mod paced;
 mod peers;
 mod pty;
 mod setup;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use robot::philox::Stream;
 
+use super::falsifier::Falsifier;
 use super::{BridgeError, Pty};
 use crate::faults::Fault;
-use crate::wire::{ArmToHost, Decoder, JointVec, MAX_FRAME_BYTES, MAX_JOINTS, Telemetry, encode};
+use crate::wire::MAX_FRAME_BYTES;
 
 /// Messages of the host that are kept, to reach the arm again.
 const KEPT: usize = 64;
@@ -42,8 +43,7 @@ pub struct Line {
     kept: VecDeque<Vec<u8>>,
     /// Messages that the next one overtakes: of the host, and of the arm.
     held: [Option<Vec<u8>>; 2],
-    /// Telemetry as it was when the fault began.
-    first: Option<Telemetry>,
+    telemetry: Falsifier,
 }
 
 /// Who speaks.
@@ -68,7 +68,7 @@ impl Line {
             begun: Vec::new(),
             kept: VecDeque::new(),
             held: [None, None],
-            first: None,
+            telemetry: Falsifier::default(),
         })
     }
 
@@ -97,7 +97,7 @@ impl Line {
     pub fn set(&mut self, wrong: &[Fault]) -> Result<(), BridgeError> {
         self.wrong.clear();
         self.wrong.extend_from_slice(wrong);
-        self.first = None;
+        self.telemetry = Falsifier::default();
         if self.is(Fault::LineCut) {
             self.pty = None;
             self.begun.clear();
@@ -182,7 +182,7 @@ impl Line {
             return;
         }
         let falsified = match self.pieces {
-            Some(Pieces::Frames) => self.falsified(frame),
+            Some(Pieces::Frames) => self.telemetry.falsified(&self.wrong, frame),
             _ => None,
         };
         let frame = falsified.unwrap_or_else(|| frame.to_vec());
@@ -246,63 +246,15 @@ impl Line {
         arrives
     }
 
-    /// Telemetry as the fault makes it; `None` where there is nothing to falsify.
-    fn falsified(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
-        let mut decoder = Decoder::<ArmToHost>::default();
-        let ArmToHost::Telemetry(mut telemetry) = frame.iter().find_map(|byte| decoder.push(*byte))? else {
-            return None;
-        };
-        let first = self.first.get_or_insert_with(|| telemetry.clone());
-        for fault in &self.wrong {
-            falsify(&mut telemetry, first, *fault);
-        }
-        let mut buffer = [0; MAX_FRAME_BYTES];
-        encode(&ArmToHost::Telemetry(telemetry), &mut buffer)
-            .ok()
-            .map(<[u8]>::to_vec)
-    }
-
     fn is(&self, fault: Fault) -> bool {
         self.wrong.contains(&fault)
-    }
-}
-
-/// Does one fault to `telemetry`. `first` is what it was when the fault began.
-fn falsify(telemetry: &mut Telemetry, first: &Telemetry, fault: Fault) {
-    match fault {
-        Fault::TelemetryFrozen => *telemetry = first.clone(),
-        Fault::TelemetryJoints { count } => {
-            let of = |values: &JointVec| -> JointVec {
-                (0..usize::from(count).min(MAX_JOINTS))
-                    .map(|joint| values.get(joint).copied().unwrap_or(0.0))
-                    .collect()
-            };
-            telemetry.position_rad = of(&telemetry.position_rad);
-            telemetry.velocity_rad_s = of(&telemetry.velocity_rad_s);
-            telemetry.set_point_rad = of(&telemetry.set_point_rad);
-        }
-        Fault::TelemetryNan => telemetry.position_rad.iter_mut().for_each(|rad| *rad = f32::NAN),
-        Fault::TelemetryJump { by_rad } => {
-            if let Some(rad) = telemetry.position_rad.first_mut() {
-                *rad += by_rad;
-            }
-        }
-        Fault::TelemetrySequenceStuck => telemetry.telemetry_seq = first.telemetry_seq,
-        Fault::TelemetryEchoStuck => telemetry.host_time_echo_us = first.host_time_echo_us,
-        Fault::TelemetryClockStuck => telemetry.device_time_us = first.device_time_us,
-        Fault::TelemetryClockJump { by_s } => {
-            let by_us = (by_s * 1e6) as i64;
-            telemetry.device_time_us = telemetry.device_time_us.saturating_add_signed(by_us);
-            telemetry.echo_received_us = telemetry.echo_received_us.saturating_add_signed(by_us);
-        }
-        _ => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{FirmwareState, HostToArm, NO_SESSION, StopReason};
+    use crate::wire::{Decoder, HostToArm, NO_SESSION, encode};
 
     /// A line without a port: what passes is the same.
     fn line(wrong: &[Fault]) -> Line {
@@ -385,76 +337,5 @@ mod tests {
         line.set(&[Fault::LineReplayed]).expect("needs nothing");
         let (times, _) = heard(&mut line, 3);
         assert_eq!(times, [1, 1, 2, 2, 3, 3]);
-    }
-
-    fn telemetry(number: u32) -> Telemetry {
-        let joints = || [0.1, 0.2].into_iter().collect::<JointVec>();
-        Telemetry {
-            host_time_echo_us: u64::from(number) * 100,
-            echo_received_us: u64::from(number) * 100,
-            device_time_us: u64::from(number) * 100,
-            last_command_seq: 0,
-            received_seq: 0,
-            state: FirmwareState::Active,
-            stop_reason: StopReason::None,
-            position_rad: joints(),
-            velocity_rad_s: joints(),
-            set_point_rad: joints(),
-            rejected_sequence: 0,
-            rejected_age: 0,
-            rejected_content: 0,
-            rejected_state: 0,
-            clamped: 0,
-            bad_frames: 0,
-            session_nonce: 1,
-            telemetry_seq: number,
-            rejected_session: 0,
-            rejected_validity: 0,
-        }
-    }
-
-    /// The second telemetry message after the fault began.
-    fn second(fault: Fault) -> Telemetry {
-        let mut line = line(&[fault]);
-        let mut told = Vec::new();
-        for number in 1..=2 {
-            let mut buffer = [0; MAX_FRAME_BYTES];
-            let frame = encode(&ArmToHost::Telemetry(telemetry(number)), &mut buffer).expect("fits");
-            told = line.falsified(frame).expect("telemetry");
-        }
-        let mut decoder = Decoder::<ArmToHost>::default();
-        match told.iter().find_map(|byte| decoder.push(*byte)) {
-            Some(ArmToHost::Telemetry(telemetry)) => telemetry,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn telemetry_lies_as_it_is_told_to() {
-        let sound = telemetry(2);
-        assert_eq!(second(Fault::TelemetryFrozen), telemetry(1));
-        assert_eq!(
-            second(Fault::TelemetryJoints { count: 0 }).position_rad,
-            JointVec::new()
-        );
-        assert_eq!(second(Fault::TelemetryJoints { count: 8 }).set_point_rad.len(), 8);
-        assert!(
-            second(Fault::TelemetryNan)
-                .position_rad
-                .iter()
-                .all(|rad| rad.is_nan())
-        );
-        let jumped = second(Fault::TelemetryJump { by_rad: 0.5 });
-        assert_eq!(jumped.position_rad[0], sound.position_rad[0] + 0.5);
-        assert_eq!(jumped.position_rad[1], sound.position_rad[1]);
-        let stuck = second(Fault::TelemetrySequenceStuck);
-        assert_eq!((stuck.telemetry_seq, stuck.device_time_us), (1, 200));
-        assert_eq!(second(Fault::TelemetryEchoStuck).host_time_echo_us, 100);
-        assert_eq!(second(Fault::TelemetryClockStuck).device_time_us, 100);
-        let jumped = second(Fault::TelemetryClockJump { by_s: 10.0 });
-        assert_eq!(jumped.device_time_us, 10_000_200);
-        let back = second(Fault::TelemetryClockJump { by_s: -10.0 });
-        assert_eq!(back.device_time_us, 0);
-        assert_eq!(second(Fault::CameraBlack), sound);
     }
 }

@@ -6,69 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use devices::emulation::{EmulatedBus, EmulatedServo, MemoryLine};
 use devices::feetech::Feetech;
-use devices::hosted::{Core, HostEnd, Measured, Turn, parts};
+use devices::hosted::{Core, HostEnd, Measured as _, Turn, parts};
 use devices::link::{ByteStream, HostLink};
 use devices::servo_bus::Family;
-use devices::servo_bus::joints::ServoArm;
 use devices::{Arm, Opening};
-use robot::device::{
-    ArmReport, ArmState, DeviceError, JointBus, Joints, LinkError, Motors, Signals, TroubleKind,
-};
-use robot::{Clock, Config, JointState, VirtualClock};
+use robot::device::{ArmReport, ArmState, JointBus, Joints as _, LinkError, Motors, Signals, TroubleKind};
+use robot::{Clock, Config, VirtualClock};
 
-type Servos = ServoArm<Feetech, MemoryLine<Feetech>>;
+use super::paced::{Paced, TURN_US};
 
-const TURN_US: u64 = 20_000;
 const PERIOD_US: u32 = 100_000;
-
-/// The servos' own time goes on with the turns.
-struct Paced(Servos);
-
-impl Joints for Paced {
-    fn joint_count(&self) -> usize {
-        self.0.joint_count()
-    }
-
-    fn step(&mut self, set_point_rad: &[f32], torque_on: bool, dt_s: f32) -> Result<(), DeviceError> {
-        let begun_us = devices::servo_bus::Line::now_us(self.0.bus().line());
-        let stepped = self.0.step(set_point_rad, torque_on, dt_s);
-        let line = self.0.bus_mut().line_mut();
-        let took_us = devices::servo_bus::Line::now_us(line) - begun_us;
-        line.advance(TURN_US.saturating_sub(took_us));
-        stepped
-    }
-
-    fn joints(&self) -> JointState {
-        self.0.joints()
-    }
-}
-
-impl Measured for Paced {
-    fn is_known(&self, joint: usize) -> bool {
-        self.0.is_known(joint)
-    }
-
-    fn motors(&self) -> Motors {
-        self.0.motors()
-    }
-
-    fn has_let_go(&self) -> bool {
-        self.0.has_let_go()
-    }
-
-    fn may_hold(&self) -> bool {
-        self.0.torque_on()
-    }
-
-    fn look(&mut self) -> Result<(), DeviceError> {
-        let begun_us = devices::servo_bus::Line::now_us(self.0.bus().line());
-        let looked = self.0.hear().map_err(DeviceError::new);
-        let line = self.0.bus_mut().line_mut();
-        let took_us = devices::servo_bus::Line::now_us(line) - begun_us;
-        line.advance(TURN_US.saturating_sub(took_us));
-        looked
-    }
-}
 
 /// The host's end, whose waits are the core's turns.
 struct Turning {
