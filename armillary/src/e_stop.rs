@@ -7,7 +7,7 @@
 //!                                           └──> Signals::e_stop, which the control loop looks at
 //! ```
 //!
-//! The thread does nothing else. It opens no file, prints nothing, and takes no lock, so nothing that the rest of the program waits for
+//! The thread does nothing else. It prints nothing, takes no lock, and opens nothing but the port of an arm that nobody has open, so nothing that the rest of the program waits for
 //! (a terminal, a disk, a camera) delays it. It presses until the arm confirms, and until then the program does not end.
 //!
 //! | where | what |
@@ -15,14 +15,17 @@
 //! | `watch` | signals, and the handle of the thread |
 //! | `turns` | what the thread does: hears, presses, answers, sleeps |
 //! | `ending` | what it came to, in words |
+//! | `opening` | opens an arm; the way to one that could not be opened, or was closed again |
 //! | `channel` | the socket by which other programs ask for the emergency stop, and get the answer |
 
 pub mod channel;
 mod ending;
+mod opening;
 mod turns;
 mod watch;
 
 pub use ending::Ending;
+pub use opening::{Unopened, open};
 pub use watch::Watch;
 
 use robot::device::Stopped;

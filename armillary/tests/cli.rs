@@ -1,6 +1,7 @@
 //! What a person sees who gets something wrong: a message that names file, field and remedy, and a non-zero exit.
 
 mod beside;
+mod typed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -449,24 +450,17 @@ fn a_missing_port_and_a_pipeline_that_cannot_wait_are_refused() {
 
 #[test]
 fn an_emergency_stop_holds_until_a_person_types_yes() {
-    use std::io::Write;
     let sim = Sim::start(Path::new(PROGRAM), &root());
-    let verb = |verb: &str, typed: &str| {
-        let mut child = Command::new(PROGRAM)
+    let verb = |verb: &str, words: &str, at_a_terminal: bool| {
+        let mut command = Command::new(PROGRAM);
+        command
             .args([verb, "--robot", "robot.ron", "--port", "arm"])
-            .current_dir(sim.dir.path())
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .expect("starts");
-        child
-            .stdin
-            .take()
-            .expect("piped")
-            .write_all(typed.as_bytes())
-            .expect("types");
-        let output = child.wait_with_output().expect("ends");
+            .current_dir(sim.dir.path());
+        let output = if at_a_terminal {
+            typed::typed(&mut command, words)
+        } else {
+            command.stdin(std::process::Stdio::null()).output().expect("runs")
+        };
         let said = [output.stdout, output.stderr].concat();
         (
             output.status.success(),
@@ -479,17 +473,21 @@ fn an_emergency_stop_holds_until_a_person_types_yes() {
         (output.status.success(), said)
     };
     assert!(run().0);
-    let (latched, said) = verb("e-stop", "");
+    let (latched, said) = verb("e-stop", "", false);
     assert!(latched && said.contains("torque is off"), "{said}");
     let (drove, said) = run();
     assert!(
         !drove && said.contains("emergency stop") && said.contains("clear-e-stop"),
         "{said}"
     );
-    let (cleared, said) = verb("clear-e-stop", "y\n");
+    // Nobody is there who could look at the arm.
+    let (cleared, said) = verb("clear-e-stop", "", false);
+    assert!(!cleared && said.contains("on a terminal"), "{said}");
+    assert!(!run().0);
+    let (cleared, said) = verb("clear-e-stop", "y\n", true);
     assert!(!cleared && said.contains("stays latched"), "{said}");
     assert!(!run().0);
-    let (cleared, said) = verb("clear-e-stop", "yes\n");
+    let (cleared, said) = verb("clear-e-stop", "yes\n", true);
     assert!(cleared && said.contains("torque stays off"), "{said}");
     let (drove, said) = run();
     assert!(drove, "{said}");

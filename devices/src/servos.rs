@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use firmware_bridge::arm::ArmOptions;
 use robot::device::{DeviceError, JointBus, Motors, Stopped};
@@ -298,14 +299,31 @@ impl<F: Family> Settings<F> {
         }
     }
 
-    /// The arm on `line`, once its servos were found and set up. Nothing moves.
+    /// The arm on `line`, once its servos were found and set up. Nothing moves. This gives up as soon as `urgent` is set.
     ///
     /// # Errors
     /// [`DeviceError`]: settings that do not fit the robot, and servos that are missing, of another model, or at fault.
-    pub fn on_line<L: Line>(&self, line: L, config: &Config) -> Result<ServoArm<F, L>, DeviceError> {
+    pub fn on_line<L: Line>(
+        &self,
+        line: L,
+        config: &Config,
+        urgent: Arc<AtomicBool>,
+    ) -> Result<ServoArm<F, L>, DeviceError> {
         self.check(config)?;
-        ServoArm::new(Bus::new(line, self.timing()), self.arm(config))
-            .map_err(|error| DeviceError::new(format!("{}: {error}", self.port)))
+        let failed = |error: String| DeviceError::new(format!("{}: {error}", self.port));
+        let mut bus = Bus::new(line, self.timing());
+        bus.set_interrupt(Some(Arc::clone(&urgent)));
+        match ServoArm::new(bus, self.arm(config)) {
+            // What was cut short looks like a servo that does not answer, or like none of its settings.
+            _ if urgent.load(Ordering::SeqCst) => Err(failed(
+                "the emergency stop was asked for while the arm was opened".to_owned(),
+            )),
+            Ok(mut arm) => {
+                arm.heed(urgent);
+                Ok(arm)
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
 
     /// Ids of its servos, base first.
@@ -342,8 +360,7 @@ impl<F: Emulated + Send + 'static> ArmSettings for Settings<F> {
     fn open(&self, opening: &Opening<'_>) -> Result<Box<dyn JointBus>, DeviceError> {
         self.check(opening.config)?;
         let line = SerialStream::open(&self.port, self.baud)?;
-        let mut arm = self.on_line(line, opening.config)?;
-        arm.heed(Arc::clone(&opening.signals.e_stop));
+        let arm = self.on_line(line, opening.config, Arc::clone(&opening.signals.e_stop))?;
         Ok(Box::new(HostedArm::start(arm, self.hosted(opening)?)?))
     }
 

@@ -55,6 +55,8 @@ mod surprise;
 #[path = "../tapped.rs"]
 mod tapped;
 mod telemetry;
+#[path = "../../armillary/tests/typed/mod.rs"]
+mod typed;
 mod virtual_arm;
 mod wall_clock;
 mod wire;

@@ -239,9 +239,13 @@ fn host(config: &Config) -> HostLink<Turning> {
     };
     let servos = [1, 2].map(|id| EmulatedServo::new(id, 2048)).into();
     let line = MemoryLine::new(EmulatedBus::new(1_000_000, servos));
-    let joints = Paced(settings.on_line(line, config).expect("comes up"));
-    let clock = Arc::new(VirtualClock::default());
     let signals = Signals::default();
+    let joints = Paced(
+        settings
+            .on_line(line, config, Arc::clone(&signals.e_stop))
+            .expect("comes up"),
+    );
+    let clock = Arc::new(VirtualClock::default());
     let opening = Opening {
         config,
         signals: &signals,

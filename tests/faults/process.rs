@@ -1,7 +1,7 @@
 //! The program itself, in processes: what a terminal, a shell and other programs do to it. In real time.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,7 @@ use crate::beside::Sim;
 use crate::row::{Outcome, Scale};
 use crate::side_by_side::side_by_side;
 use crate::stuck::stuck;
+use crate::typed::typed;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,17 +63,12 @@ fn driving(sim: &Sim, out: &str, run: &mut Child) -> Result<(), String> {
 
 /// Clears the emergency stop.
 fn clear(sim: &Sim) {
-    let mut child = Command::new(program())
+    let mut command = Command::new(program());
+    command
         .args(["clear-e-stop", "--robot", "robot.ron", "--port", "arm"])
-        .current_dir(sim.dir.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    // Whoever does not read has failed, and the next trial tells.
-    let _ = child.stdin.take().expect("piped").write_all(b"yes\n");
-    let _ = child.wait();
+        .current_dir(sim.dir.path());
+    // Where it fails, the next trial tells.
+    let _ = typed(&mut command, "yes\n");
 }
 
 /// How a program ended, and its messages. One that does not end is killed.

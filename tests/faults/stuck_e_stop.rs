@@ -1,11 +1,14 @@
 //! The emergency stop while something else is stuck: from the signal to the bytes at the far end of the line. In processes and in real time.
 
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use armillary::e_stop::channel;
 use controller::stall::Sentinel;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use robot::config::Realtime;
 use robot::{Clock, SystemClock};
@@ -209,16 +212,16 @@ fn pressed(stuck: Stuck, bench: &Bench, watch: &Watch, measured: &mut Measured) 
         command.stdout(full);
     }
     let silent = bench.path().join("silent");
-    let _listens = (stuck == Stuck::CameraAtTheStart).then(|| {
+    let camera = (stuck == Stuck::CameraAtTheStart).then(|| {
         command.arg("--frames").arg(&silent);
-        std::os::unix::net::UnixListener::bind(&silent).expect("a socket")
+        UnixListener::bind(&silent).expect("a socket")
     });
     if stuck == Stuck::LogCreation {
         // The arm does not answer before the program is watched.
         bench.far.set_deaf(true);
     }
     let mut run = command.spawn().map_err(|error| error.to_string())?;
-    let held = make_stuck(stuck, bench, &mut run);
+    let held = make_stuck(stuck, bench, camera.as_ref(), &mut run);
     let result = held.and_then(|held| {
         let begun_ns = watch.clock.now_ns();
         let begun = Instant::now();
@@ -247,18 +250,22 @@ fn pressed(stuck: Stuck, bench: &Bench, watch: &Watch, measured: &mut Measured) 
 }
 
 /// Waits until the moment has come, and makes it stuck.
-fn make_stuck(stuck: Stuck, bench: &Bench, run: &mut Child) -> Result<Held, String> {
+fn make_stuck(
+    stuck: Stuck,
+    bench: &Bench,
+    camera: Option<&UnixListener>,
+    run: &mut Child,
+) -> Result<Held, String> {
     let process = run.id();
-    match stuck {
-        Stuck::LogCreation => {
+    match (stuck, camera) {
+        (Stuck::LogCreation, _) => {
             return hold_at_file(process, "episode-000000.mcap", || bench.far.set_deaf(false));
         }
-        Stuck::CameraAtTheStart => {
-            // The arm is open once its emergency stop has a socket.
-            let socket = channel::path(&bench.far.port).map_err(|error| error.to_string())?;
-            return match found(PATIENCE, || socket.exists().then_some(())) {
+        (_, Some(camera)) => {
+            // The camera is opened after the arm.
+            return match found(PATIENCE, || is_connected(camera).then_some(())) {
                 Some(()) => Ok(Held::default()),
-                None => Err("the arm was not opened".to_owned()),
+                None => Err("the camera was not opened".to_owned()),
             };
         }
         _ => bench.driven(run, 2)?,
@@ -280,6 +287,12 @@ fn make_stuck(stuck: Stuck, bench: &Bench, run: &mut Child) -> Result<Held, Stri
         }
         _ => Ok(Held::default()),
     }
+}
+
+/// Whether somebody has connected, and is not answered.
+fn is_connected(listener: &UnixListener) -> bool {
+    let mut listens = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut listens, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Asks for the emergency stop, and waits for nothing.

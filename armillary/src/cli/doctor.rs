@@ -3,20 +3,16 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use armillary::console::To;
+use armillary::console::{self, To};
 use armillary::doctor::camera::Demand;
 use armillary::doctor::rig::Rig;
 use armillary::doctor::{Examination, Finding, State, System, arm, camera, full, machine, ports};
-use armillary::signals::is_ignored;
 use devices::{Arm, Camera};
 use robot::device::Signals;
 use robot::{Config, SystemClock};
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::flag;
 
 use super::say::ask;
 
@@ -102,7 +98,7 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
             let mut consent = || {
                 let agreed = consent(arguments, rig)?;
                 if agreed {
-                    catch(&signals)?;
+                    console::drive();
                 }
                 Ok(agreed)
             };
@@ -129,19 +125,6 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
         }
     }
     conclude(&examination, json)
-}
-
-/// From here on Ctrl-C stops the arm and ends the suite, and Ctrl-\ is the emergency stop. The suite looks at both every half
-/// millisecond.
-fn catch(signals: &Signals) -> anyhow::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP]
-        .into_iter()
-        .filter(|signal| *signal != SIGHUP || !is_ignored(SIGHUP))
-    {
-        flag::register(signal, Arc::clone(&signals.stop)).context("cannot catch Ctrl-C")?;
-    }
-    flag::register(SIGQUIT, Arc::clone(&signals.e_stop)).context("cannot catch Ctrl-\\")?;
-    Ok(())
 }
 
 /// Says what is about to happen, and asks a person.

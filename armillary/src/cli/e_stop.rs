@@ -1,6 +1,6 @@
 //! `armillary e-stop` and `armillary clear-e-stop`: torque off at once, latched, and the way out of it.
 
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -131,6 +131,12 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
 
 /// Unlatches, for a person who says so now.
 pub(crate) fn clear(arguments: &Clear) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!(
+            "nobody can be asked whether the arm is supported: start `armillary clear-e-stop` on a terminal; the emergency stop stays \
+             latched"
+        );
+    }
     ask(
         To::Out,
         "Is the arm supported, and nobody within its reach? Type yes to clear the emergency stop: ",

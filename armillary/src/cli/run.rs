@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
-use armillary::e_stop::Watch;
+use armillary::e_stop::{self, Watch};
 use armillary::{console, report};
 use controller::capture::Sight;
 use controller::live;
@@ -83,21 +83,15 @@ impl LiveArm {
         console::drive();
         let signals = Signals::default();
         // Before any other thread is started: those take no signals.
-        let watch =
+        let mut watch =
             Watch::start(&signals, &config.realtime).context("cannot watch for the emergency stop")?;
         let (controller, encoder) = session.live_controller()?;
         // Before the camera, which may make everybody wait.
-        let bus = arm.open(&Opening {
+        let opening = Opening {
             config,
             signals: &signals,
-        })?;
-        if let Some(line) = bus.e_stop_line()?
-            && let Err(error) = watch.guard(line, Path::new(bus.port()))
-        {
-            log::warn!(
-                "no other program can ask for the emergency stop (`armillary e-stop`): {error}; Ctrl-\\ works"
-            );
-        }
+        };
+        let bus = e_stop::open(&mut watch, &mut arm, &opening)?;
         let OpenCamera { camera, task } = camera.open(config)?;
         let sight = Sight::new(config, camera, task, encoder, session.bundle.as_ref())?;
         Ok(Self {

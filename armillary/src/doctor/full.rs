@@ -9,6 +9,7 @@ mod stops;
 
 use std::sync::atomic::Ordering;
 
+use anyhow::Context;
 use robot::Clock;
 use robot::device::Signals;
 
@@ -16,12 +17,15 @@ use super::camera::Demand;
 use super::rig::Rig;
 use super::stand_in::StandIn;
 use super::{Examination, Finding, State, System, arm, camera};
+use crate::e_stop::{Ending, Watch};
+use crate::signals::Elsewhere;
 use drive::{Drive, Trouble};
 
 /// Checks whose failure keeps the arm from being moved.
 const OF_THE_ARM: [&str; 4] = ["arm.", "bus.", "port.", "servo."];
 
-/// Runs the suite on `rig`. `consent` is asked once, before anything moves. `signals` stop the arm and end the suite.
+/// Runs the suite on `rig`. `consent` is asked once, before anything moves. From then on Ctrl-C, Ctrl-\ and `armillary e-stop` do what they do in a
+/// run: they set `signals`, which end the suite, and the emergency stop has a thread of its own.
 ///
 /// # Errors
 /// What stands in for hardware does not start.
@@ -33,7 +37,11 @@ pub fn examine(
     signals: &Signals,
     consent: &mut dyn FnMut() -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
-    let mut stand_in = StandIn::start(rig)?;
+    let mut stand_in = {
+        // Its threads take no signals: in a run what stands in would be another program.
+        let _elsewhere = Elsewhere::new();
+        StandIn::start(rig)?
+    };
     let bounds = &rig.bounds;
     match stand_in.camera(rig)? {
         None => examination.skip("camera.open", "", "the rig has no camera"),
@@ -63,41 +71,31 @@ pub fn examine(
         examination.skip("arm.moves", "", "nobody agreed that the arm may move");
         return Ok(());
     }
-    if let Err(trouble) = moving(examination, rig, &mut stand_in, clock, signals) {
-        let Trouble { name, seen, remedy } = trouble;
-        examination.fail(name, "", seen, remedy);
-        return Ok(());
-    }
-    afterwards(examination, system, rig, &stand_in)?;
-    asked_late(examination, rig, &stand_in, signals)
-}
-
-/// Whoever asks for a stop after the last move gets it, too: the arm may still hold.
-fn asked_late(
-    examination: &mut Examination<'_>,
-    rig: &Rig,
-    stand_in: &StandIn,
-    signals: &Signals,
-) -> anyhow::Result<()> {
-    const NAME: &str = "arm.interrupted";
-    if signals.e_stop.load(Ordering::SeqCst) {
-        match stand_in.arm(&rig.config)?.e_stop(&rig.config) {
-            Ok(stopped) => {
-                let seen = format!("emergency stop: {}", crate::e_stop::words(stopped));
-                examination.fail(NAME, "", seen, "support the arm");
-            }
-            Err(error) => {
-                let seen = format!("{}: {error}", crate::e_stop::NOT_CONFIRMED);
-                examination.fail(NAME, "", seen, "cut the arm's power");
-            }
+    let mut watch =
+        Watch::start(signals, &rig.config.realtime).context("cannot watch for the emergency stop")?;
+    let moved = moving(examination, rig, &mut stand_in, clock, signals, &mut watch);
+    let went_well = moved.is_ok();
+    match moved {
+        // What became of the emergency stop is said below.
+        Err(_) if watch.asked() => {}
+        Err(Trouble { name, seen, remedy }) => examination.fail(name, "", seen, remedy),
+        Ok(()) => {
+            stops::unopened(rig, &stand_in, &watch)?;
+            afterwards(examination, system, rig, &stand_in)?;
         }
-    } else if signals.stop.load(Ordering::SeqCst) {
-        examination.fail(
+    }
+    const NAME: &str = "arm.interrupted";
+    let ending = watch.end();
+    match (&ending, ending.words()) {
+        (Ending::NotConfirmed(_), Some(words)) => examination.fail(NAME, "", words, "cut the arm's power"),
+        (_, Some(words)) => examination.fail(NAME, "", words, "support the arm"),
+        (_, None) if went_well && signals.stop.load(Ordering::SeqCst) => examination.fail(
             NAME,
             "",
             "interrupted after the last move",
             "start the suite again",
-        );
+        ),
+        (_, None) => {}
     }
     Ok(())
 }
@@ -109,14 +107,15 @@ fn moving(
     stand_in: &mut StandIn,
     clock: &dyn Clock,
     signals: &Signals,
+    watch: &mut Watch,
 ) -> Result<(), Trouble> {
-    let mut drive = Drive::open(rig, stand_in, clock, signals)?;
+    let mut drive = Drive::open(rig, stand_in, clock, signals, watch)?;
     drive.begin(examination)?;
     moves::reports(examination, &mut drive)?;
     moves::all(examination, &mut drive)?;
     stops::watchdog(examination, &mut drive)?;
     stops::e_stop(examination, &mut drive)?;
-    stops::reopening(examination, drive, rig, stand_in)
+    stops::reopening(examination, drive, rig, stand_in, watch)
 }
 
 /// What the servos say now that they have worked.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use robot::device::EStopLine;
 use robot::device::e_stop::{Pressed, listen_for};
@@ -29,8 +29,10 @@ const CLIENTS_MAX: usize = 8;
 
 /// What the rest of the program tells the thread.
 pub(super) enum Word {
-    /// The way to the arm, and where others can ask.
-    Guard(Box<dyn EStopLine>, Option<Channel>),
+    /// Where others can ask.
+    Listen(Channel),
+    /// The way to the arm. Whoever sends it waits until it is taken.
+    Guard(Box<dyn EStopLine>, Sender<()>),
     /// The program is about to end.
     End,
 }
@@ -159,7 +161,12 @@ impl Turns {
         self.interrupts += drain(&self.interrupted);
         while let Ok(word) = self.words.try_recv() {
             match word {
-                Word::Guard(line, channel) => (self.line, self.channel) = (Some(line), channel),
+                Word::Listen(channel) => self.channel = Some(channel),
+                Word::Guard(line, taken) => {
+                    self.line = Some(line);
+                    // The channel has room for one.
+                    let _ = taken.send(());
+                }
                 Word::End => self.ends = true,
             }
         }

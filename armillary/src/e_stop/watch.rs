@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -16,7 +16,7 @@ use signal_hook::low_level::pipe;
 use signal_hook::{SigId, flag, low_level};
 
 use super::Ending;
-use super::channel::Channel;
+use super::channel::{self, Channel};
 use super::turns::{Turns, Word};
 use crate::signals::{self, Elsewhere};
 
@@ -33,6 +33,8 @@ pub struct Watch {
     thread: Option<JoinHandle<Ending>>,
     caught: Vec<SigId>,
     asked: Arc<AtomicBool>,
+    /// The socket by which other programs ask.
+    listens_at: Option<PathBuf>,
     /// Signals go to the thread alone.
     elsewhere: Option<Elsewhere>,
 }
@@ -109,21 +111,32 @@ impl Watch {
             thread: Some(thread),
             caught,
             asked,
+            listens_at: None,
             elsewhere: Some(elsewhere),
         })
     }
 
-    /// Gives the thread the way to the arm at `port`, and lets other programs ask from here on.
+    /// Lets other programs ask for the emergency stop of the arm at `port` from here on. What they ask for before there is a way to the
+    /// arm is remembered.
     ///
     /// # Errors
-    /// The operating system's, if there can be no socket. The thread has the way to the arm all the same.
-    pub fn guard(&self, line: Box<dyn EStopLine>, port: &Path) -> io::Result<()> {
-        let (channel, result) = match Channel::open(port) {
-            Ok(channel) => (Some(channel), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
-        self.tell(Word::Guard(line, channel));
-        result
+    /// The operating system's, and another program that listens for this port already.
+    pub fn listen(&mut self, port: &Path) -> io::Result<()> {
+        let path = channel::path(port)?;
+        if self.listens_at.as_ref() == Some(&path) {
+            return Ok(());
+        }
+        self.tell(Word::Listen(Channel::open(port)?));
+        self.listens_at = Some(path);
+        Ok(())
+    }
+
+    /// Gives the thread the way to the arm. Returns once it has left the way that it had before.
+    pub fn guard(&self, line: Box<dyn EStopLine>) {
+        let (taken, heard) = bounded(1);
+        self.tell(Word::Guard(line, taken));
+        // An error says that the thread has ended, and its way with it.
+        let _ = heard.recv();
     }
 
     /// Whether the emergency stop was asked for.

@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use devices::Opening;
-use robot::device::e_stop::press_until_confirmed;
-use robot::device::{ArmReport, ArmState, DeviceInfo, EStopLine, JointBus, LinkError, Signals};
+use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Signals};
 use robot::{Clock, Config, JointVec};
 
 use super::super::Examination;
 use super::super::rig::{Bounds, Rig};
 use super::super::stand_in::StandIn;
+use crate::e_stop::{self, Watch};
 
 /// How long the link is left alone between two looks, in nanoseconds.
 const LOOK_EVERY_NS: u64 = 1_000_000;
@@ -43,8 +43,6 @@ impl Trouble {
 /// An open arm.
 pub(super) struct Drive<'a> {
     pub(super) bus: Box<dyn JointBus>,
-    /// The emergency stop's own way to it.
-    e_stop: Option<Box<dyn EStopLine>>,
     pub(super) config: &'a Config,
     pub(super) bounds: &'a Bounds,
     pub(super) clock: &'a dyn Clock,
@@ -61,12 +59,13 @@ pub(super) struct Drive<'a> {
 }
 
 impl<'a> Drive<'a> {
-    /// Opens the arm. Nothing moves.
+    /// Opens the arm. Nothing moves. `watch` has the way to it from here on, and leaves it when it gets another.
     pub(super) fn open(
         rig: &'a Rig,
         stand_in: &StandIn,
         clock: &'a dyn Clock,
         signals: &'a Signals,
+        watch: &mut Watch,
     ) -> Result<Self, Trouble> {
         const NAME: &str = "arm.open";
         let opening = Opening {
@@ -76,11 +75,9 @@ impl<'a> Drive<'a> {
         let mut arm = stand_in
             .arm(&rig.config)
             .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
-        let bus = arm.open(&opening).map_err(|error| Trouble::of(NAME, &error))?;
-        let e_stop = bus.e_stop_line().map_err(|error| Trouble::of(NAME, &error))?;
+        let bus = e_stop::open(watch, &mut arm, &opening).map_err(|error| Trouble::of(NAME, &error))?;
         Ok(Self {
             bus,
-            e_stop,
             config: &rig.config,
             bounds: &rig.bounds,
             clock,
@@ -208,20 +205,11 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
+    /// Ends the suite if a person has asked for a stop. The emergency stop is pressed by its own thread.
     fn heed(&mut self) -> Result<(), Trouble> {
         const NAME: &str = "arm.interrupted";
         if self.signals.e_stop.load(Ordering::SeqCst) {
-            let Some(line) = &mut self.e_stop else {
-                return Err(Trouble::new(
-                    NAME,
-                    "this arm has no emergency stop",
-                    "cut its power",
-                ));
-            };
-            let stopped =
-                press_until_confirmed(&mut **line, None).map_err(|error| Trouble::of(NAME, &error))?;
-            let seen = format!("emergency stop: {}", crate::e_stop::words(stopped));
-            return Err(Trouble::new(NAME, seen, "support the arm"));
+            return Err(Trouble::new(NAME, "emergency stop", "support the arm"));
         }
         if self.signals.stop.load(Ordering::SeqCst) {
             self.bus.send_stop().map_err(|error| Trouble::of(NAME, &error))?;

@@ -7,6 +7,7 @@ use super::super::Examination;
 use super::super::rig::Rig;
 use super::super::stand_in::StandIn;
 use super::drive::{Drive, Trouble};
+use crate::e_stop::{Unopened, Watch};
 
 /// What a joint may move while it should stand, in radians: backlash and noise of its encoder.
 const STANDS_RAD: f32 = 0.03;
@@ -135,6 +136,7 @@ pub(super) fn reopening(
     mut drive: Drive<'_>,
     rig: &Rig,
     stand_in: &mut StandIn,
+    watch: &mut Watch,
 ) -> Result<(), Trouble> {
     const NAME: &str = "arm.reopens";
     let (clock, signals) = (drive.clock, drive.signals);
@@ -153,7 +155,9 @@ pub(super) fn reopening(
     stand_in
         .plug_in()
         .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
-    let mut drive = Drive::open(rig, stand_in, clock, signals)?;
+    // The way to the arm that was closed would keep its port.
+    unopened(rig, stand_in, watch).map_err(|error| Trouble::of(NAME, error.as_ref()))?;
+    let mut drive = Drive::open(rig, stand_in, clock, signals, watch)?;
     drive.shake_hands()?;
     let found = drive.report.position_rad.clone();
     let state = drive.report.state;
@@ -173,6 +177,13 @@ pub(super) fn reopening(
     } else {
         examination.ok(NAME, &about, seen);
     }
+    Ok(())
+}
+
+/// The arm is closed, or about to be: whoever asks for the emergency stop from here on gets it all the same.
+pub(super) fn unopened(rig: &Rig, stand_in: &StandIn, watch: &Watch) -> anyhow::Result<()> {
+    let arm = stand_in.arm(&rig.config)?;
+    watch.guard(Box::new(Unopened::new(arm, rig.config.clone())));
     Ok(())
 }
 

@@ -81,7 +81,11 @@ fn host_of(rest: &str, servos: Vec<EmulatedServo<Feetech>>) -> (HostLink<Turning
         panic!("another arm");
     };
     let line = MemoryLine::new(EmulatedBus::new(1_000_000, servos));
-    let joints = Paced(settings.on_line(line, &config).expect("comes up"));
+    let joints = Paced(
+        settings
+            .on_line(line, &config, Arc::clone(&signals.e_stop))
+            .expect("comes up"),
+    );
     let clock = Arc::new(VirtualClock::default());
     let opening = Opening {
         config: &config,
@@ -415,7 +419,7 @@ fn what_does_not_fit_the_robot_is_refused_by_field() {
         };
         let line = MemoryLine::<Feetech>::new(EmulatedBus::new(1_000_000, Vec::new()));
         let said = settings
-            .on_line(line, &config)
+            .on_line(line, &config, Arc::default())
             .map(|_| ())
             .unwrap_err()
             .to_string();
