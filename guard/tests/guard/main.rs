@@ -1,5 +1,7 @@
 //! The fallback ladder: what each kind of trouble does, tick by tick.
 
+mod kl_sum;
+
 use std::path::Path;
 
 use episode::{ArmState, CaptureRow, FilterRow, PlanRow, PlanSource, Reason};
@@ -500,6 +502,44 @@ fn a_surprise_that_is_soon_believed_stops_an_arm_in_a_world_that_does_not_wait()
     assert_eq!(stop(&config, Rules::Waiting), None);
     config.trust.kl_sum_nats = Some(90.0);
     assert_eq!(stop(&config, live), None);
+}
+
+/// A guard lasts for many episodes.
+#[test]
+fn a_new_episode_knows_nothing_of_the_arm_before() {
+    let config = config();
+    let mut guard = Guard::new(&config);
+    let at = |first_rad: f32| -> JointVec { [first_rad, 0.3].into_iter().collect() };
+    let hear = |guard: &mut Guard, tick: u32, state: ArmState, at_rad: &JointVec| {
+        let heard = Heard {
+            state,
+            refused: false,
+            position_rad: at_rad,
+            set_point_rad: at_rad,
+        };
+        guard.hear(tick, &heard, false);
+        guard.stopped()
+    };
+    guard.reset(Rules::live(true));
+    guard.stands(&at(0.0));
+    for tick in 0..5 {
+        assert_eq!(hear(&mut guard, tick, ArmState::Active, &at(0.0)), None);
+        guard.sent(tick, &at(0.0));
+    }
+    // Two periods of silence: one more would stop it.
+    for tick in 5..7 {
+        assert_eq!(hear(&mut guard, tick, ArmState::Unheard, &at(0.0)), None);
+    }
+    guard.reset(Rules::live(true));
+    guard.stands(&at(1.0));
+    assert_eq!(
+        hear(&mut guard, 0, ArmState::Unheard, &at(1.0)),
+        None,
+        "the first silence"
+    );
+    // Somebody has carried it meanwhile, and it does not follow yet.
+    assert_eq!(hear(&mut guard, 1, ArmState::Held, &at(1.0)), None);
+    assert_eq!(hear(&mut guard, 2, ArmState::Active, &at(1.0)), None);
 }
 
 /// An arm is held, or without torque, until the first command has reached it.
