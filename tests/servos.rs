@@ -2,21 +2,18 @@
 //! program.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use armillary::e_stop::{self, Ending, Watch};
 use controller::capture::Sight;
 use controller::live;
 use controller::lockstep::{Labels, Outcome};
 use controller::session::{PolicyChoice, Session};
 use devices::emulation::{EmulatedBus, EmulatedServo, serve};
 use devices::feetech::Feetech;
-use devices::servo_bus::Family as _;
 use devices::{Arm, Opening};
 use episode::Reason;
 use robot::config::Pipeline;
 use robot::device::{
-    ArmState, DeviceError, FrameSource, FrameStamp, JointBus, Picture, PixelFormat, Signals, Stopped,
+    ArmState, DeviceError, FrameSource, FrameStamp, JointBus, Picture, PixelFormat, Signals,
 };
 use robot::{Clock, Config, SystemClock};
 
@@ -165,41 +162,4 @@ fn a_servo_that_is_too_hot_stops_the_arm_which_says_so() {
     assert_eq!(last.guard.reason, Reason::OverTemperature);
     assert_eq!(last.capture.motors.joints[1].temperature_c, Some(71.0));
     drop(bus);
-}
-
-#[test]
-fn an_arm_that_holds_is_let_go_by_an_emergency_stop_while_it_is_opened() {
-    let mut servos = [1, 2].map(|id| EmulatedServo::<Feetech>::new(id, 2048));
-    for servo in &mut servos {
-        servo.set(Feetech::ROLES.torque_enable, 1);
-    }
-    let end = serve(EmulatedBus::new(1_000_000, servos.into())).expect("a terminal");
-    let config = config(end.path());
-    let signals = Signals::default();
-    let mut watch = Watch::start(&signals, &config.realtime).expect("signals");
-    signals.e_stop.store(true, Ordering::SeqCst);
-    let mut arm = Arm::of(&config, None).expect("named");
-    let opening = Opening {
-        config: &config,
-        signals: &signals,
-    };
-    let error = e_stop::open(&mut watch, &mut arm, &opening)
-        .map(|_| ())
-        .expect_err("it is let go");
-    assert!(error.to_string().contains("while the arm was opened"), "{error}");
-    let ending = watch.end();
-    assert!(
-        matches!(
-            ending,
-            Ending::Confirmed {
-                stopped: Stopped::LetGo,
-                ..
-            }
-        ),
-        "{ending:?}"
-    );
-    let mut bus = end.finish().expect("it served");
-    for id in [1, 2] {
-        assert!(!bus.servo(id).torque_on(), "servo {id} holds");
-    }
 }

@@ -35,11 +35,11 @@ pub(crate) fn run(arguments: &Coverage) -> anyhow::Result<()> {
     }
     let scopes: Vec<Scope> = parts.iter().map(|part| part.scope()).collect();
     scratch::within(&root, "coverage", |folder| {
-        let built = build(&root, &scopes)?;
-        for (number, (program, package)) in built.iter().enumerate() {
+        let Built { tests, mut programs } = build(&root, folder, &scopes)?;
+        for (number, (program, package)) in tests.iter().enumerate() {
             println!("running {}", program.display());
             // Names in it tell apart the processes that a test starts.
-            let counts = folder.join(format!("{number}-%p-%m.profraw"));
+            let counts = folder.join(format!("{number}-%p%c.profraw"));
             command(
                 Command::new(program)
                     .arg("--quiet")
@@ -48,21 +48,30 @@ pub(crate) fn run(arguments: &Coverage) -> anyhow::Result<()> {
                     .current_dir(package),
             )?;
         }
-        let programs: Vec<PathBuf> = built.into_iter().map(|(program, _)| program).collect();
+        programs.extend(tests.into_iter().map(|(program, _)| program));
         let found = tools.lines(folder, &programs)?;
         lines::report(&root, &found, &scopes, arguments.lines)
     })
 }
 
-/// Builds the tests of all parts, and returns their programs, each with the folder of its package.
-fn build(root: &Path, scopes: &[Scope]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+/// What was built.
+struct Built {
+    /// Programs of tests, each with the folder of its package.
+    tests: Vec<(PathBuf, PathBuf)>,
+    /// Programs that they start.
+    programs: Vec<PathBuf>,
+}
+
+/// Builds the tests of all parts. What build scripts count goes to `folder`, too, under names that nobody reads.
+fn build(root: &Path, folder: &Path, scopes: &[Scope]) -> anyhow::Result<Built> {
     let mut build = Command::new(cargo());
     build.args(["test", "--release", "--no-run", "--message-format", "json"]);
     for scope in scopes {
         build.args(["--package", scope.package, "--test", scope.test]);
     }
     let output = build
-        .env("RUSTC_WORKSPACE_WRAPPER", root.join("xtask/coverage-rustc.sh"))
+        .env("RUSTC_WORKSPACE_WRAPPER", root.join("xtask/rustc-coverage.sh"))
+        .env("LLVM_PROFILE_FILE", folder.join("%p.build"))
         .stderr(std::process::Stdio::inherit())
         .current_dir(root)
         .output()
@@ -70,22 +79,25 @@ fn build(root: &Path, scopes: &[Scope]) -> anyhow::Result<Vec<(PathBuf, PathBuf)
     if !output.status.success() {
         bail!("the tests cannot be built; see above");
     }
-    let mut programs = Vec::new();
+    let (mut tests, mut programs) = (Vec::new(), Vec::new());
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let message: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        let Some(program) = message["executable"].as_str().map(PathBuf::from) else {
+            continue;
+        };
         let name = message["target"]["name"].as_str().unwrap_or_default();
-        if message["target"]["kind"][0] == "test"
-            && scopes.iter().any(|scope| scope.test == name)
-            && let Some(program) = message["executable"].as_str()
-            && let Some(package) = message["manifest_path"]
-                .as_str()
-                .and_then(|path| Path::new(path).parent())
-        {
-            programs.push((PathBuf::from(program), package.to_owned()));
+        match message["target"]["kind"][0].as_str() {
+            Some("test") if scopes.iter().any(|scope| scope.test == name) => {
+                let manifest = message["manifest_path"].as_str().map(Path::new);
+                let package = manifest.and_then(Path::parent).unwrap_or(root);
+                tests.push((program, package.to_owned()));
+            }
+            Some("bin") => programs.push(program),
+            _ => {}
         }
     }
-    if programs.is_empty() {
+    if tests.is_empty() {
         bail!("cargo built no test");
     }
-    Ok(programs)
+    Ok(Built { tests, programs })
 }

@@ -30,10 +30,10 @@ const FOLDERS: &str = "/tmp";
 /// Folder for the sockets of this user. It is made if it is not there.
 ///
 /// # Errors
-/// The operating system's, and a folder that others can write to.
-fn folder() -> io::Result<PathBuf> {
+/// The operating system's, and a folder that others can open.
+fn folder(folders: &Path) -> io::Result<PathBuf> {
     let uid = Uid::effective();
-    let folder = Path::new(FOLDERS).join(format!("armillary-{uid}"));
+    let folder = folders.join(format!("armillary-{uid}"));
     match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -51,8 +51,16 @@ fn folder() -> io::Result<PathBuf> {
 /// The socket of whoever drives the arm at `port`. All names of one port lead to the same socket.
 ///
 /// # Errors
-/// The operating system's.
+/// As [`path_in`].
 pub fn path(port: &Path) -> io::Result<PathBuf> {
+    path_in(Path::new(FOLDERS), port)
+}
+
+/// The same where the folders of all users are in `folders`.
+///
+/// # Errors
+/// The operating system's, and a folder of this user's name that others can open.
+pub fn path_in(folders: &Path, port: &Path) -> io::Result<PathBuf> {
     let port = port.canonicalize().unwrap_or_else(|_| port.to_owned());
     let name: String = port
         .to_string_lossy()
@@ -64,7 +72,7 @@ pub fn path(port: &Path) -> io::Result<PathBuf> {
     let tail = (tail..name.len())
         .find(|at| name.is_char_boundary(*at))
         .unwrap_or(0);
-    Ok(folder()?.join(format!("{}.e-stop", name[tail..].trim_start_matches('-'))))
+    Ok(folder(folders)?.join(format!("{}.e-stop", name[tail..].trim_start_matches('-'))))
 }
 
 /// The end that the driving program listens at. Its socket goes with it.

@@ -79,11 +79,14 @@ impl EStopLine for Unopened {
         PATIENCE
     }
 
-    fn press(&mut self, _wait: Duration) -> Result<Pressed, LinkError> {
+    fn press(&mut self, wait: Duration) -> Result<Pressed, LinkError> {
         let begun = *self.begun.get_or_insert_with(Instant::now);
         match self.arm.e_stop(&self.config) {
             Ok(stopped) => Ok(Pressed::Confirmed(stopped)),
-            Err(_) if begun.elapsed() < PATIENCE => Ok(Pressed::Sent(None)),
+            Err(_) if begun.elapsed() < PATIENCE => {
+                std::thread::park_timeout(wait);
+                Ok(Pressed::Sent(None))
+            }
             Err(error) => Err(LinkError::Lost {
                 port: self.port.clone(),
                 problem: robot::complaint(&error),

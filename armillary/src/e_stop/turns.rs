@@ -99,20 +99,17 @@ impl Turns {
     pub(super) fn run(mut self) -> Ending {
         loop {
             self.hear();
+            if self.ends {
+                // A signal that came before the end is handled on the way back from the operating system at the latest.
+                self.hear();
+            }
             if self.asked.load(Ordering::SeqCst) {
                 self.press();
             }
-            if let Some(ending) = &self.ending {
-                if self.ends {
-                    return ending.clone();
-                }
-            } else if self.ends && !self.asked.load(Ordering::SeqCst) {
-                // A signal that came before the end is handled on the way back from the operating system at the latest.
-                self.hear();
-                if !self.asked.load(Ordering::SeqCst) {
-                    return Ending::NotAsked;
-                }
-                continue;
+            match &self.ending {
+                Some(ending) if self.ends => return ending.clone(),
+                None if self.ends && !self.asked.load(Ordering::SeqCst) => return Ending::NotAsked,
+                _ => {}
             }
             if self.interrupts >= 2 && self.may_exit() {
                 self.exit();
@@ -172,14 +169,13 @@ impl Turns {
         }
         let Some(channel) = &self.channel else { return };
         while let Ok((client, _)) = channel.listener().accept() {
-            if client.set_nonblocking(true).is_err() {
-                continue;
-            }
             if self.clients.len() == CLIENTS_MAX {
                 // Whoever connected and asks for nothing does not keep others out.
                 self.clients.remove(0);
             }
-            self.clients.push(client);
+            // One that could make this thread wait is not heard.
+            self.clients
+                .extend(client.set_nonblocking(true).map(|()| client).ok());
         }
         let asked = &self.asked;
         self.clients.retain_mut(|client| {

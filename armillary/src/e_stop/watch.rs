@@ -209,10 +209,7 @@ fn raise(realtime: &Realtime) -> Raised {
     .into_iter()
     .max()
     .unwrap_or(0);
-    let priority = match most {
-        0 if realtime::may_raise(UNASKED) => UNASKED,
-        0 => 0,
-        most => realtime::above(most),
-    };
+    let unasked = if realtime::may_raise(UNASKED) { UNASKED } else { 0 };
+    let priority = if most == 0 { unasked } else { realtime::above(most) };
     Raised::new(("realtime", priority), ("realtime", &[]))
 }

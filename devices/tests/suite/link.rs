@@ -13,7 +13,7 @@ use firmware_bridge::FirmwareState;
 use firmware_bridge::wire::{ArmToHost, Decoder, HostToArm, MAX_FRAME_BYTES, encode};
 use robot::Frame;
 use robot::device::e_stop::press_until_confirmed;
-use robot::device::{ArmState, Joints, Stopped, Task};
+use robot::device::{ArmState, EStopLine as _, Joints, Stopped, Task};
 use robot::device::{JointBus, LinkError, Lockstep};
 
 use crate::common::{JOINTS, PERIOD_US, TestPlant, arm_options};
@@ -560,6 +560,41 @@ fn an_emergency_stop_gets_through_a_bad_line() {
         assert_eq!(line.stream().inner().arm().state(), FirmwareState::EStopped);
     }
     assert!(injected > 50, "{injected}");
+}
+
+/// A port that is gone.
+struct Gone;
+
+impl ByteStream for Gone {
+    fn name(&self) -> &str {
+        "gone"
+    }
+
+    fn now_us(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, _: &[u8]) -> Result<(), LinkError> {
+        Err(LinkError::Closed {
+            port: "gone".to_owned(),
+        })
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> Result<usize, LinkError> {
+        Ok(0)
+    }
+
+    fn wait(&mut self, _: u64) -> Result<(), LinkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_emergency_stop_of_a_port_that_is_gone_is_an_error_at_once() {
+    let mut line = WireEStop::new(Gone, us(ANSWER_US));
+    assert_eq!(line.port(), "gone");
+    let error = press_until_confirmed(&mut line, None).unwrap_err();
+    assert!(matches!(error, LinkError::Closed { .. }), "{error}");
 }
 
 /// A person presses the key while a handshake waits for the board: the stream is left to the emergency stop at once.

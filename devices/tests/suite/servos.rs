@@ -5,6 +5,7 @@ mod codec;
 mod damage;
 mod emulation;
 mod hosted;
+mod hosted_e_stop;
 mod joints;
 mod let_go;
 mod paced;

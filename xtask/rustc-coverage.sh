@@ -3,4 +3,5 @@
 # Other crates are compiled as ever, so that what was built before is used.
 rustc="$1"
 shift
-exec "$rustc" "$@" -Cinstrument-coverage
+# The counters lie in the file itself, so that those of a program count that is killed, or ends without a farewell.
+exec "$rustc" "$@" -Cinstrument-coverage -Cllvm-args=-runtime-counter-relocation

@@ -1,6 +1,13 @@
 //! The emergency stop of a program that drives an arm: by key, by signal, by another program, while other things are stuck.
 
+#[path = "../beside/mod.rs"]
 mod beside;
+#[expect(dead_code, reason = "the fault table holds threads at files, too")]
+#[path = "../../../tests/faults/hold.rs"]
+mod hold;
+mod opening;
+mod second_channel;
+#[path = "../stuck/mod.rs"]
 mod stuck;
 
 use std::fs;
@@ -12,6 +19,8 @@ use std::time::{Duration, Instant};
 use beside::Sim;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use robot::Config;
+use robot::config::Realtime;
 use stuck::stuck;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
@@ -24,6 +33,12 @@ fn root() -> PathBuf {
         .parent()
         .expect("this crate has a parent")
         .to_owned()
+}
+
+/// That of the shipped planar arm.
+fn realtime() -> Realtime {
+    let path = root().join("configs/sim-planar.ron");
+    Config::load(&path).expect("the shipped robot file").realtime
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -157,6 +172,27 @@ fn a_second_interrupt_ends_the_program() {
     let (code, message) = run.end();
     // It may have come to its orderly end before.
     assert!(matches!(code, Some(130 | 1)), "{code:?}: {message}");
+}
+
+/// The thread that drives does not come back, and the log is of no use to the person any more.
+#[test]
+fn two_interrupts_end_a_program_that_is_stuck_once_its_emergency_stop_is_confirmed() {
+    let sim = start();
+    let mut run = drive(&sim, Stdio::null());
+    let held = hold::hold(run.child.id(), |name| name == "armillary").expect("it is held");
+    run.signal(Signal::SIGQUIT);
+    // Those that come before the arm has confirmed do nothing.
+    until("over", || {
+        run.signal(Signal::SIGINT);
+        run.child.try_wait().expect("its state").is_some()
+    });
+    drop(held);
+    let (code, message) = run.end();
+    assert_eq!(code, Some(1), "{message}");
+    for part in ["emergency stop: latched", "ended before its log was"] {
+        assert!(message.contains(part), "no `{part}` in {message}");
+    }
+    assert!(is_latched(&sim));
 }
 
 /// How many threads of `process` take signals that ask for a stop, and how many take none. There are no others.
