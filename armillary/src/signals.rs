@@ -28,12 +28,16 @@ pub fn is_ignored(signal: i32) -> bool {
 /// Signals by which a person asks for a stop.
 const STOPS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
+/// What a program in the background of a terminal gets when it writes to it, or reads from it. It would stand still, its emergency stop with it.
+/// A thread that takes neither writes all the same, and reads nothing.
+const BACKGROUND: [Signal; 2] = [Signal::SIGTTOU, Signal::SIGTTIN];
+
 fn stops() -> SigSet {
     STOPS.into_iter().collect()
 }
 
-/// Keeps signals that ask for a stop from the calling thread, and from those that it starts meanwhile, until this is dropped in the same
-/// thread.
+/// Keeps signals that ask for a stop, and those that make a program in the background stand still, from the calling thread, and from those that it
+/// starts meanwhile, until this is dropped in the same thread.
 ///
 /// The operating system gives a signal of the program to any one thread that takes it, and prefers the main one. A thread that waits for a
 /// disk that hangs takes none before the disk answers, and holds the signal up for all others.
@@ -46,7 +50,8 @@ impl Elsewhere {
     /// From here on.
     pub fn new() -> Self {
         let before = SigSet::thread_get_mask().ok();
-        if let Err(problem) = stops().thread_block() {
+        let kept: SigSet = STOPS.into_iter().chain(BACKGROUND).collect();
+        if let Err(problem) = kept.thread_block() {
             log::warn!("{problem}: a thread that waits for a disk may hold up signals");
         }
         Self { before }

@@ -285,7 +285,7 @@ fn from_signal(trials: u64, stuck: bool) -> Outcome {
         outcome.tried(match ending {
             Ending::Confirmed {
                 stopped: Stopped::Latched,
-                sent_after,
+                sent_after: Some(sent_after),
                 confirmed_after,
             } => {
                 // What the thread counts from is when it woke.

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use armillary::console::{self, To};
@@ -116,7 +117,7 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
                 Err(error) => examination.fail_by("camera.open", "", &error),
             }
             match Arm::of(config, arguments.port.as_deref()) {
-                Ok(arm) => arm::examine(&mut examination, &system, config, &arm),
+                Ok(arm) => arm::examine(&mut examination, &system, config, &arm, &Arc::default()),
                 Err(_) if config.arm.is_none() => {
                     examination.skip("arm.open", "", "the robot file names no arm that is plugged in");
                 }

@@ -66,33 +66,22 @@ pub(crate) fn stop(arguments: &EStop) -> anyhow::Result<()> {
 
 /// What the arm has confirmed, in words.
 fn stopped(arguments: &EStop) -> anyhow::Result<String> {
+    // Before a file is read: its disk may hang.
+    if let Some(port) = &arguments.port
+        && let Some(words) = by_who_drives(port)?
+    {
+        return Ok(words);
+    }
     let mut described = arguments
         .robot
         .as_deref()
         .map(|robot| arm(robot, arguments.port.as_deref()));
-    let port = match (&arguments.port, &mut described) {
-        (Some(port), _) => Some(port.clone()),
-        (None, Some(Ok((arm, _)))) => arm.port(),
-        (None, _) => None,
-    };
-    // Whoever drives the arm has its port.
-    if let Some(answer) = port
-        .as_deref()
-        .map(|port| {
-            channel::ask(port, PROGRAM, || {
-                armillary::tell!(
-                    "the program that drives the arm has not answered yet: cut the arm's power if it moves"
-                );
-            })
-        })
-        .transpose()
-        .context("the program that drives the arm does not answer")?
-        .flatten()
+    if arguments.port.is_none()
+        && let Some(Ok((arm, _))) = &mut described
+        && let Some(port) = arm.port()
+        && let Some(words) = by_who_drives(&port)?
     {
-        return match answer.strip_prefix(channel::CONFIRMED) {
-            Some(words) => Ok(words.to_owned()),
-            None => bail!(answer),
-        };
+        return Ok(words);
     }
     let whatever_is_at = |port: &Path, baud: Option<u32>, named: &[u8]| {
         let baud = arguments.baud.or(baud).unwrap_or(BAUD);
@@ -100,7 +89,12 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
         let mut words = e_stop::words(confirmed.stopped).to_owned();
         if !confirmed.servos.is_empty() {
             let ids: Vec<String> = confirmed.servos.iter().map(u8::to_string).collect();
-            words.push_str(&format!(" (confirmed by servos {})", ids.join(", ")));
+            let others = if named.is_empty() {
+                "; whether there are others is not known: --robot names them"
+            } else {
+                ""
+            };
+            words.push_str(&format!(" (confirmed by servos {}{others})", ids.join(", ")));
         }
         Ok(words)
     };
@@ -126,6 +120,22 @@ fn stopped(arguments: &EStop) -> anyhow::Result<String> {
         (Some(Err(error)), None) => Err(error.context("give --port, for which no robot file is needed")),
         (None, Some(port)) => whatever_is_at(port, None, &[]),
         (None, None) => bail!("--port: name the port of the arm"),
+    }
+}
+
+/// Asks the program that drives the arm at `port`, which has its port. `None` if no program does.
+fn by_who_drives(port: &Path) -> anyhow::Result<Option<String>> {
+    let answer = channel::ask(port, PROGRAM, || {
+        armillary::tell!(
+            "the program that drives the arm has not answered yet: cut the arm's power if it moves"
+        );
+    });
+    match answer.context("the program that drives the arm does not answer")? {
+        None => Ok(None),
+        Some(answer) => match answer.strip_prefix(channel::CONFIRMED) {
+            Some(words) => Ok(Some(words.to_owned())),
+            None => bail!(answer),
+        },
     }
 }
 

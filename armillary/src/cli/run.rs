@@ -201,12 +201,15 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<()> {
     armillary::say!("Ctrl-C: controlled stop; Ctrl-\\: emergency stop");
     let mut logs = Vec::new();
     let result = drive(arguments, &session, &mut arm, &mut logs).and_then(|ended| {
-        // Only after a run that went well, or that a person ended: after a protective stop nothing moves by itself.
-        if ended.is_some() {
-            // The run has ended by it. Whoever asks from here on wants the way to the park pose to end.
-            arm.signals.stop.store(false, Ordering::SeqCst);
+        // Only after a run that went well, or that a person ended: after a protective stop nothing moves by itself. A terminal that was
+        // closed and a service that is ended have nobody who looks.
+        if !arm.watch.left_alone() {
+            if ended.is_some() {
+                // The run has ended by it. Whoever asks from here on wants the way to the park pose to end.
+                arm.watch.forget_interrupt(&arm.signals);
+            }
+            arm.park(&session)?;
         }
-        arm.park(&session)?;
         match ended {
             Some(words) => bail!(words),
             None => Ok(()),

@@ -7,7 +7,8 @@ mod drive;
 mod moves;
 mod stops;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use robot::Clock;
@@ -55,7 +56,8 @@ pub fn examine(
             camera::examine(examination, system, &rig.config, camera, &demand, clock);
         }
     }
-    arm::examine(examination, system, &rig.config, &stand_in.arm(&rig.config)?);
+    let the_arm = stand_in.arm(&rig.config)?;
+    arm::examine(examination, system, &rig.config, &the_arm, &Arc::default());
     let wrong = |finding: &&Finding| {
         finding.state == State::Fail && OF_THE_ARM.iter().any(|names| finding.name.starts_with(names))
     };
@@ -81,7 +83,7 @@ pub fn examine(
         Err(Trouble { name, seen, remedy }) => examination.fail(name, "", seen, remedy),
         Ok(()) => {
             stops::unopened(rig, &stand_in, &watch)?;
-            afterwards(examination, system, rig, &stand_in)?;
+            afterwards(examination, system, rig, &stand_in, &signals.e_stop)?;
         }
     }
     const NAME: &str = "arm.interrupted";
@@ -124,10 +126,16 @@ fn afterwards(
     system: &System,
     rig: &Rig,
     stand_in: &StandIn,
+    urgent: &Arc<AtomicBool>,
 ) -> anyhow::Result<()> {
     let mut nobody = |_: &Finding| {};
     let mut again = Examination::new(&mut nobody);
-    arm::examine(&mut again, system, &rig.config, &stand_in.arm(&rig.config)?);
+    let the_arm = stand_in.arm(&rig.config)?;
+    arm::examine(&mut again, system, &rig.config, &the_arm, urgent);
+    if urgent.load(Ordering::SeqCst) {
+        // It was cut short.
+        return Ok(());
+    }
     for finding in again.findings() {
         if finding.state == State::Fail {
             examination.fail(

@@ -3,6 +3,8 @@
 mod readings;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use devices::serial::SerialStream;
 use devices::servo_bus::{Bus, Timing};
@@ -33,6 +35,7 @@ pub(super) fn examine<F: Maker>(
     system: &System,
     config: &Config,
     settings: &Settings<F>,
+    urgent: &Arc<AtomicBool>,
 ) {
     const OPEN: &str = "bus.open";
     let about = settings.port.as_str();
@@ -66,6 +69,7 @@ pub(super) fn examine<F: Maker>(
         format!("{} bits a second, {}", settings.baud, F::NAME),
     );
     let mut bus = Bus::<F, _>::new(line, timing);
+    bus.set_interrupt(Some(Arc::clone(urgent)));
     if let Err(error) = bus.settle(SETTLE_US) {
         return examination.fail_by("bus.line", about, &error);
     }

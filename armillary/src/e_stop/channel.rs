@@ -67,12 +67,21 @@ pub fn path_in(folders: &Path, port: &Path) -> io::Result<PathBuf> {
         .chars()
         .map(|letter| if letter.is_alphanumeric() { letter } else { '-' })
         .collect();
+    // Two ports may have the same letters, or the same tail: a number tells them apart (FNV-1a).
+    let number = port
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
+            (number ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     // A socket's whole path has 107 bytes.
     let tail = name.len().saturating_sub(40);
     let tail = (tail..name.len())
         .find(|at| name.is_char_boundary(*at))
         .unwrap_or(0);
-    Ok(folder(folders)?.join(format!("{}.e-stop", name[tail..].trim_start_matches('-'))))
+    let tail = name[tail..].trim_start_matches('-');
+    Ok(folder(folders)?.join(format!("{tail}-{number:016x}.e-stop")))
 }
 
 /// The end that the driving program listens at. Its socket goes with it.
@@ -93,7 +102,10 @@ impl Channel {
             if UnixStream::connect(&path).is_ok() {
                 return Err(io::Error::new(
                     io::ErrorKind::AddrInUse,
-                    format!("{}: another program listens there", path.display()),
+                    format!(
+                        "{}: another program listens there, and drives the arm or is about to",
+                        path.display()
+                    ),
                 ));
             }
             // Of a program that was killed: nobody listens. The folder is this user's alone.

@@ -13,8 +13,9 @@ pub enum Ending {
     Confirmed {
         /// How the arm stands now.
         stopped: Stopped,
-        /// From the moment in which the thread heard of it until the first bytes were given to the port.
-        sent_after: Duration,
+        /// From the moment in which the thread heard of it until the first bytes were given to the port; `None` if another thread gives
+        /// them.
+        sent_after: Option<Duration>,
         /// And until the arm had confirmed.
         confirmed_after: Duration,
     },
@@ -31,12 +32,16 @@ impl Ending {
                 stopped,
                 sent_after,
                 confirmed_after,
-            } => Some(format!(
-                "emergency stop: {} (sent after {:.1} ms, confirmed after {:.1} ms)",
-                super::words(*stopped),
-                1e3 * sent_after.as_secs_f64(),
-                1e3 * confirmed_after.as_secs_f64()
-            )),
+            } => {
+                let ms = |after: Duration| 1e3 * after.as_secs_f64();
+                let sent =
+                    sent_after.map_or_else(String::new, |after| format!("sent after {:.1} ms, ", ms(after)));
+                Some(format!(
+                    "emergency stop: {} ({sent}confirmed after {:.1} ms)",
+                    super::words(*stopped),
+                    ms(*confirmed_after)
+                ))
+            }
             Self::NotConfirmed(why) => Some(format!("{}: {why}", super::NOT_CONFIRMED)),
         }
     }

@@ -16,13 +16,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// opened is let go all the same, if somebody asks.
 ///
 /// # Errors
-/// [`DeviceError`] if the arm cannot be opened.
+/// [`DeviceError`] if the arm cannot be opened, or no other program could ask for its emergency stop.
 pub fn open(
     watch: &mut Watch,
     arm: &mut Arm,
     opening: &Opening<'_>,
 ) -> Result<Box<dyn JointBus>, DeviceError> {
-    let listens = arm.port().map_or(Ok(()), |port| watch.listen(&port));
+    if let Some(port) = arm.port() {
+        watch.listen(&port).map_err(|error| {
+            DeviceError::new(format!(
+                "{}: other programs could not ask for the emergency stop (`armillary e-stop`): {error}",
+                port.display()
+            ))
+        })?;
+    }
     let opened = arm.open(opening).and_then(|bus| {
         let line = bus.e_stop_line()?;
         Ok((bus, line))
@@ -36,11 +43,6 @@ pub fn open(
     };
     if let Some(line) = line {
         watch.guard(line);
-        if let Err(error) = listens {
-            log::warn!(
-                "no other program can ask for the emergency stop (`armillary e-stop`): {error}; Ctrl-\\ works"
-            );
-        }
     }
     Ok(bus)
 }
@@ -77,6 +79,11 @@ impl EStopLine for Unopened {
 
     fn patience(&self) -> Duration {
         PATIENCE
+    }
+
+    fn sends_by_itself(&self) -> bool {
+        // It opens the port first, and returns once the arm has answered.
+        false
     }
 
     fn press(&mut self, wait: Duration) -> Result<Pressed, LinkError> {

@@ -33,6 +33,8 @@ pub(super) enum Word {
     Listen(Channel),
     /// The way to the arm. Whoever sends it waits until it is taken.
     Guard(Box<dyn EStopLine>, Sender<()>),
+    /// Each Ctrl-C so far has been heeded. Whoever sends it waits until that is known.
+    Forget(Sender<()>),
     /// The program is about to end.
     End,
 }
@@ -164,6 +166,11 @@ impl Turns {
                     // The channel has room for one.
                     let _ = taken.send(());
                 }
+                Word::Forget(forgotten) => {
+                    self.interrupts = 0;
+                    // The channel has room for one.
+                    let _ = forgotten.send(());
+                }
                 Word::End => self.ends = true,
             }
         }
@@ -213,7 +220,7 @@ impl Turns {
         let pressed = if press.number == 0 {
             // How long it took until the bytes were handed over: the first press does not listen.
             let pressed = line.press(Duration::ZERO);
-            press.sent_after = Some(press.begun.elapsed());
+            press.sent_after = line.sends_by_itself().then(|| press.begun.elapsed());
             pressed
         } else {
             line.press(listen)
@@ -222,7 +229,7 @@ impl Turns {
         let waited = press.begun.elapsed();
         let why = match pressed {
             Ok(Pressed::Confirmed(stopped)) => {
-                let sent_after = press.sent_after.unwrap_or(waited);
+                let sent_after = press.sent_after;
                 return self.ended(Ending::Confirmed {
                     stopped,
                     sent_after,

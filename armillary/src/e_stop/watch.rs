@@ -33,6 +33,8 @@ pub struct Watch {
     thread: Option<JoinHandle<Ending>>,
     caught: Vec<SigId>,
     asked: Arc<AtomicBool>,
+    /// Set by a signal that no person at the terminal sends.
+    left_alone: Arc<AtomicBool>,
     /// The socket by which other programs ask.
     listens_at: Option<PathBuf>,
     /// Signals go to the thread alone.
@@ -81,8 +83,12 @@ impl Watch {
         let elsewhere = Elsewhere::new();
         take_signals()?;
         let mut caught = Vec::new();
+        let left_alone = Arc::default();
         for signal in ENDS.into_iter().filter(|signal| is_caught(*signal)) {
             caught.push(flag::register(signal, Arc::clone(&signals.stop))?);
+            if signal != SIGINT {
+                caught.push(flag::register(signal, Arc::clone(&left_alone))?);
+            }
             let heard_by = if signal == SIGHUP { &bell } else { &interrupt };
             caught.push(pipe::register(signal, heard_by.try_clone()?)?);
         }
@@ -111,6 +117,7 @@ impl Watch {
             thread: Some(thread),
             caught,
             asked,
+            left_alone,
             listens_at: None,
             elsewhere: Some(elsewhere),
         })
@@ -142,6 +149,20 @@ impl Watch {
     /// Whether the emergency stop was asked for.
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Whether a controlled stop was asked for by SIGTERM or SIGHUP: nobody may be at the terminal any more.
+    pub fn left_alone(&self) -> bool {
+        self.left_alone.load(Ordering::SeqCst)
+    }
+
+    /// What a Ctrl-C has asked for is done. The next one asks for a controlled stop again, and does not count as the second.
+    pub fn forget_interrupt(&self, signals: &Signals) {
+        let (forgotten, heard) = bounded(1);
+        self.tell(Word::Forget(forgotten));
+        // An error says that the thread has ended.
+        let _ = heard.recv();
+        signals.stop.store(false, Ordering::SeqCst);
     }
 
     /// Ends the thread. If the emergency stop was asked for, this waits until the arm has confirmed it or its time is over.

@@ -6,6 +6,7 @@ mod beside;
 #[path = "../../../tests/faults/hold.rs"]
 mod hold;
 mod opening;
+mod parking;
 mod second_channel;
 #[path = "../stuck/mod.rs"]
 mod stuck;

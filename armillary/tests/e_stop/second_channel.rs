@@ -57,6 +57,19 @@ fn one_program_listens_for_a_port_and_none_after_it_has_ended() {
 }
 
 #[test]
+fn two_ports_have_two_sockets_and_all_names_of_one_port_have_one() {
+    let (dir, port) = port();
+    let path = |port: &Path| channel::path(port).expect("a folder");
+    assert_ne!(path(Path::new("/dev/arm-1")), path(Path::new("/dev/arm_1")));
+    let long = |first: &str| PathBuf::from(format!("/{first}/{}", "arm".repeat(40)));
+    assert_ne!(path(&long("left")), path(&long("right")));
+    fs::write(&port, "").expect("a file");
+    let other = dir.path().join("other");
+    std::os::unix::fs::symlink(&port, &other).expect("a link");
+    assert_eq!(path(&port), path(&other));
+}
+
+#[test]
 fn a_folder_that_others_can_open_is_refused() {
     let folders = tempfile::tempdir().expect("temporary folder");
     let port = Path::new("/dev/ttyUSB0");

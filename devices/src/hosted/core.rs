@@ -109,12 +109,14 @@ impl<J: Measured> Core<J> {
 
     /// One turn at `now_us`. The control loop may be late, stalled or gone.
     pub fn turn(&mut self, now_us: u64) -> Turn {
-        if self.e_stop.load(Ordering::SeqCst) {
+        // It is never taken back.
+        let asked = self.e_stop.load(Ordering::SeqCst);
+        if asked {
             self.firmware.e_stop();
             self.leaving = None;
         }
         let turn = match self.leaving.take() {
-            None => self.follow(now_us),
+            None => self.follow(now_us, asked),
             Some(way_out) => self.leave(way_out, now_us),
         };
         match turn {
@@ -129,8 +131,8 @@ impl<J: Measured> Core<J> {
         turn
     }
 
-    /// Does what the host asks for, within the firmware's limits.
-    fn follow(&mut self, now_us: u64) -> Turn {
+    /// Does what the host asks for, within the firmware's limits. `asked`: a person has asked for the emergency stop.
+    fn follow(&mut self, now_us: u64, asked: bool) -> Turn {
         let mut bytes = [0; MAX_FRAME_BYTES];
         loop {
             let count = self.from_host.receive(&mut bytes);
@@ -153,7 +155,8 @@ impl<J: Measured> Core<J> {
         self.wire.motors.tell(self.joints.motors());
         self.set_point_rad = drive.set_point_rad;
         let e_stopped = self.firmware.state() == FirmwareState::EStopped;
-        if e_stopped && self.joints.has_let_go() {
+        // An emergency stop that the host has sent can be cleared again: it confirms none that a person asks for later.
+        if asked && self.joints.has_let_go() {
             self.wire.tell(LetGo::Yes);
         }
         if let Err(error) = stepped {

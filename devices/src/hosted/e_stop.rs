@@ -46,6 +46,10 @@ impl EStopLine for HostedEStop {
         PATIENCE
     }
 
+    fn sends_by_itself(&self) -> bool {
+        false
+    }
+
     fn press(&mut self, wait: Duration) -> Result<Pressed, LinkError> {
         alarm::call(&self.asked, &self.core);
         let begun = Instant::now();

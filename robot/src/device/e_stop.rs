@@ -34,6 +34,11 @@ pub trait EStopLine: Send {
     /// Longest time until the arm can confirm. A board that boots hears nothing.
     fn patience(&self) -> Duration;
 
+    /// Whether a press gives bytes to the port before it returns. Otherwise another thread does, at a time that is not known here.
+    fn sends_by_itself(&self) -> bool {
+        true
+    }
+
     /// Tells the arm to take its torque off at once, and listens for its word for `wait` at most. The arm is told anew by each call.
     ///
     /// # Errors

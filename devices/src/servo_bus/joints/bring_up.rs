@@ -17,6 +17,9 @@ const COUNTS: u32 = 4;
 /// Silence after which no answer of before is awaited any more, in microseconds.
 const SETTLE_US: u64 = 50_000;
 
+/// How long servos that are to let go wait for a line to fall silent before they are told, in microseconds.
+const HURRY_US: u64 = 1_000;
+
 /// One servo while it is made ready.
 struct Servo<'a, P, L> {
     bus: &'a mut Bus<P, L>,
@@ -304,9 +307,14 @@ fn release<P: Family, L: Line>(bus: &mut Bus<P, L>, settings: &ArmSettings) -> R
         .take(SERVOS_MAX)
         .collect();
     let off = [0; SERVOS_MAX];
-    // All at once, before anybody is asked whether it has heard.
+    // All at once, before anybody is asked whether it has heard: at first without waiting for a line that does not fall silent, then again, since
+    // somebody may have spoken meanwhile.
     let mut result = bus
-        .sync_write(&ids, torque.address, 1, &off[..ids.len()], settings.bring_up_us)
+        .sync_write(&ids, torque.address, 1, &off[..ids.len()], HURRY_US)
+        .and_then(|()| {
+            bus.settle(bus.timing().quiet_us)?;
+            bus.sync_write(&ids, torque.address, 1, &off[..ids.len()], settings.bring_up_us)
+        })
         .map_err(BringUpError::from);
     for joint in &settings.joints {
         let mut servo = Servo {

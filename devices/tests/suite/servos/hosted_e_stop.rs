@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use devices::hosted::{HostedArm, Measured};
 use devices::{Arm, Opening};
 use robot::device::e_stop::Pressed;
-use robot::device::{DeviceError, JointBus, Joints, Motors, Signals, Stopped};
+use robot::device::{ArmState, DeviceError, JointBus, Joints, Motors, Signals, Stopped};
 use robot::{Config, JointState};
 
 /// Joints that stand still, and whose torque goes off when the test says so.
@@ -81,6 +81,7 @@ fn an_emergency_stop_says_that_it_was_sent_until_the_motors_confirm_it() {
     let arm = start(&signals, &let_go);
     let mut line = arm.e_stop_line().expect("a way").expect("there is one");
     assert_eq!(line.port(), "bus");
+    assert!(!line.sends_by_itself(), "the core's thread does");
     // Each of six servos may have to be told and asked three times, 20 ms each.
     assert!(line.patience() >= Duration::from_millis(720));
     let begun = Instant::now();
@@ -93,6 +94,28 @@ fn an_emergency_stop_says_that_it_was_sent_until_the_motors_confirm_it() {
     assert!(
         begun.elapsed() < Duration::from_secs(60),
         "by its word, and not by the time"
+    );
+}
+
+/// The host has stopped the arm and cleared that again: what the motors said then confirms nothing now.
+#[test]
+fn an_emergency_stop_is_not_confirmed_by_the_one_before() {
+    let (signals, let_go) = (Signals::default(), Arc::new(AtomicBool::new(true)));
+    let mut arm = start(&signals, &let_go);
+    let mut line = arm.e_stop_line().expect("a way").expect("there is one");
+    arm.handshake().expect("it answers");
+    arm.send_e_stop().expect("it is taken");
+    loop {
+        match arm.poll().expect("it lives") {
+            Some(report) if report.state == ArmState::EStopped => break,
+            _ => std::thread::park_timeout(Duration::from_millis(1)),
+        }
+    }
+    // As if it had been cleared, and led on.
+    let_go.store(false, Ordering::SeqCst);
+    assert_eq!(
+        line.press(Duration::from_millis(30)).expect("no error"),
+        Pressed::Sent(None)
     );
 }
 
