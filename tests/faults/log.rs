@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use episode::{EpisodeError, EpisodeWriter, TickRecord, read_episode_from};
+use episode::{EpisodeWriter, TickRecord, read_episode_from};
 use robot::Frame;
 use robot::philox::Stream;
 
@@ -138,7 +138,8 @@ impl Log {
                 }
                 Ok(())
             }
-            Err(EpisodeError::NotALog { .. }) if least == 0 => Ok(()),
+            // Nothing was on the disk that could be read: the description, or the robot file in it, may be damaged.
+            Err(_) if least == 0 => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }

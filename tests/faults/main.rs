@@ -41,6 +41,7 @@ mod row;
 #[path = "../../episode/tests/log/sample.rs"]
 mod sample;
 mod scene;
+mod servo_e_stop;
 mod sessions;
 mod side_by_side;
 mod silence;
@@ -137,6 +138,11 @@ const ROWS: &[Row] = &[
         name: "e-stop: signal, CPUs busy (real time)",
         required: "as above, while twice as many threads as CPUs spin",
         run: e_stop::signal_while_busy,
+    },
+    Row {
+        name: "e-stop: signal, arm of servos (real time)",
+        required: "no servo of six has torque 10 ms after the signal, machine's stalls apart; confirmed by each of them",
+        run: servo_e_stop::signal,
     },
     Row {
         name: "host: killed, or stopped for good",

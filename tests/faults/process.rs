@@ -21,6 +21,12 @@ use crate::typed::typed;
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Programs that run beside each other.
+const AT_A_TIME: u64 = 10;
+
+/// How often a trial is made in which the machine stood still: the arm is stopped then, for another reason than the one that is looked for.
+const ATTEMPTS: u32 = 5;
+
 /// What became of the wait for something.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
     let begun = Instant::now();
@@ -61,6 +67,31 @@ fn driving(sim: &Sim, out: &str, run: &mut Child) -> Result<(), String> {
     })
 }
 
+/// Trials that run beside each other, each thread with an arm of its own: they wait most of the time.
+fn with_arms<T: Send>(trials: u64, trial: impl Fn(&Sim, u64) -> T + Sync) -> Vec<T> {
+    let threads = trials.min(AT_A_TIME);
+    let results = side_by_side(threads as usize, threads, |thread| {
+        let sim = start();
+        // Every `threads`th.
+        (thread..trials)
+            .step_by(threads as usize)
+            .map(|number| trial(&sim, number))
+            .collect::<Vec<_>>()
+    });
+    results.into_iter().flatten().collect()
+}
+
+/// What trials came to that each took some time.
+fn longest(words: &str, results: Vec<Result<Duration, String>>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut worst = Duration::ZERO;
+    for result in results {
+        outcome.tried(result.map(|took| worst = worst.max(took)));
+    }
+    outcome.worst = format!("{words} {:.2} s", worst.as_secs_f64());
+    outcome
+}
+
 /// Clears the emergency stop.
 fn clear(sim: &Sim) {
     let mut command = Command::new(program());
@@ -89,10 +120,7 @@ pub(crate) fn end(mut run: Child) -> (Option<i32>, String) {
 
 /// Standard output is stuck, closed, or full: the run is as any other.
 pub(crate) fn output(scale: Scale) -> Outcome {
-    let mut outcome = Outcome::default();
-    let sim = start();
-    let mut worst_s = 0.0;
-    for trial in 0..scale.trials(600, 6) {
+    let results = with_arms(scale.trials(600, 6), |sim, trial| {
         let out = format!("output-{trial}");
         let mut kept = None;
         let stdout = match trial % 3 {
@@ -109,34 +137,30 @@ pub(crate) fn output(scale: Scale) -> Outcome {
             }
         };
         let begun = Instant::now();
-        let (code, message) = end(run(&sim, &out, 3, stdout));
-        worst_s = f64::max(worst_s, begun.elapsed().as_secs_f64());
+        let (code, message) = end(run(sim, &out, 3, stdout));
+        let took = begun.elapsed();
         drop(kept);
         let log = episode::read_episode(&sim.dir.path().join(&out).join("episode-000000.mcap"));
-        outcome.tried(match (code, log) {
-            (Some(0), Ok(log)) if log.complete && log.ticks.len() == 4 => Ok(()),
+        match (code, log) {
+            (Some(0), Ok(log)) if log.complete && log.ticks.len() == 4 => Ok(took),
             (code, log) => Err(format!(
                 "ended with {code:?}, log {:?}: {message}",
                 log.map(|log| (log.complete, log.ticks.len()))
             )),
-        });
-    }
-    outcome.worst = format!("3 periods in {worst_s:.2} s at most");
-    outcome
+        }
+    });
+    longest("3 periods in", results)
 }
 
 /// Keys in quick succession, the emergency stop among them, with standard output stuck every second time.
 pub(crate) fn keys(scale: Scale) -> Outcome {
-    let mut outcome = Outcome::default();
-    let sim = start();
-    let mut random = Stream::new(7, 0x6E75);
-    let mut worst_s = 0.0;
-    for trial in 0..scale.trials(200, 4) {
+    let results = with_arms(scale.trials(200, 4), |sim, trial| {
+        let mut random = Stream::new(trial, 0x6E75);
         let out = format!("keys-{trial}");
         let (_read, full) = stuck();
         let stdout = if trial % 2 == 0 { full } else { Stdio::null() };
-        let mut driver = run(&sim, &out, 100_000, stdout);
-        let result = driving(&sim, &out, &mut driver).map(|()| {
+        let mut driver = run(sim, &out, 100_000, stdout);
+        let result = driving(sim, &out, &mut driver).map(|()| {
             let others = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
             let mut keys: Vec<Signal> = (0..random.below(4)).map(|_| others[random.below(3)]).collect();
             // At most one before: the second ends the program, as it should.
@@ -151,51 +175,47 @@ pub(crate) fn keys(scale: Scale) -> Outcome {
             (keys, begun)
         });
         let (code, message) = end(driver);
-        outcome.tried(result.and_then(|(keys, begun)| {
-            worst_s = f64::max(worst_s, begun.elapsed().as_secs_f64());
+        let result = result.and_then(|(keys, begun)| {
             if code == Some(1) && message.contains("emergency stop: latched") {
-                Ok(())
+                Ok(begun.elapsed())
             } else {
                 Err(format!("{keys:?}: ended with {code:?}: {message}"))
             }
-        }));
-        clear(&sim);
-    }
-    outcome.worst = format!("latched, said and ended within {worst_s:.2} s");
-    outcome
+        });
+        clear(sim);
+        result
+    });
+    longest("latched, said and ended within", results)
 }
 
 /// `armillary e-stop --port` while another program drives.
 pub(crate) fn second_channel(scale: Scale) -> Outcome {
-    let mut outcome = Outcome::default();
-    let sim = start();
-    let mut worst_s = 0.0;
-    for trial in 0..scale.trials(200, 4) {
+    let results = with_arms(scale.trials(200, 4), |sim, trial| {
         let out = format!("channel-{trial}");
-        let mut driver = run(&sim, &out, 100_000, Stdio::null());
-        let driving = driving(&sim, &out, &mut driver);
+        let mut driver = run(sim, &out, 100_000, Stdio::null());
+        let driving = driving(sim, &out, &mut driver);
         let begun = Instant::now();
         let asked = Command::new(program())
             .args(["e-stop", "--port", "arm"])
             .current_dir(sim.dir.path())
             .output()
             .expect("the program starts");
-        worst_s = f64::max(worst_s, begun.elapsed().as_secs_f64());
+        let took = begun.elapsed();
         let (code, message) = end(driver);
         let said = String::from_utf8_lossy(&asked.stdout).into_owned();
-        outcome.tried(driving.and_then(|()| {
+        let result = driving.and_then(|()| {
             if asked.status.success() && said.contains("latched") && code == Some(1) {
-                Ok(())
+                Ok(took)
             } else {
                 Err(format!(
                     "asked: {asked:?}; the driver ended with {code:?}: {message}"
                 ))
             }
-        }));
-        clear(&sim);
-    }
-    outcome.worst = format!("asked and confirmed within {worst_s:.2} s");
-    outcome
+        });
+        clear(sim);
+        result
+    });
+    longest("asked and confirmed within", results)
 }
 
 /// A terminal that is closed.
@@ -223,46 +243,37 @@ pub(crate) fn hang_up(scale: Scale) -> Outcome {
 
 /// The disk is full for this program: no file may grow beyond a size (`ulimit -f`), which is an error of writing as on a full disk.
 pub(crate) fn full_disk(scale: Scale) -> Outcome {
-    let trials = scale.trials(20, 2);
-    let at_a_time = trials.min(10);
-    let results = side_by_side(at_a_time as usize, at_a_time, |thread| {
-        let sim = start();
-        (0..trials / at_a_time)
-            .map(|trial| {
-                let mut random = Stream::new(thread * 1_000 + trial, 0xF011);
-                let out = format!("full-{trial}");
-                let limit_bytes = 20_000 + random.below(4_000) as u64;
-                let mut command = sim.run(program(), &[], &out, "100000");
-                // SAFETY: between fork and exec only `setrlimit` is called, which is async-signal-safe.
-                unsafe {
-                    command
-                        .pre_exec(move || Ok(setrlimit(Resource::RLIMIT_FSIZE, limit_bytes, limit_bytes)?));
-                }
-                let begun = Instant::now();
-                let (code, message) = end(command
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .expect("the program starts"));
-                let took = begun.elapsed();
-                let log = sim.dir.path().join(&out).join("episode-000000.mcap");
-                match (code, episode::read_episode(&log)) {
-                    (Some(1), Ok(log)) if !log.complete && message.contains("cannot write the log") => {
-                        Ok(took)
-                    }
-                    (code, log) => Err(format!(
-                        "ended with {code:?}, log {:?}: {message}",
-                        log.map(|log| (log.complete, log.ticks.len()))
-                    )),
-                }
-            })
-            .collect::<Vec<_>>()
+    let results = with_arms(scale.trials(20, 2), |sim, trial| {
+        let mut random = Stream::new(trial, 0xF011);
+        let mut made = 0;
+        loop {
+            let out = format!("full-{trial}-{made}");
+            let limit_bytes = 20_000 + random.below(4_000) as u64;
+            let mut command = sim.run(program(), &[], &out, "100000");
+            // SAFETY: between fork and exec only `setrlimit` is called, which is async-signal-safe.
+            unsafe {
+                command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_FSIZE, limit_bytes, limit_bytes)?));
+            }
+            let begun = Instant::now();
+            let (code, message) = end(command
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the program starts"));
+            let took = begun.elapsed();
+            made += 1;
+            if message.contains("the guard stopped the arm") && made < ATTEMPTS {
+                continue;
+            }
+            let log = sim.dir.path().join(&out).join("episode-000000.mcap");
+            return match (code, episode::read_episode(&log)) {
+                (Some(1), Ok(log)) if !log.complete && message.contains("cannot write the log") => Ok(took),
+                (code, log) => Err(format!(
+                    "ended with {code:?}, log {:?}: {message}",
+                    log.map(|log| (log.complete, log.ticks.len()))
+                )),
+            };
+        }
     });
-    let mut outcome = Outcome::default();
-    let mut worst = Duration::ZERO;
-    for result in results.into_iter().flatten() {
-        outcome.tried(result.map(|took| worst = worst.max(took)));
-    }
-    outcome.worst = format!("over within {:.2} s of its start", worst.as_secs_f64());
-    outcome
+    longest("over, from its start, within", results)
 }

@@ -22,14 +22,15 @@ pub fn open(
     arm: &mut Arm,
     opening: &Opening<'_>,
 ) -> Result<Box<dyn JointBus>, DeviceError> {
-    if let Some(port) = arm.port() {
+    let listens = arm.port().map_or(Ok(()), |port| {
         watch.listen(&port).map_err(|error| {
             DeviceError::new(format!(
                 "{}: other programs could not ask for the emergency stop (`armillary e-stop`): {error}",
                 port.display()
             ))
-        })?;
-    }
+        })
+    });
+    listens?;
     let opened = arm.open(opening).and_then(|bus| {
         let line = bus.e_stop_line()?;
         Ok((bus, line))
