@@ -689,6 +689,55 @@ impl ByteStream for Pressed {
     }
 }
 
+/// A line on which much has gathered before the arm's answer.
+struct Gathered {
+    inner: Line,
+    blocks: usize,
+    waits: usize,
+}
+
+impl ByteStream for Gathered {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn now_us(&self) -> u64 {
+        self.inner.now_us()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.inner.write(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
+        if self.blocks == 0 {
+            return self.inner.read(into);
+        }
+        self.blocks -= 1;
+        into.fill(0x55);
+        Ok(into.len())
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        self.waits += 1;
+        self.inner.wait(timeout_us)
+    }
+}
+
+#[test]
+fn an_emergency_stop_waits_for_nothing_that_has_come_already() {
+    let gathered = Gathered {
+        inner: line(),
+        blocks: 20,
+        waits: 0,
+    };
+    let mut line = WireEStop::new(gathered, us(ANSWER_US));
+    assert_eq!(line.patience(), us(ANSWER_US));
+    assert_eq!(press_until_confirmed(&mut line, None).unwrap(), Stopped::Latched);
+    let waits = line.stream().waits;
+    assert!(waits < 10, "{waits} waits");
+}
+
 /// What an earlier program left on the line says that the arm is stopped; the arm that has reset since does not.
 #[test]
 fn telemetry_from_before_an_emergency_stop_confirms_nothing() {
