@@ -195,6 +195,10 @@ fn session(dir: &Path) -> Session {
         .expect("a sound robot file")
 }
 
+/// Commands that may leave after the trouble began: 64 rows wait for the disk, a log is looked for every quarter of a second, and a machine that is
+/// busy takes longer. An arm that is not stopped is sent hundreds more.
+const AFTERWARDS_MAX: u64 = 200;
+
 /// How an episode ended.
 struct Driven {
     result: Result<Option<Reason>, EpisodeRunError>,
@@ -397,7 +401,14 @@ fn outcome(results: Vec<Result<u64, String>>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut worst = 0;
     for result in results {
-        outcome.tried(result.map(|commands| worst = worst.max(commands)));
+        let result = result.and_then(|commands| {
+            worst = worst.max(commands);
+            match commands {
+                late if late > AFTERWARDS_MAX => Err(format!("{late} commands after it began")),
+                _ => Ok(()),
+            }
+        });
+        outcome.tried(result);
     }
     outcome.worst = format!(
         "{worst} commands after it began, {:.2} s at {:.0} Hz",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use armillary::e_stop::{Ending, Watch};
 use armillary::signals::Elsewhere;
+use controller::stall::Sentinel;
 use devices::fault::{FaultInjector, FaultRates};
 use devices::link::{ByteStream, HostLink, WireEStop};
 use firmware_bridge::FirmwareState;
@@ -17,6 +18,7 @@ use robot::config::Realtime;
 use robot::device::e_stop::press_until_confirmed;
 use robot::device::{JointBus, LinkError, Signals, Stopped};
 use robot::philox::Stream;
+use robot::{Clock, SystemClock};
 
 use crate::row::{Outcome, Scale};
 use crate::virtual_arm::{JOINTS, PERIOD_US, STEP_US, VirtualArm};
@@ -26,6 +28,12 @@ const MESSAGES: usize = 50;
 
 /// From the signal to the bytes on the wire, at most.
 const SENT_WITHIN: Duration = Duration::from_millis(10);
+
+/// The same while threads of the same priority wait for every CPU: without a priority of its own the thread of the emergency stop waits for its turn.
+const SENT_WITHIN_WHILE_BUSY: Duration = Duration::from_millis(100);
+
+/// Longest pause of a machine that is none, in nanoseconds.
+const STALL_NS: u64 = 2_000_000;
 
 fn bytes(message: &HostToArm) -> Vec<u8> {
     let mut buffer = [0; MAX_FRAME_BYTES];
@@ -226,12 +234,12 @@ pub(crate) fn realtime() -> Realtime {
 
 /// From a signal to this process until the arm has confirmed.
 pub(crate) fn signal(scale: Scale) -> Outcome {
-    from_signal(scale.trials(10_000, 200), false)
+    from_signal(scale.trials(10_000, 200), false, SENT_WITHIN)
 }
 
 /// The same, while nobody drives: a session is open, and its thread does not come back.
 pub(crate) fn signal_while_stuck(scale: Scale) -> Outcome {
-    from_signal(scale.trials(2_000, 100), true)
+    from_signal(scale.trials(2_000, 100), true, SENT_WITHIN)
 }
 
 /// The same, while every CPU is asked for twice.
@@ -248,18 +256,22 @@ pub(crate) fn signal_while_busy(scale: Scale) -> Outcome {
                 }
             });
         }
-        let outcome = from_signal(scale.trials(2_000, 50), false);
+        let outcome = from_signal(scale.trials(2_000, 50), false, SENT_WITHIN_WHILE_BUSY);
         over.store(true, Ordering::Relaxed);
         outcome
     })
 }
 
-fn from_signal(trials: u64, stuck: bool) -> Outcome {
+fn from_signal(trials: u64, stuck: bool, within: Duration) -> Outcome {
     // The arm's thread takes no signals either: in the program it is another process.
     let _elsewhere = Elsewhere::new();
+    let clock = SystemClock::default();
+    let sentinel = Sentinel::start(&clock, STALL_NS, &realtime()).expect("threads");
+    let within_ms = 1e3 * within.as_secs_f64();
     let mut outcome = Outcome::default();
     let mut random = Stream::new(6, 0x516);
     let (mut sent_ms, mut confirmed_ms) = (Vec::new(), Vec::new());
+    let mut late = 0;
     for _ in 0..trials {
         let arm = Arm::start();
         let signals = Signals::default();
@@ -278,7 +290,7 @@ fn from_signal(trials: u64, stuck: bool) -> Outcome {
             std::thread::park_timeout(Duration::from_micros(random.below(3_000) as u64));
             let _ = link.poll();
         }
-        let pressed = Instant::now();
+        let (pressed, pressed_ns) = (Instant::now(), clock.now_ns());
         kill(Pid::this(), Signal::SIGQUIT).expect("a signal");
         let ending = watch.end();
         let took = pressed.elapsed();
@@ -290,21 +302,30 @@ fn from_signal(trials: u64, stuck: bool) -> Outcome {
             } => {
                 // What the thread counts from is when it woke.
                 let woke_after = took.saturating_sub(confirmed_after);
-                sent_ms.push(1e3 * (woke_after + sent_after).as_secs_f64());
+                let sent = 1e3 * (woke_after + sent_after).as_secs_f64();
+                sent_ms.push(sent);
                 confirmed_ms.push(1e3 * took.as_secs_f64());
-                Ok(())
+                late += u32::from(sent > 1e3 * SENT_WITHIN.as_secs_f64());
+                let stalled = sentinel.stalled_since(pressed_ns, clock.now_ns());
+                if sent > within_ms && !stalled {
+                    Err(format!("sent after {sent:.1} ms, and the machine did not stall"))
+                } else {
+                    Ok(())
+                }
             }
             other => Err(format!("{other:?}")),
         });
     }
     sent_ms.sort_by(f64::total_cmp);
     confirmed_ms.sort_by(f64::total_cmp);
-    let late = sent_ms
-        .iter()
-        .filter(|sent_ms| **sent_ms > 1e3 * SENT_WITHIN.as_secs_f64())
-        .count();
     let middle = |all: &[f64]| all.get(all.len() / 2).copied().unwrap_or(f64::NAN);
     let most = |all: &[f64]| all.last().copied().unwrap_or(f64::NAN);
+    if middle(&sent_ms) > 1e3 * SENT_WITHIN.as_secs_f64() {
+        outcome.tried(Err(format!(
+            "sent after {:.1} ms in the middle",
+            middle(&sent_ms)
+        )));
+    }
     outcome.worst = format!(
         "sent after {:.2} ms in the middle, {:.2} at most ({late} after more than {} ms); confirmed after {:.2}, {:.2} at most",
         middle(&sent_ms),

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use controller::stall::Sentinel;
 use devices::SerialLink;
-use devices::link::IN_FLIGHT_MAX;
 use devices::serial::SerialOptions;
 use firmware_bridge::FirmwareState;
 use realtime::Raised;
@@ -27,6 +26,9 @@ const BURST: usize = 50;
 
 /// Writes that are measured while the port is full.
 const WRITES: usize = 5;
+
+/// Commands that an arm may not have read yet.
+const ON_THE_WAY_MAX: usize = 2;
 
 /// Whoever waits longer than this is blocked, and not held up by the machine.
 const BLOCKED: Duration = Duration::from_millis(100);
@@ -77,7 +79,7 @@ pub(crate) fn stops_reading(scale: Scale) -> Outcome {
         let middle_ms = middle(&mut times.ms);
         all_ms.append(&mut times.ms);
         outcome.tried(result.and_then(|_| match times.blocked {
-            0 if !(middle_ms > GIVES_UP_MS) => Ok(()),
+            0 if middle_ms <= GIVES_UP_MS => Ok(()),
             blocked => Err(format!(
                 "gave up after {middle_ms:.2} ms in the middle; {blocked} calls were blocked"
             )),
@@ -140,7 +142,7 @@ fn trial(times: &mut Times<'_>) -> Result<u64, String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    if taken > IN_FLIGHT_MAX {
+    if taken > ON_THE_WAY_MAX {
         return Err(format!("{taken} commands were sent to an arm that reads nothing"));
     }
     far.fill();

@@ -22,7 +22,7 @@ const OFF_WITHIN_MS: f64 = 10.0;
 /// How long is waited for what does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An exchange that came too late on a busy machine is no matter of this: so often an arm is opened.
+/// An exchange that came too late on a busy machine is no matter of this: so often an arm is opened and led.
 const ATTEMPTS: usize = 20;
 
 /// Time between two looks at the servos.
@@ -104,9 +104,12 @@ fn trial(random: &mut Stream) -> Result<Measured, String> {
         config: &config,
         signals: &signals,
     };
-    let opened = (0..ATTEMPTS).find_map(|_| e_stop::open(&mut watch, &mut arm, &opening).ok());
-    let mut bus = opened.ok_or("the servos do not answer")?;
-    let begun = follow(&mut *bus, &config, random, || servos.torque_on());
+    let opened = (0..ATTEMPTS).find_map(|_| {
+        let mut bus = e_stop::open(&mut watch, &mut arm, &opening).ok()?;
+        follow(&mut *bus, &config, random, || servos.torque_on()).ok()?;
+        Some(bus)
+    });
+    let bus = opened.ok_or("the servos do not answer, or the arm does not hold")?;
     // Its core goes on without the loop.
     let pressed = Instant::now();
     kill(Pid::this(), Signal::SIGQUIT).map_err(|error| error.to_string())?;
@@ -114,7 +117,6 @@ fn trial(random: &mut Stream) -> Result<Measured, String> {
     let ending = watch.end();
     let took = pressed.elapsed();
     drop(bus);
-    begun?;
     let off = off.ok_or("the servos still hold")?;
     match ending {
         Ending::Confirmed {

@@ -92,6 +92,15 @@ impl Stuck {
         }
     }
 
+    /// From the signal to the bytes at the far end, at most, in milliseconds.
+    fn within_ms(self) -> f64 {
+        match self {
+            // Where the thread may have no priority it waits for its turn.
+            Self::Cpus => MUTED_MS,
+            _ => SENT_WITHIN_MS,
+        }
+    }
+
     /// Whether the bytes can arrive.
     fn arrives(self) -> bool {
         self != Self::Port
@@ -167,8 +176,8 @@ fn summed(name: &'static str, stuck: Stuck, results: Vec<(Measured, Result<(), S
         found.off_ms.extend(measured.off_ms);
         found.over += usize::from(measured.sent_ms.is_some_and(|ms| ms > SENT_WITHIN_MS));
         let result = result.and_then(|()| match measured.sent_ms {
-            // Somebody was waited for: no machine pauses for so long.
-            Some(ms) if ms > MUTED_MS && !measured.stalled => {
+            // Somebody was waited for.
+            Some(ms) if ms > stuck.within_ms() && !measured.stalled => {
                 Err(format!("sent after {ms:.1} ms, and the machine did not stall"))
             }
             None if stuck.arrives() => Err("nothing was sent".to_owned()),
@@ -187,6 +196,11 @@ fn summed(name: &'static str, stuck: Stuck, results: Vec<(Measured, Result<(), S
         found.outcome.tried(Err(problem));
     }
     found.off_ms.sort_by(f64::total_cmp);
+    let firmware_ms = middle(&found.off_ms) - middle(&found.sent_ms);
+    if firmware_ms > SENT_WITHIN_MS {
+        let problem = format!("{name}: torque goes off {firmware_ms:.1} ms after the bytes in the middle");
+        found.outcome.tried(Err(problem));
+    }
     found
 }
 

@@ -442,10 +442,16 @@ impl Count {
 /// What must be told each time.
 pub(crate) fn certain(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
-    for (kind, name) in [
-        (Kind::Blocked, "arm blocked"),
-        (Kind::LightOff, "light off"),
-        (Kind::CameraMoved, "camera moved"),
+    for (kind, name, tells) in [
+        // It is not where its firmware leads it, and the model may notice first.
+        (
+            Kind::Blocked,
+            "arm blocked",
+            &[Reason::ArmStopped, Reason::Surprise][..],
+        ),
+        // A picture from after a sudden change of the light is none.
+        (Kind::LightOff, "light off", &[Reason::FrameGap, Reason::Surprise]),
+        (Kind::CameraMoved, "camera moved", &[Reason::Surprise]),
     ] {
         let all = happened(scale, kind);
         outcome.worst += &Count::of(&all).told(name);
@@ -453,7 +459,9 @@ pub(crate) fn certain(scale: Scale) -> Outcome {
             match went {
                 // An arm that stands where it is to stand is not seen to be blocked.
                 Went::Unseen => {}
-                Went::Stopped(ticks, _) if ticks <= WITHIN_TICKS => outcome.tried(Ok(())),
+                Went::Stopped(ticks, reason) if ticks <= WITHIN_TICKS && tells.contains(&reason) => {
+                    outcome.tried(Ok(()));
+                }
                 Went::Stopped(ticks, reason) => outcome.tried(Err(format!(
                     "{name}, trial {number}: stopped after {ticks} ticks by {reason:?}"
                 ))),

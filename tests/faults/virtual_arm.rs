@@ -18,6 +18,9 @@ pub(crate) const JOINTS: usize = 6;
 /// Firmware steps are this long, in microseconds.
 pub(crate) const STEP_US: u64 = 2_000;
 
+/// Firmware steps from one report to the next.
+pub(crate) const TELEMETRY_STEPS: u32 = 5;
+
 /// Control period, in microseconds.
 pub(crate) const PERIOD_US: u64 = 50_000;
 
@@ -95,7 +98,7 @@ impl VirtualArm {
             watchdog_us,
             torque_grace_us: 1_000_000,
             jump_max_rad: 0.25,
-            telemetry_every_ticks: 5,
+            telemetry_every_ticks: TELEMETRY_STEPS,
             firmware_version: [0, 0, 0],
             validity_max_us: 4 * watchdog_us,
             identity: Identity {
@@ -116,7 +119,7 @@ impl VirtualArm {
             watchdog_us: arm.watchdog_us,
             torque_grace_us: arm.torque_grace_us,
             jump_max_rad: arm.jump_max_rad,
-            telemetry_every_ticks: 5,
+            telemetry_every_ticks: TELEMETRY_STEPS,
             firmware_version: [0, 0, 0],
             validity_max_us: arm.validity_max_us,
             identity: arm.identity,
