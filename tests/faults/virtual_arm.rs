@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) clock_ahead_us: i64,
     /// What becomes of its telemetry from now on.
     pub(crate) telemetry_fault: Option<TelemetryFault>,
+    /// Its clock has jumped: whatever it reports from now on is wrong.
+    pub(crate) clock_jumped: bool,
     /// When the first report left that was another than it should have been, or should have left and did not.
     pub(crate) first_fault_us: Option<u64>,
     /// When the arm stopped following, if it has since it last began to.
@@ -131,6 +133,7 @@ impl VirtualArm {
             now_us: 0,
             clock_ahead_us: 0,
             telemetry_fault: None,
+            clock_jumped: false,
             first_fault_us: None,
             stopped_us: None,
             position_rad: position_rad.iter().copied().collect(),
@@ -179,7 +182,12 @@ impl VirtualArm {
                 return;
             }
             match &mut state.telemetry_fault {
-                None => state.to_host.extend(frame),
+                None => {
+                    if state.clock_jumped {
+                        state.first_fault_us.get_or_insert(state.now_us);
+                    }
+                    state.to_host.extend(frame);
+                }
                 Some(fault) => {
                     let altered = altered(frame, fault);
                     if altered != frame {
