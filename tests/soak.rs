@@ -325,6 +325,9 @@ fn a_hundred_thousand_ticks() {
     assert_eq!(late, stalled, "a send was late while the machine was not");
 }
 
+/// Rows before a stop in which a stall of the machine explains it.
+const STALL_ROWS: usize = 10;
+
 /// What else the machine does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Machine {
@@ -362,7 +365,10 @@ fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2]
     let (mut lateness, mut work, mut minor_faults) = (Vec::new(), Vec::new(), Vec::new());
     let (mut fresh, mut iterations, mut blind, mut tails, mut skipped, mut late, mut stalled, mut sent) =
         (0, 0, 0, 0, 0, 0, 0, 0);
-    for seed in 0..episodes {
+    // An episode that the machine has ended is made up for by others, up to twice as many.
+    let (mut seed, mut by_machine, mut left) = (0, 0, episodes * u64::from(ticks));
+    while left > 0 && seed < 3 * episodes {
+        let ticks = left.min(u64::from(ticks)) as u32;
         let (log, needed) = episode(&session, dir.path(), seed + 10, ticks);
         assert_eq!(
             needed.allocations, few.allocations,
@@ -409,6 +415,17 @@ fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2]
                     row.tick,
                     row.guard.reason
                 ),
+                // It stood still for longer than a watchdog of 2.5 periods waits, or for two plans in a row: the arm has to be stopped.
+                PlanSource::Stop if row.guard.reason != Reason::EpisodeEnd => {
+                    let from = log.ticks.len().saturating_sub(STALL_ROWS);
+                    assert!(
+                        log.ticks[from..].iter().any(|row| row.record.host_stall),
+                        "tick {}: stopped because of {:?}, and the machine did not stall",
+                        row.tick,
+                        row.guard.reason
+                    );
+                    by_machine += 1;
+                }
                 source => assert!(
                     row.guard.reason == Reason::EpisodeEnd,
                     "tick {}: {source:?}",
@@ -422,6 +439,12 @@ fn soak(period_s: &str, episodes: u64, ticks: u32, machine: Machine) -> [u32; 2]
             log.ticks.len()
         );
         println!("episode {seed}: {} rows", log.ticks.len());
+        left = left.saturating_sub(log.ticks.len() as u64);
+        seed += 1;
+    }
+    if machine == Machine::Idle {
+        println!("episodes that the machine has ended, since it stood still: {by_machine}");
+        assert_eq!(left, 0, "the machine stands still too often");
     }
     let mut baseline = baseline.end();
     let stalls = STALLS.load(Ordering::Relaxed);

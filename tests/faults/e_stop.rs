@@ -1,39 +1,32 @@
 //! The emergency stop: in the firmware, over a bad line, and from a signal to the arm's confirmation.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use armillary::e_stop::{Ending, Watch};
 use armillary::signals::Elsewhere;
-use controller::stall::Sentinel;
 use devices::fault::{FaultInjector, FaultRates};
 use devices::link::{ByteStream, HostLink, WireEStop};
 use firmware_bridge::FirmwareState;
 use firmware_bridge::wire::{Command, HostToArm, MAX_FRAME_BYTES, PROTOCOL_VERSION, encode};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use robot::config::Realtime;
+use realtime::Raised;
 use robot::device::e_stop::press_until_confirmed;
 use robot::device::{JointBus, LinkError, Signals, Stopped};
 use robot::philox::Stream;
-use robot::{Clock, SystemClock};
 
+use crate::at_once::{AT_ONCE_MS, Machine, STALL_NS, WAITED_MS, in_time, realtime};
 use crate::row::{Outcome, Scale};
 use crate::virtual_arm::{JOINTS, PERIOD_US, STEP_US, VirtualArm};
 
 /// Messages that are sent to a latched arm.
 const MESSAGES: usize = 50;
 
-/// From the signal to the bytes on the wire, at most.
-const SENT_WITHIN: Duration = Duration::from_millis(10);
-
-/// The same while threads of the same priority wait for every CPU: without a priority of its own the thread of the emergency stop waits for its turn.
-const SENT_WITHIN_WHILE_BUSY: Duration = Duration::from_millis(100);
-
-/// Longest pause of a machine that is none, in nanoseconds.
-const STALL_NS: u64 = 2_000_000;
+/// Priority of the arm's thread: above the emergency stop's, which must not wait for it.
+const ARM_PRIORITY: u8 = 95;
 
 fn bytes(message: &HostToArm) -> Vec<u8> {
     let mut buffer = [0; MAX_FRAME_BYTES];
@@ -163,7 +156,11 @@ struct Arm {
 }
 
 /// The same, as a stream whose waits take real time.
-struct RealTime(VirtualArm);
+struct RealTime {
+    arm: VirtualArm,
+    /// When the first bytes were written.
+    written: Arc<OnceLock<Instant>>,
+}
 
 impl ByteStream for RealTime {
     fn name(&self) -> &str {
@@ -171,15 +168,17 @@ impl ByteStream for RealTime {
     }
 
     fn now_us(&self) -> u64 {
-        self.0.now_us()
+        self.arm.now_us()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        self.0.write(bytes)
+        self.arm.write(bytes)?;
+        self.written.get_or_init(Instant::now);
+        Ok(())
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<usize, LinkError> {
-        self.0.read(into)
+        self.arm.read(into)
     }
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
@@ -195,6 +194,7 @@ impl Arm {
         let thread = std::thread::Builder::new()
             .name("arm".to_owned())
             .spawn(move || {
+                let _raised = Raised::new(("faults", ARM_PRIORITY), ("faults", &[]));
                 while !end.load(Ordering::SeqCst) {
                     its.step();
                     std::thread::park_timeout(Duration::from_micros(STEP_US));
@@ -205,6 +205,13 @@ impl Arm {
             arm,
             over,
             thread: Some(thread),
+        }
+    }
+
+    fn stream(&self) -> RealTime {
+        RealTime {
+            arm: self.arm.clone(),
+            written: Arc::default(),
         }
     }
 }
@@ -219,27 +226,14 @@ impl Drop for Arm {
     }
 }
 
-/// Nothing is asked of the operating system.
-pub(crate) fn realtime() -> Realtime {
-    Realtime {
-        tick_priority: 0,
-        capture_priority: 0,
-        bus_priority: 0,
-        plan_priority: 0,
-        tick_cpu: None,
-        plan_cpus: Vec::new(),
-        lock_memory: false,
-    }
-}
-
 /// From a signal to this process until the arm has confirmed.
 pub(crate) fn signal(scale: Scale) -> Outcome {
-    from_signal(scale.trials(10_000, 200), false, SENT_WITHIN)
+    from_signal(scale.trials(10_000, 200), false)
 }
 
 /// The same, while nobody drives: a session is open, and its thread does not come back.
 pub(crate) fn signal_while_stuck(scale: Scale) -> Outcome {
-    from_signal(scale.trials(2_000, 100), true, SENT_WITHIN)
+    from_signal(scale.trials(2_000, 100), true)
 }
 
 /// The same, while every CPU is asked for twice.
@@ -256,30 +250,34 @@ pub(crate) fn signal_while_busy(scale: Scale) -> Outcome {
                 }
             });
         }
-        let outcome = from_signal(scale.trials(2_000, 50), false, SENT_WITHIN_WHILE_BUSY);
+        let outcome = from_signal(scale.trials(2_000, 50), false);
         over.store(true, Ordering::Relaxed);
         outcome
     })
 }
 
-fn from_signal(trials: u64, stuck: bool, within: Duration) -> Outcome {
+fn from_signal(trials: u64, stuck: bool) -> Outcome {
     // The arm's thread takes no signals either: in the program it is another process.
     let _elsewhere = Elsewhere::new();
-    let clock = SystemClock::default();
-    let sentinel = Sentinel::start(&clock, STALL_NS, &realtime()).expect("threads");
-    let within_ms = 1e3 * within.as_secs_f64();
     let mut outcome = Outcome::default();
     let mut random = Stream::new(6, 0x516);
-    let (mut sent_ms, mut confirmed_ms) = (Vec::new(), Vec::new());
-    let mut late = 0;
+    let machine = Machine::new(STALL_NS);
+    let bound_ms = if machine.may_raise() {
+        AT_ONCE_MS
+    } else {
+        WAITED_MS
+    };
+    let (mut sent_ms, mut confirmed_ms, mut late) = (Vec::new(), Vec::new(), 0);
     for _ in 0..trials {
         let arm = Arm::start();
         let signals = Signals::default();
         let watch = Watch::start(&signals, &realtime()).expect("signals");
-        let mut link = HostLink::new(RealTime(arm.arm.clone()), JOINTS, 1_000_000)
-            .with_e_stop_asked(Arc::clone(&signals.e_stop));
+        let mut link =
+            HostLink::new(arm.stream(), JOINTS, 1_000_000).with_e_stop_asked(Arc::clone(&signals.e_stop));
         link.handshake().expect("the arm answers");
-        let line = WireEStop::new(RealTime(arm.arm.clone()), Duration::from_secs(2));
+        let line = arm.stream();
+        let written = Arc::clone(&line.written);
+        let line = WireEStop::new(line, Duration::from_secs(2));
         watch.guard(Box::new(line));
         for _ in 0..3 {
             if !stuck {
@@ -290,28 +288,27 @@ fn from_signal(trials: u64, stuck: bool, within: Duration) -> Outcome {
             std::thread::park_timeout(Duration::from_micros(random.below(3_000) as u64));
             let _ = link.poll();
         }
-        let (pressed, pressed_ns) = (Instant::now(), clock.now_ns());
+        let begun_ns = machine.now_ns();
+        let raised = Raised::new(("faults", machine.presser()), ("faults", &[]));
+        let pressed = Instant::now();
         kill(Pid::this(), Signal::SIGQUIT).expect("a signal");
+        drop(raised);
         let ending = watch.end();
         let took = pressed.elapsed();
-        outcome.tried(match ending {
-            Ending::Confirmed {
-                stopped: Stopped::Latched,
-                sent_after: Some(sent_after),
-                confirmed_after,
-            } => {
-                // What the thread counts from is when it woke.
-                let woke_after = took.saturating_sub(confirmed_after);
-                let sent = 1e3 * (woke_after + sent_after).as_secs_f64();
-                sent_ms.push(sent);
+        let stalled = machine.stalled_since(begun_ns).machine;
+        outcome.tried(match (ending, written.get()) {
+            (
+                Ending::Confirmed {
+                    stopped: Stopped::Latched,
+                    ..
+                },
+                Some(written),
+            ) => {
+                let ms = 1e3 * written.saturating_duration_since(pressed).as_secs_f64();
+                late += u64::from(ms > AT_ONCE_MS);
+                sent_ms.push(ms);
                 confirmed_ms.push(1e3 * took.as_secs_f64());
-                late += u32::from(sent > 1e3 * SENT_WITHIN.as_secs_f64());
-                let stalled = sentinel.stalled_since(pressed_ns, clock.now_ns());
-                if sent > within_ms && !stalled {
-                    Err(format!("sent after {sent:.1} ms, and the machine did not stall"))
-                } else {
-                    Ok(())
-                }
+                in_time("sent", ms, bound_ms, stalled)
             }
             other => Err(format!("{other:?}")),
         });
@@ -320,17 +317,21 @@ fn from_signal(trials: u64, stuck: bool, within: Duration) -> Outcome {
     confirmed_ms.sort_by(f64::total_cmp);
     let middle = |all: &[f64]| all.get(all.len() / 2).copied().unwrap_or(f64::NAN);
     let most = |all: &[f64]| all.last().copied().unwrap_or(f64::NAN);
-    if middle(&sent_ms) > 1e3 * SENT_WITHIN.as_secs_f64() {
-        outcome.tried(Err(format!(
-            "sent after {:.1} ms in the middle",
-            middle(&sent_ms)
-        )));
-    }
+    outcome.tried(in_time(
+        "sent, in the middle,",
+        middle(&sent_ms),
+        AT_ONCE_MS,
+        false,
+    ));
     outcome.worst = format!(
-        "sent after {:.2} ms in the middle, {:.2} at most ({late} after more than {} ms); confirmed after {:.2}, {:.2} at most",
+        "sent after {:.2} ms in the middle, {:.2} at most ({late} after more than {AT_ONCE_MS} ms, {}); confirmed after {:.2}, {:.2} at most",
         middle(&sent_ms),
         most(&sent_ms),
-        SENT_WITHIN.as_millis(),
+        if machine.may_raise() {
+            "by priority"
+        } else {
+            "without priority"
+        },
         middle(&confirmed_ms),
         most(&confirmed_ms)
     );

@@ -1,9 +1,11 @@
-//! A host that is killed, stopped, stopped and let go on, or told twice to end, seen from the arm. In processes and in real time.
+//! A host that is killed, stopped, stopped and let go on, told twice to end, or whose terminal is closed, seen from the arm. In processes and in real time.
 
 use std::process::Child;
 use std::time::Duration;
 
+use episode::{Reason, read_episode};
 use firmware_bridge::FirmwareState;
+use firmware_bridge::wire::StopReason;
 use nix::sys::signal::Signal;
 use robot::philox::Stream;
 
@@ -186,4 +188,57 @@ fn rests(bench: &Bench) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("it moves by itself: {:?}", state.position_rad)),
     }
+}
+
+/// A terminal that is closed.
+pub(crate) fn hung_up(scale: Scale) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut worst_us = 0;
+    for result in trials(scale.trials(100, 4), THREADS, |_| hang_up()) {
+        outcome.tried(result.map(|stopped_us| worst_us = worst_us.max(stopped_us)));
+    }
+    outcome.worst = format!(
+        "told to stop {:.0} ms after the last command at most, and at rest; log whole each time",
+        worst_us as f64 * 1e-3
+    );
+    outcome
+}
+
+/// One of these. Returns how long after the last command the arm stopped, in microseconds.
+fn hang_up() -> Result<u64, String> {
+    let bench = Bench::new(Robot {
+        // It is the host that stops the arm here.
+        watchdog_periods: 100.0,
+        plans_for_long: false,
+    });
+    let mut run = bench
+        .command("logs", 100_000)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let told = bench
+        .driven(&mut run, 4)
+        .and_then(|()| send(&run, Signal::SIGHUP));
+    if told.is_err() {
+        // It is of no use any more.
+        let _ = send(&run, Signal::SIGKILL);
+    }
+    let ended = ended_with(run, &[1], &["interrupted; the arm was stopped"]);
+    told?;
+    ended?;
+    let arm = &bench.far.arm;
+    let at_rest = || (arm.lock().firmware.state() == FirmwareState::Held).then_some(());
+    found(PATIENCE, at_rest).ok_or("the arm does not come to rest")?;
+    let why = arm.lock().firmware.telemetry().stop_reason;
+    if why != StopReason::HostStop {
+        return Err(format!("the arm was stopped by {why:?}"));
+    }
+    rests(&bench)?;
+    let log =
+        read_episode(&bench.path().join("logs/episode-000000.mcap")).map_err(|error| error.to_string())?;
+    let last = log.ticks.last().map(|row| row.guard.reason);
+    if !log.complete || last != Some(Reason::Operator) {
+        return Err(format!("log complete: {}, its last row: {last:?}", log.complete));
+    }
+    let stopped_us = arm.lock().stopped_us.ok_or("the arm follows")?;
+    Ok(stopped_us.saturating_sub(bench.far.arrived().last_command_us))
 }

@@ -4,6 +4,7 @@
 //! fails. Rows run in virtual time where they can; the others say so. Everything random is drawn from seeds. `faults stuck` prints another
 //! table: how long an emergency stop takes while each of several things is stuck.
 
+mod at_once;
 #[path = "../../armillary/tests/beside/mod.rs"]
 mod beside;
 mod beside_far_end;
@@ -91,7 +92,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "wire: the arm stops reading (real time)",
-        required: "a write gives up within 5 ms, machine's stalls apart; 2 commands on their way at most; nobody is blocked",
+        required: "a write gives up within 5 ms, machine's stalls apart (where the thread may have no priority: in the middle of each trial); 2 commands on their way at most; nobody is blocked",
         run: peer::stops_reading,
     },
     Row {
@@ -126,7 +127,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "e-stop: signal to confirmation (real time)",
-        required: "the thread has sent within 10 ms of the signal, machine's stalls apart",
+        required: "the thread has sent within 10 ms of the signal, machine's stalls apart; where it may have no priority, in the middle, and \
+                   each time within 100 ms",
         run: e_stop::signal,
     },
     Row {
@@ -176,8 +178,9 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "e-stop: each of 15 things stuck (processes)",
-        required: "at the far end within 10 ms of the signal, machine's stalls apart, and while CPUs spin within 100 ms; torque off 10 ms later in \
-                   the middle; confirmed, or said to be not",
+        required: "at the far end within 10 ms of the signal, and torque off there within 10 ms more, machine's stalls apart; where all CPUs \
+                   are busy, or the thread may have no priority, at the far end so in the middle, and each within 100 ms; confirmed, or said \
+                   to be not",
         run: stuck_e_stop::each,
     },
     Row {
@@ -192,8 +195,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "host: terminal closed (processes)",
-        required: "controlled stop, log whole, exit with an error",
-        run: process::hang_up,
+        required: "controlled stop by the host, at rest; log whole, with the operator's stop in its last row; exit with an error",
+        run: host::hung_up,
     },
     Row {
         name: "standard output stuck, closed, full (processes)",
@@ -230,13 +233,14 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "model: arm blocked, light off, camera moved",
-        required: "controlled stop within 5 ticks from when it can be seen, by the thresholds that `armillary trust` learns; where the light goes off, \
-                   by these or because its pictures are not used",
+        required: "controlled stop within 5 ticks from when it can be seen: a blocked arm and a moved camera by the thresholds that `armillary \
+                   trust` learns (`arm_stopped`, `surprise`), a light that goes off by `trust.light_change_max`, since its pictures are not \
+                   used (`frame_gap`)",
         run: surprise::certain,
     },
     Row {
         name: "model: target gone, light fades",
-        required: "the same in 9 of 10 (a model may believe it)",
+        required: "the same in 9 of 10, by `surprise` (a model may believe it)",
         run: surprise::likely,
     },
     Row {
@@ -302,17 +306,19 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "disk: full, read-only, broken (real time)",
-        required: "controlled stop, the run fails, what had reached the disk is read",
+        required: "controlled stop within 68 periods (64 rows may wait to be written), in the middle within 0.25 s; the run fails, what had \
+                   reached the disk is read",
         run: disk::refuses,
     },
     Row {
         name: "disk: hung (real time)",
-        required: "as above, and the program waits for it for a bounded time",
+        required: "controlled stop within 68 periods, the run fails, what had reached the disk is read; the program waits for it for a bounded time",
         run: disk::hangs,
     },
     Row {
         name: "disk: log taken away or changed (real time)",
-        required: "controlled stop, the run fails, no changed log passes for a whole one",
+        required: "controlled stop within 93 periods (25 until it is looked for, 64 rows that may wait to be written), in the middle within 29; the \
+                   run fails, no changed log passes for a whole one",
         run: disk::taken_away,
     },
     Row {
@@ -379,6 +385,9 @@ fn main() -> ExitCode {
         println!("{}", table_row(row, &outcome, begun.elapsed().as_secs_f64()));
         for failure in &outcome.examples {
             println!("  {failure}");
+        }
+        if outcome.trials == 0 {
+            println!("  nothing was tried");
         }
         failed |= outcome.failures > 0 || outcome.trials == 0;
     }

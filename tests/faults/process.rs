@@ -221,29 +221,6 @@ pub(crate) fn second_channel(scale: Scale) -> Outcome {
     longest("asked and confirmed within", results)
 }
 
-/// A terminal that is closed.
-pub(crate) fn hang_up(scale: Scale) -> Outcome {
-    let mut outcome = Outcome::default();
-    let sim = start();
-    for trial in 0..scale.trials(100, 4) {
-        let out = format!("hup-{trial}");
-        let mut driver = run(&sim, &out, 100_000, Stdio::null());
-        let result = driving(&sim, &out, &mut driver).and_then(|()| {
-            kill(Pid::from_raw(driver.id() as i32), Signal::SIGHUP).map_err(|error| error.to_string())
-        });
-        let (code, message) = end(driver);
-        outcome.tried(result.and_then(|()| {
-            if code == Some(1) && message.contains("interrupted; the arm was stopped") {
-                Ok(())
-            } else {
-                Err(format!("ended with {code:?}: {message}"))
-            }
-        }));
-    }
-    outcome.worst = "controlled stop each time".to_owned();
-    outcome
-}
-
 /// The disk is full for this program: no file may grow beyond a size (`ulimit -f`), which is an error of writing as on a full disk.
 pub(crate) fn full_disk(scale: Scale) -> Outcome {
     let results = with_arms(scale.trials(20, 2), |sim, trial| {

@@ -6,18 +6,15 @@ use std::time::{Duration, Instant};
 
 use armillary::e_stop::{self, Ending, Watch};
 use armillary::signals::Elsewhere;
-use controller::stall::Sentinel;
 use devices::{Arm, Opening};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use robot::device::{JointBus, Signals, Stopped};
 use robot::philox::Stream;
-use robot::{Clock, Config, JointVec, SystemClock};
+use robot::{Config, JointVec};
 
+use crate::at_once::{AT_ONCE_MS, Machine, STALL_NS, WAITED_MS, in_time};
 use crate::row::{Outcome, Scale};
-
-/// From the signal until the last servo has let go, at most.
-const OFF_WITHIN_MS: f64 = 10.0;
 
 /// How long is waited for what does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,8 +46,7 @@ fn seen(what: impl Fn() -> bool) -> Option<Instant> {
 pub(crate) fn signal(scale: Scale) -> Outcome {
     // Threads of what stands in for the arm take no signals: elsewhere they are another program's.
     let _elsewhere = Elsewhere::new();
-    let clock = SystemClock::default();
-    let sentinel = Sentinel::start(&clock, 2_000_000, &crate::e_stop::realtime()).expect("threads");
+    let machine = Machine::new(STALL_NS);
     let mut outcome = Outcome::default();
     let mut random = Stream::new(8, 0x5E40);
     let (mut off_ms, mut confirmed_ms, mut stalled) = (Vec::new(), Vec::new(), 0);
@@ -58,14 +54,11 @@ pub(crate) fn signal(scale: Scale) -> Outcome {
         outcome.tried(trial(&mut random).and_then(|measured| {
             off_ms.push(measured.off_ms);
             confirmed_ms.push(measured.confirmed_ms);
-            let paused = sentinel.stalled_since(clock.now_ns() - measured.took_ns, clock.now_ns());
-            stalled += u32::from(paused);
-            match measured.off_ms {
-                late if late > OFF_WITHIN_MS && !paused => Err(format!(
-                    "torque went off after {late:.1} ms, and the machine did not stall"
-                )),
-                _ => Ok(()),
-            }
+            let paused = machine.stalled_since(machine.now_ns() - measured.took_ns);
+            stalled += u32::from(paused.others);
+            in_time("torque went off", measured.off_ms, WAITED_MS, paused.machine)?;
+            // Neither the servos nor the core have a priority here.
+            in_time("torque went off", measured.off_ms, AT_ONCE_MS, paused.others)
         }));
     }
     let middle_and_most = |all: &mut Vec<f64>| {
@@ -74,10 +67,11 @@ pub(crate) fn signal(scale: Scale) -> Outcome {
         (all.get(all.len() / 2).copied().unwrap_or(f64::NAN), most)
     };
     let (off, off_most) = middle_and_most(&mut off_ms);
+    outcome.tried(in_time("torque went off, in the middle,", off, AT_ONCE_MS, false));
     let (confirmed, confirmed_most) = middle_and_most(&mut confirmed_ms);
     outcome.worst = format!(
         "no servo with torque after {off:.2} ms in the middle, {off_most:.2} at most; each has said so after {confirmed:.2}, \
-         {confirmed_most:.2} at most; the machine stalled in {stalled}"
+         {confirmed_most:.2} at most; threads without a priority were kept waiting in {stalled}"
     );
     outcome
 }

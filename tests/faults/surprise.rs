@@ -43,6 +43,20 @@ enum Kind {
     Good,
 }
 
+impl Kind {
+    /// Why the arm is stopped.
+    fn stops_by(self) -> &'static [Reason] {
+        match self {
+            // It is far from where it is led, or is not seen where the model expects it.
+            Self::Blocked => &[Reason::ArmStopped, Reason::Surprise],
+            // Pictures after a sudden change of the light are not used (`trust.light_change_max`).
+            Self::LightOff => &[Reason::FrameGap],
+            Self::LightFades | Self::TargetGone | Self::CameraMoved => &[Reason::Surprise],
+            Self::Good => &[],
+        }
+    }
+}
+
 /// The simulated arm, which something can block, and which is seen without its target from some time on.
 struct Scenery {
     simulator: Simulator,
@@ -414,16 +428,23 @@ struct Count {
     seen: u64,
     in_time: u64,
     latest: usize,
+    /// Why, with how many.
+    reasons: Vec<(Reason, u64)>,
 }
 
 impl Count {
-    fn of(all: &[Went]) -> Self {
+    fn of(kind: Kind, all: &[Went]) -> Self {
         let mut count = Self::default();
         for went in all {
             count.seen += u64::from(!matches!(went, Went::Unseen));
-            if let Went::Stopped(ticks, _) = went
+            if let Went::Stopped(ticks, reason) = went
                 && *ticks <= WITHIN_TICKS
+                && kind.stops_by().contains(reason)
             {
+                match count.reasons.iter_mut().find(|(known, _)| known == reason) {
+                    Some((_, times)) => *times += 1,
+                    None => count.reasons.push((*reason, 1)),
+                }
                 count.in_time += 1;
                 count.latest = count.latest.max(*ticks);
             }
@@ -433,8 +454,8 @@ impl Count {
 
     fn told(&self, name: &str) -> String {
         format!(
-            "{name}: {} of {}, after {} ticks at most; ",
-            self.in_time, self.seen, self.latest
+            "{name}: {} of {}, after {} ticks at most, by {:?}; ",
+            self.in_time, self.seen, self.latest, self.reasons
         )
     }
 }
@@ -442,24 +463,20 @@ impl Count {
 /// What must be told each time.
 pub(crate) fn certain(scale: Scale) -> Outcome {
     let mut outcome = Outcome::default();
-    for (kind, name, tells) in [
-        // It is not where its firmware leads it, and the model may notice first.
-        (
-            Kind::Blocked,
-            "arm blocked",
-            &[Reason::ArmStopped, Reason::Surprise][..],
-        ),
-        // A picture from after a sudden change of the light is none.
-        (Kind::LightOff, "light off", &[Reason::FrameGap, Reason::Surprise]),
-        (Kind::CameraMoved, "camera moved", &[Reason::Surprise]),
+    for (kind, name) in [
+        (Kind::Blocked, "arm blocked"),
+        (Kind::LightOff, "light off"),
+        (Kind::CameraMoved, "camera moved"),
     ] {
         let all = happened(scale, kind);
-        outcome.worst += &Count::of(&all).told(name);
+        outcome.worst += &Count::of(kind, &all).told(name);
         for (number, went) in all.into_iter().enumerate() {
             match went {
                 // An arm that stands where it is to stand is not seen to be blocked.
                 Went::Unseen => {}
-                Went::Stopped(ticks, reason) if ticks <= WITHIN_TICKS && tells.contains(&reason) => {
+                Went::Stopped(ticks, reason)
+                    if ticks <= WITHIN_TICKS && kind.stops_by().contains(&reason) =>
+                {
                     outcome.tried(Ok(()));
                 }
                 Went::Stopped(ticks, reason) => outcome.tried(Err(format!(
@@ -481,7 +498,7 @@ pub(crate) fn likely(scale: Scale) -> Outcome {
         (Kind::LightFades, "light fades"),
     ] {
         let all = happened(scale, kind);
-        let count = Count::of(&all);
+        let count = Count::of(kind, &all);
         outcome.worst += &count.told(name);
         outcome.trials += count.seen;
         (seen, missed) = (seen + count.seen, missed + count.seen - count.in_time);

@@ -18,9 +18,6 @@ pub(crate) const JOINTS: usize = 6;
 /// Firmware steps are this long, in microseconds.
 pub(crate) const STEP_US: u64 = 2_000;
 
-/// Firmware steps from one report to the next.
-pub(crate) const TELEMETRY_STEPS: u32 = 5;
-
 /// Control period, in microseconds.
 pub(crate) const PERIOD_US: u64 = 50_000;
 
@@ -48,6 +45,8 @@ pub(crate) struct State {
     pub(crate) clock_ahead_us: i64,
     /// What becomes of its telemetry from now on.
     pub(crate) telemetry_fault: Option<TelemetryFault>,
+    /// Its clock has jumped: whatever it reports from now on is wrong.
+    pub(crate) clock_jumped: bool,
     /// When the first report left that was another than it should have been, or should have left and did not.
     pub(crate) first_fault_us: Option<u64>,
     /// When the arm stopped following, if it has since it last began to.
@@ -98,7 +97,7 @@ impl VirtualArm {
             watchdog_us,
             torque_grace_us: 1_000_000,
             jump_max_rad: 0.25,
-            telemetry_every_ticks: TELEMETRY_STEPS,
+            telemetry_every_ticks: 5,
             firmware_version: [0, 0, 0],
             validity_max_us: 4 * watchdog_us,
             identity: Identity {
@@ -119,7 +118,7 @@ impl VirtualArm {
             watchdog_us: arm.watchdog_us,
             torque_grace_us: arm.torque_grace_us,
             jump_max_rad: arm.jump_max_rad,
-            telemetry_every_ticks: TELEMETRY_STEPS,
+            telemetry_every_ticks: 5,
             firmware_version: [0, 0, 0],
             validity_max_us: arm.validity_max_us,
             identity: arm.identity,
@@ -134,6 +133,7 @@ impl VirtualArm {
             now_us: 0,
             clock_ahead_us: 0,
             telemetry_fault: None,
+            clock_jumped: false,
             first_fault_us: None,
             stopped_us: None,
             position_rad: position_rad.iter().copied().collect(),
@@ -182,7 +182,12 @@ impl VirtualArm {
                 return;
             }
             match &mut state.telemetry_fault {
-                None => state.to_host.extend(frame),
+                None => {
+                    if state.clock_jumped {
+                        state.first_fault_us.get_or_insert(state.now_us);
+                    }
+                    state.to_host.extend(frame);
+                }
                 Some(fault) => {
                     let altered = altered(frame, fault);
                     if altered != frame {

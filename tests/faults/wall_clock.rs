@@ -119,7 +119,7 @@ pub(crate) fn live(scale: Scale) -> Outcome {
     let trials = scale.trials(100, 4);
     let at_a_time = 10.min(trials);
     let clock = SystemClock::default();
-    let sentinel = Sentinel::start(&clock, STALL_NS, &crate::e_stop::realtime()).expect("threads");
+    let sentinel = Sentinel::start(&clock, STALL_NS, &crate::at_once::realtime()).expect("threads");
     let results = side_by_side(at_a_time as usize, at_a_time, |thread| {
         let sim = Sim::start(&program(), &root());
         (0..trials / at_a_time)
