@@ -120,7 +120,7 @@ pub(crate) fn end(mut run: Child) -> (Option<i32>, String) {
 
 /// Standard output is stuck, closed, or full: the run is as any other.
 pub(crate) fn output(scale: Scale) -> Outcome {
-    let results = with_arms(scale.trials(600, 6), |sim, trial| {
+    let results = with_arms(scale.trials_of(600, 300, 6), |sim, trial| {
         let out = format!("output-{trial}");
         let mut kept = None;
         let stdout = match trial % 3 {
@@ -157,7 +157,7 @@ pub(crate) fn output(scale: Scale) -> Outcome {
 
 /// Keys in quick succession, the emergency stop among them, with standard output stuck every second time.
 pub(crate) fn keys(scale: Scale) -> Outcome {
-    let results = with_arms(scale.trials(200, 4), |sim, trial| {
+    let results = with_arms(scale.trials_of(200, 100, 4), |sim, trial| {
         let mut random = Stream::new(trial, 0x6E75);
         let out = format!("keys-{trial}");
         let (_read, full) = stuck();
@@ -193,7 +193,7 @@ pub(crate) fn keys(scale: Scale) -> Outcome {
 
 /// `armillary e-stop --port` while another program drives.
 pub(crate) fn second_channel(scale: Scale) -> Outcome {
-    let results = with_arms(scale.trials(200, 4), |sim, trial| {
+    let results = with_arms(scale.trials_of(200, 100, 4), |sim, trial| {
         let out = format!("channel-{trial}");
         let mut driver = run(sim, &out, 100_000, Stdio::null());
         let driving = driving(sim, &out, &mut driver);
