@@ -418,7 +418,8 @@ fn outcome(results: Vec<Result<u64, String>>, middle_most: u64) -> Outcome {
     }
     all.sort_unstable();
     let worst = all.last().copied().unwrap_or(0);
-    let middle = all.get(all.len() / 2).copied().unwrap_or(u64::MAX);
+    // Where each trial has failed there is none.
+    let middle = all.get(all.len() / 2).copied().unwrap_or(0);
     if middle > middle_most {
         outcome.tried(Err(format!(
             "{middle} commands left after the fault had begun in the middle of all trials, {middle_most} may"
