@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use robot::Config;
 use robot::philox::Stream;
 
+use crate::beside::with_usual_signals;
 use crate::far_end::FarEnd;
 use crate::looped::root;
 use crate::process::{end, program, until};
@@ -73,6 +74,7 @@ impl Bench {
         }
         command.current_dir(self.dir.path());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
+        with_usual_signals(&mut command);
         command
     }
 

@@ -70,10 +70,15 @@ impl Sim {
             ])
             .args(["--frames", "camera", "--out", out, "--ticks", ticks])
             .current_dir(self.dir.path());
-        // SAFETY: between fork and exec only `signal` is called, which is async-signal-safe.
-        unsafe { command.pre_exec(usual_signals) };
+        with_usual_signals(&mut command);
         command
     }
+}
+
+/// Has signals do in `command` what they do in any program, even where the tests run in the background of a script, or behind `nohup`.
+pub(crate) fn with_usual_signals(command: &mut Command) {
+    // SAFETY: between fork and exec only `signal` is called, which is async-signal-safe.
+    unsafe { command.pre_exec(usual_signals) };
 }
 
 impl Drop for Sim {
@@ -83,7 +88,6 @@ impl Drop for Sim {
     }
 }
 
-/// Signals do what they do in any program, even where the tests run in the background of a script, or behind `nohup`.
 fn usual_signals() -> std::io::Result<()> {
     for usual in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
         // SAFETY: no handler of ours is installed, only what the system does by itself.
