@@ -77,7 +77,7 @@ impl Stuck {
     fn threads(self) -> u64 {
         match self {
             // Those wait for seconds.
-            Self::Arm | Self::Port | Self::CameraAtTheStart => 10,
+            Self::Arm | Self::Port => 10,
             // That one computes for a whole second before it drives.
             Self::Planner => 2,
             _ => 4,
