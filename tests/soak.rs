@@ -5,8 +5,8 @@
 //! The camera is an emulated webcam.
 //!
 //! 100,000 ticks over a pty in real time, with a planner that stalls at random: no send is late, no tick allocates, no page
-//! comes from disk, and every period without a plan has its cause. Takes 17 minutes on two cores that do nothing else, and
-//! wants to run as a user who may raise priorities:
+//! comes from disk, and every period without a plan has its cause. A machine that stands still for several periods has its arm stopped: another episode
+//! makes up for that one. Takes 17 minutes on two cores that do nothing else, and wants to run as a user who may raise priorities:
 //!
 //! `cargo test --release -p armillary-tests --test soak -- --ignored --nocapture`
 

@@ -85,10 +85,11 @@ impl Watch {
         let mut caught = Vec::new();
         let left_alone = Arc::default();
         for signal in ENDS.into_iter().filter(|signal| is_caught(*signal)) {
-            caught.push(flag::register(signal, Arc::clone(&signals.stop))?);
             if signal != SIGINT {
+                // Before the other flag: see `forget_interrupt`.
                 caught.push(flag::register(signal, Arc::clone(&left_alone))?);
             }
+            caught.push(flag::register(signal, Arc::clone(&signals.stop))?);
             let heard_by = if signal == SIGHUP { &bell } else { &interrupt };
             caught.push(pipe::register(signal, heard_by.try_clone()?)?);
         }
@@ -163,6 +164,8 @@ impl Watch {
         // An error says that the thread has ended.
         let _ = heard.recv();
         signals.stop.store(false, Ordering::SeqCst);
+        // A SIGTERM or SIGHUP that came meanwhile has asked for something else.
+        signals.stop.fetch_or(self.left_alone(), Ordering::SeqCst);
     }
 
     /// Ends the thread. If the emergency stop was asked for, this waits until the arm has confirmed it or its time is over.

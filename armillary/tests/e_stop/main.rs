@@ -13,6 +13,7 @@ mod stuck;
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -248,7 +249,7 @@ fn only_the_emergency_stops_thread_takes_signals() {
 fn a_camera_that_says_nothing_mutes_nothing() {
     let sim = start();
     let silent = sim.dir.path().join("silent");
-    let _listens = std::os::unix::net::UnixListener::bind(&silent).expect("a socket");
+    let camera = UnixListener::bind(&silent).expect("a socket");
     let child = Command::new(PROGRAM)
         .args([
             "run",
@@ -265,9 +266,8 @@ fn a_camera_that_says_nothing_mutes_nothing() {
         .spawn()
         .expect("the program starts");
     let run = Run { child };
-    let port = fs::canonicalize(sim.dir.path().join("arm")).expect("the pty");
-    let socket = armillary::e_stop::channel::path(&port).expect("a folder");
-    until("open", || socket.exists());
+    // The camera is opened after the arm. It takes the connection, and says nothing.
+    let (_connected, _) = camera.accept().expect("the program connects");
     run.signal(Signal::SIGQUIT);
     let (code, message) = run.end();
     assert_eq!(code, Some(1), "{message}");

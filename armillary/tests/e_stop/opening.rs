@@ -21,6 +21,13 @@ fn config(port: &Path) -> Config {
     Config::parse(Path::new("servos.ron"), text).expect("a sound robot file")
 }
 
+/// Why the arm of `config` is not opened.
+fn refused(watch: &mut Watch, config: &Config, signals: &Signals) -> String {
+    let mut arm = Arm::of(config, None).expect("named");
+    let opened = e_stop::open(watch, &mut arm, &Opening { config, signals });
+    opened.map(|_| ()).expect_err("it is not opened").to_string()
+}
+
 #[test]
 fn an_arm_that_holds_is_let_go_by_an_emergency_stop_while_it_is_opened() {
     let mut servos = [1, 2].map(|id| EmulatedServo::<Feetech>::new(id, 2048));
@@ -32,15 +39,8 @@ fn an_arm_that_holds_is_let_go_by_an_emergency_stop_while_it_is_opened() {
     let signals = Signals::default();
     let mut watch = Watch::start(&signals, &config.realtime).expect("signals");
     signals.e_stop.store(true, Ordering::SeqCst);
-    let mut arm = Arm::of(&config, None).expect("named");
-    let opening = Opening {
-        config: &config,
-        signals: &signals,
-    };
-    let error = e_stop::open(&mut watch, &mut arm, &opening)
-        .map(|_| ())
-        .expect_err("it is let go");
-    assert!(error.to_string().contains("while the arm was opened"), "{error}");
+    let error = refused(&mut watch, &config, &signals);
+    assert!(error.contains("while the arm was opened"), "{error}");
     let ending = watch.end();
     assert!(
         matches!(
@@ -68,15 +68,8 @@ fn an_arm_is_not_opened_if_no_other_program_can_ask() {
     let _other = Channel::open(end.path()).expect("a socket");
     let signals = Signals::default();
     let mut watch = Watch::start(&signals, &config.realtime).expect("signals");
-    let mut arm = Arm::of(&config, None).expect("named");
-    let opening = Opening {
-        config: &config,
-        signals: &signals,
-    };
-    let error = e_stop::open(&mut watch, &mut arm, &opening)
-        .map(|_| ())
-        .expect_err("another program drives it");
-    assert!(error.to_string().contains("another program listens"), "{error}");
+    let error = refused(&mut watch, &config, &signals);
+    assert!(error.contains("another program listens"), "{error}");
     assert_eq!(watch.end(), Ending::NotAsked);
 }
 
@@ -90,13 +83,8 @@ fn an_arm_that_is_not_there_confirms_nothing() {
     config.realtime.plan_priority = 10;
     let signals = Signals::default();
     let mut watch = Watch::start(&signals, &config.realtime).expect("signals");
-    let mut arm = Arm::of(&config, None).expect("named");
-    let opening = Opening {
-        config: &config,
-        signals: &signals,
-    };
-    let opened = e_stop::open(&mut watch, &mut arm, &opening);
-    assert!(opened.is_err(), "nothing is plugged in");
+    let error = refused(&mut watch, &config, &signals);
+    assert!(error.contains("unplugged"), "{error}");
     let mut doubts = 0;
     let answer = channel::ask(&port, Duration::from_secs(60), || doubts += 1).expect("it answers");
     let answer = answer.expect("it listens");

@@ -109,7 +109,7 @@ impl<J: Measured> Core<J> {
 
     /// One turn at `now_us`. The control loop may be late, stalled or gone.
     pub fn turn(&mut self, now_us: u64) -> Turn {
-        // It is never taken back.
+        // Once set, it stays set.
         let asked = self.e_stop.load(Ordering::SeqCst);
         if asked {
             self.firmware.e_stop();
