@@ -149,7 +149,7 @@ impl Log {
 pub(crate) fn cut(scale: Scale) -> Outcome {
     // One chunk a row, and chunks of several rows.
     let logs = [Log::new(20, 128, 1), Log::new(20, 128, 200_000)];
-    let stride = scale.trials(17, 20_011) as usize;
+    let stride = scale.trials_of(1, 17, 20_011) as usize;
     // Near the ends of chunks, and in the description and the end: each offset, or some.
     let (reach, step) = (scale.trials(40, 2) as usize, scale.trials(1, 61) as usize);
     let mut cuts: Vec<(usize, usize)> = Vec::new();

@@ -74,7 +74,7 @@ pub(crate) fn damage(scale: Scale) -> Outcome {
     let mut random = Stream::new(1, 0x11FE);
     let mut decoder: Decoder<HostToArm> = Decoder::default();
     let (mut buffer, mut line, mut lost) = ([0; MAX_FRAME_BYTES], Vec::new(), 0_u64);
-    for _ in 0..scale.trials(10_000_000, 200_000) {
+    for _ in 0..scale.trials(10_100_000, 200_000) {
         line.clear();
         let sent: Vec<HostToArm> = (0..FRAMES).map(|_| message(&mut random)).collect();
         for message in &sent {

@@ -69,6 +69,8 @@ pub(crate) fn run(arguments: &Mutants) -> anyhow::Result<()> {
             .env("CARGO", cargo())
             // What the sources depend on is there already.
             .env("CARGO_TARGET_DIR", root.join("target"))
+            // A mutant changes one function: what the rest of its crate compiles to is kept.
+            .env("CARGO_INCREMENTAL", "1")
             .env("LIBTORCH", root.join(".libtorch"))
             .current_dir(&root);
         // 2: some were not noticed. 3: some made a test hang, which is a way to notice.
