@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use devices::fault::{FaultInjector, FaultRates};
 use devices::link::{ByteStream, HostLink, WireEStop};
 use firmware_bridge::FirmwareState;
 use firmware_bridge::wire::{ArmToHost, Decoder, HostToArm};
-use robot::device::e_stop::press_until_confirmed;
-use robot::device::{EStopLine as _, JointBus, LinkError, Stopped};
+use robot::device::e_stop::{Pressed, press_until_confirmed};
+use robot::device::{EStopLine, JointBus, LinkError, Stopped};
 
 use super::{ANSWER_US, BOOT_MAX_US, Line, booting, frame, line, us};
 use crate::common::JOINTS;
@@ -59,6 +60,83 @@ fn an_emergency_stop_gets_through_a_bad_line() {
         assert_eq!(line.stream().inner().arm().state(), FirmwareState::EStopped);
     }
     assert!(injected > 50, "{injected}");
+}
+
+/// An arm that hears nothing, and how long each press listened for it.
+#[derive(Default)]
+struct Deaf {
+    listened: Vec<Duration>,
+}
+
+impl EStopLine for Deaf {
+    fn port(&self) -> &str {
+        "deaf"
+    }
+
+    fn patience(&self) -> Duration {
+        us(450_000)
+    }
+
+    fn press(&mut self, wait: Duration) -> Result<Pressed, LinkError> {
+        self.listened.push(wait);
+        Ok(Pressed::Sent(None))
+    }
+}
+
+/// Often at first, since an arm that hears answers at once; then with pauses, for the boot loader of a board that boots.
+#[test]
+fn an_emergency_stop_is_sent_often_and_then_with_pauses() {
+    let mut deaf = Deaf::default();
+    let error = press_until_confirmed(&mut deaf, None).unwrap_err();
+    assert!(
+        matches!(error, LinkError::EStopUnconfirmed { waited_ms: 450, .. }),
+        "{error}"
+    );
+    let mut expected = vec![us(10_000); 10];
+    expected.extend([100_000, 100_000, 100_000, 50_000, 0].map(us));
+    assert_eq!(deaf.listened, expected);
+}
+
+#[test]
+fn a_press_of_the_emergency_stop_listens_for_its_time_and_no_longer() {
+    // The first wait ends early, after 4 ms.
+    let wakes = Wakes {
+        now_us: 7,
+        early_us: Some(4_000),
+    };
+    let mut line = WireEStop::new(wakes, us(ANSWER_US));
+    assert!(line.sends_by_itself());
+    assert_eq!(line.press(us(10_000)).unwrap(), Pressed::Sent(None));
+    assert_eq!(line.stream().now_us, 10_007);
+}
+
+/// A line on which nobody answers, and whose first wait ends early.
+struct Wakes {
+    now_us: u64,
+    early_us: Option<u64>,
+}
+
+impl ByteStream for Wakes {
+    fn name(&self) -> &str {
+        "wakes"
+    }
+
+    fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    fn write(&mut self, _: &[u8]) -> Result<(), LinkError> {
+        Ok(())
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> Result<usize, LinkError> {
+        Ok(0)
+    }
+
+    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
+        self.now_us += self.early_us.take().unwrap_or(timeout_us);
+        Ok(())
+    }
 }
 
 /// A port that is gone.
