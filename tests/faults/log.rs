@@ -180,9 +180,14 @@ pub(crate) fn cut(scale: Scale) -> Outcome {
     });
     let mut outcome = Outcome::of_all(results);
     outcome.worst = format!(
-        "logs of {} and {} bytes, each {stride}th offset, and near the ends of chunks each",
+        "logs of {} and {} bytes, every {} offset, and near the ends of chunks each",
         logs[0].bytes.len(),
-        logs[1].bytes.len()
+        logs[1].bytes.len(),
+        if stride == 1 {
+            "single".to_owned()
+        } else {
+            format!("{stride}th")
+        }
     );
     outcome
 }

@@ -49,7 +49,8 @@ pub(crate) fn run(arguments: &Mutants) -> anyhow::Result<()> {
                 "--test-package",
                 scope.package,
             ])
-            // Of this package one program alone, in the build as well as in the run.
+            // Of this package its unit tests and one program alone, in the build as well as in the run.
+            .arg("--cargo-arg=--lib")
             .arg(format!("--cargo-arg=--test={}", scope.test))
             .arg("--output")
             .arg(&out);

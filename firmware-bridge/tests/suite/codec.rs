@@ -362,6 +362,23 @@ fn a_short_buffer_is_an_error() {
     }
 }
 
+/// A message of any length: two bytes say how long it is.
+#[derive(serde::Serialize)]
+struct OfLength(Vec<u8>);
+
+impl Framed for OfLength {
+    const KIND: u8 = b'?';
+}
+
+#[test]
+fn a_message_of_240_bytes_is_the_longest_and_fits_a_frame() {
+    let mut buffer = [0; MAX_FRAME_BYTES];
+    for (bytes, result) in [(238, Ok(248)), (239, Err(EncodeError::MessageTooLong))] {
+        let message = OfLength(vec![7; bytes]);
+        assert_eq!(encode(&message, &mut buffer).map(<[u8]>::len), result, "{bytes}");
+    }
+}
+
 #[test]
 fn noise_yields_nothing_and_costs_only_itself() {
     let mut random = Stream::new(1, 0);

@@ -175,6 +175,42 @@ fn no_session_is_like_another() {
     assert_eq!(nonces.len(), count);
 }
 
+/// Computed elsewhere from the published finalizer of SplitMix64: over the boot id and the bytes of the serial number, the count of sessions, and
+/// the host's nonce.
+#[test]
+fn a_nonce_is_the_mix_of_arm_boot_session_and_host() {
+    let mut bench = arm("bench", 7);
+    for (host_nonce, nonce) in [
+        (1, 0xCC86_EF5A_B49C_9A8E),
+        (1_000, 0x8FF7_4083_4928_95E9),
+        (u64::MAX, 0xB181_0B6B_97A0_CE8A),
+    ] {
+        assert_eq!(bench.hello_with(host_nonce).session_nonce, nonce, "{host_nonce}");
+    }
+    let mut nameless = arm("", 0);
+    assert_eq!(nameless.hello_with(1).session_nonce, 0x187F_E8ED_AC0E_9EEE);
+}
+
+#[test]
+fn telemetry_echoes_the_newest_word_of_the_host_and_when_it_came() {
+    let mut bench = Bench::active();
+    let ping = |bench: &mut Bench, host_time_us: u64| {
+        bench.tick();
+        bench.say(&HostToArm::Ping {
+            host_time_us,
+            session_nonce: bench.nonce,
+        });
+        let telemetry = bench.telemetry();
+        (telemetry.host_time_echo_us, telemetry.echo_received_us)
+    };
+    let begun_us = bench.now_us;
+    assert_eq!(ping(&mut bench, 900_000), (900_000, begun_us + TICK_US));
+    // One that was overtaken on its way, and one of the same time, which came again.
+    assert_eq!(ping(&mut bench, 800_000), (900_000, begun_us + TICK_US));
+    assert_eq!(ping(&mut bench, 900_000), (900_000, begun_us + 3 * TICK_US));
+    assert_eq!(ping(&mut bench, 900_001), (900_001, begun_us + 4 * TICK_US));
+}
+
 #[test]
 fn a_hello_that_a_line_repeats_opens_one_session() {
     let mut bench = arm("arm-1", 11);
