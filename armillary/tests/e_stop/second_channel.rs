@@ -69,6 +69,26 @@ fn two_ports_have_two_sockets_and_all_names_of_one_port_have_one() {
     assert_eq!(path(&port), path(&other));
 }
 
+/// The number in the name is FNV-1a of the port, by its published examples.
+#[test]
+fn a_socket_has_the_tail_of_its_port_and_a_number_of_the_whole() {
+    let (dir, _) = port();
+    for (port, name) in [
+        ("a", "a-af63dc4c8601ec8c.e-stop"),
+        ("foobar", "foobar-85944171f73967e8.e-stop"),
+    ] {
+        let path = channel::path_in(dir.path(), Path::new(port)).expect("a folder");
+        assert_eq!(path.file_name(), Some(name.as_ref()));
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_the_systems_error() {
+    // The kernel's folder is there, and nothing can be made in it, whoever asks.
+    let error = channel::path_in(Path::new("/sys"), Path::new("arm")).expect_err("no folder");
+    assert_ne!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+}
+
 #[test]
 fn a_folder_that_others_can_open_is_refused() {
     let folders = tempfile::tempdir().expect("temporary folder");
