@@ -126,6 +126,26 @@ fn a_program_that_does_not_answer_is_doubted_and_then_given_up() {
     ends.join().expect("it was asked");
 }
 
+/// It is not waited for whether more comes.
+#[test]
+fn an_answer_ends_where_the_longest_one_does() {
+    let (_dir, port) = port();
+    let channel = Channel::open(&port).expect("a socket");
+    let listener = channel.listener().try_clone().expect("a descriptor");
+    listener.set_nonblocking(false).expect("a descriptor");
+    let talks = Builder::new().name("asked".to_owned()).spawn(move || {
+        let (mut client, _) = listener.accept().expect("somebody asks");
+        client.write_all(&[b'a'; 4096]).expect("it listens");
+        // Until the other side has closed.
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest);
+    });
+    let talks = talks.expect("a thread");
+    let answer = channel::ask(&port, SOON, never).expect("it answers");
+    assert_eq!(answer.map(|answer| answer.len()), Some(4096));
+    talks.join().expect("it was asked");
+}
+
 /// Whoever connects and asks for nothing, or for something else, keeps nobody out.
 #[test]
 fn the_emergency_stop_is_asked_for_by_its_word_alone_and_by_anybody_who_connects_later() {
