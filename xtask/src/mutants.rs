@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::part::Part;
 use crate::{cargo, root, tools};
 
-/// Known to read `.cargo/mutants.toml`.
+/// Known to understand these options.
 const VERSION: &str = "27.1.0";
 
 #[derive(Args)]
@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &Mutants) -> anyhow::Result<()> {
             // Of this package its unit tests and one program alone, in the build as well as in the run.
             .arg("--cargo-arg=--lib")
             .arg(format!("--cargo-arg=--test={}", scope.test))
+            .args(["--minimum-test-timeout", &scope.patience_s.to_string()])
             .arg("--output")
             .arg(&out);
         for source in scope.sources {
@@ -72,6 +73,8 @@ pub(crate) fn run(arguments: &Mutants) -> anyhow::Result<()> {
             .env("CARGO_TARGET_DIR", root.join("target"))
             // A mutant changes one function: what the rest of its crate compiles to is kept.
             .env("CARGO_INCREMENTAL", "1")
+            // Where a fault keeps something from coming, tests wait for it: many at a time.
+            .env("RUST_TEST_THREADS", "8")
             .env("LIBTORCH", root.join(".libtorch"))
             .current_dir(&root);
         // 2: some were not noticed. 3: some made a test hang, which is a way to notice, and others may not have been noticed.

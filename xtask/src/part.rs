@@ -24,6 +24,8 @@ pub(crate) struct Scope {
     pub(crate) test: &'static str,
     /// What the names of the tests contain that look at this part; all of them if empty.
     pub(crate) names: &'static str,
+    /// Seconds after which these tests hang: more than any of them waits for something that a fault keeps from coming.
+    pub(crate) patience_s: u32,
 }
 
 impl Scope {
@@ -57,12 +59,14 @@ impl Part {
                 package: "armillary-firmware-bridge",
                 test: "suite",
                 names: "",
+                patience_s: 30,
             },
             Self::Guard => Scope {
                 sources: &["guard/src/*.rs"],
                 package: "armillary-guard",
                 test: "guard",
                 names: "",
+                patience_s: 30,
             },
             Self::Line => Scope {
                 sources: &[
@@ -73,12 +77,14 @@ impl Part {
                 package: "armillary-devices",
                 test: "suite",
                 names: "emergency_stop",
+                patience_s: 30,
             },
             Self::EStop => Scope {
                 sources: &["armillary/src/e_stop.rs", "armillary/src/e_stop/*.rs"],
                 package: "armillary",
                 test: "e_stop",
                 names: "",
+                patience_s: 200,
             },
         }
     }

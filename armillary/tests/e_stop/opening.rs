@@ -2,16 +2,17 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use armillary::e_stop::channel::{self, Channel};
-use armillary::e_stop::{self, Ending, Watch};
+use armillary::e_stop::{self, Ending, Unopened, Watch};
 use devices::emulation::{EmulatedBus, EmulatedServo, serve};
 use devices::feetech::Feetech;
 use devices::servo_bus::Family as _;
 use devices::{Arm, Opening};
 use robot::Config;
-use robot::device::{Signals, Stopped};
+use robot::device::e_stop::Pressed;
+use robot::device::{EStopLine as _, Signals, Stopped};
 
 /// The shipped planar arm, with two servos at `port`.
 fn config(port: &Path) -> Config {
@@ -45,8 +46,10 @@ fn an_arm_that_holds_is_let_go_by_an_emergency_stop_while_it_is_opened() {
     assert!(
         matches!(
             ending,
+            // The port was opened for it, at a time that is not known.
             Ending::Confirmed {
                 stopped: Stopped::LetGo,
+                sent_after: None,
                 ..
             }
         ),
@@ -91,6 +94,44 @@ fn an_arm_that_is_not_there_confirms_nothing() {
     assert!(answer.starts_with(e_stop::NOT_CONFIRMED), "{answer}");
     assert!(answer.contains("unplugged"), "{answer}");
     assert!(matches!(watch.end(), Ending::NotConfirmed(_)));
+}
+
+/// An answer can be lost, and a port can be about to be closed: it is tried again for two seconds.
+#[test]
+fn an_arm_that_is_not_open_is_pressed_again_before_it_is_given_up() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let config = config(&dir.path().join("unplugged"));
+    let arm = Arm::of(&config, None).expect("named");
+    let mut line = Unopened::new(arm, config);
+    let begun = Instant::now();
+    let error = loop {
+        match line.press(Duration::from_millis(50)) {
+            Ok(Pressed::Sent(None)) if begun.elapsed() < Duration::from_secs(60) => {}
+            Ok(pressed) => panic!("{pressed:?}, and it is not given up"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("unplugged"), "{error}");
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_ending_says_how_long_it_took() {
+    let ending = |sent_after| Ending::Confirmed {
+        stopped: Stopped::LetGo,
+        sent_after,
+        confirmed_after: Duration::from_micros(12_340),
+    };
+    for (sent_after, words) in [
+        (
+            Some(Duration::from_micros(1_500)),
+            "(sent after 1.5 ms, confirmed after 12.3 ms)",
+        ),
+        (None, "(confirmed after 12.3 ms)"),
+    ] {
+        let said = ending(sent_after).words().expect("it was asked for");
+        assert!(said.ends_with(words), "{said}");
+    }
 }
 
 #[test]
