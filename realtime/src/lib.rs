@@ -1,4 +1,8 @@
-//! What the threads of a live loop ask of the operating system, and say loudly when it is refused: priorities, places, locked memory.
+//! What the threads of a live loop ask of the operating system, and say loudly when it is refused: priorities, places, memory.
+
+mod resident;
+
+pub use resident::Resident;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};

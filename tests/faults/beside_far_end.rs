@@ -105,7 +105,7 @@ fn text(robot: Robot) -> String {
         ),
         (
             "kl_ticks: 10, frozen_ticks: 10",
-            "kl_ticks: 100, frozen_ticks: 100",
+            "kl_ticks: 100, tail_ticks: 100, frozen_ticks: 100",
         ),
         ("    simulator: (task: \"reach-planar\", substeps: 5),\n", ""),
         (

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Sender, bounded};
-use realtime::Raised;
+use realtime::{Raised, Resident};
 use robot::config::Realtime;
 use robot::device::{EStopLine, Signals};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
@@ -39,6 +39,8 @@ pub struct Watch {
     listens_at: Option<PathBuf>,
     /// Signals go to the thread alone.
     elsewhere: Option<Elsewhere>,
+    /// The code that presses does not wait for the disk when it is used at last.
+    resident: Option<Resident>,
 }
 
 /// Signals that ask for a controlled stop.
@@ -121,6 +123,9 @@ impl Watch {
             left_alone,
             listens_at: None,
             elsewhere: Some(elsewhere),
+            resident: Resident::new()
+                .inspect_err(|problem| log::debug!("code may leave the memory: {problem}"))
+                .ok(),
         })
     }
 
@@ -191,6 +196,7 @@ impl Watch {
         if let Some(usual) = USUAL.get() {
             usual.store(true, Ordering::SeqCst);
         }
+        self.resident = None;
         // What has come since then does what it does in any program.
         self.elsewhere = None;
         for caught in self.caught.drain(..) {
