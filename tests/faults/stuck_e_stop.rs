@@ -78,8 +78,8 @@ impl Stuck {
         match self {
             // Those wait for seconds.
             Self::Arm | Self::Port => 10,
-            // That one computes for a whole second before it drives.
-            Self::Planner => 2,
+            // These compute while others are pressed: for a whole second before they drive, or until they wait for the camera.
+            Self::Planner | Self::CameraAtTheStart => 2,
             _ => 4,
         }
     }
