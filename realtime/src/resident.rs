@@ -7,8 +7,8 @@ use std::fs;
 use std::io;
 use std::os::raw::c_void;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,6 +30,17 @@ struct Mapped {
     bytes: usize,
 }
 
+/// The program's code and constants.
+#[derive(Debug)]
+struct Code {
+    parts: Vec<Mapped>,
+    /// Whether the system has locked them, which lasts until the program ends.
+    locked: bool,
+}
+
+/// Of this program. It is the same whenever it is looked for.
+static CODE: OnceLock<Code> = OnceLock::new();
+
 /// The program's code in memory, while this lives.
 #[derive(Debug)]
 pub struct Resident {
@@ -47,11 +58,20 @@ impl Resident {
     /// # Errors
     /// A system that does not say where they are, or gives no thread.
     pub fn new() -> io::Result<Self> {
-        let own = fs::read_link("/proc/self/exe")?;
-        let parts = parts(&fs::read_to_string("/proc/self/maps")?, &own.to_string_lossy());
+        let code = match CODE.get() {
+            Some(code) => code,
+            None => {
+                let own = fs::read_link("/proc/self/exe")?;
+                let parts = parts(&fs::read_to_string("/proc/self/maps")?, &own.to_string_lossy());
+                CODE.get_or_init(|| Code {
+                    locked: parts.iter().all(lock),
+                    parts,
+                })
+            }
+        };
         let mut resident = Self {
-            bytes: parts.iter().map(|part| part.bytes).sum(),
-            locked: parts.iter().all(lock),
+            bytes: code.parts.iter().map(|part| part.bytes).sum(),
+            locked: code.locked,
             stop: Arc::default(),
             thread: None,
         };
@@ -59,7 +79,7 @@ impl Resident {
             let stop = Arc::clone(&resident.stop);
             let read = move || {
                 while !stop.load(Ordering::Relaxed) {
-                    parts.iter().for_each(touch);
+                    code.parts.iter().for_each(touch);
                     std::thread::park_timeout(READ_EVERY);
                 }
             };

@@ -128,12 +128,12 @@ pub(crate) fn send(run: &Child, signal: Signal) -> Result<(), String> {
     kill(Pid::from_raw(run.id() as i32), signal).map_err(|error| error.to_string())
 }
 
-/// How a program ended, as a trial's result: with `code`, and with each of `words` in its messages.
-pub(crate) fn ended_with(run: Child, codes: &[i32], words: &[&str]) -> Result<(), String> {
+/// What a program has said that has ended with one of `codes`, and with each of `words` in its messages.
+pub(crate) fn ended_with(run: Child, codes: &[i32], words: &[&str]) -> Result<String, String> {
     let (code, message) = end(run);
     let said = words.iter().all(|word| message.contains(word));
     match code {
-        Some(code) if codes.contains(&code) && said => Ok(()),
+        Some(code) if codes.contains(&code) && said => Ok(message),
         code => Err(format!("ended with {code:?}, without {words:?}: {message}")),
     }
 }

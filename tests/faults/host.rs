@@ -112,8 +112,8 @@ fn trial(happens: Happens, number: u64) -> Measured {
         let result = befalls(happens, &bench, &run, pause, &mut stopped_us);
         let _ = send(&run, Signal::SIGCONT);
         let ended = match (happens, &result) {
-            (Happens::GoesOn, Ok(())) => ended_with(run, &[1], &["the guard stopped the arm"]),
-            (Happens::ToldTwice, Ok(())) => ended_with(run, &[1, 130], &[]),
+            (Happens::GoesOn, Ok(())) => ended_with(run, &[1], &["the guard stopped the arm"]).map(|_| ()),
+            (Happens::ToldTwice, Ok(())) => ended_with(run, &[1, 130], &[]).map(|_| ()),
             _ => {
                 // It was killed, or is of no use any more.
                 let _ = send(&run, Signal::SIGKILL);

@@ -178,9 +178,9 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "e-stop: each of 15 things stuck (processes)",
-        required: "at the far end within 10 ms of the signal, and torque off there within 10 ms more, machine's stalls apart; where all CPUs \
-                   are busy, or the thread may have no priority, at the far end so in the middle, and each within 100 ms; confirmed, or said \
-                   to be not",
+        required: "given to the port within 10 ms, at the far end within 10 ms of the signal (or 100 ms, where the system's pseudo-terminal takes \
+                   longer), and torque off there within 10 ms more, machine's stalls apart; where all CPUs are busy, or the thread may have no \
+                   priority, at the far end so in the middle, and each within 100 ms; confirmed, or said to be not",
         run: stuck_e_stop::each,
     },
     Row {
