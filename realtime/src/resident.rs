@@ -9,7 +9,7 @@ use std::os::raw::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::thread::Thread;
 use std::time::Duration;
 
 use nix::sys::mman::mlock;
@@ -41,19 +41,16 @@ struct Code {
 /// Of this program. It is the same whenever it is looked for.
 static CODE: OnceLock<Code> = OnceLock::new();
 
-/// The program's code in memory, while this lives.
+/// Keeps the program's code in memory while it lives: locked where the system allows it. Otherwise a thread reads it every second, so that it is
+/// always in use and among the last to be given back.
 #[derive(Debug)]
 pub struct Resident {
-    /// Code and constants, in bytes.
-    pub bytes: usize,
-    /// Whether the system has locked them. Otherwise a thread reads them every second, so that they are always in use.
-    pub locked: bool,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    reads: Option<Thread>,
 }
 
 impl Resident {
-    /// Reads all of the program's code and constants, and those of the system's library, and keeps them in memory.
+    /// Begins with all of the program's code and constants, and those of the system's library.
     ///
     /// # Errors
     /// A system that does not say where they are, or gives no thread.
@@ -70,12 +67,10 @@ impl Resident {
             }
         };
         let mut resident = Self {
-            bytes: code.parts.iter().map(|part| part.bytes).sum(),
-            locked: code.locked,
             stop: Arc::default(),
-            thread: None,
+            reads: None,
         };
-        if !resident.locked {
+        if !code.locked {
             let stop = Arc::clone(&resident.stop);
             let read = move || {
                 while !stop.load(Ordering::Relaxed) {
@@ -84,7 +79,7 @@ impl Resident {
                 }
             };
             let thread = std::thread::Builder::new().name("resident".to_owned());
-            resident.thread = Some(thread.spawn(read)?);
+            resident.reads = Some(thread.spawn(read)?.thread().clone());
         }
         Ok(resident)
     }
@@ -93,10 +88,9 @@ impl Resident {
 impl Drop for Resident {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // It has nothing to say.
-            let _ = thread.join();
+        // It is not waited for: it may wait for a disk that hangs.
+        if let Some(thread) = &self.reads {
+            thread.unpark();
         }
     }
 }
@@ -167,12 +161,14 @@ mod tests {
         assert_eq!(parts("", "/a"), []);
     }
 
-    /// Of this very program: all of its code is in memory, by whichever way.
+    /// Of this very program: it is locked, or a thread reads it.
     #[test]
-    fn the_code_of_this_program_is_in_memory() {
+    fn the_code_of_this_program_is_kept() {
         let resident = Resident::new().expect("the system says where it is");
-        assert!(resident.bytes > 100_000, "{}", resident.bytes);
-        assert_eq!(resident.locked, resident.thread.is_none());
+        let code = CODE.get().expect("it was looked for");
+        let bytes: usize = code.parts.iter().map(|part| part.bytes).sum();
+        assert!(bytes > 100_000, "{bytes}");
+        assert_eq!(code.locked, resident.reads.is_none());
         let status = fs::read_to_string("/proc/self/status").expect("there");
         let locked_kb: usize = status
             .lines()
@@ -184,9 +180,8 @@ mod tests {
                     .ok()
             })
             .expect("the system says it");
-        if resident.locked {
-            assert!(locked_kb >= resident.bytes / 1024, "{locked_kb} kB");
+        if code.locked {
+            assert!(locked_kb >= bytes / 1024, "{locked_kb} kB");
         }
-        drop(resident);
     }
 }

@@ -100,43 +100,15 @@ fn an_emergency_stop_is_sent_often_and_then_with_pauses() {
 #[test]
 fn a_press_of_the_emergency_stop_listens_for_its_time_and_no_longer() {
     // The first wait ends early, after 4 ms.
-    let wakes = Wakes {
+    let wakes = Recorded {
         now_us: 7,
         early_us: Some(4_000),
+        ..Recorded::default()
     };
     let mut line = WireEStop::new(wakes, us(ANSWER_US));
     assert!(line.sends_by_itself());
     assert_eq!(line.press(us(10_000)).unwrap(), Pressed::Sent(None));
     assert_eq!(line.stream().now_us, 10_007);
-}
-
-/// A line on which nobody answers, and whose first wait ends early.
-struct Wakes {
-    now_us: u64,
-    early_us: Option<u64>,
-}
-
-impl ByteStream for Wakes {
-    fn name(&self) -> &str {
-        "wakes"
-    }
-
-    fn now_us(&self) -> u64 {
-        self.now_us
-    }
-
-    fn write(&mut self, _: &[u8]) -> Result<(), LinkError> {
-        Ok(())
-    }
-
-    fn read(&mut self, _: &mut [u8]) -> Result<usize, LinkError> {
-        Ok(0)
-    }
-
-    fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
-        self.now_us += self.early_us.take().unwrap_or(timeout_us);
-        Ok(())
-    }
 }
 
 /// A port that is gone.
@@ -316,7 +288,11 @@ fn telemetry_from_before_an_emergency_stop_confirms_nothing() {
         ),
         "{heard:?}"
     );
-    let mut line = WireEStop::new(Recorded { stale, now_us: 0 }, us(ANSWER_US));
+    let recorded = Recorded {
+        stale,
+        ..Recorded::default()
+    };
+    let mut line = WireEStop::new(recorded, us(ANSWER_US));
     let error = press_until_confirmed(&mut line, None).unwrap_err();
     assert!(
         matches!(error, LinkError::EStopUnconfirmed { state: None, .. }),
@@ -324,10 +300,13 @@ fn telemetry_from_before_an_emergency_stop_confirms_nothing() {
     );
 }
 
-/// A line on which old bytes arrive late, and nobody listens.
+/// A line on which old bytes arrive late, if there are any, and nobody listens.
+#[derive(Default)]
 struct Recorded {
     stale: Vec<u8>,
     now_us: u64,
+    /// How long the first wait takes if it ends early.
+    early_us: Option<u64>,
 }
 
 impl ByteStream for Recorded {
@@ -355,7 +334,7 @@ impl ByteStream for Recorded {
     }
 
     fn wait(&mut self, timeout_us: u64) -> Result<(), LinkError> {
-        self.now_us += timeout_us;
+        self.now_us += self.early_us.take().unwrap_or(timeout_us);
         Ok(())
     }
 }
