@@ -1,6 +1,7 @@
 //! The command line: a module a verb. Every failure prints what went wrong and what to do, and exits non-zero.
 
 mod bench;
+mod calibrate;
 mod datasets;
 mod demo;
 mod doctor;
@@ -67,6 +68,9 @@ enum Command {
     FindPort(find::FindPort),
     /// Give the servos of an arm their ids, one servo at a time. Goes on where it was interrupted; torque is off.
     SetupMotors(setup_motors::SetupMotors),
+    /// Measure how an arm was built: where its joints are.
+    #[command(subcommand)]
+    Calibrate(calibrate::Calibrate),
     /// Check machine, ports, camera and servos, and say what to do. Moves nothing unless --full is given.
     Doctor(doctor::Doctor),
     /// Re-run the controller on a log and check every action, bit for bit.
@@ -114,6 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Command::FindCameras(arguments) => find::cameras(&arguments),
         Command::FindPort(arguments) => find::port(&arguments),
         Command::SetupMotors(arguments) => setup_motors::run(&arguments),
+        Command::Calibrate(command) => calibrate::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),

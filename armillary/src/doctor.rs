@@ -5,6 +5,7 @@
 
 pub mod arm;
 pub mod camera;
+pub(crate) mod drive;
 mod finding;
 pub mod full;
 pub mod machine;

@@ -5,6 +5,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bench;
+pub mod calibrate;
 pub mod console;
 pub mod doctor;
 pub mod e_stop;

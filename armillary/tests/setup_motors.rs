@@ -1,16 +1,15 @@
 //! `armillary setup-motors`: a person at a terminal connects one emulated servo after the other.
 
-use std::fs::File;
-use std::io::{Read, Write};
+mod person;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use devices::emulation::{EmulatedBus, EmulatedServo, PtyEnd, serve};
 use devices::feetech::{self, Feetech};
 use devices::servo_bus::Family;
 use devices::survey::Maker;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
+use person::{PROGRAM, Person};
 
 const JOINTS: usize = 6;
 
@@ -25,65 +24,15 @@ fn wire(servos: Vec<EmulatedServo<Feetech>>) -> PtyEnd<Feetech> {
     serve(wire).expect("a terminal")
 }
 
-/// A person at a terminal.
-struct Person {
-    program: Child,
-    terminal: File,
-    output: std::process::ChildStdout,
-    said: String,
-}
-
-impl Person {
-    fn starts(port: &Path) -> Self {
-        let terminal = nix::pty::openpty(None, None).expect("a terminal");
-        let mut program = Command::new(PROGRAM)
-            .args(["setup-motors", "--robot"])
-            .arg(robot())
-            .arg("--port")
-            .arg(port)
-            .stdin(Stdio::from(terminal.slave))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let output = program.stdout.take().expect("piped");
-        Self {
-            program,
-            terminal: File::from(terminal.master),
-            output,
-            said: String::new(),
-        }
-    }
-
-    /// Reads until one of `words` is said, and says which.
-    fn hears(&mut self, words: &[&str]) -> usize {
-        let mut bytes = [0; 512];
-        loop {
-            let first = words
-                .iter()
-                .enumerate()
-                .filter_map(|(index, word)| Some((self.said.find(word)?, index)))
-                .min();
-            if let Some((at, index)) = first {
-                self.said.drain(..at + words[index].len());
-                return index;
-            }
-            let count = self.output.read(&mut bytes).expect("it speaks");
-            assert!(
-                count > 0,
-                "it ended before it said one of {words:?}: {}",
-                self.said
-            );
-            self.said.push_str(&String::from_utf8_lossy(&bytes[..count]));
-        }
-    }
-
-    fn types(&mut self, line: &str) {
-        writeln!(self.terminal, "{line}").expect("the terminal is open");
-    }
-
-    fn succeeds(mut self) -> bool {
-        self.program.wait().expect("it ends").success()
-    }
+/// Somebody who sets up the servos at `port`.
+fn starts(port: &Path) -> Person {
+    let robot = robot();
+    let arguments = ["setup-motors", "--robot"].map(std::ffi::OsStr::new);
+    Person::starts(
+        arguments
+            .into_iter()
+            .chain([robot.as_os_str(), "--port".as_ref(), port.as_os_str()]),
+    )
 }
 
 /// Plugs a new servo in beside those that are done.
@@ -107,14 +56,14 @@ fn does(person: &mut Person, end: &PtyEnd<Feetech>, joints: usize) {
 #[test]
 fn six_servos_are_set_up_in_two_sessions() {
     let end = wire(Vec::new());
-    let mut person = Person::starts(end.path());
+    let mut person = starts(end.path());
     does(&mut person, &end, 2);
     person.hears(&["Connect the servo of wrist_flex"]);
     // Two are done; the rest another day.
     person.types("q");
     assert!(!person.succeeds());
 
-    let mut person = Person::starts(end.path());
+    let mut person = starts(end.path());
     let done = person.hears(&["wrist_roll has id 5 already", "Connect the servo of"]);
     assert_eq!(done, 0, "what was done is known");
     does(&mut person, &end, JOINTS - 2);
@@ -156,7 +105,7 @@ fn without_a_person_nothing_is_written() {
         assert!(said.contains("start it on a terminal"), "{said}");
     }
     // A terminal that is closed while it is asked.
-    let mut person = Person::starts(end.path());
+    let mut person = starts(end.path());
     person.hears(&["Connect the servo of gripper"]);
     person.types("\u{4}");
     assert!(!person.succeeds());

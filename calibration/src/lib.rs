@@ -3,6 +3,7 @@
 
 mod joints;
 pub mod picture;
+pub mod servos;
 
 pub use joints::JointMapping;
 

@@ -1,5 +1,11 @@
 //! Arms of servos as a robot file names them: `feetech(port: "/dev/ttyACM0", servos: [(id: 1), (id: 2)])`.
 
+mod by_hand;
+mod calibrated;
+
+pub use by_hand::ByHand;
+pub use calibrated::{MARGIN_RAD, encoder, limits_rad};
+
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +21,9 @@ use crate::emulation::{Emulated, EmulatedArm};
 use crate::feetech::Feetech;
 use crate::hosted::{HostedArm, HostedOptions, Measured};
 use crate::serial::SerialStream;
-use crate::servo_bus::joints::{self, Direction, HealthLimits, ServoArm, ServoJoint, Tuning, WayOutSettings};
+use crate::servo_bus::joints::{
+    self, Direction, HealthLimits, Homing, ServoArm, ServoJoint, Tuning, WayOutSettings,
+};
 use crate::servo_bus::{Bus, Family, Line, Timing};
 
 /// Speed on the way to the rest pose, in radians a second.
@@ -107,7 +115,7 @@ impl Servo {
             },
             position_min_rad: joint.position_min_rad,
             position_max_rad: joint.position_max_rad,
-            homing_offset_ticks: None,
+            homing: Homing::AsFound,
             tuning: Tuning {
                 gains: self.gains.map(|(p, i, d)| [p, i, d]),
                 torque_limit: self.torque_limit,
@@ -284,10 +292,8 @@ impl<F: Family> Settings<F> {
         }
     }
 
-    /// What the servo arm is made with.
-    fn arm(&self, config: &Config) -> joints::ArmSettings {
-        let servos = self.servos.iter().zip(config.envelope.joints());
-        let joints = servos.map(|(servo, joint)| servo.joint::<F>(joint)).collect();
+    /// What an arm of these joints is made with.
+    fn arm(&self, joints: Vec<ServoJoint>) -> joints::ArmSettings {
         let budget_us = self.budget_us();
         let usual = joints::ArmSettings::new(joints);
         joints::ArmSettings {
@@ -310,10 +316,24 @@ impl<F: Family> Settings<F> {
         urgent: Arc<AtomicBool>,
     ) -> Result<ServoArm<F, L>, DeviceError> {
         self.check(config)?;
+        self.on_line_as(line, self.joints(config)?, urgent)
+    }
+
+    /// The same with joints that are not those of the robot file, such as those that are being calibrated.
+    ///
+    /// # Errors
+    /// As [`Settings::on_line`].
+    pub fn on_line_as<L: Line>(
+        &self,
+        line: L,
+        joints: Vec<ServoJoint>,
+        urgent: Arc<AtomicBool>,
+    ) -> Result<ServoArm<F, L>, DeviceError> {
+        let arm = self.arm(joints);
         let failed = |error: String| DeviceError::new(format!("{}: {error}", self.port));
         let mut bus = Bus::new(line, self.timing());
         bus.set_interrupt(Some(Arc::clone(&urgent)));
-        match ServoArm::new(bus, self.arm(config)) {
+        match ServoArm::new(bus, arm) {
             // What was cut short looks like a servo that does not answer, or like none of its settings.
             _ if urgent.load(Ordering::SeqCst) => Err(failed(
                 "the emergency stop was asked for while the arm was opened".to_owned(),
@@ -367,9 +387,12 @@ impl<F: Emulated + Send + 'static> ArmSettings for Settings<F> {
     fn e_stop(&self, config: &Config) -> Result<Stopped, DeviceError> {
         self.check(config)?;
         let line = SerialStream::open(&self.port, self.baud)?;
+        // Ids are enough to let go, whatever has become of the calibration.
+        let servos = self.servos.iter().zip(config.envelope.joints());
+        let joints = servos.map(|(servo, joint)| servo.joint::<F>(joint)).collect();
         joints::set_torque(
             &mut Bus::<F, _>::new(line, self.timing()),
-            &self.arm(config),
+            &self.arm(joints),
             false,
         )
         .map_err(|error| DeviceError::new(format!("{}: {error}", self.port)))?;
@@ -379,7 +402,7 @@ impl<F: Emulated + Send + 'static> ArmSettings for Settings<F> {
     fn emulate(&self, config: &Config, path: &Path) -> Result<Option<EmulatedArm>, DeviceError> {
         self.check(config)?;
         let home = config.envelope.home();
-        let joints = self.arm(config).joints;
+        let joints = self.joints(config)?;
         EmulatedArm::serve::<F>(path, self.baud, &joints, &home.position_rad).map(Some)
     }
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use devices::dynamixel::Dynamixel;
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, MemoryLine};
 use devices::feetech::Feetech;
-use devices::servo_bus::joints::{ArmSettings, Direction, ServoArm, ServoJoint, Tuning};
+use devices::servo_bus::joints::{ArmSettings, Direction, Homing, ServoArm, ServoJoint, Tuning};
 use devices::servo_bus::{Block, Bus, Readings, Timing};
 
 /// The system's allocator, with a count of what is asked of it.
@@ -87,7 +87,7 @@ fn periods<P: Emulated>() {
         direction: Direction::Forward,
         position_min_rad: -1.5,
         position_max_rad: 1.5,
-        homing_offset_ticks: None,
+        homing: Homing::AsFound,
         tuning: Tuning::default(),
     };
     let servos = IDS.iter().map(|id| EmulatedServo::<P>::new(*id, 2048)).collect();

@@ -11,10 +11,11 @@ mod error;
 pub mod made;
 pub mod raw;
 mod read;
+mod travel;
 mod units;
 mod vigilance;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -25,6 +26,7 @@ pub use device::DeviceText;
 pub use error::ConfigError;
 pub use raw::{Latents, Method, Pipeline, RolloutBackend};
 pub use read::read;
+pub use travel::Travel;
 
 /// The longest horizon a planner may have; its buffers are sized by it.
 pub const HORIZON_MAX: usize = 64;
@@ -199,6 +201,10 @@ pub struct Config {
     pub arm: Option<DeviceText>,
     /// The camera, likewise.
     pub camera: Option<DeviceText>,
+    /// How far each joint can be turned, base first.
+    pub travels: Vec<Travel>,
+    /// The file that says where the joints of an arm of servos are, if the robot file names one.
+    pub joints_file: Option<PathBuf>,
     /// Control periods in an episode.
     pub episode_ticks: u32,
     /// The file's text as read, for the log's attachment.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use clap::Args;
 
-use crate::{cargo, libtorch, root, run as command};
+use crate::{cargo, root, run as command};
 
 #[derive(Args)]
 pub(crate) struct Faults {
@@ -49,26 +49,19 @@ pub(crate) fn live(arguments: &LiveFaults) -> anyhow::Result<()> {
     command(&mut program)
 }
 
-/// Builds an example of the tests and the program beside it.
+/// Builds an example of the tests and the program beside it, as it is by default: with LibTorch it takes half a second of a CPU to start, and
+/// hundreds of them are started.
 fn program(name: &str) -> anyhow::Result<Command> {
     let root = root();
-    libtorch::ensure(&root)?;
     // The whole workspace, as for the tests: another choice of packages would compile what they depend on anew.
     command(
         Command::new(cargo())
-            .args([
-                "build",
-                "--release",
-                "--workspace",
-                "--features",
-                "armillary/libtorch",
-            ])
+            .args(["build", "--release", "--workspace"])
             .args(["--example", name, "--example", "shifted_clock"])
             .args(["--bin", "armillary"])
             .current_dir(&root),
     )?;
     let mut built = Command::new(root.join("target/release/examples").join(name));
-    built.env("LD_LIBRARY_PATH", libtorch::search_path(&root));
     built.current_dir(&root);
     Ok(built)
 }

@@ -3,7 +3,6 @@
 //! Each joint goes a small way and comes back, the host falls silent, the arm is stopped and cleared, unplugged and opened again. An arm
 //! of which something is wrong before is not moved.
 
-mod drive;
 mod moves;
 mod stops;
 
@@ -15,12 +14,12 @@ use robot::Clock;
 use robot::device::Signals;
 
 use super::camera::Demand;
+use super::drive::{Drive, Trouble};
 use super::rig::Rig;
 use super::stand_in::StandIn;
 use super::{Examination, Finding, State, System, arm, camera};
 use crate::e_stop::{Ending, Watch};
 use crate::signals::Elsewhere;
-use drive::{Drive, Trouble};
 
 /// Checks whose failure keeps the arm from being moved.
 const OF_THE_ARM: [&str; 4] = ["arm.", "bus.", "port.", "servo."];
@@ -111,13 +110,27 @@ fn moving(
     signals: &Signals,
     watch: &mut Watch,
 ) -> Result<(), Trouble> {
-    let mut drive = Drive::open(rig, stand_in, clock, signals, watch)?;
+    let mut drive = opened(rig, stand_in, clock, signals, watch)?;
     drive.begin(examination)?;
     moves::reports(examination, &mut drive)?;
     moves::all(examination, &mut drive)?;
     stops::watchdog(examination, &mut drive)?;
     stops::e_stop(examination, &mut drive)?;
     stops::reopening(examination, drive, rig, stand_in, watch)
+}
+
+/// Opens the arm of a rig.
+fn opened<'a>(
+    rig: &'a Rig,
+    stand_in: &StandIn,
+    clock: &'a dyn Clock,
+    signals: &'a Signals,
+    watch: &mut Watch,
+) -> Result<Drive<'a>, Trouble> {
+    let mut arm = stand_in
+        .arm(&rig.config)
+        .map_err(|error| Trouble::of("arm.open", error.as_ref()))?;
+    Drive::open(&rig.config, &rig.bounds, &mut arm, clock, signals, watch)
 }
 
 /// What the servos say now that they have worked.

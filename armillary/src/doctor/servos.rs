@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use devices::serial::SerialStream;
+use devices::servo_bus::joints::ServoJoint;
 use devices::servo_bus::{Bus, Timing};
-use devices::servos::{Servo, Settings};
+use devices::servos::Settings;
 use devices::survey::{Maker, Presence, ServoFacts, look, presence, sweep};
-use robot::{Config, Joint};
+use robot::Config;
 
 use super::{Examination, System, ports};
 
@@ -51,6 +52,10 @@ pub(super) fn examine<F: Maker>(
             "write one of `servos` a joint, base first",
         );
     }
+    let joints = match settings.joints(config) {
+        Ok(joints) => joints,
+        Err(error) => return examination.fail_by("servo.calibration", about, &error),
+    };
     let latency_us = 1_000 * ports::latency_ms(system, Path::new(about)).unwrap_or(0);
     // A slow arm has time to wait for its servos.
     let patience_us = (1e6 / f64::from(settings.rate_hz.max(1.0)) / 5.0) as u64;
@@ -75,10 +80,10 @@ pub(super) fn examine<F: Maker>(
     }
     let mut facts = Vec::new();
     let mut lost = Vec::new();
-    for (servo, joint) in settings.servos.iter().zip(config.envelope.joints()) {
-        match one(examination, &mut bus, servo, joint, settings.torque_limit) {
+    for joint in &joints {
+        match one(examination, &mut bus, joint, settings.torque_limit) {
             Ok(Some(found)) => facts.push(found),
-            Ok(None) => lost.push(servo.id),
+            Ok(None) => lost.push(joint.id),
             Err(error) => return examination.fail_by("bus.line", about, &error),
         }
     }
@@ -99,17 +104,16 @@ type Line = SerialStream;
 fn one<F: Maker>(
     examination: &mut Examination<'_>,
     bus: &mut Bus<F, Line>,
-    servo: &Servo,
-    joint: &Joint,
+    joint: &ServoJoint,
     torque_limit: f32,
 ) -> Result<Option<ServoFacts>> {
     const NAME: &str = "servo.answers";
-    let about = format!("{} (id {})", joint.name, servo.id);
-    let mut there = presence(bus, servo.id)?;
+    let about = format!("{} (id {})", joint.name, joint.id);
+    let mut there = presence(bus, joint.id)?;
     for _ in 0..ASKED_AGAIN {
         if there != Presence::One {
             bus.settle(SETTLE_US)?;
-            there = presence(bus, servo.id)?;
+            there = presence(bus, joint.id)?;
         }
     }
     match there {
@@ -133,7 +137,7 @@ fn one<F: Maker>(
             return Ok(None);
         }
     }
-    let facts = look(bus, servo.id)?;
+    let facts = look(bus, joint.id)?;
     let seen = format!(
         "{}, firmware {}, at {}{}",
         facts.model_text(),
@@ -154,7 +158,8 @@ fn one<F: Maker>(
     readings::supply(examination, &about, &facts);
     readings::temperature(examination, &about, &facts);
     readings::faults::<F>(examination, &about, &facts);
-    readings::limits::<F>(examination, &about, servo, joint, &facts);
+    readings::limits::<F>(examination, &about, joint, &facts);
+    readings::homing(examination, &about, joint, &facts);
     readings::torque(examination, &about, torque_limit, &facts);
     Ok(Some(facts))
 }

@@ -11,7 +11,7 @@ use devices::dynamixel::Dynamixel;
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, PtyEnd, serve};
 use devices::feetech::Feetech;
 use devices::servo_bus::joints::Mapping;
-use devices::servos::Settings;
+use devices::servos::{Settings, encoder};
 use devices::{Arm, Camera, folder};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
@@ -67,12 +67,11 @@ impl Drop for Served {
 impl<P: Emulated> Servos<P> {
     fn start(settings: &Settings<P>, config: &Config, supply_v: f32) -> anyhow::Result<Self> {
         let mut servos = Vec::new();
-        for (servo, joint) in settings.servos.iter().zip(config.envelope.joints()) {
-            let mapping = Mapping::new::<P>(&servo.joint::<P>(joint))?;
-            let ticks = mapping
-                .ticks(joint.home_rad)
-                .clamp(0, i64::from(P::TICKS_PER_TURN) - 1);
-            let mut emulated = EmulatedServo::<P>::new(servo.id, ticks as u16);
+        for (servo, joint) in settings.joints(config)?.iter().zip(config.envelope.joints()) {
+            let ticks = Mapping::new::<P>(servo)?.ticks(joint.home_rad);
+            let offset = servo.homing.offset_ticks().unwrap_or(0);
+            let encoder = encoder::<P>().encoder_ticks(ticks, offset);
+            let mut emulated = EmulatedServo::<P>::new(servo.id, encoder as u16).with_homing(offset);
             emulated.faults.voltage_v = Some(supply_v);
             if let Some(code) = P::baud_code(settings.baud) {
                 emulated.set(P::BAUD, code.into());

@@ -44,6 +44,7 @@ impl Family for Dynamixel {
         overload_torque: None,
         counts_turns: None,
     };
+    const WORD: &'static str = "dynamixel";
     const MODELS: &'static [(u16, &'static str)] = &[(XL430_W250, "XL430-W250"), (XL330_M288, "XL330-M288")];
     const TICKS_PER_TURN: u16 = 4096;
     const RESPONSE_ALL: u8 = 2;
@@ -51,6 +52,8 @@ impl Family for Dynamixel {
     /// The maker's manual allows a quarter of a turn in position mode.
     const HOMING_MAX_TICKS: i64 = 1024;
     const HOMING_ADDS: bool = true;
+    /// The encoder jumps, and the offset is added afterwards.
+    const HOMING_MOVES_SEAM: bool = false;
     /// The second is longer than what it is read for, so that its length is its own.
     const FEEDBACK: [Block; 4] = [
         up_to(PRESENT_POSITION.end()),

@@ -19,6 +19,7 @@ use super::layout::Emulated;
 use super::servo::EmulatedServo;
 use super::wire::EmulatedBus;
 use crate::servo_bus::joints::{Mapping, ServoJoint};
+use crate::servos::encoder;
 
 /// How long the thread looks away at most: joints move while nobody asks.
 const NAP: Duration = Duration::from_millis(2);
@@ -48,7 +49,7 @@ impl FaultSwitch {
 /// An arm of emulated servos behind a pseudo-terminal, in real time. Dropping it ends the thread that serves it.
 #[derive(Debug)]
 pub struct EmulatedArm {
-    /// Each servo's position, in ticks, as the bits of an `f64`.
+    /// What each servo says of its position, in ticks, as the bits of an `f64`.
     ticks: Arc<[AtomicU64]>,
     mappings: Vec<Mapping>,
     faults: FaultSwitch,
@@ -78,11 +79,15 @@ impl EmulatedArm {
             .zip(&mappings)
             .zip(position_rad)
             // The limits of a mapping lie within a turn.
-            .map(|((joint, mapping), rad)| EmulatedServo::<P>::new(joint.id, mapping.ticks(*rad) as u16))
+            .map(|((joint, mapping), rad)| {
+                let offset = joint.homing.offset_ticks().unwrap_or(0);
+                let encoder = encoder::<P>().encoder_ticks(mapping.ticks(*rad), offset);
+                EmulatedServo::<P>::new(joint.id, encoder as u16).with_homing(offset)
+            })
             .collect();
         let ticks: Arc<[AtomicU64]> = servos
             .iter()
-            .map(|servo| AtomicU64::new(servo.motor().position_ticks.to_bits()))
+            .map(|servo| AtomicU64::new(servo.present_ticks().to_bits()))
             .collect();
         let mut line = Line::new(Some(path.to_owned())).map_err(DeviceError::new)?;
         line.expect_faults(Pieces::Chunks);
@@ -190,7 +195,7 @@ impl<P: Emulated> Wire<P> {
         let torque_on = self.bus.servos.iter().any(EmulatedServo::torque_on);
         self.torque_on.store(torque_on, Ordering::Relaxed);
         for (ticks, servo) in self.ticks.iter().zip(&self.bus.servos) {
-            ticks.store(servo.motor().position_ticks.to_bits(), Ordering::Relaxed);
+            ticks.store(servo.present_ticks().to_bits(), Ordering::Relaxed);
         }
         Ok(())
     }

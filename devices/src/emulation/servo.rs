@@ -52,6 +52,15 @@ impl<P: Emulated> EmulatedServo<P> {
         self
     }
 
+    /// The same, with a homing offset that it stores, in ticks.
+    #[must_use]
+    pub fn with_homing(mut self, offset_ticks: i64) -> Self {
+        self.set(P::ROLES.homing_offset, offset_ticks);
+        self.kept = self.memory;
+        self.measure();
+        self
+    }
+
     /// Its id.
     pub fn id(&self) -> u8 {
         self.get(P::ROLES.id) as u8
@@ -115,7 +124,7 @@ impl<P: Emulated> EmulatedServo<P> {
             }
         }
         let follows = self.torque_on() && !self.faults.stuck && self.faults.status & OVERLOADED == 0;
-        let goal = (follows && !self.watchdog_expired()).then(|| self.encoder(self.get(roles.goal_position)));
+        let goal = (follows && !self.watchdog_expired()).then(|| self.goal());
         let scaled = |register: Register| f64::from(register.scaled(self.get(register)).abs());
         let (velocity, acceleration) = (scaled(roles.velocity), scaled(roles.acceleration));
         if self.faults.stuck {
@@ -213,29 +222,37 @@ impl<P: Emulated> EmulatedServo<P> {
         P::ROLES.watchdog.is_some_and(|watchdog| self.get(watchdog) < 0)
     }
 
-    /// The encoder's position when the present one is `present_ticks`.
-    fn encoder(&self, present_ticks: i64) -> f64 {
-        let offset = self.get(P::ROLES.homing_offset);
-        (if P::HOMING_ADDS {
-            present_ticks - offset
+    /// How the motor's position, which knows no turns, reads at the encoder with the stored offset: it jumps by a turn at the seam.
+    pub(super) fn present_ticks(&self) -> f64 {
+        let turn = f64::from(P::TICKS_PER_TURN);
+        let offset = self.get(P::ROLES.homing_offset) as f64;
+        if P::HOMING_ADDS {
+            // The encoder jumps, and the offset is added afterwards.
+            self.motor.position_ticks.rem_euclid(turn) + offset
         } else {
-            present_ticks + offset
-        }) as f64
+            (self.motor.position_ticks - offset).rem_euclid(turn)
+        }
+    }
+
+    /// Where the motor goes for a goal: as far as the goal is from what the encoder says, seam or not.
+    fn goal(&self) -> f64 {
+        self.motor.position_ticks + self.get(P::ROLES.goal_position) as f64 - self.present_ticks()
     }
 
     fn measure(&mut self) {
         let roles = P::ROLES;
-        let offset = self.get(roles.homing_offset);
-        let encoder = self.motor.position_ticks.round() as i64;
-        let present = if P::HOMING_ADDS {
-            encoder + offset
+        let turn = i64::from(P::TICKS_PER_TURN);
+        let offset = if P::HOMING_ADDS {
+            self.get(roles.homing_offset)
         } else {
-            encoder - offset
+            0
         };
+        // What rounds up to a whole turn is the turn's first tick.
+        let present = (self.present_ticks().round() as i64 - offset).rem_euclid(turn) + offset;
         self.set(roles.present_position, present);
         let velocity = self.motor.velocity_ticks_s / f64::from(roles.present_velocity.scale);
         self.set(roles.present_velocity, velocity.round() as i64);
-        let error = self.encoder(self.get(roles.goal_position)) - self.motor.position_ticks;
+        let error = self.goal() - self.motor.position_ticks;
         let load = self.faults.load.unwrap_or_else(|| {
             if self.torque_on() {
                 (error as f32 * 0.002).clamp(-1.0, 1.0)

@@ -44,12 +44,14 @@ impl Family for Feetech {
         overload_torque: Some(OVERLOAD_TORQUE),
         counts_turns: Some((PHASE, 1 << 4)),
     };
+    const WORD: &'static str = "feetech";
     const MODELS: &'static [(u16, &'static str)] = &[(STS3215, "STS3215")];
     const TICKS_PER_TURN: u16 = 4096;
     const RESPONSE_ALL: u8 = 1;
     const POSITION_MODE: u8 = 0;
     const HOMING_MAX_TICKS: i64 = 2047;
     const HOMING_ADDS: bool = false;
+    const HOMING_MOVES_SEAM: bool = true;
     const FEEDBACK: [Block; 4] = [
         up_to(PRESENT_LOAD),
         up_to(PRESENT_TEMPERATURE),

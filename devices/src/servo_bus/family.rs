@@ -82,6 +82,8 @@ pub struct StatusBits {
 pub trait Family: Protocol {
     /// Which register does what.
     const ROLES: Roles;
+    /// The name that `arm` of a robot file has for arms of them.
+    const WORD: &'static str;
     /// Model numbers that are known, with their names.
     const MODELS: &'static [(u16, &'static str)];
     /// Ticks of a whole turn. Positions lie below.
@@ -94,6 +96,8 @@ pub trait Family: Protocol {
     const HOMING_MAX_TICKS: i64;
     /// Whether the homing offset is added to the encoder's position, or taken from it.
     const HOMING_ADDS: bool;
+    /// Whether the homing offset moves the place at which the position jumps by a turn.
+    const HOMING_MOVES_SEAM: bool;
     /// What is read in turn, a period each. All hold position and velocity, and no two are equally long: an answer that comes up to
     /// three periods late has the wrong length.
     const FEEDBACK: [Block; 4];

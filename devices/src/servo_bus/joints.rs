@@ -19,10 +19,10 @@ mod trust;
 mod way_out;
 mod words;
 
-pub use bring_up::{BringUpError, BroughtUp, bring_up, set_torque};
+pub use bring_up::{BringUpError, BroughtUp, bring_up, identify, set_torque};
 pub use health::{Finding, FindingKind, Health, HealthLimits, ServoHealth};
 pub use mapping::{Mapping, SettingsError};
-pub use settings::{ArmSettings, Direction, ServoJoint, Tuning};
+pub use settings::{ArmSettings, Direction, Homing, ServoJoint, Tuning};
 pub use way_out::{WayOut, WayOutSettings, WayOutState};
 
 use std::sync::Arc;

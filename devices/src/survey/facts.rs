@@ -35,6 +35,8 @@ pub struct ServoFacts {
     pub position_ticks: i64,
     /// The goals that it takes, in ticks: least and greatest.
     pub limits_ticks: (i64, i64),
+    /// The homing offset that it stores, in ticks.
+    pub homing_offset_ticks: i64,
     /// The most torque that it keeps without power, as a share of the most there is.
     pub max_torque: Option<f32>,
 }
@@ -85,6 +87,7 @@ pub fn look<P: Maker, L: Line>(bus: &mut Bus<P, L>, id: u8) -> Result<ServoFacts
         position_mode: get(roles.mode)? == i64::from(P::POSITION_MODE),
         position_ticks: get(roles.present_position)?,
         limits_ticks: (get(roles.min_position)?, get(roles.max_position)?),
+        homing_offset_ticks: get(roles.homing_offset)?,
         max_torque: match P::MAX_TORQUE {
             Some(register) => Some(register.scaled(get(register)?)),
             None => None,

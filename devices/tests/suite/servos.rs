@@ -1,6 +1,7 @@
 //! Servo buses, through public interfaces.
 
 mod bus;
+mod calibrated;
 mod codec;
 mod damage;
 mod emulation;

@@ -34,7 +34,7 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         field: impl Into<String>,
         problem: impl Into<String>,
@@ -53,7 +53,7 @@ impl Checker<'_> {
     }
 
     /// Refuses NaN and infinities by their own name.
-    fn finite(&self, field: &str, values: &[f32]) -> Result<(), ConfigError> {
+    pub(super) fn finite(&self, field: &str, values: &[f32]) -> Result<(), ConfigError> {
         let Some(value) = values.iter().find(|value| !value.is_finite()) else {
             return Ok(());
         };
@@ -384,6 +384,8 @@ impl Checker<'_> {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
         }
         let park = raw.park.map(|park| self.park(park, &envelope)).transpose()?;
+        let travels = self.travels(&raw.joints)?;
+        let joints_file = self.joints_file(raw.calibration.as_ref())?;
         let sha256 = super::text_sha256(text.as_bytes());
         Ok(Config {
             name: raw.name,
@@ -419,6 +421,8 @@ impl Checker<'_> {
             keep_pictures: raw.capture.keep_pictures,
             arm,
             camera,
+            travels,
+            joints_file,
             episode_ticks: raw.episode_ticks,
             text,
             sha256,

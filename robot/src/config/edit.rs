@@ -60,6 +60,52 @@ pub fn with_field(text: &str, names: &[&str], value: &str) -> Option<String> {
     Some(edited)
 }
 
+/// A RON text with another value for a field of the structure at `index` of a list, which is named from the outside in. A field that is not there is
+/// put first in its structure. `None` if there is no such list or element.
+pub fn with_element_field(
+    text: &str,
+    list: &[&str],
+    index: usize,
+    field: &str,
+    value: &str,
+) -> Option<String> {
+    let place = value_of(text, list)?;
+    let element = element_of(&text[place.clone()], index)?;
+    let element = place.start + element.start..place.start + element.end;
+    let edited = with_field(&text[element.clone()], &[field], value)?;
+    let mut whole = text.to_owned();
+    whole.replace_range(element, &edited);
+    Some(whole)
+}
+
+/// Where the structure at `index` of a list stands in the list's text.
+fn element_of(list: &str, index: usize) -> Option<Range<usize>> {
+    let mut depth = 0_usize;
+    let mut begun = None;
+    let mut passed = 0;
+    for (at, letter) in Code::of(list) {
+        match letter {
+            '(' | '[' | '{' => {
+                depth += 1;
+                if depth == 2 {
+                    begun = Some(at);
+                }
+            }
+            ')' | ']' | '}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 1 {
+                    if passed == index {
+                        return Some(begun?..at + letter.len_utf8());
+                    }
+                    passed += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Where the value of a field of nested structures stands in a RON text.
 fn value_of(text: &str, names: &[&str]) -> Option<Range<usize>> {
     let code: Vec<(usize, char)> = Code::of(text).collect();
@@ -99,15 +145,21 @@ fn value_of(text: &str, names: &[&str]) -> Option<Range<usize>> {
     None
 }
 
-/// The characters of a RON text that are neither comment nor string.
+/// The characters of a RON text that are neither in a comment nor within a string; a string is its two quotation marks.
 struct Code<'a> {
     text: &'a str,
     at: usize,
+    /// Where the string ends whose beginning was told last.
+    closing: Option<usize>,
 }
 
 impl<'a> Code<'a> {
     fn of(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            closing: None,
+        }
     }
 
     /// Moves on past the next `end`, or to the end of the text.
@@ -122,6 +174,9 @@ impl Iterator for Code<'_> {
     type Item = (usize, char);
 
     fn next(&mut self) -> Option<(usize, char)> {
+        if let Some(closing) = self.closing.take() {
+            return Some((closing, '"'));
+        }
         loop {
             let rest = &self.text[self.at..];
             let letter = rest.chars().next()?;
@@ -130,16 +185,18 @@ impl Iterator for Code<'_> {
             } else if rest.starts_with("/*") {
                 self.pass(self.at + 2, "*/");
             } else if letter == '"' {
-                let mut end = self.at + 1;
+                let begin = self.at;
+                self.at = self.text.len();
                 let mut escaped = false;
                 for (offset, letter) in rest[1..].char_indices() {
-                    end = self.at + 1 + offset + letter.len_utf8();
                     if letter == '"' && !escaped {
+                        self.closing = Some(begin + 1 + offset);
+                        self.at = begin + 2 + offset;
                         break;
                     }
                     escaped = letter == '\\' && !escaped;
                 }
-                self.at = end;
+                return Some((begin, '"'));
             } else {
                 let at = self.at;
                 self.at += letter.len_utf8();
@@ -240,8 +297,35 @@ mod tests {
         ] {
             assert_eq!(with_field(text, names, value).as_deref(), Some(expected));
         }
+        let text_of = |name: &str| format!("(name: {name}, calibration: (joints: {name} /* here */))");
+        assert_eq!(
+            with_field(&text_of("\"a), \\\"\""), &["calibration", "joints"], "\"b\"").as_deref(),
+            Some("(name: \"a), \\\"\", calibration: (joints: \"b\" /* here */))")
+        );
         assert_eq!(with_field(text, &["optimiser", "batch"], "1"), None);
         assert_eq!(with_field(text, &["model", "depth", "deeper"], "1"), None);
+    }
+
+    #[test]
+    fn fields_of_one_element_are_replaced_or_put_in() {
+        let text = "(links: [(axis: (0, 1))], joints: [ // (name: \"no\")\n (name: \"a)\", range: (0, 1)), (name: \"b\", range: (2, 3)),])";
+        for (index, field, value, expected) in [
+            (0, "range", "(5, 6)", Some(("(0, 1))", "(5, 6))"))),
+            (1, "range", "(5, 6)", Some(("(2, 3)", "(5, 6)"))),
+            (1, "home", "7", Some(("(name: \"b\"", "(home: 7, name: \"b\""))),
+            (2, "range", "(5, 6)", None),
+        ] {
+            // The first of what is replaced is of the links.
+            let expected = expected.map(|(from, to)| {
+                let begin = text.find("joints").unwrap();
+                format!("{}{}", &text[..begin], text[begin..].replacen(from, to, 1))
+            });
+            assert_eq!(
+                with_element_field(text, &["joints"], index, field, value),
+                expected
+            );
+        }
+        assert_eq!(with_element_field(text, &["servos"], 0, "id", "1"), None);
     }
 
     #[test]

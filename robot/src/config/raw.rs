@@ -47,6 +47,9 @@ pub struct RawConfig {
     /// Likewise the camera.
     #[serde(default)]
     pub camera: Option<Box<RawValue>>,
+    /// Files that say how this arm was built and mounted, beside the robot file.
+    #[serde(default)]
+    pub calibration: Option<RawCalibration>,
     /// How large the model's image is, and when a picture is too old.
     pub capture: RawCapture,
     /// Serial link and the firmware's watchdog.
@@ -79,9 +82,27 @@ pub struct RawJoint {
     pub acceleration_max_rad_s2: f32,
     /// Home position.
     pub home_rad: f32,
+    /// The angles at its stops, if they are not those of `position_rad`.
+    #[serde(default)]
+    pub stops_rad: Option<(f32, f32)>,
+    /// It has no stops.
+    #[serde(default)]
+    pub all_round: bool,
+    /// What a person sees when the angle grows.
+    #[serde(default)]
+    pub positive: Option<String>,
     /// The numbers above are radians although they are larger than those of other arms: for a winch, or a fast motor.
     #[serde(default)]
     pub radians_checked: bool,
+}
+
+/// Names of files in the robot file's folder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCalibration {
+    /// Where the joints of an arm of servos are: `armillary calibrate joints` makes it.
+    #[serde(default)]
+    pub joints: Option<String>,
 }
 
 /// An axis-aligned box.

@@ -38,20 +38,25 @@ pub(super) fn check_joint(joint: &RawJoint) -> Result<(), Doubt> {
     if joint.radians_checked {
         return Ok(());
     }
-    let (low, high) = joint.position_rad;
-    if low.abs().max(high.abs()) > POSITION_MAX_RAD {
-        return Err(Doubt {
-            field: "position_rad",
-            problem: format!(
-                "({low:?}, {high:?}) goes beyond two turns (12.57 rad), as limits in degrees do"
-            ),
-            remedy: format!(
-                "write radians, which ({}, {}) are if these are degrees; for a joint that turns so far write \
-                 `radians_checked: true` beside it",
-                radians(low),
-                radians(high)
-            ),
-        });
+    for (field, range_rad) in [
+        ("position_rad", Some(joint.position_rad)),
+        ("stops_rad", joint.stops_rad),
+    ] {
+        let Some((low, high)) = range_rad else { continue };
+        if low.abs().max(high.abs()) > POSITION_MAX_RAD {
+            return Err(Doubt {
+                field,
+                problem: format!(
+                    "({low:?}, {high:?}) goes beyond two turns (12.57 rad), as limits in degrees do"
+                ),
+                remedy: format!(
+                    "write radians, which ({}, {}) are if these are degrees; for a joint that turns so far write \
+                     `radians_checked: true` beside it",
+                    radians(low),
+                    radians(high)
+                ),
+            });
+        }
     }
     let slower = |field, value: f32, max: f32, unit: &str| {
         if value <= max {

@@ -4,9 +4,10 @@ use robot::JointVec;
 use robot::device::{ArmState, LinkError};
 
 use super::super::Examination;
+use super::super::drive::{Drive, Trouble};
 use super::super::rig::Rig;
 use super::super::stand_in::StandIn;
-use super::drive::{Drive, Trouble};
+use super::opened;
 use crate::e_stop::{Unopened, Watch};
 
 /// What a joint may move while it should stand, in radians: backlash and noise of its encoder.
@@ -157,7 +158,7 @@ pub(super) fn reopening(
         .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
     // The way to the arm that was closed would keep its port.
     unopened(rig, stand_in, watch).map_err(|error| Trouble::of(NAME, error.as_ref()))?;
-    let mut drive = Drive::open(rig, stand_in, clock, signals, watch)?;
+    let mut drive = opened(rig, stand_in, clock, signals, watch)?;
     drive.shake_hands()?;
     let found = drive.report.position_rad.clone();
     let state = drive.report.state;

@@ -1,9 +1,7 @@
 //! What one servo says of itself, judged.
 
-use devices::servo_bus::joints::Mapping;
-use devices::servos::Servo;
+use devices::servo_bus::joints::{Homing, Mapping, ServoJoint};
 use devices::survey::{Maker, ServoFacts, fault_names};
-use robot::Joint;
 
 use super::super::Examination;
 
@@ -71,12 +69,11 @@ pub(super) fn faults<F: Maker>(examination: &mut Examination<'_>, about: &str, f
 pub(super) fn limits<F: Maker>(
     examination: &mut Examination<'_>,
     about: &str,
-    servo: &Servo,
-    joint: &Joint,
+    joint: &ServoJoint,
     facts: &ServoFacts,
 ) {
     const NAME: &str = "servo.limits";
-    let mapping = Mapping::new::<F>(&servo.joint::<F>(joint));
+    let mapping = Mapping::new::<F>(joint);
     let mapping = match mapping {
         Ok(mapping) => mapping,
         Err(error) => return examination.fail_by(NAME, about, &error),
@@ -109,6 +106,24 @@ pub(super) fn limits<F: Maker>(
             format!("at {position}, outside of {low} to {high}"),
             "move the joint by hand, or mend `position_rad` or `zero_ticks` in the robot file",
         );
+    }
+}
+
+/// Whether the servo stores the offset with which its joint was calibrated.
+pub(super) fn homing(examination: &mut Examination<'_>, about: &str, joint: &ServoJoint, facts: &ServoFacts) {
+    const NAME: &str = "servo.homing";
+    let stored = facts.homing_offset_ticks;
+    match joint.homing {
+        Homing::Compared(calibrated) if calibrated != stored => examination.fail(
+            NAME,
+            about,
+            format!("it stores an offset of {stored} ticks, and the calibration has {calibrated}"),
+            "calibrate the joints again: `armillary calibrate joints`",
+        ),
+        Homing::Compared(_) => {
+            examination.ok(NAME, about, format!("{stored} ticks, as the calibration has it"));
+        }
+        Homing::AsFound | Homing::Written(_) => {}
     }
 }
 

@@ -5,7 +5,7 @@ mod error;
 pub use error::BringUpError;
 
 use super::mapping::Mapping;
-use super::settings::{ArmSettings, ServoJoint, Tuning};
+use super::settings::{ArmSettings, Homing, ServoJoint, Tuning};
 use crate::servo_bus::{Bus, BusError, Family, Line, Memory, Register, SERVOS_MAX, Unit};
 
 /// How often a register is written before it is given up.
@@ -104,6 +104,24 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
         Ok(model)
     }
 
+    /// Refuses a servo whose stored homing offset is not the one with which the joint was calibrated.
+    fn compare_homing(&mut self) -> Result<(), BringUpError> {
+        let Homing::Compared(calibrated) = self.joint.homing else {
+            return Ok(());
+        };
+        let stored = self.get(P::ROLES.homing_offset)?;
+        if stored == calibrated {
+            return Ok(());
+        }
+        let ServoJoint { name, id, .. } = self.joint;
+        Err(BringUpError::OtherHoming {
+            joint: name.clone(),
+            id: *id,
+            stored,
+            calibrated,
+        })
+    }
+
     /// As [`Servo::keep`], for a register that is shut while the servo holds, or locked.
     fn keep_in_eeprom(&mut self, register: Register, steps: i64, holds: bool) -> Result<(), BringUpError> {
         if self.get(register)? == steps {
@@ -139,11 +157,9 @@ impl<P: Family, L: Line> Servo<'_, P, L> {
             (roles.return_delay, 0),
             (roles.mode, P::POSITION_MODE.into()),
         ];
-        kept.extend(
-            self.joint
-                .homing_offset_ticks
-                .map(|offset| (roles.homing_offset, offset)),
-        );
+        if let Homing::Written(offset) = self.joint.homing {
+            kept.push((roles.homing_offset, offset));
+        }
         kept.extend([(roles.min_position, low), (roles.max_position, high)]);
         if let Some((register, bit)) = roles.counts_turns {
             kept.push((register, self.get(register)? & !i64::from(bit)));
@@ -210,7 +226,7 @@ pub struct BroughtUp {
     pub holds: bool,
 }
 
-/// Makes every servo ready: checks that it is there once and of a known model, writes what it is to keep (every request answered, no
+/// Makes every servo ready: checks that it is there once, of a known model and with the homing offset of its calibration, writes what it is to keep (every request answered, no
 /// return delay, position mode, homing offset, limits) where that differs and reads it back, then acceleration, speed and torque limit.
 /// Moves nothing and lets nothing go: where a servo holds and would have to let go for it, it is refused.
 ///
@@ -226,14 +242,13 @@ pub fn bring_up<P: Family, L: Line>(
     let mut models = Vec::new();
     // Everybody is known before anybody is changed.
     for joint in &settings.joints {
-        models.push(
-            Servo {
-                bus,
-                joint,
-                budget_us,
-            }
-            .identify()?,
-        );
+        let mut servo = Servo {
+            bus,
+            joint,
+            budget_us,
+        };
+        models.push(servo.identify()?);
+        servo.compare_homing()?;
     }
     let mut holds = false;
     for (joint, mapping) in settings.joints.iter().zip(&mappings) {
@@ -245,6 +260,23 @@ pub fn bring_up<P: Family, L: Line>(
         .make_ready(mapping, settings)?;
     }
     Ok(BroughtUp { models, holds })
+}
+
+/// Checks that the servo of a joint is there once and of a known model, and returns its model. Writes nothing.
+///
+/// # Errors
+/// [`BringUpError`].
+pub fn identify<P: Family, L: Line>(
+    bus: &mut Bus<P, L>,
+    joint: &ServoJoint,
+    budget_us: u64,
+) -> Result<u16, BringUpError> {
+    Servo {
+        bus,
+        joint,
+        budget_us,
+    }
+    .identify()
 }
 
 /// Switches torque. On: the goal becomes where each joint is, so that nothing jumps, and the watchdog is armed. Off: all are told

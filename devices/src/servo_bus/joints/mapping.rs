@@ -98,8 +98,9 @@ impl Mapping {
             });
         }
         if let Some(offset) = joint
-            .homing_offset_ticks
-            .filter(|offset| offset.abs() > P::HOMING_MAX_TICKS)
+            .homing
+            .offset_ticks()
+            .filter(|offset| offset.unsigned_abs() > P::HOMING_MAX_TICKS.unsigned_abs())
         {
             return Err(SettingsError::Homing {
                 joint: name(),

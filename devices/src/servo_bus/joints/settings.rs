@@ -13,6 +13,28 @@ pub enum Direction {
     Reversed,
 }
 
+/// What is done about the homing offset that a servo stores: the difference, in ticks, between its encoder and what it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Homing {
+    /// It stays as it is.
+    #[default]
+    AsFound,
+    /// It must be this one. Positions mean something else with another one, so such an arm is refused.
+    Compared(i64),
+    /// It becomes this one.
+    Written(i64),
+}
+
+impl Homing {
+    /// The offset that the servo has in the end, in ticks, where that is known.
+    pub fn offset_ticks(self) -> Option<i64> {
+        match self {
+            Self::AsFound => None,
+            Self::Compared(ticks) | Self::Written(ticks) => Some(ticks),
+        }
+    }
+}
+
 /// One joint and the servo that moves it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServoJoint {
@@ -28,8 +50,8 @@ pub struct ServoJoint {
     pub position_min_rad: f32,
     /// Greatest angle.
     pub position_max_rad: f32,
-    /// The servo's homing offset. `None` leaves the one that it has.
-    pub homing_offset_ticks: Option<i64>,
+    /// The servo's homing offset.
+    pub homing: Homing,
     /// How the servo itself is set.
     pub tuning: Tuning,
 }

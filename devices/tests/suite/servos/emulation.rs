@@ -3,7 +3,7 @@
 use devices::dynamixel::{self, Dynamixel};
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, MemoryLine};
 use devices::feetech::{self, Feetech};
-use devices::servo_bus::joints::{ArmSettings, Direction, ServoArm, ServoJoint, Tuning};
+use devices::servo_bus::joints::{ArmSettings, Direction, Homing, ServoArm, ServoJoint, Tuning};
 use devices::servo_bus::{Block, Bus, BusError, Line, Readings, Register, Timing};
 
 const BUDGET_US: u64 = 100_000;
@@ -68,7 +68,7 @@ fn goals_and_feedback_do_not_collide() {
             direction: Direction::Forward,
             position_min_rad: -1.0,
             position_max_rad: 1.0,
-            homing_offset_ticks: None,
+            homing: Homing::AsFound,
             tuning: Tuning::default(),
         };
         let mut settings = ArmSettings::new((1..=6).map(joint).collect());

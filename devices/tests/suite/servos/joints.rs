@@ -4,7 +4,7 @@ use devices::dynamixel::Dynamixel;
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, Faults, MemoryLine};
 use devices::feetech::Feetech;
 use devices::servo_bus::joints::{
-    ArmError, ArmSettings, BringUpError, Direction, FindingKind, Mapping, ServoArm, ServoJoint,
+    ArmError, ArmSettings, BringUpError, Direction, FindingKind, Homing, Mapping, ServoArm, ServoJoint,
     SettingsError, Tuning, WayOut, WayOutSettings, WayOutState,
 };
 use devices::servo_bus::{Bus, Line, Timing};
@@ -27,7 +27,7 @@ fn joint(id: u8) -> ServoJoint {
         },
         position_min_rad: -1.5,
         position_max_rad: 1.5,
-        homing_offset_ticks: None,
+        homing: Homing::AsFound,
         tuning: Tuning::default(),
     }
 }
@@ -201,14 +201,14 @@ fn radians_and_ticks() {
         ),
         (
             ServoJoint {
-                homing_offset_ticks: Some(2048),
+                homing: Homing::Written(2048),
                 ..joint(1)
             },
             "holds 2047 at most",
         ),
         (
             ServoJoint {
-                homing_offset_ticks: Some(-2114),
+                homing: Homing::Written(-2114),
                 ..joint(1)
             },
             "holds 2047 at most",
@@ -230,7 +230,7 @@ fn radians_and_ticks() {
 fn bringing_up_writes_what_is_kept_and_reads_it_back() {
     fn check<P: Emulated>() {
         let mut settings = settings();
-        settings.joints[2].homing_offset_ticks = Some(-100);
+        settings.joints[2].homing = Homing::Written(-100);
         let arm = ServoArm::new(bus::<P>(), settings.clone());
         let mut arm = arm.expect("an arm as delivered can be brought up");
         let limits = Mapping::new::<P>(&joint(3)).expect("a mapping").limits_ticks();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use devices::dynamixel::Dynamixel;
 use devices::emulation::{Emulated, EmulatedBus, EmulatedServo, serve};
 use devices::feetech::Feetech;
-use devices::servo_bus::joints::{ArmSettings, Direction, ServoArm, ServoJoint, Tuning};
+use devices::servo_bus::joints::{ArmSettings, Direction, Homing, ServoArm, ServoJoint, Tuning};
 use devices::servo_bus::{Bus, Line, LineError, Timing};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -95,7 +95,7 @@ fn an_arm_behind_a_terminal_is_brought_up_and_driven() {
             direction: Direction::Forward,
             position_min_rad: -1.0,
             position_max_rad: 1.0,
-            homing_offset_ticks: None,
+            homing: Homing::AsFound,
             tuning: Tuning::default(),
         };
         let mut settings = ArmSettings::new((1..=6).map(joint).collect());

@@ -39,6 +39,21 @@ pub enum BringUpError {
         /// The id.
         id: u8,
     },
+    /// Its homing offset is not that of the calibration.
+    #[error(
+        "joint {joint}: servo {id} stores a homing offset of {stored} ticks, and the calibration of this arm has {calibrated}: it is another servo, or \
+         another program has calibrated it; make the calibration anew with `armillary calibrate joints`"
+    )]
+    OtherHoming {
+        /// The joint.
+        joint: String,
+        /// Its servo.
+        id: u8,
+        /// What the servo stores.
+        stored: i64,
+        /// What the calibration has.
+        calibrated: i64,
+    },
     /// It does not keep what is written.
     #[error(
         "joint {joint}: servo {id} does not keep {register}: {wanted} was written, {found} was read back"

@@ -1,14 +1,15 @@
-//! An arm that is driven by the suite: set points a control period, and what comes back.
+//! An arm that is driven a little, with a person beside it: set points a control period, and what comes back.
+
+pub(crate) mod small;
 
 use std::sync::atomic::Ordering;
 
-use devices::Opening;
+use devices::{Arm, Opening};
 use robot::device::{ArmReport, ArmState, DeviceInfo, JointBus, LinkError, Signals};
 use robot::{Clock, Config, JointVec};
 
-use super::super::Examination;
-use super::super::rig::{Bounds, Rig};
-use super::super::stand_in::StandIn;
+use super::Examination;
+use super::rig::Bounds;
 use crate::e_stop::{self, Watch};
 
 /// How long the link is left alone between two looks, in nanoseconds.
@@ -19,15 +20,15 @@ const SILENT_PERIODS: u32 = 3;
 
 /// Why nothing more can be checked.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     /// The check in which it showed.
-    pub(super) name: &'static str,
-    pub(super) seen: String,
-    pub(super) remedy: String,
+    pub(crate) name: &'static str,
+    pub(crate) seen: String,
+    pub(crate) remedy: String,
 }
 
 impl Trouble {
-    pub(super) fn new(name: &'static str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &'static str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             name,
             seen: seen.into(),
@@ -35,51 +36,45 @@ impl Trouble {
         }
     }
 
-    pub(super) fn of(name: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(crate) fn of(name: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::new(name, robot::complaint(error), "")
     }
 }
 
 /// An open arm.
-pub(super) struct Drive<'a> {
-    pub(super) bus: Box<dyn JointBus>,
-    pub(super) config: &'a Config,
-    pub(super) bounds: &'a Bounds,
-    pub(super) clock: &'a dyn Clock,
+pub(crate) struct Drive<'a> {
+    pub(crate) bus: Box<dyn JointBus>,
+    pub(crate) config: &'a Config,
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) clock: &'a dyn Clock,
     /// What a person asks for meanwhile.
-    pub(super) signals: &'a Signals,
+    pub(crate) signals: &'a Signals,
     /// The newest report.
-    pub(super) report: ArmReport,
+    pub(crate) report: ArmReport,
     /// Reports so far.
-    pub(super) reports: u64,
+    pub(crate) reports: u64,
     /// Periods in a row without one.
     silent: u32,
     /// Where the arm is asked to be.
-    pub(super) goal_rad: JointVec,
+    pub(crate) goal_rad: JointVec,
 }
 
 impl<'a> Drive<'a> {
     /// Opens the arm. Nothing moves. `watch` has the way to it from here on, and leaves it when it gets another.
-    pub(super) fn open(
-        rig: &'a Rig,
-        stand_in: &StandIn,
+    pub(crate) fn open(
+        config: &'a Config,
+        bounds: &'a Bounds,
+        arm: &mut Arm,
         clock: &'a dyn Clock,
         signals: &'a Signals,
         watch: &mut Watch,
     ) -> Result<Self, Trouble> {
-        const NAME: &str = "arm.open";
-        let opening = Opening {
-            config: &rig.config,
-            signals,
-        };
-        let mut arm = stand_in
-            .arm(&rig.config)
-            .map_err(|error| Trouble::of(NAME, error.as_ref()))?;
-        let bus = e_stop::open(watch, &mut arm, &opening).map_err(|error| Trouble::of(NAME, &error))?;
+        let opening = Opening { config, signals };
+        let bus = e_stop::open(watch, arm, &opening).map_err(|error| Trouble::of("arm.open", &error))?;
         Ok(Self {
             bus,
-            config: &rig.config,
-            bounds: &rig.bounds,
+            config,
+            bounds,
             clock,
             signals,
             report: ArmReport::default(),
@@ -90,7 +85,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Shakes hands, and leads the arm to where it is, so that it holds itself there.
-    pub(super) fn begin(&mut self, examination: &mut Examination<'_>) -> Result<(), Trouble> {
+    pub(crate) fn begin(&mut self, examination: &mut Examination<'_>) -> Result<(), Trouble> {
         let info = self.shake_hands()?;
         let [major, minor, patch] = info.firmware_version;
         examination.ok(
@@ -112,7 +107,7 @@ impl<'a> Drive<'a> {
     }
 
     /// A handshake, and the report that follows it.
-    pub(super) fn shake_hands(&mut self) -> Result<DeviceInfo, Trouble> {
+    pub(crate) fn shake_hands(&mut self) -> Result<DeviceInfo, Trouble> {
         const NAME: &str = "arm.handshake";
         self.heed()?;
         let info = match self.bus.handshake() {
@@ -131,7 +126,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Has the arm hold where it is now, and follow.
-    pub(super) fn activate(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn activate(&mut self) -> Result<(), Trouble> {
         const NAME: &str = "arm.begins";
         if !matches!(self.report.state, ArmState::Active | ArmState::Idle) {
             // An arm that was stopped moves again only in a new session.
@@ -160,7 +155,7 @@ impl<'a> Drive<'a> {
     }
 
     /// One control period: the goal goes out, and reports are taken until its end.
-    pub(super) fn period(&mut self, name: &'static str) -> Result<(), Trouble> {
+    pub(crate) fn period(&mut self, name: &'static str) -> Result<(), Trouble> {
         self.heed()?;
         let period_us = (1e6 * self.config.period_s) as u32;
         match self
@@ -196,7 +191,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Takes what has come. Stops the arm if a person has asked for it.
-    pub(super) fn look(&mut self, name: &'static str) -> Result<(), Trouble> {
+    pub(crate) fn look(&mut self, name: &'static str) -> Result<(), Trouble> {
         self.heed()?;
         if let Some(report) = self.bus.poll().map_err(|error| Trouble::of(name, &error))? {
             self.report = report;
@@ -223,7 +218,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Takes what comes, and sends nothing, until `is_so`.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         name: &'static str,
         what: &str,
@@ -250,7 +245,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Takes what comes, and sends nothing, for `seconds`.
-    pub(super) fn listen(&mut self, name: &'static str, seconds: f32) -> Result<(), Trouble> {
+    pub(crate) fn listen(&mut self, name: &'static str, seconds: f32) -> Result<(), Trouble> {
         let end_ns = self.clock.now_ns() + (1e9 * seconds) as u64;
         while self.clock.now_ns() < end_ns {
             self.look(name)?;
