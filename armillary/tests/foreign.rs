@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use calibration::servos::JointsFile;
 use minisign::KeyPair;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_armillary");
@@ -318,6 +319,30 @@ fn a_required_signature_is_the_right_ones_of_what_is_there() {
         fs::read(format!("{note}.minisig")).expect("is there"),
         b"my own notes"
     );
+}
+
+#[test]
+fn a_required_signature_is_asked_of_the_calibration_of_joints_too() {
+    let signing = Signing::new();
+    let public = path(signing.dir.path(), "0.pub");
+    let joints = path(signing.dir.path(), "arm.joints.ron");
+    let file = JointsFile::new("sim-planar", "feetech", "", "", Vec::new());
+    fs::write(&joints, file.to_text()).expect("writes");
+    let text = fs::read_to_string(&signing.robot).expect("reads");
+    let text = text.replacen(
+        "    capture: (",
+        "    calibration: (joints: \"arm.joints.ron\"),\n    capture: (",
+        1,
+    );
+    fs::write(&signing.robot, text).expect("writes");
+    signing.sign(&signing.robot, 0);
+    signing.sign(&signing.bundle, 0);
+    let missing = signing.record(&public).expect("the calibration is not signed");
+    for part in ["arm.joints.ron", "armillary sign", &signing.id(0)] {
+        assert!(missing.contains(part), "no {part} in {missing}");
+    }
+    signing.sign(&joints, 0);
+    assert_eq!(signing.record(&public), None);
 }
 
 #[test]

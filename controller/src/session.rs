@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use calibration::JointMapping;
+use calibration::servos::JointsFile;
 use episode::{Attachment, EpisodeInfo};
 use realtime::Raised;
 use robot::Config;
@@ -46,6 +47,8 @@ pub struct Session {
     /// In lockstep, how long the world waits for a plan; for as long as it takes if not given. With one, what is planned
     /// depends on the machine, and episodes do not run side by side.
     pub deadline: Option<Duration>,
+    /// The text of the calibration of an arm's joints, if the robot file names one that is sound. Whoever opens the arm refuses one that is not.
+    joints: Option<String>,
 }
 
 impl Session {
@@ -85,12 +88,18 @@ impl Session {
             _ => None,
         };
         let pipeline = pipeline.unwrap_or(config.planner.pipeline);
+        let joints = config
+            .joints_file
+            .as_deref()
+            .and_then(|path| JointsFile::load(path).ok())
+            .map(|file| file.to_text());
         Ok(Self {
             config,
             bundle,
             policy,
             pipeline,
             deadline: None,
+            joints,
         })
     }
 
@@ -191,12 +200,15 @@ impl Session {
         }
     }
 
-    /// Files a log keeps: the robot file and the bundle's manifest.
+    /// Files a log keeps: the robot file, the bundle's manifest, and where an arm's joints were.
     pub fn attachments(&self) -> Vec<Attachment<'_>> {
         let mut files = vec![("robot.ron", "text/plain", self.config.text.as_bytes())];
         if let Some(bundle) = &self.bundle {
             let data = bundle.manifest_text().as_bytes();
             files.push(("manifest.ron", "text/plain", data));
+        }
+        if let Some(joints) = &self.joints {
+            files.push(("joints.ron", "text/plain", joints.as_bytes()));
         }
         files
     }

@@ -30,6 +30,11 @@ impl Calibrate {
             Self::ToLerobot(arguments) => &arguments.robot,
         }
     }
+
+    /// Whether it makes the file of the joints, whatever was there before.
+    pub(super) fn makes_joints(&self) -> bool {
+        matches!(self, Self::Joints(_) | Self::FromLerobot(_))
+    }
 }
 
 /// Measures.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use armillary::signature::{self, Key};
+use robot::Config;
 use world_model::Bundle;
 use world_model::sums::SUMS;
 
@@ -37,7 +38,7 @@ pub(crate) fn seal(arguments: &Seal) -> anyhow::Result<()> {
 /// Arguments of `sign`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sign {
-    /// A robot file, or the folder of a bundle.
+    /// A robot file, the file of an arm's joints, or the folder of a bundle.
     file: PathBuf,
     /// File of the secret key, as `minisign -G` makes it. Its password, if it has one, is asked for.
     #[arg(long)]
@@ -60,8 +61,17 @@ pub(super) fn require(key: &str, command: &Command) -> anyhow::Result<()> {
             "--require-signature: this command reads no robot file and no bundle by these arguments; leave it out"
         );
     }
-    for file in files {
+    for file in &files {
         key.require(file)?;
+    }
+    // It says where an arm's joints are. Commands that make it anew take whatever there is.
+    let makes_it = matches!(command, Command::Calibrate(command) if command.makes_joints());
+    let robots = files.iter().filter(|file| file.is_file() && !makes_it);
+    for robot in robots {
+        // What is wrong with the robot file is said by the command.
+        if let Ok(Some(joints)) = Config::load(robot).map(|config| config.joints_file) {
+            key.require(&joints)?;
+        }
     }
     Ok(())
 }
