@@ -22,6 +22,7 @@ mod pauses;
 mod pictures;
 mod planning;
 mod recrop;
+mod relabel;
 mod report;
 mod rigs;
 mod robot_files;

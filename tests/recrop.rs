@@ -450,7 +450,7 @@ fn another_arm_another_view_and_two_logs_of_one_name_are_refused_and_an_end_keep
     let out = dir.path().join("out");
     let twice = [log.clone(), log.clone()];
     let error = recrop(&twice, &config, Path::new("arm.ron"), &out, &mut |_| true).expect_err("refused");
-    assert!(matches!(error, RecropError::SameName { .. }), "{error}");
+    assert!(matches!(error, RecropError::SameName(_)), "{error}");
     // Asked to end after some rows.
     let mut rows = 0;
     let ended = recrop(&twice[..1], &config, Path::new("arm.ron"), &out, &mut |_| {

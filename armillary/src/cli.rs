@@ -12,6 +12,7 @@ mod inspect;
 mod planner;
 mod record;
 mod recrop;
+mod relabel;
 mod replay;
 mod run;
 mod say;
@@ -79,6 +80,8 @@ enum Command {
     Record(record::Record),
     /// Make the model's images of recorded logs anew, by the `capture` of another robot file, from the camera's own pictures in them.
     Recrop(recrop::Recrop),
+    /// Compute the rewards of recorded logs again, from the joints in them.
+    Relabel(relabel::Relabel),
     /// Print what a bundle says of itself, check it, and draw what it makes of a log.
     Inspect(inspect::Inspect),
     /// Add the list of hashes to a bundle that was made before bundles had one.
@@ -123,6 +126,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Recrop(arguments) => recrop::run(&arguments),
+        Command::Relabel(arguments) => relabel::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Seal(arguments) => sign::seal(&arguments),
         Command::Sign(arguments) => sign::sign(&arguments),

@@ -2,7 +2,6 @@
 //! of another robot file. Everything else of a row stays.
 
 mod arm;
-mod inputs;
 mod log;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +12,9 @@ use files::{NewFolder, OutputError};
 use robot::Config;
 use robot::device::DeviceError;
 
+pub use crate::inputs::SameName;
+use crate::inputs::{Input, InputError, inputs};
 pub use arm::OtherArm;
-use inputs::{Input, inputs};
 
 /// Why no logs were made.
 #[derive(Debug, thiserror::Error)]
@@ -40,17 +40,8 @@ pub enum RecropError {
         problem: DeviceError,
     },
     /// Two logs would get the same name.
-    #[error(
-        "{first} and {second} would both become {name} in the new folder; give one folder that holds both, or recrop them one by one"
-    )]
-    SameName {
-        /// One of them.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-        /// The name.
-        name: PathBuf,
-    },
+    #[error(transparent)]
+    SameName(#[from] SameName),
     /// No log has what it takes.
     #[error(
         "{log}: {why}; none of the {all} logs can be made again: record with `capture: (.., keep_pictures: true)` and a camera that \
@@ -72,6 +63,15 @@ pub enum RecropError {
 impl From<ReplayError> for RecropError {
     fn from(error: ReplayError) -> Self {
         Self::Recorded(Box::new(error))
+    }
+}
+
+impl From<InputError> for RecropError {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::Log(error) => Self::Log(error),
+            InputError::SameName(error) => Self::SameName(error),
+        }
     }
 }
 

@@ -258,7 +258,7 @@ fn ticks_in_real_time(
         }
         // Whether the world has ended must be known before anything is sent.
         let ended = world.begin(edge_ns);
-        let last = tick >= ticks || ended;
+        let last = tick >= ticks || ended || controller.has_succeeded();
         let timing = Timing {
             tick,
             edge_ns,

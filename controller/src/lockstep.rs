@@ -244,7 +244,7 @@ pub fn run(
             commanded: None,
             seq: tick + 1,
         };
-        let last = tick == ticks || observation.ended;
+        let last = tick == ticks || observation.ended || controller.has_succeeded();
         let timing = Timing {
             tick,
             edge_ns,
@@ -266,7 +266,7 @@ pub fn run(
             true,
         );
         if tick > 0 {
-            outcome.earn(observation.reward);
+            outcome.earn(row.capture.reward);
             outcome.ticks = tick;
         }
         outcome.stopped = stop;

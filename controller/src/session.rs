@@ -190,7 +190,10 @@ impl Session {
                 .iter()
                 .map(|joint| joint.name.clone())
                 .collect(),
-            reward_source: "simulator".to_owned(),
+            reward_source: match &self.config.reward {
+                Some(rule) => rule.to_string(),
+                None => "simulator".to_owned(),
+            },
             config_sha256: self.config.sha256.clone(),
             joint_calibration_sha256: Some(JointMapping::of(&self.config).sha256()),
             bundle_sha256: self.bundle.as_ref().map(Bundle::sha256),

@@ -7,7 +7,7 @@
 
 use episode::{ActuateRow, CaptureRow, EncodeRow, PlanRow, Reason, TickRecord};
 use robot::config::Pipeline;
-use robot::{Clock, Config, JointState, JointVec, SetPoint, joint};
+use robot::{Clock, Config, JointState, JointVec, RewardRule, SetPoint, joint};
 
 use crate::actuate::World;
 use crate::capture::{Captured, KeptPicture, KeptPictures};
@@ -46,6 +46,10 @@ pub struct Controller {
     course: Course,
     /// Decided, not yet sent.
     decided: (JointVec, SetPoint),
+    /// Computes rewards, where nobody else gives them.
+    reward: Option<RewardRule>,
+    /// Consecutive ticks at the reward's goal.
+    near: u32,
     row: TickRecord,
 }
 
@@ -71,6 +75,8 @@ impl Controller {
             kept: KeptPictures::of(config),
             course: Course::from_rest(home.position_rad.clone()),
             decided: (zero, home),
+            reward: config.reward.clone(),
+            near: 0,
             row: TickRecord::default(),
         }
     }
@@ -87,6 +93,7 @@ impl Controller {
         self.guard.reset(self.rules);
         self.guard.stands(start_rad);
         self.policy.reset(planner_seed);
+        self.near = 0;
         if let Some(filter) = &mut self.filter {
             filter.reset();
         }
@@ -115,6 +122,12 @@ impl Controller {
     /// Whether the robot file says that the camera's own pictures are kept.
     pub(crate) fn kept(&self) -> Option<&KeptPictures> {
         self.kept.as_ref()
+    }
+
+    /// Whether the goal of a reward that is computed here has been reached for as long as the robot file asks: the episode ends with the next tick.
+    pub fn has_succeeded(&self) -> bool {
+        let success = self.reward.as_ref().and_then(|rule| rule.success);
+        success.is_some_and(|success| self.near >= success.ticks)
     }
 
     /// Demands a controlled stop from the next decision on.
@@ -202,6 +215,20 @@ impl Controller {
     fn capture(&mut self, world: &mut dyn World, edge_ns: u64) {
         let new = world.capture(edge_ns, &mut self.held);
         let held = &self.held;
+        let reward = match &self.reward {
+            None => held.reward,
+            Some(rule) => {
+                let chain = self.guard.envelope().chain();
+                let distance = rule.distance(chain, &held.joints.position_rad);
+                let is_near = |distance: f32| rule.success.is_some_and(|success| distance <= success.within);
+                self.near = if distance.is_some_and(is_near) {
+                    self.near + 1
+                } else {
+                    0
+                };
+                distance.map(|distance| rule.reward(distance))
+            }
+        };
         let age_ns = edge_ns.saturating_sub(held.captured_ns);
         self.row.capture = CaptureRow {
             frame_seq: held.frame_seq,
@@ -209,7 +236,7 @@ impl Controller {
             fresh: new && age_ns <= self.frame_max_age_ns,
             age_ns,
             // A reward that is no number is none, whoever gave it.
-            reward: held.reward.filter(|reward| reward.is_finite()),
+            reward: reward.filter(|reward| reward.is_finite()),
             arm: held.arm,
             arm_refused: held.arm_refused,
             arm_set_point_rad: held.arm_set_point_rad.clone(),

@@ -11,6 +11,7 @@ mod error;
 pub mod made;
 pub mod raw;
 mod read;
+mod reward;
 mod travel;
 mod units;
 mod vigilance;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::reward::RewardRule;
 use crate::{Envelope, JointVec};
 use check::{Checker, Units};
 pub use device::DeviceText;
@@ -201,6 +203,8 @@ pub struct Config {
     pub arm: Option<DeviceText>,
     /// The camera, likewise.
     pub camera: Option<DeviceText>,
+    /// The reward that is computed from the joints; `None` where the simulated task or the camera's server gives it.
+    pub reward: Option<RewardRule>,
     /// How far each joint can be turned, base first.
     pub travels: Vec<Travel>,
     /// The file that says where the joints of an arm of servos are, if the robot file names one.

@@ -122,6 +122,11 @@ impl Envelope {
         SetPoint::at_rest(self.joints.iter().map(|joint| joint.home_rad).collect())
     }
 
+    /// Whether a place in the base frame, in metres, is inside the workspace box.
+    pub fn holds(&self, place_m: [f32; 3]) -> bool {
+        (0..3).all(|axis| (self.workspace_min_m[axis]..=self.workspace_max_m[axis]).contains(&place_m[axis]))
+    }
+
     /// Whether the tip is inside the workspace box at these joint angles.
     pub fn in_workspace(&self, position_rad: &[f32]) -> bool {
         let tip = self.chain.tip_m(position_rad);

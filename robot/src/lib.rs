@@ -13,6 +13,7 @@ pub mod frame;
 pub mod joint;
 pub mod kinematics;
 pub mod philox;
+pub mod reward;
 pub mod trig;
 
 pub use clock::{Clock, MonotonicNs, SystemClock, VirtualClock};
@@ -23,3 +24,4 @@ pub use envelope::{Clamped, Envelope, LimitHits, SetPoint};
 pub use frame::Frame;
 pub use joint::{ActionMode, Joint, JointState, JointVec, MAX_JOINTS};
 pub use kinematics::{Chain, Link};
+pub use reward::RewardRule;

@@ -497,6 +497,69 @@ fn a_log_keeps_such_a_robot_file_and_is_read() {
 }
 
 #[test]
+fn a_reward_is_of_a_goal_that_the_arm_can_reach() {
+    let folder = Folder::new();
+    let with = |reward: &str| {
+        changed(
+            PLANAR,
+            "    capture: (",
+            &format!("    reward: {reward},\n    capture: ("),
+        )
+    };
+    for (reward, name) in [
+        ("simulator", None),
+        (
+            "joint_goal(goal_rad: [0.5, -0.5], scale_rad: 0.3)",
+            Some("joint_goal(goal_rad: [0.5, -0.5], scale_rad: 0.3, weight: 1.0)"),
+        ),
+        (
+            "tip_goal(goal_m: (0.5, 0.5, 0.1), scale_m: 0.1, weight: 2.0, success: (within_m: 0.02, ticks: 5))",
+            Some(
+                "tip_goal(goal_m: (0.5, 0.5, 0.1), scale_m: 0.1, weight: 2.0, success: (within_m: 0.02, ticks: 5))",
+            ),
+        ),
+    ] {
+        let config = folder.load(with(reward).as_bytes()).expect("sound");
+        assert_eq!(config.reward.map(|rule| rule.to_string()).as_deref(), name);
+    }
+    for (reward, words) in [
+        ("joint_goal(goal_rad: [0.5], scale_rad: 0.3)", "reward.goal_rad"),
+        (
+            "joint_goal(goal_rad: [0.5, 9.0], scale_rad: 0.3)",
+            "`elbow` can reach",
+        ),
+        (
+            "joint_goal(goal_rad: [0.5, 0.5], scale_rad: 0.0)",
+            "reward.scale_rad",
+        ),
+        (
+            "joint_goal(goal_rad: [0.5, 0.5], scale_rad: NaN)",
+            "reward.scale_rad",
+        ),
+        (
+            "tip_goal(goal_m: (0.5, 0.5, 0.1), scale_m: 0.1, weight: -1.0)",
+            "reward.weight",
+        ),
+        (
+            "tip_goal(goal_m: (500.0, 0.0, 100.0), scale_m: 0.1)",
+            "outside of the workspace box",
+        ),
+        (
+            "tip_goal(goal_m: (0.5, 0.5, 0.1), scale_m: 0.1, success: (within_m: 0.02, ticks: 0))",
+            "reward.success.ticks",
+        ),
+        (
+            "tip_goal(goal_m: (0.5, 0.5, 0.1), scale_m: 0.1, success: (within_rad: 0.02, ticks: 3))",
+            "within_rad",
+        ),
+        ("applause", "applause"),
+    ] {
+        let message = folder.refused(with(reward).as_bytes());
+        assert!(message.contains(words), "{reward}: {message}");
+    }
+}
+
+#[test]
 fn the_pose_in_which_an_arm_is_laid_down_is_one_that_it_can_reach() {
     let folder = Folder::new();
     let with = |park: &str| changed(PLANAR, "link: (baud", &format!("park: {park},\n    link: (baud"));

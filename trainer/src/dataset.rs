@@ -137,6 +137,8 @@ impl Dataset {
         // Frames that are trained on, and those of them that have no reward.
         let (mut used, mut without) = (0, 0);
         let mut measured = false;
+        // Who gave the rewards, and the log that said so first.
+        let mut source = None;
         let mut taken = 0;
         // Stretches too short for a chunk, and their frames.
         let mut short = (0, 0);
@@ -156,6 +158,7 @@ impl Dataset {
                 logs::same_side(&mut self.side, path, pixels)?;
             }
             logs::same_robot(first_path, first_robot, path, &entry.robot)?;
+            logs::same_reward(&mut source, path, &entry.reward_source)?;
             let width = entry.robot.joint_names.len();
             measured |= entry.measured;
             for (part, stretch) in entry.stretches.iter().enumerate() {
@@ -198,6 +201,12 @@ impl Dataset {
                 short.0,
                 short.1,
                 self.length
+            );
+        }
+        if let Some((_, source)) = &source {
+            log::info!(
+                "{}: the reward that is learned is that of `{source}`",
+                dir.display()
             );
         }
         if without > 0 && without == used {

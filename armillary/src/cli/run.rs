@@ -118,13 +118,15 @@ impl LiveArm {
             .context("the camera was lost in an earlier episode")?;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut info = session.info(&self.controller, seed, started.as_nanos() as u64);
-        // Simulated or not, it is the camera's server that says it.
-        info.reward_source = if sight.task.is_some() {
-            "camera"
-        } else {
-            episode::NO_REWARD
+        if session.config.reward.is_none() {
+            // Simulated or not, it is the camera's server that says it.
+            info.reward_source = if sight.task.is_some() {
+                "camera"
+            } else {
+                episode::NO_REWARD
+            }
+            .to_owned();
         }
-        .to_owned();
         let attachments = session.attachments();
         let labels = Labels {
             log,

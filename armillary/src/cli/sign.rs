@@ -90,6 +90,7 @@ fn loaded(command: &Command) -> Vec<&Path> {
         Command::Doctor(arguments) => (arguments.robot.as_ref(), None),
         Command::SetupMotors(arguments) => (Some(&arguments.robot), None),
         Command::Calibrate(command) => (Some(command.robot()), None),
+        Command::Relabel(arguments) => (Some(&arguments.reward), None),
         Command::Recrop(arguments) => (Some(&arguments.robot), None),
         // An emergency stop is never kept from the arm, and the others read neither.
         _ => (None, None),

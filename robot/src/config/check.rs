@@ -65,7 +65,7 @@ impl Checker<'_> {
         Err(self.refuse(field, problem, "write a number"))
     }
 
-    fn within(&self, field: &str, value: f32, low: f32, high: f32) -> Result<f32, ConfigError> {
+    pub(super) fn within(&self, field: &str, value: f32, low: f32, high: f32) -> Result<f32, ConfigError> {
         self.finite(field, &[value])?;
         if value >= low && value <= high {
             Ok(value)
@@ -75,7 +75,13 @@ impl Checker<'_> {
         }
     }
 
-    fn count(&self, field: &str, value: usize, low: usize, high: usize) -> Result<usize, ConfigError> {
+    pub(super) fn count(
+        &self,
+        field: &str,
+        value: usize,
+        low: usize,
+        high: usize,
+    ) -> Result<usize, ConfigError> {
         if (low..=high).contains(&value) {
             Ok(value)
         } else {
@@ -384,6 +390,7 @@ impl Checker<'_> {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
         }
         let park = raw.park.map(|park| self.park(park, &envelope)).transpose()?;
+        let reward = self.reward(raw.reward, &envelope)?;
         let travels = self.travels(&raw.joints)?;
         let joints_file = self.joints_file(raw.calibration.as_ref())?;
         let sha256 = super::text_sha256(text.as_bytes());
@@ -421,6 +428,7 @@ impl Checker<'_> {
             keep_pictures: raw.capture.keep_pictures,
             arm,
             camera,
+            reward,
             travels,
             joints_file,
             episode_ticks: raw.episode_ticks,

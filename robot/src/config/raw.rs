@@ -47,6 +47,9 @@ pub struct RawConfig {
     /// Likewise the camera.
     #[serde(default)]
     pub camera: Option<Box<RawValue>>,
+    /// Who says how good a tick was; the simulated task or the camera's server if not given.
+    #[serde(default)]
+    pub reward: Option<super::reward::RawReward>,
     /// Files that say how this arm was built and mounted, beside the robot file.
     #[serde(default)]
     pub calibration: Option<RawCalibration>,

@@ -62,6 +62,9 @@ pub(super) struct Entry {
     bytes: u64,
     modified_ns: i64,
     pub(super) robot: RobotOfLogs,
+    /// Who gave its rewards; nothing where an earlier version has read it.
+    #[serde(default)]
+    pub(super) reward_source: String,
     pub(super) planned: bool,
     /// Whether its joints say more than what was asked of them.
     pub(super) measured: bool,
@@ -406,6 +409,7 @@ fn digest(path: &Path, (bytes, modified_ns): (u64, i64)) -> Result<(Entry, Vec<u
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
             picture_sha256: info.picture_sha256.clone(),
         },
+        reward_source: info.reward_source.clone(),
         planned: info.policy.starts_with("planner"),
         measured: super::logs::measured(&log),
         problem: log

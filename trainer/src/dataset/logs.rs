@@ -46,6 +46,33 @@ pub(super) fn same_robot(
     Ok(())
 }
 
+/// Refuses logs whose rewards come from two sources: a model would learn the mean of both. A log without rewards goes with any. A simulated task and a
+/// camera's server in front of it are one source.
+pub(super) fn same_reward(
+    first: &mut Option<(PathBuf, String)>,
+    path: &Path,
+    source: &str,
+) -> Result<(), DatasetError> {
+    if source.is_empty() || source == episode::NO_REWARD {
+        return Ok(());
+    }
+    let source = if source == "camera" { "simulator" } else { source };
+    match first {
+        None => *first = Some((path.to_owned(), source.to_owned())),
+        Some((_, known)) if known == source => {}
+        Some((first, known)) => {
+            return Err(DatasetError::Mixed {
+                path: path.to_owned(),
+                field: "reward_source",
+                found: format!("{source:?}"),
+                first: first.clone(),
+                expected: format!("{known:?}"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Takes the side of the first log's pictures for that of all, and holds every other log's against it. `pixels` is that of `path`.
 pub(super) fn same_side(
     first: &mut Option<(PathBuf, Side)>,

@@ -409,6 +409,38 @@ fn runs_that_cannot_be_trained_on_are_named() {
 }
 
 #[test]
+fn rewards_of_two_sources_are_not_mixed() {
+    let optimiser = small().optimiser;
+    let source =
+        |name: &'static str| move |info: &mut episode::EpisodeInfo| info.reward_source = name.to_owned();
+    let tip = "tip_goal(goal_m: (0.1, 0.2, 0.3), scale_m: 0.1, weight: 1.0)";
+    for (first, second, goes) in [
+        ("simulator", "simulator", true),
+        // A camera's server says what the simulated task behind it says.
+        ("simulator", "camera", true),
+        (episode::NO_REWARD, tip, true),
+        (tip, tip, true),
+        ("simulator", tip, false),
+        (
+            tip,
+            "tip_goal(goal_m: (0.1, 0.2, 0.4), scale_m: 0.1, weight: 1.0)",
+            false,
+        ),
+    ] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        write_log(dir.path(), 0, 20, source(first));
+        write_log(dir.path(), 1, 20, source(second));
+        match open(dir.path(), &optimiser) {
+            Ok(_) => assert!(goes, "{first}, {second}"),
+            Err(DatasetError::Mixed { field, path, .. }) => {
+                assert!(!goes && field == "reward_source" && path.ends_with("episode-001.mcap"));
+            }
+            Err(error) => panic!("{first}, {second}: {error}"),
+        }
+    }
+}
+
+#[test]
 fn presets_are_refused_with_line_or_field() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("preset.ron");

@@ -3,16 +3,42 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::RecropError;
+use episode::EpisodeError;
 
 /// A log, and the name of the new one in the new folder.
-pub(super) struct Input {
-    pub(super) log: PathBuf,
-    pub(super) name: PathBuf,
+pub(crate) struct Input {
+    pub(crate) log: PathBuf,
+    pub(crate) name: PathBuf,
+}
+
+/// Two logs would get the same name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{first} and {second} would both become {name} in the new folder; give one folder that holds both, or do them one by one"
+)]
+pub struct SameName {
+    /// One of them.
+    pub first: PathBuf,
+    /// The other.
+    pub second: PathBuf,
+    /// The name.
+    pub name: PathBuf,
+}
+
+/// Why the logs are not known.
+pub(crate) enum InputError {
+    Log(EpisodeError),
+    SameName(SameName),
+}
+
+impl From<EpisodeError> for InputError {
+    fn from(error: EpisodeError) -> Self {
+        Self::Log(error)
+    }
 }
 
 /// The logs in `runs`, each a log or a folder of them.
-pub(super) fn inputs(runs: &[PathBuf]) -> Result<Vec<Input>, RecropError> {
+pub(crate) fn inputs(runs: &[PathBuf]) -> Result<Vec<Input>, InputError> {
     let mut inputs: Vec<Input> = Vec::new();
     let mut names: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for run in runs {
@@ -35,11 +61,11 @@ pub(super) fn inputs(runs: &[PathBuf]) -> Result<Vec<Input>, RecropError> {
         };
         for input in found {
             if let Some(first) = names.insert(input.name.clone(), input.log.clone()) {
-                return Err(RecropError::SameName {
+                return Err(InputError::SameName(SameName {
                     first,
                     second: input.log,
                     name: input.name,
-                });
+                }));
             }
             inputs.push(input);
         }
