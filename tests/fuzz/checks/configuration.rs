@@ -48,13 +48,13 @@ impl Check {
                 .replacen("period_s:", &format!("{line}\n    period_s:"), 1)
                 .into_bytes()
         };
-        let devices = DEVICES.iter().map(|line| with(line));
+        let devices = LINES.iter().map(|line| with(line));
         shipped.into_iter().map(<[u8]>::to_vec).chain(devices).collect()
     }
 }
 
-/// Lines of a robot file for each kind of arm and camera.
-const DEVICES: [&str; 8] = [
+/// Lines of a robot file for each kind of arm, camera and reward.
+const LINES: [&str; 10] = [
     r#"arm: firmware(port: "/dev/ttyUSB0", baud: 115200, boot_s: 1.0, serial_number: "a"),"#,
     r#"arm: feetech(port: "/dev/ttyUSB0", servos: [(id: 1, zero_ticks: 2048, reversed: true), (id: 2, zero_ticks: 0)], rate_hz: 100),"#,
     r#"arm: dynamixel(port: "/dev/ttyUSB0", servos: [(id: 1, zero_ticks: 2048), (id: 2, zero_ticks: 0)], rest_rad: [0.0, 0.1]),"#,
@@ -63,6 +63,8 @@ const DEVICES: [&str; 8] = [
     r#"camera: folder(path: "pictures", rate_hz: 10, repeat: true),"#,
     r#"camera: webcam(device: "/dev/video0", width: 640, height: 480, rate_hz: 30, format: "mjpeg", gain: 1),"#,
     r#"camera: emulated_webcam(socket: "/tmp/camera", width: 640, height: 480, rate_hz: 30),"#,
+    r#"reward: tip_goal(goal_m: (0.5, 0.5, 0.1), scale_m: 0.1, weight: 2.0, success: (within_m: 0.02, ticks: 5)),"#,
+    r#"calibration: (joints: "arm.joints.ron"), reward: joint_goal(goal_rad: [0.5, -0.5], scale_rad: 0.3),"#,
 ];
 
 /// Whether a checked robot is one.
@@ -71,6 +73,10 @@ fn sound(config: &Config) {
     assert!(robot::Frame::allows(config.frame_side));
     assert!((1..=HORIZON_MAX).contains(&config.planner.horizon));
     assert!((1..=PLANNER_THREADS_MAX).contains(&config.planner.threads));
+    if let Some(rule) = &config.reward {
+        let reward = rule.reward(0.0);
+        assert!(reward > 0.0 && reward.is_finite() && rule.reward(f32::MAX).is_finite());
+    }
     let joints = config.envelope.joints();
     assert!((1..=robot::MAX_JOINTS).contains(&joints.len()));
     for joint in joints {
