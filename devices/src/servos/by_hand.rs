@@ -10,6 +10,9 @@ use crate::servo_bus::{Bus, Family, Line};
 /// Silence after which no answer of before is awaited any more, in microseconds.
 const SETTLE_US: u64 = 20_000;
 
+/// How often a servo is asked: a person who moves an arm shakes its cables.
+const ATTEMPTS: u32 = 8;
+
 /// Servos without torque.
 #[derive(Debug)]
 pub struct ByHand<F, L> {
@@ -78,15 +81,14 @@ impl<F: Family, L: Line> ByHand<F, L> {
         let ServoJoint { name, id, .. } = &self.settings.joints[joint];
         let mut bytes = [0; 4];
         let bytes = &mut bytes[..usize::from(register.width.min(4))];
-        // One answer may be lost: a person shakes cables.
-        let mut read = self
-            .bus
-            .read(*id, register.address, bytes, self.settings.bring_up_us);
-        if read.is_err() {
+        let budget_us = self.settings.bring_up_us;
+        let mut read = self.bus.read(*id, register.address, bytes, budget_us);
+        for _ in 1..ATTEMPTS {
+            if read.is_ok() {
+                break;
+            }
             let _ = self.bus.settle(SETTLE_US);
-            read = self
-                .bus
-                .read(*id, register.address, bytes, self.settings.bring_up_us);
+            read = self.bus.read(*id, register.address, bytes, budget_us);
         }
         read.map_err(|error| DeviceError::new(format!("joint {name} (servo {id}): {error}")))?;
         Ok(register.decode(bytes).unwrap_or(0))

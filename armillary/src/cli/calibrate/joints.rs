@@ -47,7 +47,6 @@ fn guide<F: Maker>(arguments: &Joints, config: &Config, settings: &Settings<F>) 
         .out
         .clone()
         .unwrap_or_else(|| super::default_name(&arguments.robot));
-    let line = SerialStream::open(&settings.port, settings.baud)?;
     person.tell(&format!(
         "{} on {}. Torque will be taken off: the arm goes limp, and you move it by hand.",
         config.name, settings.port
@@ -60,7 +59,11 @@ fn guide<F: Maker>(arguments: &Joints, config: &Config, settings: &Settings<F>) 
         .iter()
         .zip(config.envelope.joints())
         .map(|(servo, joint)| servo.joint::<F>(joint));
-    let mut by_hand = settings.by_hand(line, plain.collect())?;
+    let plain: Vec<_> = plain.collect();
+    let mut by_hand = again(&mut person, || {
+        let line = SerialStream::open(&settings.port, settings.baud)?;
+        Ok(settings.by_hand(line, plain.clone())?)
+    })?;
     let found = joints::sweep(
         &mut person,
         &mut by_hand,
@@ -79,7 +82,12 @@ fn guide<F: Maker>(arguments: &Joints, config: &Config, settings: &Settings<F>) 
         bail!("nothing was written");
     }
     written::<F>(&mut person, &arguments.robot, &name, &file, config)?;
-    joints::store(&file, config, settings, by_hand.into_line()).map_err(|error| {
+    drop(by_hand);
+    again(&mut person, || {
+        let line = SerialStream::open(&settings.port, settings.baud)?;
+        joints::store(&file, config, settings, line)
+    })
+    .map_err(|error| {
         error.context("the files are written, and not all servos are; the arm is refused until the same command has succeeded")
     })?;
     person.tell(&format!(
@@ -88,6 +96,21 @@ fn guide<F: Maker>(arguments: &Joints, config: &Config, settings: &Settings<F>) 
         arguments.robot.display()
     ));
     Ok(())
+}
+
+/// Does something with the servos until it succeeds, or the person gives up: a cable may be loose.
+fn again<T>(person: &mut Terminal, mut what: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    loop {
+        match what() {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                person.tell(&robot::complaint(error.as_ref()));
+                if person.ask("Press Enter to try again [q: end]: ")? == "q" {
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
 /// What was found, a line a joint.
