@@ -20,14 +20,15 @@ use std::time::{Duration, Instant};
 
 use controller::capture::Sight;
 use controller::filter::BeliefFilter;
-use controller::live;
+use controller::live::{self, Time};
 use controller::lockstep::Labels;
 use controller::plan::{Background, Imagination, Planner, Policy, UNIT};
+use controller::record::Recorder;
 use controller::session::{PolicyChoice, Session};
 use controller::tick::Controller;
 use devices::webcam::{Format, emulated};
 use devices::{Camera, OpenCamera, SerialLink, SerialOptions};
-use episode::{Episode, PlanSource, Reason};
+use episode::{Episode, EpisodeInfo, EpisodeWriter, PlanSource, Reason};
 use firmware_bridge::arm::ArmOptions;
 use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -273,8 +274,16 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         attachments: &attachments,
     };
     let sight = Sight::new(&session.config, camera, task, encoder, session.bundle.as_ref()).expect("a view");
-    let before = Needed::until_now();
-    live::run(
+    // Counted from the log's beginning: how often the simulator's camera is looked at before, and how large a buffer that takes,
+    // depends on when its pictures come.
+    let mut before = None;
+    let record = |info: &EpisodeInfo, room: usize| {
+        before = Some(Needed::until_now());
+        let writer = EpisodeWriter::create(labels.log, info, labels.attachments)?.durable()?;
+        Ok(Recorder::start(writer, session.config.frame_side, room)?)
+    };
+    live::run_recorded(
+        &Time::default(),
         &session.config,
         &mut controller,
         &mut bus,
@@ -283,9 +292,10 @@ fn episode(session: &Session, dir: &Path, seed: u64, ticks: u32) -> (Episode, Ne
         ticks,
         &labels,
         &Signals::default(),
+        record,
     )
     .expect("the episode runs");
-    let needed = Needed::since(before);
+    let needed = Needed::since(before.expect("the log was begun"));
     stop.store(true, Ordering::SeqCst);
     drop(bus);
     let _ = served.join();
