@@ -66,6 +66,7 @@ fn an_environment_in_a_process_may_have_any_side() {
         let mut config = Config::load(&sized(dir.path(), side)).expect("a robot file");
         config.simulator = Some(Simulated {
             task: "py:nowhere:nothing".to_owned(),
+            camera_delay_s: 0.0,
             substeps: 1,
             asked: true,
         });

@@ -141,7 +141,7 @@ fn controller(session: &Session, seed: u64) -> Controller {
     Controller::new(
         &session.config,
         Pipeline::NextTick,
-        Some(BeliefFilter::new(bundle).expect("a filter")),
+        Some(BeliefFilter::new(bundle, 0).expect("a filter")),
         Policy::planner(background, 0.0),
         session.embedding(),
     )

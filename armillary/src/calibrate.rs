@@ -1,6 +1,9 @@
 //! What `armillary calibrate` does: it leads a person through a measurement, judges it, and writes it into a file beside the robot file.
 
+pub mod camera;
+pub mod hand_eye;
 pub mod joints;
+pub mod latency;
 
 /// Whoever is led. A test stands in for a person.
 pub trait Person {

@@ -42,9 +42,10 @@ impl TrueWorld {
     /// One that cannot be made.
     pub fn new(world: &Simulation, config: &Config) -> anyhow::Result<Self> {
         Ok(match world {
-            Simulation::Embedded(task) => {
-                Self::Embedded(Box::new(Embedded::new(Simulator::new(*task)?, config)))
-            }
+            Simulation::Embedded(task) => Self::Embedded(Box::new(Embedded::new(
+                simulation::embedded(*task, config)?,
+                config,
+            ))),
             Simulation::Process(rig) => Self::Process(Box::new(InProcess {
                 plant: simulation::process(rig, config)?,
                 period_s: config.period_s,

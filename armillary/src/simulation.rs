@@ -53,6 +53,12 @@ impl Simulation {
                     simulator.task
                 );
             }
+            if simulator.camera_delay_s != 0.0 {
+                bail!(
+                    "field `simulator.camera_delay_s`: {} draws its own pictures; give it such a camera there, and write 0 here",
+                    simulator.task
+                );
+            }
             if simulator.substeps != 1 {
                 bail!(
                     "field `simulator.substeps`: {} steps by control periods, not by parts of one; write 1",
@@ -89,10 +95,22 @@ impl Simulation {
     /// A process that does not start, or that is not the robot of `config`.
     pub fn plant(&self, config: &Config) -> anyhow::Result<Box<dyn Plant>> {
         Ok(match self {
-            Self::Embedded(task) => Box::new(Simulator::new(*task)?),
+            Self::Embedded(task) => Box::new(embedded(*task, config)?),
             Self::Process(rig) => Box::new(process(rig, config)?),
         })
     }
+}
+
+/// The arm of this program that `config` describes, with the camera that it says.
+///
+/// # Errors
+/// A scene that cannot be built.
+pub fn embedded(task: Task, config: &Config) -> anyhow::Result<Simulator> {
+    let delay_s = config
+        .simulator
+        .as_ref()
+        .map_or(0.0, |simulator| simulator.camera_delay_s);
+    Ok(Simulator::new(task)?.with_camera_delay(delay_s))
 }
 
 /// A process whose plant is the robot of `config`.

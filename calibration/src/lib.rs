@@ -2,10 +2,13 @@
 //! camera's picture to the model's image. Applied by the controller; hashed into every bundle, so that a model is never run on an arm it was not trained for.
 
 mod joints;
+pub mod latency;
 pub mod picture;
 pub mod servos;
+mod verdict;
 
 pub use joints::JointMapping;
+pub use verdict::Verdict;
 
 use sha2::{Digest, Sha256};
 

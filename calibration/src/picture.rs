@@ -11,12 +11,14 @@ mod axis;
 mod colour;
 mod gather;
 mod geometry;
+mod grey;
 mod jpeg;
 mod lanes;
 mod lens;
 mod settings;
 mod weigh;
 
+pub use grey::grey;
 pub use jpeg::size as jpeg_size;
 pub use lanes::InstructionSet;
 pub use lens::Lens;
@@ -198,30 +200,7 @@ impl PictureTable {
         if expected != found {
             return Err(PictureError::Size { expected, found });
         }
-        let odd = match picture.format {
-            PixelFormat::Yuyv => found.0 % 2 == 1,
-            PixelFormat::Nv12 => found.0 % 2 == 1 || found.1 % 2 == 1,
-            PixelFormat::Rgb8 | PixelFormat::Jpeg => false,
-        };
-        if odd {
-            return Err(PictureError::Odd {
-                format: picture.format,
-                size: found,
-            });
-        }
-        let pixels = found.0 as usize * found.1 as usize;
-        let whole = match picture.format {
-            PixelFormat::Rgb8 => Some(3 * pixels),
-            PixelFormat::Yuyv => Some(2 * pixels),
-            PixelFormat::Nv12 => Some(pixels / 2 * 3),
-            PixelFormat::Jpeg => None,
-        };
-        if let Some(expected) = whole.filter(|expected| *expected != picture.bytes.len()) {
-            return Err(PictureError::Bytes {
-                expected,
-                found: picture.bytes.len(),
-            });
-        }
+        whole(picture)?;
         if image.len() != self.image_bytes() {
             return Err(PictureError::Image {
                 expected: self.image_bytes(),
@@ -230,6 +209,36 @@ impl PictureTable {
         }
         Ok(())
     }
+}
+
+/// Refuses a picture whose size its format cannot have, or that has more or fewer bytes than it should.
+fn whole(picture: &Picture) -> Result<(), PictureError> {
+    let found = (picture.width, picture.height);
+    let odd = match picture.format {
+        PixelFormat::Yuyv => found.0 % 2 == 1,
+        PixelFormat::Nv12 => found.0 % 2 == 1 || found.1 % 2 == 1,
+        PixelFormat::Rgb8 | PixelFormat::Jpeg => false,
+    };
+    if odd {
+        return Err(PictureError::Odd {
+            format: picture.format,
+            size: found,
+        });
+    }
+    let pixels = found.0 as usize * found.1 as usize;
+    let whole = match picture.format {
+        PixelFormat::Rgb8 => Some(3 * pixels),
+        PixelFormat::Yuyv => Some(2 * pixels),
+        PixelFormat::Nv12 => Some(pixels / 2 * 3),
+        PixelFormat::Jpeg => None,
+    };
+    if let Some(expected) = whole.filter(|expected| *expected != picture.bytes.len()) {
+        return Err(PictureError::Bytes {
+            expected,
+            found: picture.bytes.len(),
+        });
+    }
+    Ok(())
 }
 
 /// All of the integer arithmetic, as one piece of work that is compiled once for each instruction set.

@@ -20,10 +20,9 @@ mod file;
 pub mod lerobot;
 mod solve;
 mod sweep;
-mod verdict;
 
+pub use crate::verdict::Verdict;
 pub use encoder::Encoder;
 pub use file::{JointsFile, JointsFileError};
 pub use solve::{JointCalibration, JointShape, Solved};
 pub use sweep::{Sweep, Travel};
-pub use verdict::Verdict;

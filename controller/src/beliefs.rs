@@ -56,7 +56,7 @@ impl Recollection {
         let start = start.cloned().unwrap_or_default();
         Ok(Self {
             next_tick,
-            filter: BeliefFilter::new(bundle)?,
+            filter: BeliefFilter::new(bundle, config.camera_delay_ticks())?,
             encoder: bundle.encoder()?,
             held: Captured::sized(config.frame_side, bundle.image_embedding()),
             course: Course::from_rest(start),

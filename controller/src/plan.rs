@@ -11,6 +11,7 @@ mod proposals;
 mod random;
 #[cfg(feature = "libtorch")]
 mod torch;
+mod wiggle;
 
 use episode::{PlanRow, PlanSource};
 pub use hand_over::Team;
@@ -27,6 +28,7 @@ pub use proposals::Proposals;
 pub use random::ColouredNoise;
 #[cfg(feature = "libtorch")]
 pub use torch::TorchRollout;
+pub use wiggle::{WIGGLE, Wiggler};
 
 /// Start of the name of a planner that explores; its noise's standard deviation follows.
 pub const NOISY: &str = "planner+noise ";
@@ -56,6 +58,8 @@ pub enum Policy {
     Planner(Explorer),
     /// Random actions, correlated over time.
     Random(ColouredNoise),
+    /// One joint to and fro.
+    Wiggle(Wiggler),
     /// Stay.
     Hold,
 }
@@ -90,6 +94,7 @@ impl Policy {
             Self::Planner(Explorer { std: 0.0, .. }) => "planner".to_owned(),
             Self::Planner(Explorer { std, .. }) => format!("{NOISY}{std}"),
             Self::Random(_) => "random".to_owned(),
+            Self::Wiggle(wiggler) => wiggler.name(),
             Self::Hold => "hold".to_owned(),
         }
     }
@@ -109,6 +114,7 @@ impl Policy {
                 explorer.planner.reset(seed);
             }
             Self::Random(noise) => noise.reset(seed),
+            Self::Wiggle(wiggler) => wiggler.reset(),
             Self::Hold => {}
         }
     }
@@ -134,6 +140,11 @@ impl Policy {
             Self::Random(noise) => PlanRow {
                 source: PlanSource::Random,
                 action: noise.next(tick, joints),
+                ..PlanRow::default()
+            },
+            Self::Wiggle(wiggler) => PlanRow {
+                source: PlanSource::Scripted,
+                action: wiggler.next(tick, from, envelope),
                 ..PlanRow::default()
             },
             Self::Hold => hold(joints),

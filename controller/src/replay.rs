@@ -11,7 +11,7 @@ use crate::actuate::World;
 use crate::capture::Captured;
 use crate::encode::embed;
 use crate::filter::BeliefFilter;
-use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy};
+use crate::plan::{ColouredNoise, Limit, NOISY, Planner, PlannerError, Policy, WIGGLE, Wiggler};
 use crate::tick::{Controller, Timing};
 use guard::Rules;
 
@@ -156,9 +156,17 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
             Policy::planner(Planner::new(bundle, &config.planner)?, noise)
         }
         None if log.info.policy == "random" => Policy::Random(ColouredNoise::default()),
-        None => Policy::Hold,
+        None => match log.info.policy.strip_prefix(WIGGLE) {
+            Some(name) => Policy::Wiggle(wiggler(&config, name).ok_or_else(|| {
+                unusable("was recorded with a joint to and fro that its robot file does not name")
+            })?),
+            None => Policy::Hold,
+        },
     };
-    let filter = bundle.as_ref().map(BeliefFilter::new).transpose()?;
+    let filter = bundle
+        .as_ref()
+        .map(|bundle| BeliefFilter::new(bundle, config.camera_delay_ticks()))
+        .transpose()?;
     let mut encoder = bundle.as_ref().map(Bundle::encoder).transpose()?;
     let embedding = bundle.as_ref().map_or(0, Bundle::image_embedding);
     let mut controller = Controller::new(&config, pipeline, filter, policy, embedding);
@@ -232,6 +240,13 @@ pub fn replay(path: &Path, bundle: Option<&Path>, computed: Computed) -> Result<
     Ok(reproduced)
 }
 
+/// What leads the joint of this name.
+fn wiggler(config: &Config, name: &str) -> Option<Wiggler> {
+    let joints = config.envelope.joints();
+    let joint = joints.iter().position(|joint| joint.name == name)?;
+    Some(Wiggler::new(joint, name, config.period_s))
+}
+
 /// The robot file that `log`, which lies at `path`, keeps. It is of the robot that the log's rows are of.
 ///
 /// # Errors
@@ -251,6 +266,11 @@ pub fn recorded_config(path: &Path, log: &Episode) -> Result<Config, ReplayError
             info.joint_names.join(", "),
         ),
         ("period_s", config.period_s.to_string(), info.period_s.to_string()),
+        (
+            "picture_delay_ticks",
+            config.camera_delay_ticks().to_string(),
+            info.picture_delay_ticks.to_string(),
+        ),
     ] {
         if kept != said {
             return Err(ReplayError::Unusable {

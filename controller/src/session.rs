@@ -13,7 +13,7 @@ use robot::config::Pipeline;
 use world_model::{Belief, Bundle, Encoder};
 
 use crate::filter::BeliefFilter;
-use crate::plan::{Background, ColouredNoise, Planner, Policy};
+use crate::plan::{Background, ColouredNoise, Planner, Policy, Wiggler};
 use crate::tick::Controller;
 
 /// Episode seeds from here on are for evaluation only: recording for training refuses them.
@@ -29,6 +29,11 @@ pub enum PolicyChoice {
     },
     /// Coloured noise.
     Random,
+    /// The joint at this place of the robot file to and fro, by which delays are measured.
+    Wiggle {
+        /// Its place, base first.
+        joint: usize,
+    },
     /// No motion.
     Hold,
 }
@@ -87,6 +92,9 @@ impl Session {
             }
             _ => None,
         };
+        if let Some(rounded) = config.camera_delay_rounded() {
+            log::info!("robot `{}`: {rounded}", config.name);
+        }
         let pipeline = pipeline.unwrap_or(config.planner.pipeline);
         let joints = config
             .joints_file
@@ -155,9 +163,18 @@ impl Session {
                 }
             }
             (_, PolicyChoice::Random) => Policy::Random(ColouredNoise::default()),
+            (_, PolicyChoice::Wiggle { joint }) => {
+                let joints = self.config.envelope.joints();
+                let name = joints.get(joint).map_or("", |joint| joint.name.as_str());
+                Policy::Wiggle(Wiggler::new(joint, name, self.config.period_s))
+            }
             _ => Policy::Hold,
         };
-        let filter = self.bundle.as_ref().map(BeliefFilter::new).transpose()?;
+        let filter = self
+            .bundle
+            .as_ref()
+            .map(|bundle| BeliefFilter::new(bundle, self.config.camera_delay_ticks()))
+            .transpose()?;
         let encoder = self.bundle.as_ref().map(Bundle::encoder).transpose()?;
         let controller = Controller::new(&self.config, self.pipeline, filter, policy, self.embedding());
         Ok((controller, encoder))
@@ -190,6 +207,7 @@ impl Session {
                 .iter()
                 .map(|joint| joint.name.clone())
                 .collect(),
+            picture_delay_ticks: self.config.camera_delay_ticks(),
             reward_source: match &self.config.reward {
                 Some(rule) => rule.to_string(),
                 None => "simulator".to_owned(),

@@ -54,6 +54,8 @@ pub struct EpisodeInfo {
     pub guard_rules: u32,
     /// SHA-256 of the table that made the model's images of a camera's pictures; none where pictures are the model's images already.
     pub picture_sha256: Option<String>,
+    /// By how many control periods pictures are late: the picture of a row shows the world at the edge so many rows before.
+    pub picture_delay_ticks: u32,
     /// SHA-256 of the model bundle's manifest, if a model took part.
     pub bundle_sha256: Option<String>,
     /// Wall clock at the first edge, in nanoseconds since 1970; 0 in lockstep, so that files are reproducible.
@@ -80,6 +82,7 @@ impl Default for EpisodeInfo {
             guard_rules: FIRST_RULES,
             joint_calibration_sha256: None,
             picture_sha256: None,
+            picture_delay_ticks: 0,
             bundle_sha256: None,
             started_unix_ns: 0,
             software: String::new(),
@@ -89,6 +92,9 @@ impl Default for EpisodeInfo {
 
 /// What [`EpisodeInfo::reward_source`] says of data without rewards.
 pub const NO_REWARD: &str = "none";
+
+/// The key of [`EpisodeInfo::picture_delay_ticks`], which is absent where pictures are not late.
+const PICTURE_DELAY: &str = "picture_delay_ticks";
 
 impl EpisodeInfo {
     /// As the string map of an MCAP metadata record. Numbers are decimal, the joint names a JSON list.
@@ -114,6 +120,9 @@ impl EpisodeInfo {
         // Logs under the first rules have the bytes of before there were others.
         if self.guard_rules != FIRST_RULES {
             map.insert("guard_rules".to_owned(), self.guard_rules.to_string());
+        }
+        if self.picture_delay_ticks != 0 {
+            map.insert(PICTURE_DELAY.to_owned(), self.picture_delay_ticks.to_string());
         }
         for (key, value) in [
             ("bundle_sha256", &self.bundle_sha256),
@@ -161,6 +170,11 @@ impl EpisodeInfo {
             },
             joint_calibration_sha256: map.get("joint_calibration_sha256").cloned(),
             picture_sha256: map.get("picture_sha256").cloned(),
+            picture_delay_ticks: if map.contains_key(PICTURE_DELAY) {
+                fields.number(PICTURE_DELAY)?
+            } else {
+                0
+            },
             bundle_sha256: map.get("bundle_sha256").cloned(),
             started_unix_ns: fields.number("started_unix_ns")?,
             software: fields.text("software")?,

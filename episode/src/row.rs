@@ -128,6 +128,8 @@ pub enum PlanSource {
     Teleop,
     /// A policy that sees the simulator's state.
     Oracle,
+    /// A motion that was fixed beforehand.
+    Scripted,
     /// There is no planner any more.
     Lost,
 }

@@ -72,19 +72,29 @@ impl Episode {
     /// or decided. Where none left (`sent` is false) the row holds what stood instead: nothing for an arm, which held, and the
     /// control it was under for an actuator. A log that was cut off gives what was saved of it.
     ///
+    /// A picture that was late by D control periods shows the world D rows earlier ([`EpisodeInfo::picture_delay_ticks`]): a stretch gives
+    /// D frames less than it has rows, and one of D + 1 rows or fewer none.
+    ///
     /// # Errors
     /// [`EpisodeError::Inconsistent`] if an action does not have one number a joint.
     pub fn training(&self) -> Result<Vec<TrainingEpisode>, EpisodeError> {
         let action_dim = self.info.joint_names.len();
         let mut episodes = Vec::new();
-        for range in self.stretches() {
+        let delay = self.info.picture_delay_ticks as usize;
+        for seen in self.stretches() {
+            // The rows whose world was seen, and the later ones that show it.
+            let range = seen.start..seen.end.saturating_sub(delay);
+            if range.len() < 2 {
+                continue;
+            }
+            let shows = seen.start + delay..seen.end;
             let mut episode = TrainingEpisode {
                 length: range.len(),
                 side: self.frame_side().unwrap_or_default(),
                 action_dim,
                 ..TrainingEpisode::default()
             };
-            for frame in self.frames[range.clone()].iter().flatten() {
+            for frame in self.frames[shows].iter().flatten() {
                 episode.frames.extend_from_slice(frame.rgb());
             }
             debug_assert_eq!(episode.frames.len(), episode.length * Frame::bytes(episode.side));

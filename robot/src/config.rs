@@ -5,6 +5,7 @@
 //! against.)
 
 mod check;
+mod delay;
 mod device;
 pub mod edit;
 mod error;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::reward::RewardRule;
 use crate::{Envelope, JointVec};
 use check::{Checker, Units};
+pub use delay::DELAY_TICKS_MAX;
 pub use device::DeviceText;
 pub use error::ConfigError;
 pub use raw::{Latents, Method, Pipeline, RolloutBackend};
@@ -131,13 +133,16 @@ pub struct Realtime {
 }
 
 /// The simulated task.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Simulated {
     /// Task name: `reach-planar`, `reach`, or one of another program: `dmc:cartpole-balance`, `gym:Pendulum-v1`, `py:module:function`.
     pub task: String,
     /// Firmware and physics steps per control period.
     pub substeps: u32,
+    /// How old what the simulated camera shows is, in seconds: as with a real camera, nothing but [`Config::camera_delay_s`] tells.
+    #[serde(default)]
+    pub camera_delay_s: f32,
     /// Whether a person named the task on the command line as well. A task of another program is started only then: a file alone
     /// starts no program, and cannot say this.
     #[serde(skip)]
@@ -173,6 +178,9 @@ pub struct Config {
     pub frame_side: usize,
     /// Oldest frame the filter may use, in seconds before the edge.
     pub frame_max_age_s: f32,
+    /// How old what a picture shows is at the edge of the tick that uses it, in seconds: from the light to that edge, whatever the
+    /// picture's own time stamp says.
+    pub camera_delay_s: f32,
     /// Consecutive ticks without a fresh frame before the arm is stopped.
     pub frame_gap_ticks: u32,
     /// Serial rate.
@@ -209,6 +217,8 @@ pub struct Config {
     pub travels: Vec<Travel>,
     /// The file that says where the joints of an arm of servos are, if the robot file names one.
     pub joints_file: Option<PathBuf>,
+    /// The file of the camera's lens and place, likewise.
+    pub camera_file: Option<PathBuf>,
     /// Control periods in an episode.
     pub episode_ticks: u32,
     /// The file's text as read, for the log's attachment.
@@ -226,6 +236,16 @@ pub fn text_sha256(text: &[u8]) -> String {
 }
 
 impl Config {
+    /// [`Config::camera_delay_s`] in whole control periods, as the filter takes it: rounded to the nearest.
+    pub fn camera_delay_ticks(&self) -> u32 {
+        delay::ticks(self.camera_delay_s, self.period_s)
+    }
+
+    /// What rounding to whole periods makes of the camera's delay, for a person; `None` where a filter takes it as it is.
+    pub fn camera_delay_rounded(&self) -> Option<String> {
+        delay::rounded(self.camera_delay_s, self.period_s)
+    }
+
     /// Reads and checks a robot file that a person wrote. Lengths and angles that only make sense in other units are refused, and so are
     /// settings with which the trust monitor would be off in effect.
     ///

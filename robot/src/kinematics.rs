@@ -43,12 +43,17 @@ impl Chain {
 
     /// Tip position in the base frame, in metres, for joint angles in radians. Missing joints count as zero.
     pub fn tip_m(&self, position_rad: &[f32]) -> Point3<f32> {
+        self.last_link(position_rad) * self.tip
+    }
+
+    /// Pose of the last link, which the tip is fixed to, in the base frame, likewise: metres.
+    pub fn last_link(&self, position_rad: &[f32]) -> Isometry3<f32> {
         let mut pose = Isometry3::identity();
         for (index, (offset, axis)) in self.links.iter().enumerate() {
             let angle = position_rad.get(index).copied().unwrap_or(0.0);
             pose = pose * offset * rotation(axis, angle);
         }
-        pose * self.tip
+        pose
     }
 }
 

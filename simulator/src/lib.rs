@@ -17,6 +17,7 @@ pub mod kinematics;
 
 mod camera;
 mod error;
+mod late;
 mod planar;
 mod render;
 mod scene;

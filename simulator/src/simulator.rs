@@ -6,6 +6,7 @@ use rapier3d::math::Vector;
 use robot::device::{self, DeviceError, Joints, View};
 use robot::{Frame, JointState, JointVec};
 
+use crate::late::Late;
 use crate::planar::PlanarArm;
 use crate::render::Renderer;
 use crate::scene::{self, Scene};
@@ -22,6 +23,7 @@ pub struct Simulator {
     target_m: [f32; 3],
     scene: Arc<Scene>,
     renderer: Renderer,
+    late: Late,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +31,16 @@ enum Arm {
     Planar(PlanarArm),
     Spatial(Box<SpatialArm>),
     So101(So101Arm),
+}
+
+impl Arm {
+    fn position_rad(&self) -> &[f32] {
+        match self {
+            Self::Planar(arm) => arm.position_rad(),
+            Self::Spatial(arm) => arm.position_rad(),
+            Self::So101(arm) => arm.position_rad(),
+        }
+    }
 }
 
 impl Simulator {
@@ -46,9 +58,18 @@ impl Simulator {
             target_m: [0.0; 3],
             scene,
             renderer: Renderer::default(),
+            late: Late::default(),
         };
         simulator.reset(0);
         Ok(simulator)
+    }
+
+    /// The same with a camera whose pictures show what was `delay_s` seconds ago. Joints and reward are of the present.
+    #[must_use]
+    pub fn with_camera_delay(mut self, delay_s: f32) -> Self {
+        self.late = Late::by(delay_s);
+        self.note(0.0);
+        self
     }
 
     /// Which task this is.
@@ -60,7 +81,8 @@ impl Simulator {
         }
     }
 
-    /// Takes over another simulator's arm and target, so that planning can try many futures from one present.
+    /// Takes over another simulator's arm and target, so that planning can try many futures from one present. What the
+    /// camera still has to show is not taken over.
     /// Allocates nothing for `reach-planar` and `so101`.
     ///
     /// # Panics
@@ -108,11 +130,7 @@ impl Simulator {
     }
 
     fn position_rad(&self) -> &[f32] {
-        match &self.arm {
-            Arm::Planar(arm) => arm.position_rad(),
-            Arm::Spatial(arm) => arm.position_rad(),
-            Arm::So101(arm) => arm.position_rad(),
-        }
+        self.arm.position_rad()
     }
 
     fn velocity_rad_s(&self) -> &[f32] {
@@ -157,6 +175,7 @@ impl Simulator {
             Arm::Spatial(arm) => arm.reset(seed),
             Arm::So101(arm) => arm.reset(seed),
         };
+        self.late.reset(self.arm.position_rad());
     }
 
     /// Moves by `dt_s` seconds towards `set_point_rad`; without torque the joints coast and come to rest.
@@ -167,6 +186,12 @@ impl Simulator {
             Arm::Spatial(arm) => arm.step(set_point_rad, torque_on, dt_s),
             Arm::So101(arm) => arm.step(set_point_rad, torque_on, dt_s),
         }
+        self.note(dt_s);
+    }
+
+    #[inline]
+    fn note(&mut self, dt_s: f32) {
+        self.late.record(dt_s, self.arm.position_rad());
     }
 
     /// Puts the joints where those of another arm are, at rest: what is seen and rewarded is then that arm's state. Joints that are not
@@ -183,12 +208,18 @@ impl Simulator {
             Arm::Spatial(arm) => arm.place(filled(*arm.position_rad(), position_rad), [0.0; 3]),
             Arm::So101(arm) => arm.place(filled(*arm.position_rad(), position_rad)),
         }
+        self.note(0.0);
+    }
+
+    /// `dt_s` seconds pass in which the joints are moved by [`Simulator::place`].
+    pub fn pass(&mut self, dt_s: f32) {
+        self.note(dt_s);
     }
 
     /// What the camera sees now, at the side of `frame`.
     pub fn render(&mut self, frame: &mut Frame) {
-        let mut position_rad = robot::joint::zeros(self.joint_count());
-        position_rad.copy_from_slice(self.position_rad());
+        let now = || self.position_rad().iter().copied().collect();
+        let position_rad: JointVec = self.late.shown_rad().unwrap_or_else(now);
         self.renderer
             .render(&self.scene, &position_rad, self.target_m, frame);
     }

@@ -466,6 +466,31 @@ fn target_and_tip_show_where_they_are() {
 }
 
 #[test]
+fn a_late_camera_shows_what_was() {
+    for task in Task::ALL {
+        let mut prompt = new(task, 3);
+        let mut late = Simulator::new(task).unwrap().with_camera_delay(0.08);
+        late.reset(3);
+        let joints = prompt.joints().position_rad.len();
+        let mut shown = vec![frame(&mut prompt)];
+        for step in 1..=20_usize {
+            let set_point = vec![0.03 * step as f32; joints];
+            for simulator in [&mut prompt, &mut late] {
+                simulator.step(&set_point, true, STEP_S);
+            }
+            // Joints and reward are of now; the picture is of four steps ago, or of the start.
+            assert_eq!(state(&prompt), state(&late), "{task}, step {step}");
+            shown.push(frame(&mut prompt));
+            let expected = &shown[step.saturating_sub(4)];
+            assert!(frame(&mut late) == *expected, "{task}, step {step}");
+        }
+        assert!(shown[4] != shown[8], "{task}: it moved");
+        late.reset(3);
+        assert!(frame(&mut late) == shown[0], "{task}: a new episode has no past");
+    }
+}
+
+#[test]
 fn frames_follow_what_happens() {
     for task in Task::ALL {
         let frames: Vec<_> = (0..8).map(|seed| frame(&mut new(task, seed)).hash()).collect();

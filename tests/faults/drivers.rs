@@ -34,7 +34,7 @@ pub(crate) fn session() -> Session {
 /// A controller that is driven by `plan`, with the filter of the session's model.
 pub(crate) fn controller(session: &Session, plan: impl Plan + 'static) -> Controller {
     let bundle = session.bundle.as_ref().expect("a model");
-    let filter = BeliefFilter::new(bundle).expect("a filter");
+    let filter = BeliefFilter::new(bundle, 0).expect("a filter");
     Controller::new(
         &session.config,
         Pipeline::NextTick,

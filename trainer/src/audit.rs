@@ -4,7 +4,8 @@
 //! An action shows: the more it asks for, the more of the picture changes, at once and, as motors lag, for a while. The change
 //! from one frame to the next is regressed on the sizes of all actions from some periods before to some periods after. An
 //! effect does not come before its cause: the first lag whose actions explain what no other lag's do is where the pictures
-//! really are. At lag 0 `action[t]` caused `frame[t]`, as the trainer assumes. Where actions are goals (`action: absolute`) it
+//! really are. At lag 0 `action[t]` caused what `frame[t]` shows, as the trainer assumes,
+//! which takes the delay of the camera into account that a log tells. Where actions are goals (`action: absolute`) it
 //! is the sizes of their changes; forces and torques, which are absolute too, cannot be told so.
 
 use std::path::{Path, PathBuf};
@@ -220,6 +221,8 @@ fn problems(log: &Episode, absolute: bool) -> Result<Vec<String>, EpisodeError> 
             .map(|t| t.tick)
             .collect(),
     );
+    // The first pictures of a late camera show the arm before it moved.
+    let late = log.info.picture_delay_ticks;
     let mut same = 0;
     let mut frozen = Vec::new();
     let mut earlier: Option<&TickRecord> = None;
@@ -233,7 +236,11 @@ fn problems(log: &Episode, absolute: bool) -> Result<Vec<String>, EpisodeError> 
         });
         earlier = Some(before);
         let alike = after.capture.fresh && after.capture.frame_hash == before.capture.frame_hash;
-        same = if alike && moving { same + 1 } else { 0 };
+        same = if alike && moving && after.tick > late {
+            same + 1
+        } else {
+            0
+        };
         if same == FROZEN {
             frozen.push(after.tick + 1 - FROZEN);
         }
@@ -263,20 +270,25 @@ fn mode(log: &Episode) -> ActionMode {
 /// Adds a log's changes of picture, with the actions of all lags.
 fn regress(log: &Episode, absolute: bool, regression: &mut Regression) {
     let (low, high) = (*LAGS.start(), *LAGS.end());
+    let delay = log.info.picture_delay_ticks as usize;
     let mut row = Vec::new();
     for at in 1..log.ticks.len() {
         let (Some(before), Some(after)) = (&log.frames[at - 1], &log.frames[at]) else {
             continue;
         };
-        // At lag 0 the action that was sent at the edge before.
-        let Some(first) = at.checked_sub(1 + high as usize + usize::from(absolute)) else {
+        // At lag 0 the action that was sent at the edge before the one that the picture shows.
+        let Some(shows) = at.checked_sub(delay) else {
             continue;
         };
-        let last = at + low.unsigned_abs() as usize;
-        let Some(span) = log.ticks.get(first..last) else {
+        let Some(first) = shows.checked_sub(1 + high as usize + usize::from(absolute)) else {
             continue;
         };
-        let consecutive = span.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1);
+        let last = shows + low.unsigned_abs() as usize;
+        let (Some(span), Some(all)) = (log.ticks.get(first..last), log.ticks.get(first..last.max(at + 1)))
+        else {
+            continue;
+        };
+        let consecutive = all.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1);
         if !consecutive || !log.ticks[at].capture.fresh {
             continue;
         }

@@ -1,5 +1,6 @@
 //! Set-up, tests, cross-checks and the learning loop: `cargo xtask --help`.
 
+mod bench_delay;
 mod bench_dmc;
 mod bench_peers;
 mod bench_quality;
@@ -76,6 +77,8 @@ enum Task {
     /// Time our planner beside PyTorch's, onnxruntime's and tract's on the same weights, in a Python environment of its own
     /// (5 GB: PyTorch comes with everything it could need).
     BenchPeers(bench_peers::BenchPeers),
+    /// Score a shipped model with pictures that are late, with and without the delay in the robot file (a few minutes).
+    BenchDelay(bench_delay::BenchDelay),
     /// PlaNet on a task of the DeepMind Control Suite: trains, evaluates, prints the row beside the paper's. Interrupt and
     /// repeat the command at will.
     BenchDmc(bench_dmc::BenchDmc),
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Task::BenchPeers(arguments) => bench_peers::run(&arguments),
         Task::BenchDmc(arguments) => bench_dmc::run(&arguments),
         Task::BenchTrain(arguments) => bench_train::run(&arguments),
+        Task::BenchDelay(arguments) => bench_delay::run(&arguments),
         Task::BenchQuality(arguments) => bench_quality::run(&arguments),
         Task::Crosscheck(arguments) => crosscheck::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),

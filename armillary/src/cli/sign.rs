@@ -89,7 +89,7 @@ fn loaded(command: &Command) -> Vec<&Path> {
         Command::Inspect(arguments) => (None, Some(&arguments.bundle)),
         Command::Doctor(arguments) => (arguments.robot.as_ref(), None),
         Command::SetupMotors(arguments) => (Some(&arguments.robot), None),
-        Command::Calibrate(command) => (Some(command.robot()), None),
+        Command::Calibrate(command) => (command.robot(), None),
         Command::Relabel(arguments) => (Some(&arguments.reward), None),
         Command::Recrop(arguments) => (Some(&arguments.robot), None),
         // An emergency stop is never kept from the arm, and the others read neither.

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use armillary::console;
 use armillary::signals::is_ignored;
 use armillary::simulation::faults::Scenario;
-use armillary::simulation::{ServoFaults, ServoWorld, Simulated as _};
+use armillary::simulation::{self, ServoFaults, ServoWorld, Simulated as _};
 use clap::ValueEnum;
 use controller::session::{PolicyChoice, Session};
 use devices::Arm;
@@ -20,7 +20,6 @@ use firmware_bridge::{BridgeMode, BridgeOptions, SimulatorBridge};
 use robot::device::Plant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
-use simulator::Simulator;
 
 use super::RobotChoice;
 
@@ -90,7 +89,10 @@ pub(crate) fn run(arguments: &Sim) -> anyhow::Result<()> {
         "serial port"
     };
     let mut plant: Box<dyn Plant> = match servos {
-        Some(servos) => Box::new(ServoWorld::new(servos, Simulator::new(session.task()?)?)),
+        Some(servos) => Box::new(ServoWorld::new(
+            servos,
+            simulation::embedded(session.task()?, &session.config)?,
+        )),
         None => session.simulation()?.plant(&session.config)?,
     };
     // In real time it moves and is looked at before any client begins an episode; not every environment has a state till then.

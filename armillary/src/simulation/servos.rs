@@ -32,7 +32,8 @@ impl Joints for ServoWorld {
         self.simulator.joint_count()
     }
 
-    fn step(&mut self, _: &[f32], _: bool, _: f32) -> Result<(), DeviceError> {
+    fn step(&mut self, _: &[f32], _: bool, dt_s: f32) -> Result<(), DeviceError> {
+        self.simulator.pass(dt_s);
         self.follow();
         Ok(())
     }

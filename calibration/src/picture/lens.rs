@@ -48,7 +48,7 @@ const STEPS_MAX: usize = 50;
 impl Lens {
     /// Where a lens without distortion shows what this one shows at `seen`, both in pixels from the picture's top left corner. `None`
     /// where there is no such place.
-    pub(super) fn straightened(&self, seen: (f64, f64)) -> Option<(f64, f64)> {
+    pub fn straightened(&self, seen: (f64, f64)) -> Option<(f64, f64)> {
         let mut at = seen;
         for _ in 0..STEPS_MAX {
             let (error_x, error_y) = {

@@ -4,8 +4,8 @@
 
 use robot::{ActionMode, Config, JointVec};
 
-/// Edges that are remembered.
-const EDGES: usize = 8;
+/// Edges that are remembered: as many as pictures may be late, and some more.
+const EDGES: usize = 8 + robot::config::DELAY_TICKS_MAX as usize;
 
 /// How far a joint must have moved between two pictures, so that they must differ, in radians.
 const MOVED_RAD: f32 = 0.05;
@@ -17,6 +17,8 @@ pub(crate) struct Motion {
     judging: bool,
     /// How old what the arm reports at an edge may be.
     report_age_ns: u64,
+    /// How much earlier a picture's motion was than the picture's time.
+    delay_ns: u64,
     /// Time of an edge, and the joints as the arm reported them then; the oldest is overwritten.
     edges: [(u64, JointVec); EDGES],
     next: usize,
@@ -34,6 +36,7 @@ impl Motion {
         Self {
             judging: config.envelope.mode() == ActionMode::Velocity,
             report_age_ns: (f64::from(config.period_s) * 0.5e9) as u64,
+            delay_ns: (f64::from(config.camera_delay_s) * 1e9) as u64,
             edges: std::array::from_fn(|_| (0, JointVec::new())),
             next: 0,
             picture: None,
@@ -56,6 +59,7 @@ impl Motion {
     /// reports at an edge was measured before that edge, and at most half a period before. So all of the motion from an edge half a
     /// period after the first picture until an edge before the second one must show.
     pub(crate) fn is_repeated(&mut self, hash: u64, captured_ns: u64) -> bool {
+        let captured_ns = captured_ns.saturating_sub(self.delay_ns);
         if !self.judging || self.picture.is_none_or(|(before, _)| before != hash) {
             (self.picture, self.stuck) = (Some((hash, captured_ns)), false);
             let shows_ns = captured_ns.saturating_add(self.report_age_ns);

@@ -124,6 +124,8 @@ pub(super) struct Own {
     pub(super) joint_calibration_sha256: Option<String>,
     #[serde(default)]
     pub(super) picture_sha256: Option<String>,
+    #[serde(default)]
+    pub(super) picture_delay_ticks: u32,
     pub(super) software: String,
 }
 
@@ -139,6 +141,7 @@ impl Own {
             config_sha256: info.config_sha256.clone(),
             joint_calibration_sha256: info.joint_calibration_sha256.clone(),
             picture_sha256: info.picture_sha256.clone(),
+            picture_delay_ticks: info.picture_delay_ticks,
             software: info.software.clone(),
         }
     }
@@ -153,6 +156,7 @@ impl Own {
             config_sha256: self.config_sha256,
             joint_calibration_sha256: self.joint_calibration_sha256,
             picture_sha256: self.picture_sha256,
+            picture_delay_ticks: self.picture_delay_ticks,
             software: self.software,
             ..EpisodeInfo::default()
         }

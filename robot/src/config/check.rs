@@ -316,6 +316,7 @@ impl Checker<'_> {
         self.within("planner.initial_std", plan.initial_std, 1e-3, 10.0)?;
         self.within("planner.deadline_fraction", plan.deadline_fraction, 0.05, 0.95)?;
         self.within("capture.max_age_s", raw.capture.max_age_s, 1e-3, 10.0)?;
+        self.delay(&raw)?;
         if !Frame::allows(raw.capture.side) {
             let problem = format!("{} is not {}", raw.capture.side, Frame::SIDES);
             return Err(self.refuse(
@@ -388,11 +389,12 @@ impl Checker<'_> {
         };
         if let Some(simulator) = &simulator {
             self.count("simulator.substeps", simulator.substeps as usize, 1, 1_000)?;
+            self.within("simulator.camera_delay_s", simulator.camera_delay_s, 0.0, 10.0)?;
         }
         let park = raw.park.map(|park| self.park(park, &envelope)).transpose()?;
         let reward = self.reward(raw.reward, &envelope)?;
         let travels = self.travels(&raw.joints)?;
-        let joints_file = self.joints_file(raw.calibration.as_ref())?;
+        let [joints_file, camera_file] = self.calibration_files(raw.calibration.as_ref())?;
         let sha256 = super::text_sha256(text.as_bytes());
         Ok(Config {
             name: raw.name,
@@ -400,6 +402,7 @@ impl Checker<'_> {
             envelope,
             frame_side: raw.capture.side,
             frame_max_age_s: raw.capture.max_age_s,
+            camera_delay_s: raw.capture.delay_s,
             frame_gap_ticks: raw.capture.gap_ticks,
             baud: raw.link.baud,
             boot_s: raw.link.boot_s,
@@ -431,6 +434,7 @@ impl Checker<'_> {
             reward,
             travels,
             joints_file,
+            camera_file,
             episode_ticks: raw.episode_ticks,
             text,
             sha256,

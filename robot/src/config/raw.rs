@@ -106,6 +106,9 @@ pub struct RawCalibration {
     /// Where the joints of an arm of servos are: `armillary calibrate joints` makes it.
     #[serde(default)]
     pub joints: Option<String>,
+    /// The camera's lens, and where it stands: `armillary calibrate camera` makes it.
+    #[serde(default)]
+    pub camera: Option<String>,
 }
 
 /// An axis-aligned box.
@@ -126,6 +129,9 @@ pub struct RawCapture {
     pub max_age_s: f32,
     /// Ticks without a fresh frame before a controlled stop.
     pub gap_ticks: u32,
+    /// How old what a picture shows is when a tick uses it, in seconds.
+    #[serde(default)]
+    pub delay_s: f32,
     /// Width and height of the model's image, in pixels.
     #[serde(default = "crate::frame::default_side")]
     pub side: usize,

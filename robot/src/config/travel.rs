@@ -42,15 +42,28 @@ impl Checker<'_> {
         joints.iter().enumerate().map(travel).collect()
     }
 
-    /// The path of the file of joints: beside the robot file.
-    pub(super) fn joints_file(&self, raw: Option<&RawCalibration>) -> Result<Option<PathBuf>, ConfigError> {
-        let Some(name) = raw.and_then(|calibration| calibration.joints.as_deref()) else {
+    /// The paths of the files of the joints and of the camera: beside the robot file.
+    pub(super) fn calibration_files(
+        &self,
+        raw: Option<&RawCalibration>,
+    ) -> Result<[Option<PathBuf>; 2], ConfigError> {
+        let Some(raw) = raw else {
+            return Ok([None, None]);
+        };
+        Ok([
+            self.beside("calibration.joints", raw.joints.as_deref())?,
+            self.beside("calibration.camera", raw.camera.as_deref())?,
+        ])
+    }
+
+    fn beside(&self, field: &str, name: Option<&str>) -> Result<Option<PathBuf>, ConfigError> {
+        let Some(name) = name else {
             return Ok(None);
         };
         if !files::is_plain_name(name) {
             let problem = format!("`{name}` is no name of a file");
             let remedy = "write the name of a file in the robot file's folder, such as `arm.joints.ron`";
-            return Err(self.refuse("calibration.joints", problem, remedy));
+            return Err(self.refuse(field, problem, remedy));
         }
         Ok(Some(self.path.with_file_name(name)))
     }

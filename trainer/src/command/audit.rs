@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Audit) -> anyhow::Result<()> {
         ),
         Alignment::Shifted(lag) => bail!(
             "pictures are {lag} period(s) later than the trainer assumes; training on them would teach a model that \
-             plans with the wrong action. Lower the camera's delay, lengthen `period_s`, or correct what wrote the logs"
+             plans with the wrong action. Record with a `capture.delay_s` in the robot file that is longer by so many periods, lower the camera's delay, or correct what wrote the logs"
         ),
     }
 }

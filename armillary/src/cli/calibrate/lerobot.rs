@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use armillary::calibrate::{Person, joints};
+use armillary::calibrate::joints;
 use calibration::servos::JointsFile;
 use calibration::servos::lerobot::{self, Doubt, File};
 use devices::Arm;
@@ -11,7 +11,7 @@ use devices::servos::{Settings, encoder};
 use devices::survey::Maker;
 use robot::Config;
 
-use super::terminal::Terminal;
+use super::terminal::Told;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -37,23 +37,6 @@ pub(crate) struct To {
     /// Robot file, which names the calibration
     #[arg(long)]
     pub(super) robot: PathBuf,
-}
-
-/// Tells without asking.
-struct Told;
-
-impl Person for Told {
-    fn tell(&mut self, words: &str) {
-        armillary::say!("{words}");
-    }
-
-    fn ask(&mut self, question: &str) -> anyhow::Result<String> {
-        Terminal::new("calibrate")?.ask(question)
-    }
-
-    fn show(&mut self, _words: &str) -> anyhow::Result<Option<String>> {
-        Ok(None)
-    }
 }
 
 /// Takes a file of LeRobot's.

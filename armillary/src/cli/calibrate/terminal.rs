@@ -86,3 +86,20 @@ impl Person for Terminal {
         Ok(Some(typed))
     }
 }
+
+/// Tells without asking.
+pub(super) struct Told;
+
+impl Person for Told {
+    fn tell(&mut self, words: &str) {
+        armillary::say!("{words}");
+    }
+
+    fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+        Terminal::new("calibrate")?.ask(question)
+    }
+
+    fn show(&mut self, _words: &str) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+}
