@@ -1,13 +1,13 @@
 //! How late a camera's pictures are, and how late a joint follows its commands.
 //!
 //! Time stamps do not tell it: exposure, read-out, compression and a cable come before the stamp of a picture, and a servo's own lag after the
-//! command. Both are measured by a wiggle. One joint moves to and fro ([`wiggle`]), and the log has at each edge the joint's position, its command and
+//! command. Both are measured by a wiggle. One joint moves to and fro ([`Wiggle`]), and the log has at each edge the joint's position, its command and
 //! the newest picture.
 //!
 //! A picture is a function of where the joint is. If pictures are put beside the positions of the right moments, then one function explains them
 //! all. Beside those of wrong moments the same position has one picture on the way there and another on the way back. So the delay is the one
-//! with which pictures are explained best: by a cubic polynomial of the position for each pixel ([`pictures`]). The command's delay is
-//! the one with which a line of the command explains the position best ([`follows`]).
+//! with which pictures are explained best: by a cubic polynomial of the position for each pixel ([`pictures()`]). The command's delay is
+//! the one with which a line of the command explains the position best ([`follows()`]).
 //!
 //! The interval is by the jackknife: the wiggle is cut into [`BLOCKS`] parts, and the delay is measured without each of them in turn (Efron and Stein,
 //! "The jackknife estimate of variance", 1981).

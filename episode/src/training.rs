@@ -72,7 +72,7 @@ impl Episode {
     /// or decided. Where none left (`sent` is false) the row holds what stood instead: nothing for an arm, which held, and the
     /// control it was under for an actuator. A log that was cut off gives what was saved of it.
     ///
-    /// A picture that was late by D control periods shows the world D rows earlier ([`EpisodeInfo::picture_delay_ticks`]): a stretch gives
+    /// A picture that was late by D control periods shows the world D rows earlier ([`picture_delay_ticks`](crate::EpisodeInfo::picture_delay_ticks)): a stretch gives
     /// D frames less than it has rows, and one of D + 1 rows or fewer none.
     ///
     /// # Errors

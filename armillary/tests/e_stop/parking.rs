@@ -54,6 +54,8 @@ fn an_interrupt_on_the_way_to_the_park_pose_stops_the_arm_in_order() {
     let rest: Vec<String> = lines.map(|line| line.expect("it speaks")).collect();
     let (code, message) = run.end();
     assert_eq!(code, Some(1), "{message}; {rest:?}");
-    assert!(message.contains("park.pose_rad"), "{message}");
+    // On a busy machine it may come before the arm was heard, which is awaited first.
+    let ended = ["park.pose_rad", "interrupted while the arm was awaited"];
+    assert!(ended.iter().any(|words| message.contains(words)), "{message}");
     assert!(sim.dir.path().join("logs/report.html").exists(), "{message}");
 }

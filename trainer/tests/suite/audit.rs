@@ -52,14 +52,22 @@ fn sides_that_cannot_be_trained_on_are_found() {
 fn late_pictures_and_early_ones_are_told_by_how_much() {
     let dir = logs(6, 60);
     for lag in [1, 3] {
-        let late = rewritten(dir.path(), |log| {
-            log.frames.rotate_right(lag);
-            // What came round is of the end.
-            for tick in &mut log.ticks[..=lag] {
-                tick.capture.fresh = false;
-            }
-        });
-        assert_eq!(alignment(late.path()), Alignment::Shifted(lag as i32));
+        for told in [0, lag, lag + 1] {
+            let late = rewritten(dir.path(), |log| {
+                log.frames.rotate_right(lag);
+                // What came round is of the end.
+                for tick in &mut log.ticks[..=lag] {
+                    tick.capture.fresh = false;
+                }
+                log.info.picture_delay_ticks = told as u32;
+            });
+            let expected = if told == lag {
+                Alignment::Right
+            } else {
+                Alignment::Shifted(lag as i32 - told as i32)
+            };
+            assert_eq!(alignment(late.path()), expected, "{lag}, of which {told} told");
+        }
     }
     let early = rewritten(dir.path(), |log| log.frames.rotate_left(1));
     assert_eq!(alignment(early.path()), Alignment::Shifted(-1));
