@@ -69,7 +69,7 @@ enum Command {
     FindPort(find::FindPort),
     /// Give the servos of an arm their ids, one servo at a time. Goes on where it was interrupted; torque is off.
     SetupMotors(setup_motors::SetupMotors),
-    /// Measure how an arm was built: where its joints are.
+    /// Measure how an arm was built: where its joints are, how its camera sees, and what comes late.
     #[command(subcommand)]
     Calibrate(calibrate::Calibrate),
     /// Check machine, ports, camera and servos, and say what to do. Moves nothing unless --full is given.

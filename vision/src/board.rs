@@ -18,12 +18,12 @@ pub struct Board {
 }
 
 impl Default for Board {
-    /// One that fills a sheet of A4: 7 by 5 squares of 35 mm.
+    /// One that fits on a sheet of A4: 7 by 5 squares of 30 mm.
     fn default() -> Self {
         Self {
             columns: 7,
             rows: 5,
-            square_m: 0.035,
+            square_m: 0.03,
             marker: 0.75,
         }
     }

@@ -19,7 +19,7 @@ pub fn board_svg(board: &Board) -> Result<String, FinderError> {
     let margin = board.square_m * 500.0;
     let (whole_width, whole_height) = (width + 2.0 * margin, height + 2.0 * margin + 6.0);
     let mut svg = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{whole_width:.3}mm" height="{whole_height:.3}mm" viewBox="{:.3} {:.3} {whole_width:.3} {whole_height:.3}"><rect x="{:.3}" y="{:.3}" width="{whole_width:.3}" height="{whole_height:.3}" fill="white"/>"##,
+        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{whole_width:.3}mm" height="{whole_height:.3}mm" viewBox="{:.3} {:.3} {whole_width:.3} {whole_height:.3}" shape-rendering="crispEdges"><rect x="{:.3}" y="{:.3}" width="{whole_width:.3}" height="{whole_height:.3}" fill="white"/>"##,
         -margin, -margin, -margin, -margin
     );
     // Runs of black cells, row by row.

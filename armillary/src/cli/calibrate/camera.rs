@@ -20,7 +20,7 @@ pub(crate) struct BoardShape {
     #[arg(long, default_value_t = 5)]
     rows: u32,
     /// Side of a square, in millimetres, as measured on the print
-    #[arg(long, default_value_t = 35.0)]
+    #[arg(long, default_value_t = 30.0)]
     square_mm: f64,
 }
 

@@ -21,9 +21,7 @@ impl Terminal {
     /// Fails where nobody types.
     pub(super) fn new(command: &str) -> anyhow::Result<Self> {
         if !std::io::stdin().is_terminal() {
-            bail!(
-                "{command} asks a person to move the arm: start it on a terminal, with the keyboard as its input"
-            );
+            bail!("{command} asks a person: start it on a terminal, with the keyboard as its input");
         }
         Ok(Self {
             shown: 0,
