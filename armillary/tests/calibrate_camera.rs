@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use armillary::calibrate::{Person, camera, hand_eye};
 use calibration::picture::Lens;
-use nalgebra::{Isometry3, Vector3};
+use nalgebra::{Isometry3, Matrix3, Rotation3, UnitQuaternion, Vector3};
 use robot::Config;
 use robot::config::edit;
+use robot::device::{DeviceError, FrameSource, FrameStamp, Picture, PixelFormat};
 use robot::philox::Stream;
 use vision::synthetic::SyntheticCamera;
 use vision::{Board, CameraFile};
@@ -160,4 +162,180 @@ fn the_delay_of_a_simulated_camera_is_measured_and_written() {
         !output.status.success() && words.contains("nose") && words.contains("shoulder, elbow"),
         "{words}"
     );
+}
+
+/// A board that somebody holds before the camera, a few pictures in each pose. It is no camera.
+struct Shown {
+    camera: SyntheticCamera,
+    poses: Vec<Isometry3<f64>>,
+    picture: Vec<u8>,
+    polls: usize,
+    noise: Stream,
+}
+
+/// Pictures of each pose.
+const HELD: usize = 3;
+
+impl FrameSource for Shown {
+    fn poll(&mut self, into: &mut Picture) -> Result<Option<FrameStamp>, DeviceError> {
+        let pose = &self.poses[(self.polls / HELD) % self.poses.len()];
+        if self.polls.is_multiple_of(HELD) {
+            let noise = &mut self.noise;
+            self.picture = self
+                .camera
+                .picture(pose, &mut || f64::from(noise.range(-2.0, 2.0)));
+        }
+        self.polls += 1;
+        // Grey, as YUYV.
+        let bytes: Vec<u8> = self.picture.iter().flat_map(|level| [*level, 128]).collect();
+        let (width, height) = self.camera.size();
+        into.fill(width as u32, height as u32, PixelFormat::Yuyv, &bytes);
+        Ok(Some(FrameStamp {
+            seq: self.polls as u64,
+            age_ns: 0,
+        }))
+    }
+}
+
+/// A person who does as the words say, and types nothing.
+#[derive(Default)]
+struct Silent {
+    shown: Vec<String>,
+}
+
+impl Person for Silent {
+    fn tell(&mut self, words: &str) {
+        self.shown.push(words.to_owned());
+    }
+
+    fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+        anyhow::bail!("nobody was to be asked: {question}")
+    }
+
+    fn show(&mut self, words: &str) -> anyhow::Result<Option<String>> {
+        self.shown.push(words.to_owned());
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_person_is_led_until_the_lens_is_known() {
+    let board = Board::default();
+    let [width, height] = board.size_m();
+    let mut draws = Stream::new(3, 0);
+    let poses = (0..60)
+        .map(|_| {
+            let mut draw = |size: f32| f64::from(draws.range(-size, size));
+            let mut pose = Isometry3::new(Vector3::zeros(), Vector3::new(draw(0.5), draw(0.5), draw(0.3)));
+            let middle = Vector3::new(draw(0.12), draw(0.09), 0.36 + draw(0.08));
+            pose.translation.vector = middle - pose * Vector3::new(width / 2.0, height / 2.0, 0.0);
+            pose
+        })
+        .collect();
+    let mut shown = Shown {
+        camera: SyntheticCamera::new(&LENS, 640, 480, &board).expect("a board"),
+        poses,
+        picture: Vec::new(),
+        polls: 0,
+        noise: Stream::new(4, 0),
+    };
+    let mut person = Silent::default();
+    let clock = robot::SystemClock::default();
+    let measured = camera::guide(&mut person, &mut shown, &board, &clock).expect("a lens");
+    let lens = measured.found.lens;
+    assert!((lens.fx_px / LENS.fx_px - 1.0).abs() < 0.01, "{lens:?}");
+    assert!(measured.found.verdict.is_accepted(), "{}", measured.found.verdict);
+    // It ends by itself, and every pose gives one view at most.
+    assert!(measured.found.board_in_camera.len() >= 15 && shown.polls <= 60 * HELD);
+    for words in ["hold it still", "views  "] {
+        assert!(person.shown.iter().any(|shown| shown.contains(words)), "{words}");
+    }
+}
+
+/// An SO-101 whose joints are off by up to a tenth of a degree holds a board before a camera that stands in front of it.
+#[test]
+fn a_camera_is_found_by_an_arm_that_holds_a_board() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/so101.ron");
+    let config = Config::load(&shipped).expect("the shipped file");
+    let board = Board {
+        columns: 7,
+        rows: 5,
+        square_m: 0.012,
+        ..Board::default()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let robot = robot(folder.path(), "0.0");
+    let pictures = pictures(folder.path(), 24, 0.5);
+    assert!(
+        armillary(&["calibrate", "camera", "--robot", &robot, "--pictures", &pictures])
+            .status
+            .success()
+    );
+    let file = CameraFile::load(&folder.path().join("arm.camera.ron")).expect("a camera");
+    let camera = SyntheticCamera::new(&LENS, 640, 480, &board).expect("a board");
+    let mut draws = Stream::new(21, 0);
+    // The camera looks at the gripper from the front; x of its picture is the arm's right.
+    let home: Vec<f64> = config
+        .envelope
+        .home()
+        .position_rad
+        .iter()
+        .map(|angle| f64::from(*angle))
+        .collect();
+    let gripper = hand_eye::gripper_in_base(&config, &home);
+    let eye = gripper.translation.vector + Vector3::new(0.28, 0.03, 0.1);
+    let forward = (gripper.translation.vector - eye).normalize();
+    let right = forward.cross(&Vector3::z()).normalize();
+    let turn =
+        Rotation3::from_matrix_unchecked(Matrix3::from_columns(&[right, forward.cross(&right), forward]));
+    let camera_in_base = Isometry3::from_parts(eye.into(), UnitQuaternion::from_rotation_matrix(&turn));
+    // The board faces the camera at home, its middle 3 cm before the last link.
+    let [width, height] = board.size_m();
+    let middle = Vector3::new(0.0, 0.0, (gripper.translation.vector - eye).norm() - 0.03);
+    let board_in_camera = Isometry3::new(
+        middle - Vector3::new(width / 2.0, height / 2.0, 0.0),
+        Vector3::zeros(),
+    );
+    let board_in_gripper = gripper.inverse() * camera_in_base * board_in_camera;
+    let off: Vec<f64> = home
+        .iter()
+        .map(|_| f64::from(draws.range(-0.1, 0.1)).to_radians())
+        .collect();
+    let mut collector = hand_eye::Collector::new(&board, &file).expect("a board");
+    let mut said = String::new();
+    for _ in 0..60 {
+        let said_rad: Vec<f64> = home
+            .iter()
+            .map(|angle| angle + f64::from(draws.range(-0.45, 0.45)))
+            .collect();
+        let true_rad: Vec<f64> = said_rad
+            .iter()
+            .zip(&off)
+            .map(|(angle, off)| angle + off)
+            .collect();
+        let pose =
+            camera_in_base.inverse() * hand_eye::gripper_in_base(&config, &true_rad) * board_in_gripper;
+        let corner = pose * Vector3::new(0.0, 0.0, 1.0);
+        if pose.translation.z < 0.12 || corner.z < 0.5 {
+            continue;
+        }
+        let levels = camera.picture(&pose, &mut || f64::from(draws.range(-2.0, 2.0)));
+        // Held still: seen twice.
+        collector.see(&config, &said_rad, &levels);
+        said = collector.see(&config, &said_rad, &levels);
+        if collector.count() >= 25 {
+            break;
+        }
+    }
+    assert!(collector.count() >= 12, "{} views; {said}", collector.count());
+    let found = collector.solve().expect("a place");
+    let apart_m = (found.camera_in_base.translation.vector - camera_in_base.translation.vector).norm();
+    let apart_rad = found.camera_in_base.rotation.angle_to(&camera_in_base.rotation);
+    let lines = hand_eye::lines(&found);
+    assert!(
+        apart_m < 0.003 && apart_rad.to_degrees() < 0.5,
+        "{} views: {apart_m} m, {apart_rad} rad; {lines:?}",
+        collector.count()
+    );
+    assert!(found.verdict.is_accepted(), "{lines:?}");
 }
