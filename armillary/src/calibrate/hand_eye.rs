@@ -4,14 +4,14 @@ use anyhow::bail;
 use calibration::picture::{Lens, grey};
 use calibration::servos::JointsFile;
 use devices::servo_bus::{Family, Line};
-use devices::servos::{ByHand, encoder};
+use devices::servos::ByHand;
 use nalgebra::Isometry3;
 use robot::device::{FrameSource, Picture};
 use robot::{Clock, Config};
 use vision::hand_eye::{self, HandEye, View};
 use vision::{Board, CameraFile, Finder, apart_px};
 
-use super::Person;
+use super::{Person, angles_rad};
 
 /// Joints that move less than this between two pictures stand still, in radians.
 const STILL_RAD: f64 = 0.01;
@@ -146,13 +146,7 @@ pub fn guide<F: Family, L: Line>(
                 file.height_px
             );
         }
-        let mut position_rad = Vec::with_capacity(joints.joints.len());
-        for (index, joint) in joints.joints.iter().enumerate() {
-            let encoder = encoder::<F>();
-            let ticks = by_hand.encoder_ticks(index)?;
-            position_rad
-                .push(joint.radians(encoder, encoder.present_ticks(ticks, joint.homing_offset_ticks)));
-        }
+        let position_rad = angles_rad(by_hand, joints)?;
         // A damaged picture is one in which the board is not seen.
         let levels = grey(&picture).unwrap_or_default();
         let words = collector.see(config, &position_rad, &levels);

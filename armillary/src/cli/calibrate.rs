@@ -7,6 +7,7 @@ mod joints;
 mod latency;
 mod lerobot;
 mod terminal;
+mod workspace;
 
 use clap::Subcommand;
 
@@ -23,6 +24,8 @@ pub(crate) enum Calibrate {
     Camera(camera::MeasureCamera),
     /// Measure where the camera stands: the gripper holds the board, torque is off, and a person moves the arm.
     HandEye(hand_eye::Place),
+    /// Measure the box that the tip must not leave: torque is off, and a person holds the tip at its ends.
+    Workspace(workspace::Workspace),
     /// Measure how late the camera's pictures are: one joint moves to and fro, and the delay is written into the robot file.
     Latency(latency::Latency),
     /// Take the joints' calibration from a file of LeRobot's.
@@ -40,6 +43,7 @@ impl Calibrate {
             Self::Board(_) => None,
             Self::Camera(arguments) => Some(&arguments.robot),
             Self::HandEye(arguments) => Some(&arguments.robot),
+            Self::Workspace(arguments) => Some(&arguments.robot),
             Self::Latency(arguments) => Some(&arguments.robot),
             Self::FromLerobot(arguments) => Some(&arguments.robot),
             Self::ToLerobot(arguments) => Some(&arguments.robot),
@@ -60,6 +64,7 @@ pub(crate) fn run(command: &Calibrate) -> anyhow::Result<()> {
         Calibrate::Board(arguments) => camera::print(arguments),
         Calibrate::Camera(arguments) => camera::measure(arguments),
         Calibrate::HandEye(arguments) => hand_eye::run(arguments),
+        Calibrate::Workspace(arguments) => workspace::run(arguments),
         Calibrate::Latency(arguments) => latency::run(arguments),
         Calibrate::FromLerobot(arguments) => lerobot::from(arguments),
         Calibrate::ToLerobot(arguments) => lerobot::to(arguments),
