@@ -172,9 +172,10 @@ pub(crate) fn check(config: &Config, log: &Path, view: &str) {
     let stream = |log: &Path| decision_stream(log).expect("whole");
     assert_eq!(stream(&same_log), stream(log));
 
-    let text = config
-        .text
-        .replacen("keep_pictures: true", &format!("side: 96, view: {view}"), 1);
+    // It also knows by now that pictures are a period late.
+    let delay_s = config.period_s;
+    let changed = format!("side: 96, delay_s: {delay_s:?}, view: {view}");
+    let text = config.text.replacen("keep_pictures: true", &changed, 1);
     let other = Config::parse(Path::new("arm.ron"), text).expect("a sound robot file");
     let (path, made) = whole(&other, log, "other");
     let pictures = kept(log);
@@ -206,11 +207,19 @@ pub(crate) fn check(config: &Config, log: &Path, view: &str) {
     assert_eq!(made.ticks.len(), before.ticks.len());
     assert_eq!(made.info.picture_sha256.as_deref(), Some(table.sha256()));
     assert_eq!(made.info.config_sha256, other.sha256);
+    assert_eq!(made.info.picture_delay_ticks, 1);
     assert_eq!(made.attachments[0].1, other.text.as_bytes());
     assert_eq!(made.camera_pictures, 0, "its robot file does not keep them");
     // Another program that reads logs takes it as any other.
     let stretches = made.training().expect("as training data");
-    assert!(stretches.iter().all(|stretch| stretch.side == 96) && !stretches.is_empty());
+    assert!(stretches.iter().all(|stretch| stretch.side == 96) && !made.stretches().is_empty());
+    // A picture that is a period late shows the row before: the last row of a stretch is on none.
+    let lengths = made.stretches().into_iter().map(|rows| rows.len() - 1);
+    let lengths: Vec<usize> = lengths.filter(|length| *length > 1).collect();
+    assert_eq!(
+        stretches.iter().map(|stretch| stretch.length).collect::<Vec<_>>(),
+        lengths
+    );
     let reproduced = replay(&path, None, Computed::default()).expect("its robot file fits its rows");
     assert!(reproduced > 0);
 }

@@ -61,6 +61,8 @@ pub(super) fn remake(
         config_sha256: job.config.sha256.clone(),
         joint_calibration_sha256: Some(JointMapping::of(job.config).sha256()),
         picture_sha256: Some(table.sha256().to_owned()),
+        // The new robot file may know it better than the old one.
+        picture_delay_ticks: job.config.camera_delay_ticks(),
         software: format!(
             concat!("{}; recrop by armillary ", env!("CARGO_PKG_VERSION")),
             log.info.software

@@ -71,15 +71,17 @@ impl Lens {
 
     /// Where this lens shows what one without distortion shows at `straight`, both in pixels from the picture's top left corner.
     pub(super) fn bent(&self, straight: (f64, f64)) -> (f64, f64) {
-        let (x, y) = self.direction(straight);
+        let (u, v) = self.seen_px(self.direction(straight));
+        (u + 0.5, v + 0.5)
+    }
+
+    /// Where a direction (tangents of the angles from the optical axis) is seen, in pixels: whole numbers are the middles of pixels.
+    pub fn seen_px(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let r2 = x * x + y * y;
         let radial = self.radial(r2);
         let bent_x = x * radial + 2.0 * self.p1 * x * y + self.p2 * (r2 + 2.0 * x * x);
         let bent_y = y * radial + self.p1 * (r2 + 2.0 * y * y) + 2.0 * self.p2 * x * y;
-        (
-            self.fx_px * bent_x + self.cx_px + 0.5,
-            self.fy_px * bent_y + self.cy_px + 0.5,
-        )
+        (self.fx_px * bent_x + self.cx_px, self.fy_px * bent_y + self.cy_px)
     }
 
     /// By how much `bent` moves as `straight` does: du/dx, du/dy, dv/dx, dv/dy. Where the determinant is not positive, the lens shows
